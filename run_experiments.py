@@ -1,0 +1,8 @@
+"""Run the experiments that conf.yaml names; see `python run_experiments.py --help`."""
+
+import sys
+
+from saefari.pipeline.cli import run_experiments
+
+if __name__ == "__main__":
+    sys.exit(run_experiments())

@@ -1,0 +1,106 @@
+"""Read conf.yaml and say everything that is wrong with it at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from saefari.config.schema import ClassificationParams, Config, DatasetSpec, ModelSpec, SaeTraining, Settings
+from saefari.errors import ConfigError, Problem, nearest
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "settings": Settings,
+    "models": ModelSpec,
+    "datasets": DatasetSpec,
+    "classification_params": ClassificationParams,
+    "sae_train": SaeTraining,
+}
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file, apply `section.key=value` overrides and validate.
+
+    Raises ConfigError naming the YAML path of every mistake.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError([Problem("--config", f"there is no file {str(path)!r}")], str(path)) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError([Problem("--config", f"{str(path)!r} cannot be read: {error}")], str(path)) from None
+    except yaml.YAMLError as error:
+        raise ConfigError([Problem("file", f"not valid YAML: {' '.join(str(error).split())}")], str(path)) from None
+    if not isinstance(raw, dict):
+        found = type(raw).__name__
+        raise ConfigError([Problem("file", f"must hold the sections {list(Config.model_fields)}, not a {found}")], str(path))
+    for override in overrides:
+        _apply_override(raw, override)
+    return parse_config(raw, source=str(path))
+
+
+def parse_config(raw: Mapping[str, Any], source: str = "configuration") -> Config:
+    """Validate a mapping shaped like conf.yaml. Raises ConfigError with every mistake."""
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError([_problem(item) for item in error.errors()], source) from None
+
+
+def _apply_override(raw: dict[str, Any], override: str) -> None:
+    """Set `settings.max_samples=200` or `models[0].widths=[16k]`; the value is read as YAML."""
+    path, equals, value = override.partition("=")
+    keys = path.replace("[", ".").replace("]", "").split(".")
+    if not equals or not all(keys):
+        raise ConfigError([Problem("--set", f"{override!r} is not of the form section.key=value")], "--set")
+    target: Any = raw
+    try:
+        for key in keys[:-1]:
+            if isinstance(target, list):
+                target = target[int(key)]
+            else:
+                target = target.setdefault(key, {})
+        parsed = yaml.safe_load(value)
+        if isinstance(target, list):
+            target[int(keys[-1])] = parsed
+        else:
+            target[keys[-1]] = parsed
+    except (ValueError, IndexError, TypeError, AttributeError):
+        raise ConfigError([Problem("--set", f"{path!r} leads nowhere in this file")], "--set") from None
+    except yaml.YAMLError:
+        raise ConfigError([Problem("--set", f"{value!r} is not valid YAML")], "--set") from None
+
+
+def _problem(error: Any) -> Problem:
+    """One pydantic error in our words: YAML path, value, what is allowed, nearest name."""
+    location = [part for part in error["loc"] if not _is_internal(part)]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".") or "file"
+    kind, value, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        allowed = _keys_at(location[:-1])
+        return Problem(path, f"unknown key; allowed here: {', '.join(allowed)}{nearest(str(location[-1]), allowed)}")
+    if kind == "missing":
+        return Problem(path, "is missing and has no default")
+    if kind == "literal_error":
+        allowed = [part.strip(" '") for part in str(context["expected"]).replace(" or ", ", ").split(",")]
+        return Problem(path, f"{value!r} is not allowed; use one of: {', '.join(allowed)}{nearest(str(value), allowed)}")
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if isinstance(value, (str, int, float, bool, list, type(None))):
+        return Problem(path, f"{value!r}: {message[0].lower()}{message[1:]}")
+    return Problem(path, f"{message[0].lower()}{message[1:]}")
+
+
+def _is_internal(part: object) -> bool:
+    """Names that pydantic puts in a location for its own wrappers, not keys of the file."""
+    return isinstance(part, str) and ("[" in part or part in {"int", "float", "str", "none"})
+
+
+def _keys_at(location: Sequence[object]) -> list[str]:
+    """The keys allowed at a place in the file."""
+    names = [part for part in location if isinstance(part, str)]
+    section = _SECTIONS[names[-1]] if names else Config
+    return list(section.model_fields)

@@ -1,0 +1,131 @@
+"""Prose paragraphs in the docstrings of an installed package, read from its source without importing it."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+
+from saefari.errors import DataError
+
+MIN_WORDS, MAX_WORDS = 10, 80
+_PER_FILE = 40
+"""Paragraphs taken from one file at most, so that no single module makes a library's voice."""
+_SKIPPED_FOLDERS = frozenset(
+    ("tests", "test", "testing", "externals", "_vendor", "vendor", "array_api_compat", "array_api_extra", "distutils")
+)
+_LISTS = frozenset(
+    "parameters, other parameters, returns, return, yields, receives, raises, warns, attributes, methods, see also, "
+    "examples, example, references, args, arguments, keyword arguments, shape, inputs, outputs".split(", ")
+)
+"""Sections that hold lists, code or citations rather than prose."""
+_GENERATED = re.compile(
+    r"^The '\w+' property|^Construct a new |constructor must be a dict|Chart Studio Cloud|"
+    r"^(Instantiating|Instantiate) a configuration|^Configuration objects inherit|"
+    r"^Read the documentation from|^This model (inherits|is also)|^It is used to instantiate|"
+    r"^Metadata routing for|scikit-learn API|keyword argument forwarded"
+)
+"""Phrases that code generators repeat across classes."""
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """module: dotted path of the source file; name: the documented object in it, or '' for the module itself."""
+
+    module: str
+    name: str
+    text: str
+
+
+def paragraphs(package: str) -> Iterator[Paragraph]:
+    """Prose paragraphs of a package, white space collapsed, each wording once.
+
+    Files come in an order that a hash of their path fixes, so that any prefix draws on all parts of the package.
+    Raises DataError when the package is not installed.
+    """
+    seen: set[str] = set()
+    for module, path in _sources(package):
+        fresh = (paragraph for paragraph in _file_paragraphs(module, path) if _is_new(paragraph.text, seen))
+        yield from islice(fresh, _PER_FILE)
+
+
+def _sources(package: str) -> list[tuple[str, Path]]:
+    """(dotted module, file) of a package's own sources, tests and vendored code aside."""
+    found = find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise DataError(f"the package {package!r}, whose docstrings are part of the data, is not installed")
+    root = Path(next(iter(found.submodule_search_locations)))
+    sources = []
+    for path in root.rglob("*.py"):
+        parts = path.relative_to(root).parts
+        if _SKIPPED_FOLDERS.isdisjoint(parts):
+            sources.append((".".join((package, *parts)).removesuffix(".py").removesuffix(".__init__"), path))
+    return sorted(sources, key=lambda source: blake2b(source[0].encode(), digest_size=8).digest())
+
+
+def _file_paragraphs(module: str, path: Path) -> Iterator[Paragraph]:
+    source = path.read_bytes()
+    if b'"""' not in source:
+        return
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # written for another Python version
+        return
+    for name, node in _documented(tree):
+        for text in prose(ast.get_docstring(node) or ""):
+            yield Paragraph(module, name, text)
+
+
+def _documented(
+    node: ast.AST, prefix: str = ""
+) -> Iterator[tuple[str, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """A module and its classes and functions, at any depth, with their dotted names."""
+    if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        yield prefix, node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield from _documented(child, f"{prefix}.{child.name}".lstrip("."))
+        elif isinstance(child, (ast.If, ast.Try)):
+            yield from _documented(child, prefix)
+
+
+def prose(docstring: str) -> Iterator[str]:
+    """The paragraphs of a cleaned docstring that read as text: no lists, tables, code or section headings."""
+    in_list = False
+    for block in re.split(r"\n[ \t]*\n", docstring):
+        lines = block.strip("\n").split("\n")
+        if len(lines) > 1 and re.fullmatch(r"[-=~^]{3,}", lines[1].strip()):
+            in_list = lines[0].strip().rstrip(":").lower() in _LISTS
+            lines = lines[2:]
+        if lines and lines[0].strip().rstrip(":").lower() in _LISTS:
+            continue
+        text = " ".join(" ".join(lines).split())
+        if not in_list and not any(line[:1].isspace() for line in lines) and _reads_as_prose(text):
+            yield text
+
+
+def _reads_as_prose(text: str) -> bool:
+    words = text.split()
+    if not MIN_WORDS <= len(words) <= MAX_WORDS or not text.endswith((".", ":")) or not text[0].isalpha():
+        return False
+    if any(mark in text for mark in (">>>", ".. ", "::", "|", "{{", " = ", "http", ":param", "%(")):
+        return False
+    plain = sum(re.fullmatch(r"[\"'(]?[A-Za-z][a-z'-]*[\"')]?[.,;:!?]?", word) is not None for word in words)
+    return plain >= 0.7 * len(words) and not _GENERATED.search(text)
+
+
+def _is_new(text: str, seen: set[str]) -> bool:
+    """Whether neither the opening nor the ending of a text was seen before; remembers both."""
+    words = re.findall(r"[a-z]+", text.lower())
+    keys = {" ".join(words[:8]), " ".join(words[-8:])}
+    new = seen.isdisjoint(keys)
+    seen |= keys
+    return new

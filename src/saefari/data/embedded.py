@@ -1,0 +1,75 @@
+"""Datasets that come with the installation and need no network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from importlib.metadata import version
+from itertools import islice
+
+from saefari.data.docstrings import paragraphs
+from saefari.data.table import Table
+from saefari.errors import DataError, nearest
+from saefari.fingerprint import fingerprint
+
+PYTHON_DOCS = "python-docs"
+EMBEDDED = (PYTHON_DOCS,)
+_LIBRARIES = {
+    "numpy": "numpy",
+    "pandas": "pandas",
+    "scikit-learn": "sklearn",
+    "scipy": "scipy",
+    "torch": "torch",
+    "transformers": "transformers",
+    "plotly": "plotly",
+    "matplotlib": "matplotlib",
+}
+"""Class label (a distribution's name) -> the package that holds its source."""
+_ROWS_PER_CLASS = 1000
+
+
+class PythonDocs:
+    """Docstring paragraphs of eight installed libraries; label = the library.
+
+    Rows alternate between the libraries, so every prefix is balanced. `module` tells the file a paragraph is from: as
+    `group_field` it keeps the paragraphs of one file on one side of a split. A library's own name, where a paragraph
+    says it, stays in the text.
+    """
+
+    columns = ("id", "text", "label", "module")
+
+    def count(self) -> int:
+        """Number of rows."""
+        return len(_python_docs())
+
+    def fingerprint(self) -> str:
+        """Hash of the libraries' versions and of all rows."""
+        return fingerprint({"versions": {name: version(name) for name in _LIBRARIES}, "rows": _python_docs()})
+
+    def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
+        """Values of the given columns, row by row."""
+        positions = [self.columns.index(field) for field in fields]
+        return (tuple(row[position] for position in positions) for row in _python_docs())
+
+
+def open_embedded(name: str, split: str) -> Table:
+    """An embedded dataset, whose only split is `train`. Raises DataError for another split."""
+    if split != "train":
+        raise DataError(f"{name}: there is no split {split!r}; it has train{nearest(split, ['train'])}")
+    return PythonDocs()
+
+
+@lru_cache(maxsize=1)
+def _python_docs() -> tuple[tuple[str, str, str, str], ...]:
+    """All rows as (id, text, label, module); a text that two libraries share counts for the first one only."""
+    seen: set[str] = set()
+    classes = []
+    for label, package in _LIBRARIES.items():
+        fresh = (paragraph for paragraph in paragraphs(package) if paragraph.text.lower() not in seen)
+        rows = [
+            (f"{paragraph.module}:{paragraph.name}:{number}", paragraph.text, label, paragraph.module)
+            for number, paragraph in enumerate(islice(fresh, _ROWS_PER_CLASS))
+        ]
+        seen.update(text.lower() for _, text, _, _ in rows)
+        classes.append(rows)
+    return tuple(row for rows in zip(*classes, strict=False) for row in rows)

@@ -1,0 +1,93 @@
+"""Datasets of the Hugging Face hub, through `datasets`: downloaded once, then read from disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from saefari.config.schema import DatasetSpec
+from saefari.data.files import class_name
+from saefari.errors import DataError
+
+_BATCH_ROWS = 1024
+
+
+class HubUnreachableError(DataError):
+    """The hub, or the dataset on it, could not be reached, nor is it in the local cache."""
+
+
+@dataclass(frozen=True)
+class HubTable:
+    """One split, memory-mapped from the local cache of `datasets`."""
+
+    dataset: Any
+    """A `datasets.Dataset`."""
+    source: str
+    """What decides the rows: builder hash (the commit, for most datasets), configuration and split."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Column names."""
+        return tuple(self.dataset.column_names)
+
+    def count(self) -> int:
+        """Number of rows."""
+        return len(self.dataset)
+
+    def fingerprint(self) -> str:
+        """The dataset's revision as the hub's library knows it."""
+        return self.source
+
+    def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
+        """Values of the given columns, row by row; integer classes as their names."""
+        chosen = self.dataset.select_columns(list(dict.fromkeys(fields)))
+        names = {field: getattr(chosen.features[field], "names", None) for field in chosen.column_names}
+        for batch in chosen.iter(batch_size=_BATCH_ROWS):
+            columns = [
+                [class_name(value, names[field]) for value in batch[field]] if names[field] else batch[field]
+                for field in fields
+            ]
+            yield from zip(*columns, strict=True)
+
+
+def open_hub(spec: DatasetSpec, split: str) -> HubTable:
+    """Download (or find in the cache) one split of a hub dataset; `split` may be a slice such as `train[:100]`.
+
+    Raises HubUnreachableError, or DataError when the hub has no such configuration or split.
+    """
+    builder = _builder(spec)
+    try:
+        builder.download_and_prepare()
+    except (OSError, RuntimeError) as error:
+        raise HubUnreachableError(f"{spec.name!r} could not be downloaded from the hub: {_one_line(error)}") from None
+    try:
+        dataset = builder.as_dataset(split=split)
+    except (ValueError, KeyError, AssertionError) as error:
+        splits = ", ".join(builder.info.splits or {})
+        raise DataError(f"{spec.name}: there is no split {split!r}; it has {splits} ({_one_line(error)})") from None
+    return HubTable(dataset, f"{builder.hash}:{builder.config_id}:{split}")
+
+
+def hub_layout(spec: DatasetSpec) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
+    """(columns, splits) that the hub announces, without downloading the data; None where it announces none.
+
+    Raises HubUnreachableError, or DataError for an unknown configuration.
+    """
+    info = _builder(spec).info
+    return (tuple(info.features) if info.features else None), (tuple(info.splits) if info.splits else None)
+
+
+def _builder(spec: DatasetSpec) -> Any:
+    from datasets import load_dataset_builder
+
+    try:
+        return load_dataset_builder(spec.name, spec.config_name, revision=spec.revision)
+    except ValueError as error:
+        raise DataError(f"{spec.name}: {_one_line(error)}") from None
+    except (OSError, RuntimeError) as error:
+        raise HubUnreachableError(f"{spec.name!r} could not be reached on the hub: {_one_line(error)}") from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,112 @@
+"""Which rows train and which test: stratified, seeded, and never the same text or group on both sides."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
+from hashlib import blake2b
+
+import numpy as np
+
+from saefari.errors import DataError
+
+TRAIN, TEST, EXCLUDED = 0, 1, -1
+
+
+def text_key(text: str) -> int:
+    """A 64-bit hash that is equal for texts that differ only in white space."""
+    return int.from_bytes(blake2b(" ".join(text.split()).encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
+
+
+def sample_rows(n_rows: int, max_rows: int | None, seed: int) -> np.ndarray:
+    """Ascending int64 indices of a seeded uniform sample; all rows when max_rows is None or not below n_rows."""
+    if max_rows is None or max_rows >= n_rows:
+        return np.arange(n_rows, dtype=np.int64)
+    return np.sort(np.random.default_rng(seed).choice(n_rows, size=max_rows, replace=False).astype(np.int64))
+
+
+def split_rows(
+    labels: Sequence[str | None],
+    text_keys: np.ndarray,
+    groups: Sequence[str | None],
+    test_size: float,
+    seed: int,
+) -> np.ndarray:
+    """One stratified split: int8 [n_rows], 0 = train, 1 = test, -1 = excluded because the label is missing.
+
+    text_keys: uint64 [n_rows], see `text_key`. Rows that share a text or a group, directly or through other rows,
+    stay on one side. Each class has about `test_size` of its rows in the test set, as closely as whole units allow;
+    units are drawn in a random order, so duplicated texts are as frequent in the test set as in the data. Neither side
+    is left empty.
+    Raises DataError when all labelled rows hang together.
+    """
+    sides = np.full(len(labels), EXCLUDED, dtype=np.int8)
+    labelled = [row for row, label in enumerate(labels) if label is not None]
+    units = _units(labelled, text_keys, groups)
+    if len(units) < 2:
+        raise DataError(
+            f"the {len(labelled)} labelled rows cannot be split: they share one text or group, directly or in a chain; "
+            "give another group_field or a test_split"
+        )
+    test_units = _choose_test(units, labels, test_size, seed)
+    sides[labelled] = TRAIN
+    for unit in test_units:
+        sides[units[unit]] = TEST
+    return sides
+
+
+def separate_test(
+    train_keys: np.ndarray,
+    train_groups: Sequence[str | None],
+    test_keys: np.ndarray,
+    test_groups: Sequence[str | None],
+) -> np.ndarray:
+    """Training rows to drop because a test row has the same text or group: bool [n_train], True = drop."""
+    held_out = {group for group in test_groups if group is not None}
+    same_group = np.fromiter((group in held_out for group in train_groups), dtype=bool, count=len(train_groups))
+    same_text: np.ndarray = np.isin(train_keys, test_keys)
+    return same_text | same_group
+
+
+def _units(rows: Sequence[int], text_keys: np.ndarray, groups: Sequence[str | None]) -> list[list[int]]:
+    """Rows joined by equal text or group, in the order of their first row (union-find)."""
+    parent = {row: row for row in rows}
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            parent[row] = parent[parent[row]]
+            row = parent[row]
+        return row
+
+    def join_equal(keyed: Iterable[tuple[int, Hashable]]) -> None:
+        first: dict[Hashable, int] = {}
+        for row, key in keyed:
+            one, other = root(first.setdefault(key, row)), root(row)
+            parent[max(one, other)] = min(one, other)
+
+    join_equal(zip(rows, text_keys[rows].tolist(), strict=True))
+    join_equal((row, groups[row]) for row in rows if groups[row] is not None)
+    members: dict[int, list[int]] = {}
+    for row in rows:
+        members.setdefault(root(row), []).append(row)
+    return list(members.values())
+
+
+def _choose_test(
+    units: Sequence[Sequence[int]], labels: Sequence[str | None], test_size: float, seed: int
+) -> list[int]:
+    """Indices of the test units: in random order, each is taken if that brings the classes nearer to their share."""
+    totals = Counter(labels[row] for unit in units for row in unit)
+    missing = {label: test_size * total for label, total in totals.items()}
+    chosen = []
+    for unit in np.random.default_rng(seed).permutation(len(units)).tolist():
+        counts = Counter(labels[row] for row in units[unit])
+        # What taking the unit gains: the sum over classes of missing^2 - (missing - n)^2.
+        gain = sum(n * (2 * missing[label] - n) for label, n in counts.items())
+        if gain > 0:
+            chosen.append(unit)
+            for label, n in counts.items():
+                missing[label] -= n
+    if not chosen:
+        return [min(range(len(units)), key=lambda unit: len(units[unit]))]
+    return chosen if len(chosen) < len(units) else chosen[:-1]

@@ -1,0 +1,162 @@
+"""Text datasets: local files, embedded ones and the hub's, behind one type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from saefari.config.schema import DatasetSpec
+from saefari.data.embedded import EMBEDDED, open_embedded
+from saefari.data.example import Example, as_label, as_text
+from saefari.data.hub import HubUnreachableError, hub_layout, open_hub
+from saefari.data.local import LocalDataset, find_local
+from saefari.data.slug import dataset_slug
+from saefari.data.table import Table
+from saefari.errors import DataError, nearest
+
+Problems = list[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class TextDataset:
+    """One split of a text dataset. Rows are read as a stream, so memory does not grow with their number."""
+
+    spec: DatasetSpec
+    split: str
+    table: Table
+
+    @property
+    def slug(self) -> str:
+        """The dataset's folder name in the store."""
+        return dataset_slug(self.spec.name)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns of the source."""
+        return self.table.columns
+
+    @cached_property
+    def n_rows(self) -> int:
+        """Number of rows; counting reads a CSV or JSON-lines file once."""
+        return self.table.count()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes whenever the rows do: file hash, library versions with the rows' hash, or hub revision."""
+        return self.table.fingerprint()
+
+    def rows(self) -> Iterator[Example]:
+        """Every row in source order. Raises DataError naming the place where a row cannot be read."""
+        fields = _read_fields(self.spec)
+        for row, values in enumerate(self.table.values([name for _, name in fields])):
+            record: dict[str, str | None] = {}
+            for (key, name), value in zip(fields, values, strict=True):
+                try:
+                    record[key] = as_text(value) if key == "text_field" else as_label(value)
+                except DataError as error:
+                    place = f"{self.spec.name}, split {self.split!r}, row {row}, column {name!r}"
+                    raise DataError(f"{place}: {error}") from None
+            yield Example(
+                row=row,
+                id=record.get("id_field") or str(row),
+                text=record.get("text_field"),
+                label=record.get("label_field"),
+                group=record.get("group_field"),
+            )
+
+
+def open_dataset(spec: DatasetSpec, split: str) -> TextDataset:
+    """Open one split: a local path, an embedded dataset or a hub id, tried in that order.
+
+    Only a hub id touches the network. Raises DataError that lists the columns or splits there are.
+    """
+    local = find_local(spec.name, spec.config_name)
+    if local is not None:
+        table: Table = local.table(split)
+    elif spec.name in EMBEDDED:
+        table = open_embedded(spec.name, split)
+    else:
+        table = open_hub(spec, split)
+    problems = _field_problems(spec, table.columns)
+    if problems:
+        raise DataError(f"{spec.name}: " + "; ".join(f"{key} {message}" for key, message in problems))
+    return TextDataset(spec, split, table)
+
+
+def check_dataset(spec: DatasetSpec, allow_unreachable: bool = False) -> Problems:
+    """Mistakes in a dataset's section, as (YAML key, message); reads headers only and downloads no data.
+
+    allow_unreachable: a hub dataset that cannot be reached now counts as right, to be found out when it is opened.
+    """
+    if spec.test_split == spec.split:
+        return [("test_split", f"{spec.test_split!r} is also the training split")]
+    try:
+        local = find_local(spec.name, spec.config_name)
+    except DataError as error:
+        return [("name", str(error))]
+    if local is not None:
+        return _local_problems(spec, local)
+    if spec.name in EMBEDDED:
+        return _opening_problems(spec, lambda split: open_embedded(spec.name, split))
+    return _hub_problems(spec, allow_unreachable)
+
+
+def _local_problems(spec: DatasetSpec, local: LocalDataset) -> Problems:
+    if not local.is_file:
+        try:
+            local.folder()
+        except DataError as error:
+            return [("config_name", str(error))]
+        return _opening_problems(spec, local.table)
+    for key in ("test_split", "config_name"):
+        if getattr(spec, key):
+            return [(key, f"{getattr(spec, key)!r}: {spec.name!r} is a single file; name the folder that holds it")]
+    try:
+        return _field_problems(spec, local.table(spec.split).columns)
+    except DataError as error:
+        return [("name", str(error))]
+
+
+def _opening_problems(spec: DatasetSpec, table: Callable[[str], Table]) -> Problems:
+    """What opening each split and reading its header brings to light."""
+    problems: Problems = []
+    for key, split in (("split", spec.split), ("test_split", spec.test_split)):
+        if split is not None:
+            try:
+                problems += _field_problems(spec, table(split).columns)
+            except DataError as error:
+                problems.append((key, str(error)))
+    return list(dict.fromkeys(problems))
+
+
+def _hub_problems(spec: DatasetSpec, allow_unreachable: bool) -> Problems:
+    try:
+        columns, splits = hub_layout(spec)
+    except HubUnreachableError as error:
+        known = [*EMBEDDED]
+        hint = f"{error}; it is no local path and not an embedded dataset ({', '.join(known)}){nearest(spec.name, known)}"
+        return [] if allow_unreachable else [("name", hint)]
+    except DataError as error:
+        return [("config_name" if spec.config_name else "name", str(error))]
+    problems = _field_problems(spec, columns) if columns else []
+    for key, split in (("split", spec.split), ("test_split", spec.test_split)):
+        if splits and split and split.partition("[")[0] not in (*splits, "all") and "+" not in split:
+            problems.append((key, f"{split!r}: the dataset has the splits {', '.join(splits)}{nearest(split, splits)}"))
+    return problems
+
+
+def _read_fields(spec: DatasetSpec) -> list[tuple[str, str]]:
+    """(YAML key, column) of the columns that make an example."""
+    keys = ("text_field", "label_field", "id_field", "group_field")
+    return [(key, getattr(spec, key)) for key in keys if getattr(spec, key)]
+
+
+def _field_problems(spec: DatasetSpec, columns: Sequence[str]) -> Problems:
+    listed = f"the dataset has the columns {', '.join(columns)}"
+    problems = [
+        (key, f"{name!r}: {listed}{nearest(name, columns)}") for key, name in _read_fields(spec) if name not in columns
+    ]
+    if not spec.text_field:
+        problems.insert(0, ("text_field", f"is needed; {listed}"))
+    return problems

@@ -1,0 +1,101 @@
+"""Encode stored positions, without the model: what classification needs of an `act_only` tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from saefari.extract.encoding import CALIBRATION_POSITIONS, CodesEncoder, SaeBank, codes_output, refs_by_layer
+from saefari.extract.outputs import inspect_all
+from saefari.extract.run import ExtractJob
+from saefari.extract.shard import CodesArrays
+from saefari.log import progress_bar
+from saefari.store import HiddenShard, Manifest, hidden_folder, iter_hidden_positions, read_split, shard_ranges
+
+_ROWS_AT_ONCE = 256
+
+
+def run_encode(job: ExtractJob) -> list[str]:
+    """Make the codes that the job's cells lack from its stored positions. Returns warnings.
+
+    Raises StoreError when the positions are missing or altered, ConflictError when codes of other settings are there.
+    """
+    warnings: list[str] = []
+    for layer in sorted({cell.ref.layer for cell in job.cells}):
+        warnings += _encode_layer(job, layer)
+    return warnings
+
+
+def _encode_layer(job: ExtractJob, layer: int) -> list[str]:
+    folder = hidden_folder(job.samples, layer)
+    manifest = Manifest.load(folder)
+    cells = [cell for cell in job.cells if cell.ref.layer == layer]
+    if manifest is None or not cells:
+        next(iter_hidden_positions(folder), None)  # says what is missing and what to run
+        return []
+    shared = {key: manifest.settings[key] for key in ("model", "samples")}
+    outputs = [codes_output(job.samples, manifest.n_rows, cell, shared, job.seed) for cell in cells]
+    ranges = shard_ranges(manifest.n_rows)
+    missing = inspect_all(outputs, ranges, job.overwrite)
+    if missing:
+        bank = SaeBank(job.device)
+        refs = refs_by_layer(cells)
+        bank.hooks(refs, bank.load(refs[0]).d_in, job.model)
+        encoders = [
+            CodesEncoder(cell, output, bank.load(cell.ref))
+            for cell, output in zip(cells, outputs, strict=True)
+            if output.decision.missing
+        ]
+        _calibrate(job, layer, encoders)
+        _encode_shards(job, layer, encoders, ranges, missing)
+    return [warning for output in outputs for warning in output.manifest.warnings]
+
+
+def _encode_shards(
+    job: ExtractJob,
+    layer: int,
+    encoders: Sequence[CodesEncoder],
+    ranges: Sequence[tuple[int, int]],
+    missing: Sequence[int],
+) -> None:
+    with progress_bar(ranges[-1][1], f"encode {job.title} layer {layer}", "rows") as bar:
+        for index, shard in enumerate(iter_hidden_positions(hidden_folder(job.samples, layer))):
+            if index in missing:
+                wanting = [encoder for encoder in encoders if encoder.wants(index)]
+                for encoder in wanting:
+                    arrays = CodesArrays()
+                    for rows, counts, hidden in _batches(shard):
+                        encoder.encode(arrays, rows, counts, hidden.to(job.device))
+                    encoder.output.write(index, ranges[index], arrays.arrays())
+            bar.update(len(shard.offsets) - 1)
+    for encoder in encoders:
+        encoder.finish()
+
+
+def _batches(shard: HiddenShard) -> Iterator[tuple[np.ndarray, np.ndarray, torch.Tensor]]:
+    """(rows, positions of each, float32 [n_positions, d_model]) of a few rows at a time."""
+    n_rows = len(shard.offsets) - 1
+    for start in range(0, n_rows, _ROWS_AT_ONCE):
+        rows = np.arange(start, min(start + _ROWS_AT_ONCE, n_rows))
+        first, last = shard.offsets[rows[0]], shard.offsets[rows[-1] + 1]
+        counts = np.diff(shard.offsets)[rows]
+        yield rows, counts, torch.from_numpy(shard.positions[first:last]).float()
+
+
+def _calibrate(job: ExtractJob, layer: int, encoders: Sequence[CodesEncoder]) -> None:
+    """Give the random controls the sparsity of their SAEs, on stored positions of training rows."""
+    controls = [encoder for encoder in encoders if encoder.cell.random]
+    if not controls:
+        return
+    training = read_split(job.calibration) == 0
+    parts: list[torch.Tensor] = []
+    for shard in iter_hidden_positions(hidden_folder(job.calibration, layer)):
+        counts = np.diff(shard.offsets)
+        mask = np.repeat(training[shard.start : shard.start + len(counts)], counts)
+        parts.append(torch.from_numpy(shard.positions[mask]).float())
+        if sum(map(len, parts)) >= CALIBRATION_POSITIONS:
+            break
+    for encoder in controls:
+        encoder.calibrate(torch.cat(parts)[:CALIBRATION_POSITIONS].to(job.device), job.seed)

@@ -1,0 +1,151 @@
+"""The SAEs of an extraction: loading them, their random controls, their manifests and what they are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from saefari.errors import SaeError
+from saefari.extract.outputs import Output
+from saefari.fingerprint import file_sha256
+from saefari.log import logger
+from saefari.models.hooks import HookPoint
+from saefari.provenance import library_versions
+from saefari.saes.control import random_control
+from saefari.saes.encode import encode
+from saefari.saes.load import LoadedSae, check_width, load_sae
+from saefari.saes.quality import Quality
+from saefari.saes.ref import SaeRef
+from saefari.extract.shard import CodesArrays
+from saefari.store import codes_folder, read_arrays
+
+RANDOM = "-random"
+_FAR_BELOW = 0.2  # explained variance this much under the catalogue's is no matter of another dataset
+CALIBRATION_POSITIONS = 8192
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One SAE whose codes are wanted, or its control with random weights."""
+
+    ref: SaeRef
+    random: bool = False
+
+    @property
+    def name(self) -> str:
+        """The folder of its codes."""
+        return self.ref.width + RANDOM if self.random else self.ref.width
+
+
+def sae_settings(ref: SaeRef) -> dict[str, Any]:
+    """What identifies an SAE before it is loaded: its place in the catalogue, or its files' digests."""
+    if ref.path is None:
+        return {"release": ref.release, "sae_id": ref.sae_id, **library_versions("sae-lens")}
+    folder = Path(ref.path)
+    try:
+        return {name: file_sha256(folder / name) for name in ("cfg.json", "sae_weights.safetensors")}
+    except OSError as error:
+        raise SaeError(f"{ref.title} cannot be read: {error}") from None
+
+
+def codes_output(samples: Path, n_rows: int, cell: Cell, shared: dict[str, Any], seed: int) -> Output:
+    """Where a cell's codes go, and the settings that shape them."""
+    settings = {**shared, "hook": cell.ref.hook, "sae": sae_settings(cell.ref)}
+    if cell.random:
+        settings["random_seed"] = seed
+    return Output("codes", codes_folder(samples, cell.ref.layer, cell.name), settings, n_rows)
+
+
+class SaeBank:
+    """The loaded SAEs of a job, each distinct one loaded once."""
+
+    def __init__(self, device: torch.device | str) -> None:
+        self._device = device
+        self._loaded: dict[SaeRef, LoadedSae] = {}
+
+    def load(self, ref: SaeRef) -> LoadedSae:
+        """The SAE of a reference."""
+        if ref not in self._loaded:
+            self._loaded[ref] = load_sae(ref, self._device)
+        return self._loaded[ref]
+
+    def hooks(self, refs: Iterable[SaeRef], d_model: int, model: str) -> dict[int, HookPoint]:
+        """layer -> the hook point that its SAEs read.
+
+        Raises SaeError when two SAEs of a layer read different places, or one does not fit the model.
+        """
+        hooks: dict[int, HookPoint] = {}
+        for ref in refs:
+            loaded = self.load(ref)
+            if loaded.hook.site != "attn_z":  # as wide as all heads together, which may differ from d_model
+                check_width(loaded, d_model, model)
+            if hooks.setdefault(ref.layer, loaded.hook) != loaded.hook:
+                raise SaeError(
+                    f"layer {ref.layer}: {ref.title} reads {loaded.hook.name}, another SAE of that layer reads "
+                    f"{hooks[ref.layer].name}; give them separate runs (settings.base_save_dir)"
+                )
+            if ref.hook is not None and ref.hook != loaded.hook.name:
+                logger.warning("%s: its own metadata names %s, which is used", ref.title, loaded.hook.name)
+        return hooks
+
+
+class CodesEncoder:
+    """Encodes hidden states into one cell's output."""
+
+    def __init__(self, cell: Cell, output: Output, loaded: LoadedSae) -> None:
+        self.cell = cell
+        self.output = output
+        self.hook = loaded.hook
+        self._loaded = loaded
+        output.confirm({**loaded.fingerprint(), "random": cell.random})
+
+    def calibrate(self, sample: torch.Tensor, seed: int) -> None:
+        """Turn a control's SAE into a random one that is as sparse on `sample` [n, d_in], training positions."""
+        self._loaded = random_control(self._loaded, sample, seed)
+
+    def wants(self, shard: int) -> bool:
+        """This output lacks the shard."""
+        return shard in self.output.decision.missing
+
+    def encode(self, into: CodesArrays, rows: Any, counts: Any, hidden: torch.Tensor) -> None:
+        """hidden: [n_positions, d_in], the rows' positions one after the other."""
+        codes = encode(self._loaded, hidden)
+        into.add(rows, counts, codes, Quality.measure(self._loaded, hidden, codes))
+
+    def finish(self) -> None:
+        """Once complete: sum the shards' statistics up, and warn of an SAE that does not fit."""
+        manifest = self.output.manifest
+        if not manifest.complete:
+            return
+        quality: Quality | None = None
+        for _, arrays in read_arrays(self.output.folder, "stat_"):
+            part = Quality.from_arrays({name.removeprefix("stat_"): value for name, value in arrays.items()})
+            quality = part if quality is None else quality.merge(part)
+        assert quality is not None
+        manifest.stats = quality.summary()
+        manifest.warnings = [] if self.cell.random else quality_warnings(self.cell.ref, manifest.stats)
+        for warning in manifest.warnings:
+            logger.warning("%s: %s", self.output.folder, warning)
+        manifest.save(self.output.folder)
+
+
+def quality_warnings(ref: SaeRef, stats: dict[str, Any]) -> list[str]:
+    """What the reconstruction says about a wrong hook point or a wrong model."""
+    found, expected = stats["explained_variance"], ref.expected_variance_explained
+    if found is None:
+        return []
+    suspicion = "this looks like the wrong hook point or the wrong model"
+    if found < 0:
+        return [f"{ref.title} explains less than nothing of the variance ({found:.3f}): {suspicion}"]
+    if expected is not None and found < expected - _FAR_BELOW:
+        return [f"{ref.title} explains {found:.3f} of the variance, its catalogue expects {expected:.3f}: {suspicion}"]
+    return []
+
+
+def refs_by_layer(cells: Sequence[Cell]) -> list[SaeRef]:
+    """The distinct SAEs of some cells, in layer order."""
+    return sorted({cell.ref for cell in cells}, key=lambda ref: (ref.layer, ref.width))

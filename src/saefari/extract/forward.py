@@ -1,0 +1,99 @@
+"""Forward passes over tokenised rows, a batch at a time, each giving the hidden states of its valid positions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from saefari.errors import ModelError
+from saefari.extract.batching import token_batches
+from saefari.log import logger
+from saefari.models.hooks import HookPoint
+from saefari.models.text import TextModel
+from saefari.store import TokenisedRow
+
+_WAITING_BATCHES = 2  # bounds the memory of batches that wait to be encoded
+
+Batch = tuple[np.ndarray, np.ndarray, dict[HookPoint, torch.Tensor]]
+"""Indices of the rows [B], positions of each row int64 [B], and hook -> float32 [n_positions, d]."""
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A model and the budget of its batches.
+
+    max_tokens: padded tokens in a batch; max_sequences: None = only the tokens count.
+    """
+
+    model: TextModel
+    max_tokens: int
+    max_sequences: int | None = None
+
+    def __call__(self, rows: Sequence[TokenisedRow], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
+        """Every row's valid positions, in length-sorted batches."""
+        lengths = np.asarray([len(row.input_ids) for row in rows])
+        for batch in token_batches(lengths, self.max_tokens, self.max_sequences):
+            yield from self._batch(batch, rows, hooks)
+
+    def _batch(self, batch: np.ndarray, rows: Sequence[TokenisedRow], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
+        """One batch, or its halves where the GPU's memory does not hold it."""
+        chosen = [rows[i] for i in batch]
+        try:
+            captured = self.model.capture([row.input_ids for row in chosen], hooks)
+            n_padded = next(iter(captured.values())).shape[1]
+            where, counts = valid_positions([row.valid for row in chosen], n_padded)
+            where = where.to(self.model.device)
+            states = {hook: x.flatten(0, 1)[where].float() for hook, x in captured.items()}
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise ModelError(
+                    f"a single text of {len(chosen[0].input_ids)} tokens does not fit the GPU's memory; "
+                    "lower settings.max_length or use a smaller settings.dtype"
+                ) from None
+        else:
+            yield batch, counts, states
+            return
+        torch.cuda.empty_cache()
+        logger.warning("out of GPU memory at %d sequences: halving the batch", len(batch))
+        half = len(batch) // 2
+        yield from self._batch(batch[:half], rows, hooks)
+        yield from self._batch(batch[half:], rows, hooks)
+
+
+def valid_positions(valid: Sequence[np.ndarray], n_padded: int) -> tuple[torch.Tensor, np.ndarray]:
+    """Where the valid positions of a padded batch lie once it is flattened.
+
+    valid: per row, the positions that count. Returns indices int64 [n_positions] into [B * n_padded] and the
+    number of positions of each row, int64 [B].
+    """
+    counts = np.asarray([len(v) for v in valid], dtype=np.int64)
+    starts = np.repeat(np.arange(len(valid), dtype=np.int64) * n_padded, counts)
+    return torch.from_numpy(starts + np.concatenate(valid).astype(np.int64)), counts
+
+
+@contextmanager
+def background_calls(device: torch.device) -> Iterator[Callable[..., None]]:
+    """Give a function that makes calls in order: on a GPU in a thread, so that the next forward pass starts meanwhile.
+
+    Leaving the block waits for all calls and raises what any of them raised.
+    """
+    if device.type != "cuda":
+        yield lambda function, *args: function(*args)
+        return
+    pending: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as pool:
+
+        def call(function: Callable[..., None], *args: Any) -> None:
+            pending.append(pool.submit(function, *args))
+            if len(pending) > _WAITING_BATCHES:
+                pending.pop(0).result()
+
+        yield call
+        for future in pending:
+            future.result()

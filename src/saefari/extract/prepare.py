@@ -1,0 +1,169 @@
+"""Freeze a dataset split as one model reads it: sampled rows, their tokens, and which side each row is on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from saefari.data.example import Example
+from saefari.data.splits import sample_rows, separate_test, split_rows, text_key
+from saefari.data.text import TextDataset
+from saefari.errors import ConflictError, DataError
+from saefari.log import logger
+from saefari.store import (
+    SamplesWriter,
+    iter_samples,
+    read_samples_record,
+    read_split_record,
+    write_split,
+)
+from saefari.store.manifest import differences
+
+_TOKENISED_AT_ONCE = 512
+
+
+class Tokeniser(Protocol):
+    """What turns texts into tokens; a TextModel is one."""
+
+    def tokenize(self, texts: list[str], max_length: int, include_special_tokens: bool) -> list[Any]: ...
+
+
+def samples_settings(
+    dataset: TextDataset, n_wanted: int | None, seed: int, max_length: int, special: bool, tokenizer: str
+) -> dict[str, Any]:
+    """Everything that shapes samples.parquet; the seed counts only where rows are sampled."""
+    sampled = n_wanted is not None and n_wanted < dataset.n_rows
+    return {
+        "dataset": dataset.slug,
+        "fingerprint": dataset.fingerprint,
+        "fields": dataset.spec.model_dump(include={"text_field", "label_field", "id_field", "group_field"}),
+        "sampled": {"rows": n_wanted, "seed": seed} if sampled else None,
+        "max_length": max_length,
+        "include_special_tokens": special,
+        "tokenizer": tokenizer,
+    }
+
+
+def prepare_samples(
+    folder: Path, dataset: TextDataset, tokeniser: Tokeniser, settings: dict[str, Any], overwrite: bool
+) -> str:
+    """Write samples.parquet unless it is there already. Returns its SHA-256.
+
+    Raises ConflictError when the folder holds the samples of other settings and `overwrite` is false.
+    """
+    record = read_samples_record(folder)
+    if record is not None:
+        conflicts = differences(record["settings"], settings)
+        if not conflicts:
+            return str(record["sha256"])
+        if not overwrite:
+            raise ConflictError(conflict_message(folder, conflicts))
+    logger.info("%s: reading and tokenising %s rows", folder, f"{dataset.n_rows:,}")
+    sampled = settings["sampled"]
+    with SamplesWriter(folder, settings) as writer:
+        for examples in _chunks(_sampled(dataset, sampled["rows"] if sampled else None, (sampled or {}).get("seed", 0))):
+            texts = [example.text or "" for example in examples]
+            rows = tokeniser.tokenize(texts, settings["max_length"], settings["include_special_tokens"])
+            for example, tokens in zip(examples, rows, strict=True):
+                writer.write(_columns(example, tokens))
+    record = read_samples_record(folder)
+    if record is None or record["n_rows"] == 0:
+        raise DataError(f"{dataset.slug}: the split has no rows")
+    return str(record["sha256"])
+
+
+def prepare_split(folder: Path, test_folder: Path | None, test_size: float, seed: int) -> dict[str, Any]:
+    """Fix which rows train and which test, and save it beside the samples. Returns the split's record.
+
+    With `test_folder` its rows are the test rows, and a training row that shares a text or a group with one of
+    them is excluded; else the split is stratified, with equal texts and groups on one side.
+    """
+    settings: dict[str, Any] = {"samples": _digest(folder), "seed": seed}
+    settings |= {"test_samples": _digest(test_folder)} if test_folder else {"test_size": test_size}
+    record = read_split_record(folder)
+    if record is not None and record["settings"] == settings and (not test_folder or read_split_record(test_folder)):
+        return record
+    labels, keys, groups = _identities(folder)
+    if test_folder is None:
+        parts = split_rows(labels, keys, groups, test_size, seed)
+        warnings = _missing_labels(parts)
+    else:
+        test_labels, test_keys, test_groups = _identities(test_folder)
+        test_parts = np.asarray([-1 if label is None else 1 for label in test_labels], dtype=np.int8)
+        write_split(test_folder, test_parts, settings, _missing_labels(test_parts))
+        parts = np.asarray([-1 if label is None else 0 for label in labels], dtype=np.int8)
+        warnings = _missing_labels(parts)
+        shared = separate_test(keys, groups, test_keys, test_groups) & (parts == 0)
+        parts[shared] = -1
+        if shared.any():
+            warnings.append(f"{shared.sum()} training rows left out: they share a text or a group with a test row")
+    for warning in warnings:
+        logger.warning("%s: %s", folder, warning)
+    write_split(folder, parts, settings, warnings)
+    return read_split_record(folder) or {}
+
+
+def conflict_message(folder: Path, conflicts: list[str]) -> str:
+    """What differs, and what to do about it."""
+    lines = "\n".join(f"    {line}" for line in conflicts)
+    return (
+        f"{folder} was made with other settings (stored -> wanted):\n{lines}\n"
+        "  Choose another settings.base_save_dir, or add --overwrite to replace what is there."
+    )
+
+
+def _sampled(dataset: TextDataset, n_wanted: int | None, seed: int) -> Iterator[Example]:
+    if n_wanted is None:
+        yield from dataset.rows()
+        return
+    wanted = set(sample_rows(dataset.n_rows, n_wanted, seed).tolist())
+    yield from (example for example in dataset.rows() if example.row in wanted)
+
+
+def _chunks(examples: Iterator[Example]) -> Iterator[list[Example]]:
+    while chunk := list(islice(examples, _TOKENISED_AT_ONCE)):
+        yield chunk
+
+
+def _columns(example: Example, tokens: Any) -> dict[str, Any]:
+    return {
+        "row": example.row,
+        "id": example.id,
+        "text": example.text,
+        "label": example.label,
+        "group": example.group,
+        "n_tokens": len(tokens.input_ids),
+        "input_ids": tokens.input_ids,
+        "valid": tokens.valid,
+        "span_start": tokens.spans[:, 0],
+        "span_end": tokens.spans[:, 1],
+    }
+
+
+def _identities(folder: Path) -> tuple[list[str | None], np.ndarray, list[str | None]]:
+    """Label, key of the text and group of every row; a row without a text counts as one without a label."""
+    labels: list[str | None] = []
+    groups: list[str | None] = []
+    keys: list[int] = []
+    for table in iter_samples(folder, ["text", "label", "group"]):
+        for text, label, group in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            labels.append(None if text is None else label)
+            groups.append(group)
+            keys.append(text_key(text or ""))
+    return labels, np.asarray(keys, dtype=np.uint64), groups
+
+
+def _missing_labels(parts: np.ndarray) -> list[str]:
+    missing = int((parts == -1).sum())
+    return [f"{missing} rows left out: they have no text or no label"] if missing else []
+
+
+def _digest(folder: Path | None) -> str:
+    record = read_samples_record(folder) if folder else None
+    if record is None:
+        raise DataError(f"{folder}: the samples are missing or damaged; run the extraction again")
+    return str(record["sha256"])

@@ -1,0 +1,195 @@
+"""Stage 1: one forward pass over a dataset split serves every layer and every SAE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from saefari.errors import DataError
+from saefari.extract.encoding import (
+    CALIBRATION_POSITIONS,
+    Cell,
+    CodesEncoder,
+    SaeBank,
+    codes_output,
+    refs_by_layer,
+)
+from saefari.extract.forward import Forward, background_calls
+from saefari.extract.outputs import Output, inspect_all
+from saefari.extract.shard import CodesArrays, HiddenArrays
+from saefari.log import logger, progress_bar
+from saefari.models.hooks import HookPoint
+from saefari.models.text import TextModel
+from saefari.store import (
+    TokenisedRow,
+    hidden_folder,
+    iter_token_rows,
+    read_samples_record,
+    read_split,
+    shard_ranges,
+)
+from saefari.store.shards import SHARD_ROWS
+
+
+@dataclass(frozen=True)
+class ExtractJob:
+    """One model over one dataset split. Idempotent: it makes only the shards that are missing or do not verify."""
+
+    title: str
+    model: str
+    revision: str | None
+    model_settings: dict[str, Any]
+    """What identifies the model, its precision and its tokenizer (models.registry)."""
+    dtype: str
+    device: str
+    samples: Path
+    calibration: Path
+    """Samples whose training rows calibrate the random controls; they may be another split's."""
+    cells: tuple[Cell, ...]
+    encode: bool
+    """False = store activations only (settings.act_only)."""
+    store_positions: bool
+    max_tokens: int
+    max_sequences: int | None
+    seed: int
+    overwrite: bool
+
+
+def run_extract(job: ExtractJob, model: Callable[[], TextModel]) -> list[str]:
+    """Run the job; `model` loads the model, and is called only if something is missing. Returns warnings.
+
+    Raises ConflictError when the store holds data of other settings, StoreError when it cannot be written.
+    """
+    record = read_samples_record(job.samples)
+    if record is None:
+        raise DataError(f"{job.samples}: the samples are missing or damaged; run the extraction again")
+    n_rows = record["n_rows"]
+    ranges = shard_ranges(n_rows)
+    shared = {"model": job.model_settings, "samples": record["sha256"]}
+    hidden = _hidden_outputs(job, n_rows, shared)
+    codes = [codes_output(job.samples, n_rows, cell, shared, job.seed) for cell in job.cells] if job.encode else []
+    missing = inspect_all([*hidden.values(), *codes], ranges, job.overwrite)
+    if missing:
+        _Extraction(job, model(), hidden, codes).run(missing, ranges)
+    return [warning for output in (*hidden.values(), *codes) for warning in output.manifest.warnings]
+
+
+def _hidden_outputs(job: ExtractJob, n_rows: int, shared: dict[str, Any]) -> dict[int, Output]:
+    keep_positions = job.store_positions or not job.encode
+    hooks = {cell.ref.layer: cell.ref.hook for cell in job.cells}
+    return {
+        layer: Output(
+            "hidden", hidden_folder(job.samples, layer), {**shared, "hook": hook, "positions": keep_positions}, n_rows
+        )
+        for layer, hook in sorted(hooks.items())
+    }
+
+
+class _Extraction:
+    """The running job: a forward pass per batch, and behind it encoding, pooling and writing."""
+
+    def __init__(self, job: ExtractJob, model: TextModel, hidden: dict[int, Output], codes: Sequence[Output]) -> None:
+        self._job = job
+        self._model = model
+        self._forward = Forward(model, job.max_tokens, job.max_sequences)
+        self._hidden = hidden
+        bank = SaeBank(model.device)
+        self._hooks = bank.hooks(refs_by_layer(job.cells), model.d_model, job.model)
+        for layer, output in hidden.items():
+            output.confirm({"hook": self._hooks[layer].name})
+        self._encoders = [
+            CodesEncoder(cell, output, bank.load(cell.ref))
+            for cell, output in zip(job.cells if job.encode else (), codes, strict=True)
+            if output.decision.missing
+        ]
+
+    def run(self, missing: Sequence[int], ranges: Sequence[tuple[int, int]]) -> None:
+        """Make the missing shards. The next shard's forward passes run while one is compressed and written."""
+        self._calibrate_controls()
+        done = sum(stop - start for i, (start, stop) in enumerate(ranges) if i not in set(missing))
+        if done:
+            logger.info("%s: going on from row %s of %s", self._job.title, f"{done:,}", f"{ranges[-1][1]:,}")
+        with (
+            progress_bar(ranges[-1][1], f"extract {self._job.title}", "rows", initial=done) as bar,
+            ThreadPoolExecutor(1) as writer,
+        ):
+            writing: Future[None] | None = None
+            for shard, rows in iter_token_rows(self._job.samples, missing):
+                finish = self._shard(shard, ranges[shard], rows, bar)
+                if writing is not None:
+                    writing.result()
+                writing = writer.submit(finish)
+            if writing is not None:
+                writing.result()
+        for encoder in self._encoders:
+            encoder.finish()
+        empty = _count_empty(self._job.samples)
+        for output in self._hidden.values():
+            output.manifest.warnings = [f"{empty} rows have no position that counts: all zeros"] if empty else []
+            output.manifest.save(output.folder)
+
+    def _shard(self, shard: int, rows: tuple[int, int], tokens: Sequence[TokenisedRow], bar: Any) -> Callable[[], None]:
+        """Compute a shard; return what remains: sorting it into row order, compressing and writing it."""
+        encoders = [encoder for encoder in self._encoders if encoder.wants(shard)]
+        collected = [CodesArrays() for _ in encoders]
+        hidden = {
+            layer: HiddenArrays(self._hooks[layer], output.settings["positions"])
+            for layer, output in self._hidden.items()
+            if shard in output.decision.missing
+        }
+        layers = {encoder.cell.ref.layer for encoder in encoders} | set(hidden)
+
+        def consume(batch: np.ndarray, counts: np.ndarray, states: dict[HookPoint, torch.Tensor]) -> None:
+            for layer, arrays in hidden.items():
+                arrays.add(batch, counts, states[self._hooks[layer]])
+            for encoder, arrays in zip(encoders, collected, strict=True):
+                encoder.encode(arrays, batch, counts, states[encoder.hook])
+            bar.update(len(batch))
+
+        def finish() -> None:
+            for layer, arrays in hidden.items():
+                self._hidden[layer].write(shard, rows, arrays.arrays())
+            for encoder, arrays in zip(encoders, collected, strict=True):
+                encoder.output.write(shard, rows, arrays.arrays())
+
+        with background_calls(self._model.device) as call:
+            for batch, counts, states in self._forward(tokens, [self._hooks[layer] for layer in sorted(layers)]):
+                call(consume, batch, counts, states)
+        return finish
+
+    def _calibrate_controls(self) -> None:
+        """Give the random controls the sparsity of their SAEs, on positions of training rows."""
+        controls = [encoder for encoder in self._encoders if encoder.cell.random]
+        if not controls:
+            return
+        rows = _training_rows(self._job.calibration)
+        hooks = sorted({encoder.hook for encoder in controls})
+        batches = [states for _, _, states in self._forward(rows, hooks)]
+        for encoder in controls:
+            sample = torch.cat([states[encoder.hook] for states in batches])[:CALIBRATION_POSITIONS]
+            encoder.calibrate(sample, self._job.seed)
+
+
+def _training_rows(samples: Path) -> list[TokenisedRow]:
+    """Training rows from the start of the split, enough of them to calibrate on."""
+    training = read_split(samples) == 0
+    chosen: list[TokenisedRow] = []
+    n_positions = 0
+    for shard, rows in iter_token_rows(samples):
+        for offset, row in enumerate(rows):
+            if training[shard * SHARD_ROWS + offset] and n_positions < CALIBRATION_POSITIONS:
+                chosen.append(row)
+                n_positions += len(row.valid)
+        if n_positions >= CALIBRATION_POSITIONS:
+            break
+    return chosen
+
+
+def _count_empty(samples: Path) -> int:
+    return sum(len(row.valid) == 0 for _, rows in iter_token_rows(samples) for row in rows)

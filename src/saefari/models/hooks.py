@@ -1,0 +1,162 @@
+"""Where in a transformer a hidden state is read, and reading it without leaving a hook behind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+from weakref import WeakKeyDictionary
+
+from torch import Tensor, nn
+
+from saefari.errors import ModelError
+
+Site = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "attn_z", "mlp_out"]
+Location = Literal["res", "mlp", "att"]
+
+_NAMES: dict[Site, str] = {site: f"hook_{site}" for site in get_args(Site)} | {"attn_z": "attn.hook_z"}
+_SITES = {name: site for site, name in _NAMES.items()}
+_SITE_OF_LOCATION: dict[Location, Site] = {"res": "resid_post", "mlp": "mlp_out", "att": "attn_z"}
+
+
+@dataclass(frozen=True, order=True)
+class HookPoint:
+    """One place in one block, with TransformerLens' meaning and name.
+
+    resid_pre, resid_post: the block's input and output; for an encoder that normalises after adding (BERT)
+    resid_post is the normalised output, which is what Hugging Face calls a hidden state.
+    attn_out, mlp_out: what attention and MLP add to the residual stream (after Gemma's post-norms);
+    resid_mid: the stream between them; attn_z: the heads' outputs before the projection, heads flattened.
+    """
+
+    layer: int
+    site: Site
+
+    @classmethod
+    def parse(cls, name: str) -> HookPoint:
+        """The point a TransformerLens name means. Raises ModelError for a name of another kind."""
+        match = re.fullmatch(r"blocks\.(\d+)\.(.+)", name)
+        if match is None or match[2] not in _SITES:
+            known = ", ".join(f"blocks.L.{known}" for known in _SITES)
+            raise ModelError(f"hook point {name!r} is not supported; those that are: {known}")
+        return cls(int(match[1]), _SITES[match[2]])
+
+    @classmethod
+    def for_location(cls, layer: int, location: Location) -> HookPoint:
+        """The point that `settings.sae_location` means: res resid_post, mlp mlp_out, att attn_z."""
+        return cls(layer, _SITE_OF_LOCATION[location])
+
+    @property
+    def name(self) -> str:
+        """The TransformerLens name, for example ``blocks.3.hook_resid_post``."""
+        return f"blocks.{self.layer}.{_NAMES[self.site]}"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Tap:
+    """A module whose input or output is the tensor wanted."""
+
+    module: nn.Module
+    side: Literal["input", "output"]
+
+
+class _Stop(Exception):
+    """Everything asked for has been seen: the rest of the forward pass is not needed."""
+
+
+def find_blocks(model: nn.Module) -> nn.ModuleList:
+    """The model's transformer blocks, in order.
+
+    They are the outermost `ModuleList` of `num_hidden_layers` modules of one class; where several fit, the
+    one with the most parameters. Raises ModelError when nothing fits or the model is an encoder-decoder.
+    """
+    config: Any = model.config
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError(f"{type(model).__name__} is an encoder-decoder; use a decoder or an encoder")
+    count = config.get_text_config().num_hidden_layers
+    lists = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.ModuleList)]
+    fits = [(name, m) for name, m in lists if len(m) == count and len({type(b) for b in m}) == 1]
+    outer = [m for name, m in fits if not any(name.startswith(f"{other}.") for other, _ in fits)]
+    if not outer:
+        raise ModelError(f"{type(model).__name__}: found no list of {count} transformer blocks of one class")
+    return max(outer, key=lambda blocks: sum(p.numel() for p in blocks.parameters()))
+
+
+@contextmanager
+def capture(model: nn.Module, hooks: Sequence[HookPoint]) -> Iterator[dict[HookPoint, Tensor]]:
+    """Collect the tensors at `hooks` from the forward pass run inside the `with` block.
+
+    The forward pass ends as soon as the last of them is there, so its own result must not be used. Yields a
+    dict filled during the pass: [batch, positions, d] each, on the model's device, not copied. The hooks are
+    removed however the block ends. Raises ModelError for a layer or site that the model does not have.
+    """
+    taps = {hook: _tap(model, hook) for hook in hooks}
+    found: dict[HookPoint, Tensor] = {}
+    handles = []
+
+    def keep(hook: HookPoint, tensor: Tensor) -> None:
+        found[hook] = tensor
+        if len(found) == len(taps):
+            raise _Stop
+
+    try:
+        for hook, tap in taps.items():
+            handles.append(_register(tap, hook, keep))
+        yield found
+    except _Stop:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _register(tap: Tap, hook: HookPoint, keep: Any) -> Any:
+    if tap.side == "input":
+        return tap.module.register_forward_pre_hook(
+            lambda module, args, kwargs: keep(hook, hidden_input(args, kwargs)), with_kwargs=True
+        )
+    return tap.module.register_forward_hook(lambda module, args, output: keep(hook, hidden_output(output)))
+
+
+def hidden_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
+    """The hidden state among a block's arguments: the first positional one, or `hidden_states`."""
+    tensor = args[0] if args else kwargs["hidden_states"]
+    assert isinstance(tensor, Tensor)
+    return tensor
+
+
+def hidden_output(output: Any) -> Tensor:
+    """The hidden state in what a module returns: the tensor itself, or the first of a tuple."""
+    tensor = output[0] if isinstance(output, (tuple, list)) else output
+    assert isinstance(tensor, Tensor)
+    return tensor
+
+
+_TAPS: WeakKeyDictionary[nn.Module, dict[HookPoint, Tap]] = WeakKeyDictionary()
+
+
+def _tap(model: nn.Module, hook: HookPoint) -> Tap:
+    """Where `hook` is in `model`, looked up once per model."""
+    known = _TAPS.setdefault(model, {})
+    if hook not in known:
+        known[hook] = _locate(model, hook)
+    return known[hook]
+
+
+def _locate(model: nn.Module, hook: HookPoint) -> Tap:
+    blocks = find_blocks(model)
+    if hook.layer >= len(blocks):
+        raise ModelError(f"{hook}: {type(model).__name__} has the layers 0 to {len(blocks) - 1}")
+    block = blocks[hook.layer]
+    if hook.site == "resid_pre":
+        return Tap(block, "input")
+    if hook.site == "resid_post":
+        return Tap(block, "output")
+    from saefari.models.trace import locate_inside
+
+    return locate_inside(model, block, hook)

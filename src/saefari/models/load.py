@@ -1,0 +1,147 @@
+"""Reading a model's weights and tokenizer, safely and without noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from saefari.errors import ModelError
+from saefari.fingerprint import file_sha256, fingerprint
+from saefari.models.registry import EMBEDDED, ModelInfo, read_cache_first
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def pick_device(device: str) -> torch.device:
+    """The device a setting names; auto = a CUDA GPU if there is one, else the CPU. Raises ModelError."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    picked = torch.device(device)
+    if picked.type == "cuda" and (picked.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise ModelError(f"device {device!r}: this machine shows {count} CUDA devices; use 'auto'")
+    if picked.type == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("device 'mps' is not available on this machine; use 'auto'")
+    return picked
+
+
+def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """The precision a setting names; auto = bfloat16 on a CUDA GPU, float32 elsewhere."""
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return _DTYPES[dtype]
+
+
+def load_weights(info: ModelInfo, location: str, dtype: torch.dtype) -> Any:
+    """The base model on the CPU, in evaluation mode, frozen, without the key-value cache.
+
+    Raises ModelError for an embedded model whose weights are not the official ones, for weights that are not
+    safetensors, and for a checkpoint that lacks some of the model's weights.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    _check_embedded(info, location)
+
+    def read(local_files_only: bool) -> Any:
+        source = {"revision": info.revision, "local_files_only": local_files_only, "trust_remote_code": False}
+        config = AutoConfig.from_pretrained(location, **source)
+        if getattr(config.get_text_config(), "attn_logit_softcapping", None):
+            # Other attention kernels leave Gemma 2's soft cap out, and give other hidden states.
+            source["attn_implementation"] = "eager"
+        return AutoModel.from_pretrained(
+            location, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True, **source
+        )
+
+    with _quiet():
+        model, report = read_cache_first(info.name, read, reach_hub=info.source == "hub")
+    # The pooler comes after the last block, and many encoder checkpoints lack it.
+    missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise ModelError(
+            f"model {info.name!r}: its files lack {len(missing)} weights, such as {missing[0]!r}"
+        )
+    return _text_part(model).eval().requires_grad_(False)
+
+
+def load_tokenizer(info: ModelInfo, location: str) -> Any:
+    """The model's fast tokenizer, cutting at the end of a text. Raises ModelError where it has none."""
+    from transformers import AutoTokenizer
+
+    def read(local_files_only: bool) -> Any:
+        return AutoTokenizer.from_pretrained(
+            location, revision=info.revision, local_files_only=local_files_only, trust_remote_code=False
+        )
+
+    with _quiet():
+        tokenizer = read_cache_first(info.name, read, reach_hub=info.source == "hub")
+    if not tokenizer.is_fast:
+        raise ModelError(f"model {info.name!r} has no fast tokenizer, which places tokens in the text")
+    tokenizer.truncation_side = "right"
+    return tokenizer
+
+
+def special_ids(tokenizer: Any) -> list[int]:
+    """Ids of all special tokens except a separate 'unknown' token, which stands for a word of the text."""
+    ids = set(tokenizer.all_special_ids)
+    ids |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    others = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    if tokenizer.unk_token_id not in others:
+        ids.discard(tokenizer.unk_token_id)
+    return sorted(ids)
+
+
+def longest_text(model: nn.Module, tokenizer: Any) -> int:
+    """Tokens that the model can read at once, special tokens included."""
+    config: Any = model.config
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None) or tokenizer.model_max_length
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Embedding) and "position" in name and module.padding_idx is not None:
+            # RoBERTa's positions begin after the padding id.
+            limit -= module.padding_idx + 1
+    return int(min(limit, tokenizer.model_max_length))
+
+
+def weights_digest(folder: Path) -> str:
+    """One digest of all safetensors files of a local model."""
+    return fingerprint({file.name: file_sha256(file) for file in sorted(folder.glob("*.safetensors"))})
+
+
+def _check_embedded(info: ModelInfo, location: str) -> None:
+    if info.source != "embedded":
+        return
+    known = EMBEDDED[info.name]
+    found = file_sha256(Path(location) / known.weights)
+    if found != known.sha256:
+        raise ModelError(
+            f"model {info.name!r}: the weights in the package {known.package} are not the official ones "
+            f"(SHA-256 {found}, expected {known.sha256}); reinstall the package"
+        )
+
+
+def _text_part(model: Any) -> Any:
+    """The language model inside a multimodal one; any other model as it is."""
+    text_config = model.config.get_text_config()
+    text_config.use_cache = False
+    return model if text_config is model.config else model.get_decoder()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars or warnings of transformers while it reads files; what matters is raised."""
+    from transformers.utils import logging as hf_logging
+
+    logging: Any = hf_logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

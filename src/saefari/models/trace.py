@@ -1,0 +1,151 @@
+"""Finding attention and MLP inside a block by watching one small forward pass, not by a model's name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from saefari.errors import ModelError
+from saefari.models.hooks import HookPoint, Tap
+
+
+@dataclass
+class _Call:
+    """One module's run: the hidden states it was given, and what it returned."""
+
+    module: nn.Module
+    inputs: list[Tensor]
+    output: Tensor | None = None
+
+
+class _Done(Exception):
+    """The traced block has run."""
+
+
+def locate_inside(model: nn.Module, block: nn.Module, hook: HookPoint) -> Tap:
+    """The module inside `block` whose input or output is `hook`'s tensor.
+
+    Attention is the first child with weights that is called attention; its projection is the last matrix it
+    applies. What attention (or the MLP) adds to the stream is that output after the modules that take it as
+    their input (dropout, Gemma's post-norm). Raises ModelError where the block has no such place.
+    """
+    calls = _trace(model, block)
+    attention = _attention(calls, block, hook)
+    projection = _last_projection(calls, attention.module)
+    if hook.site == "attn_z":
+        return Tap(projection.module, "input")
+    attn_out = _end_of_chain(calls, projection)
+    if hook.site == "attn_out":
+        return Tap(attn_out.module, "output")
+    if hook.site == "mlp_out":
+        return Tap(_end_of_chain(calls, _mlp(calls, block, attention)).module, "output")
+    return _between(calls, attn_out, hook)
+
+
+def _attention(calls: Sequence[_Call], block: nn.Module, hook: HookPoint) -> _Call:
+    names = {child: name.lower() for name, child in block.named_children()}
+    for call in calls:
+        name = names.get(call.module, "")
+        if ("attn" in name or "attention" in name) and _has_projection(call.module):
+            return call
+    parts = ", ".join(names.values())
+    raise ModelError(f"{hook}: found no attention in {type(block).__name__}, which has {parts}")
+
+
+def _mlp(calls: Sequence[_Call], block: nn.Module, attention: _Call) -> _Call:
+    """The last child with weights besides attention; its last matrix where it adds the stream back itself."""
+    children = set(block.children()) - {attention.module}
+    last = [call for call in calls if call.module in children and _has_projection(call.module)][-1]
+    return last if len(last.inputs) == 1 else _last_projection(calls, last.module)
+
+
+def _between(calls: Sequence[_Call], attn_out: _Call, hook: HookPoint) -> Tap:
+    """resid_mid: the first new tensor that a module after attention reads, if it is the sum it should be."""
+    block = calls[0]
+    for call in calls[calls.index(attn_out) + 1 :]:
+        if not call.inputs or _seen_before(calls, call):
+            continue
+        assert attn_out.output is not None
+        expected = block.inputs[0] + attn_out.output
+        if call.inputs[0].shape == expected.shape and torch.allclose(call.inputs[0], expected, rtol=1e-2):
+            return Tap(call.module, "input")
+        break
+    name = type(block.module).__name__
+    raise ModelError(f"{hook}: {name} has no residual stream between attention and MLP")
+
+
+def _seen_before(calls: Sequence[_Call], call: _Call) -> bool:
+    earlier = calls[: calls.index(call)]
+    return any(call.inputs[0] is tensor for other in earlier for tensor in (*other.inputs, other.output))
+
+
+def _end_of_chain(calls: Sequence[_Call], start: _Call) -> _Call:
+    """The last of the modules that pass on what `start` returned, each reading just the output before it."""
+    end = start
+    while (following := _reader(calls, end)) is not None:
+        end = following
+    return end
+
+
+def _reader(calls: Sequence[_Call], source: _Call) -> _Call | None:
+    assert source.output is not None
+    for call in calls[calls.index(source) + 1 :]:
+        alone = len(call.inputs) == 1 and call.inputs[0] is source.output
+        if alone and call.output is not None and call.output.shape == source.output.shape:
+            return call
+    return None
+
+
+def _last_projection(calls: Sequence[_Call], parent: nn.Module) -> _Call:
+    inside = set(parent.modules())
+    return [call for call in calls if call.module in inside and _is_projection(call.module)][-1]
+
+
+def _is_projection(module: nn.Module) -> bool:
+    """Whether a module is a matrix: Linear, GPT-2's Conv1D, or a quantised kind of either."""
+    weight = getattr(module, "weight", None)
+    return isinstance(weight, Tensor) and weight.ndim == 2 and not isinstance(module, nn.Embedding)
+
+
+def _has_projection(module: nn.Module) -> bool:
+    return any(_is_projection(inner) for inner in module.modules())
+
+
+def _trace(model: nn.Module, block: nn.Module) -> list[_Call]:
+    """Every module call within `block`, the block's own first, for four tokens."""
+    calls: list[_Call] = []
+    open_calls: list[_Call] = []
+
+    def enter(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        call = _Call(module, [v for v in (*args, *kwargs.values()) if _is_hidden(v)])
+        calls.append(call)
+        open_calls.append(call)
+
+    def leave(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        first = output[0] if isinstance(output, (tuple, list)) else output
+        open_calls.pop().output = first if _is_hidden(first) else None
+        if module is block:
+            raise _Done
+
+    handles = []
+    try:
+        for module in block.modules():
+            handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
+            handles.append(module.register_forward_hook(leave))
+        with torch.no_grad():
+            model(input_ids=torch.arange(4, device=next(model.parameters()).device)[None])
+    except _Done:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    return calls
+
+
+def _is_hidden(value: Any) -> bool:
+    """Whether a value is a hidden state, [batch, positions, d], and not a mask or a list of positions."""
+    return isinstance(value, Tensor) and value.is_floating_point() and value.ndim == 3

@@ -1,0 +1,1 @@
+"""From conf.yaml to finished results: planning, jobs and the command line."""

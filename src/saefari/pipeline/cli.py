@@ -1,0 +1,99 @@
+"""The command line: `python run_experiments.py` and `saefari`. Nothing heavy is imported before the flags are read."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from saefari.errors import ConfigError, Problem, SaefariError
+
+if TYPE_CHECKING:
+    from saefari.config import Config
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def run_experiments(arguments: Sequence[str] | None = None) -> int:
+    """`python run_experiments.py`: everything that conf.yaml names. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="run_experiments.py", description="Run the experiments that a YAML file names.")
+    add_run_flags(parser)
+    return _guarded(_run_experiments, parser.parse_args(arguments))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """`saefari run | extract | classify`. Returns the exit code."""
+    from saefari.pipeline.oneoff import add_classify_flags, add_extract_flags, classify_config, extract_config
+
+    parser = argparse.ArgumentParser(prog="saefari", description="Classifiers that explain themselves, from SAE features.")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    run = commands.add_parser("run", help="run the experiments that a YAML file names (as run_experiments.py)")
+    add_run_flags(run)
+    run.set_defaults(function=_run_experiments)
+    extract = commands.add_parser("extract", help="one model, one layer, one dataset: activations and codes")
+    add_extract_flags(extract)
+    extract.set_defaults(function=lambda a: _run(extract_config(a), a.dry_run, True, False, a.overwrite, "flags"))
+    classify = commands.add_parser("classify", help="classifiers on what `saefari extract` wrote")
+    add_classify_flags(classify)
+    classify.set_defaults(function=lambda a: _run(classify_config(a), a.dry_run, False, True, a.overwrite, "flags"))
+    parsed = parser.parse_args(arguments)
+    return _guarded(parsed.function, parsed)
+
+
+def add_run_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of a run that a YAML file describes."""
+    parser.add_argument("--config", default="conf.yaml", metavar="FILE", help="default: conf.yaml")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--extract-only", action="store_true", help="activations and codes, no classifiers")
+    only.add_argument("--classify-only", action="store_true", help="classifiers on what is extracted already")
+    parser.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, do nothing")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, as settings.max_samples=200"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace stored data that was made with other settings")
+
+
+def _run_experiments(flags: argparse.Namespace) -> int:
+    from saefari.config import load_config
+
+    config = load_config(flags.config, flags.set)
+    return _run(
+        config, flags.dry_run, not flags.classify_only, not flags.extract_only, flags.overwrite, flags.config
+    )
+
+
+def _run(config: Config, dry_run: bool, extract: bool, classify: bool, overwrite: bool, source: str) -> int:
+    from saefari.log import start_logging
+    from saefari.pipeline.describe import describe_plan
+    from saefari.pipeline.plan import make_plan
+    from saefari.pipeline.run import describe_report, run_plan
+
+    start_logging()
+    plan = make_plan(config, need_model=extract, dry_run=dry_run, source=source)
+    if dry_run:
+        print(describe_plan(plan, extract=extract, classify=classify))
+        return OK
+    report = run_plan(plan, extract=extract, classify=classify, overwrite=overwrite)
+    print(describe_report(plan, report, ["extract"] * extract + ["classify"] * classify))
+    return FAILED if report.failures else OK
+
+
+def _guarded(function: Callable[[argparse.Namespace], int], flags: argparse.Namespace) -> int:
+    """Run a command; errors that a user can mend become one message and an exit code, not a traceback."""
+    try:
+        return function(flags)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except SaefariError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted: run the same command to go on from here", file=sys.stderr)
+        return INTERRUPTED
+
+
+def flag_error(flag: str, message: str) -> ConfigError:
+    """A mistake in a flag, in the form of a mistake in a file."""
+    return ConfigError([Problem(flag, message)], "flags")

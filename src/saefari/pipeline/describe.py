@@ -1,0 +1,69 @@
+"""A plan in words: what `--dry-run` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from saefari.pipeline.plan import ModelPlan, Plan, PlannedSae
+from saefari.store import Manifest, codes_folder
+
+
+def describe_plan(plan: Plan, *, extract: bool, classify: bool) -> str:
+    """Models, SAEs, datasets and places, with what is there already."""
+    lines = ["The configuration is right. This is what a run would do:", ""]
+    for model in plan.models:
+        lines.append(f"model {model.name}" + (f" (revision {model.revision})" if model.revision else ""))
+        lines += [f"  {_sae(sae)}" for sae in model.saes]
+    for dataset in plan.datasets:
+        config = f", config {dataset.spec.config_name}" if dataset.spec.config_name else ""
+        test = f"test split {dataset.spec.test_split}" if dataset.spec.test_split else _test_share(plan)
+        lines.append(f"dataset {dataset.spec.name}{config}, split {dataset.spec.split}, {test}")
+    lines.append("")
+    if extract:
+        lines += _extraction(plan)
+    if classify:
+        lines.append(f"classifiers and results in {plan.layout.classifications}, all in {plan.layout.summary}")
+    lines += [f"note: {note}" for note in plan.notes]
+    return "\n".join(lines)
+
+
+def _sae(sae: PlannedSae) -> str:
+    ref = sae.ref
+    if sae.spec.sae_train is not None:
+        source = f"trained in the run ({sae.spec.sae_train.architecture}), kept in {ref.path}"
+    elif ref.path is not None:
+        source = f"folder {ref.path}"
+    else:
+        source = f"{ref.release}, {ref.sae_id}"
+    facts = [f"reads {ref.hook or 'what its metadata names'}"]
+    if ref.expected_l0 is not None:
+        facts.append(f"L0 {ref.expected_l0:g}")
+    if ref.expected_variance_explained is not None:
+        facts.append(f"explains {ref.expected_variance_explained:g} of the variance")
+    if ref.neuronpedia_id is not None:
+        facts.append(f"Neuronpedia {ref.neuronpedia_id}")
+    if sae.spec.random_sae:
+        facts.append("and a random control")
+    return f"layer {ref.layer}, width {ref.width}: {source}; {', '.join(facts)}"
+
+
+def _test_share(plan: Plan) -> str:
+    return f"{plan.config.settings.test_size:.0%} of it held out"
+
+
+def _extraction(plan: Plan) -> list[str]:
+    lines = []
+    for model in plan.models:
+        for dataset in plan.datasets:
+            for split in dataset.splits:
+                folder = plan.samples(model, dataset, split)
+                lines.append(f"extract to {folder}: {_state(folder, model)}")
+    return lines
+
+
+def _state(folder: Path, model: ModelPlan) -> str:
+    manifests = [Manifest.load(codes_folder(folder, sae.ref.layer, sae.ref.width)) for sae in model.saes]
+    complete = sum(manifest is not None and manifest.complete for manifest in manifests)
+    if not any(manifests):
+        return "nothing there yet"
+    return f"{complete} of {len(manifests)} SAEs complete"

@@ -1,0 +1,145 @@
+"""Run a plan: prepare, train, extract, classify; then say what came of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from saefari.log import logger, progress_bar
+from saefari.pipeline import stages
+from saefari.pipeline.launch import Outcome, explain_failure, run_in_processes, run_on_devices
+from saefari.pipeline.plan import Plan
+from saefari.store import hold_tree, write_json
+
+
+@dataclass
+class Report:
+    """What a run did. failures: (what failed, why)."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    reused: int = 0
+
+    def add(self, outcomes: Iterable[Outcome]) -> None:
+        """Take in how jobs ended."""
+        for outcome in outcomes:
+            self.warnings += outcome.warnings
+            if outcome.failure is not None:
+                logger.error("%s failed: %s", outcome.title, outcome.failure)
+                self.failures.append((outcome.title, outcome.failure))
+
+
+def run_plan(plan: Plan, *, extract: bool = True, classify: bool = True, overwrite: bool = False) -> Report:
+    """Run the stages asked for. A failed job is recorded, and the others go on.
+
+    Raises StoreError when another run holds the output tree or it cannot be written.
+    """
+    report = Report()
+    with ExitStack() as held:
+        for folder in sorted({plan.layout.activations.resolve(), plan.layout.classifications.resolve()}):
+            held.enter_context(hold_tree(folder))
+        if extract:
+            _extract(plan, report, overwrite)
+        if classify:
+            _classify(plan, report, overwrite)
+        failures = [{"job": job, "reason": reason} for job, reason in report.failures]
+        write_json(plan.layout.reports / "last_run.json", {"failures": failures, "warnings": report.warnings})
+    return report
+
+
+def visible_devices(plan: Plan) -> list[str]:
+    """The devices that jobs are spread over: the one that is set, all visible GPUs, or the CPU."""
+    settings = plan.config.settings
+    if settings.cuda_visible_devices is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = settings.cuda_visible_devices
+    if settings.device != "auto":
+        return [settings.device]
+    import torch
+
+    return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]
+
+
+def _extract(plan: Plan, report: Report, overwrite: bool) -> None:
+    devices = visible_devices(plan)
+    prepared = run_on_devices(stages.prepare_jobs(plan, overwrite), ["cpu"])
+    report.add(prepared)
+    unprepared = {outcome.title for outcome in prepared if outcome.failure}
+    if unprepared:
+        plan = _without(plan, unprepared)
+    report.add(run_on_devices(stages.train_jobs(plan, devices[0], overwrite), devices))
+    report.add(run_on_devices(stages.extract_jobs(plan, devices[0], overwrite), devices))
+
+
+def _without(plan: Plan, titles: set[str]) -> Plan:
+    """The plan less the datasets that a model could not be prepared for."""
+    failed = {
+        dataset.spec
+        for model in plan.models
+        for dataset in plan.datasets
+        if stages.title(model, dataset, dataset.spec.split) in titles
+    }
+    kept = [dataset for dataset in plan.datasets if dataset.spec not in failed]
+    return Plan(plan.config, plan.layout, plan.models, kept)
+
+
+def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
+    from saefari.classify.run import ClassifyJob, JobOutcome, n_cells, run_classify_job
+    from saefari.report.tables import write_summary
+
+    encode = stages.encode_jobs(plan, visible_devices(plan)[0], overwrite) if plan.config.settings.act_only else []
+    report.add(run_on_devices(encode, visible_devices(plan)) if encode else [])
+    jobs = sorted(stages.classify_jobs(plan), key=n_cells, reverse=True)  # the longest first, to end together
+    workers = plan.config.settings.n_jobs if plan.config.settings.n_jobs > 0 else os.cpu_count() or 1
+
+    def done(job: ClassifyJob, outcome: JobOutcome | BaseException) -> None:
+        bar.update(n_cells(job))
+        if isinstance(outcome, BaseException):
+            _fail(report, str(job.out), explain_failure(outcome))
+            return
+        report.rows += outcome.rows
+        report.warnings += outcome.warnings
+        report.reused += outcome.reused
+        for failure in outcome.failures:
+            _fail(report, failure.cell, failure.reason)
+
+    with progress_bar(sum(map(n_cells, jobs)), "classify", "settings") as bar:
+        run_in_processes(run_classify_job, jobs, workers, done)
+    write_summary(plan.layout.classifications)
+
+
+def _fail(report: Report, what: str, why: str) -> None:
+    logger.error("%s failed: %s", what, why)
+    report.failures.append((what, why))
+
+
+def describe_report(plan: Plan, report: Report, stages_run: Sequence[str]) -> str:
+    """The end of a run as a person reads it: best settings, warnings, failures, and where the files are."""
+    from saefari.report.tables import best_table
+
+    lines: list[str] = []
+    if report.rows:
+        lines += ["", "Best setting of each source, chosen by cross-validation on training rows:", ""]
+        lines += [best_table(report.rows), ""]
+    if report.reused:
+        lines.append(f"{report.reused} settings were there already and were not computed again.")
+    lines += [f"warning: {warning}" for warning in dict.fromkeys(report.warnings)]
+    lines += [f"FAILED: {what}\n        {why}" for what, why in report.failures]
+    lines += [f"{name}: {path}" for name, path in _places(plan, stages_run)]
+    return "\n".join(lines)
+
+
+def _places(plan: Plan, stages_run: Sequence[str]) -> list[tuple[str, Path]]:
+    layout = plan.layout
+    places = []
+    if "extract" in stages_run:
+        places.append(("Activations and codes", layout.activations))
+        if any(spec.sae_train for spec in plan.config.models):
+            places.append(("Trained SAEs         ", layout.saes))
+    if "classify" in stages_run:
+        places += [("Classifiers          ", layout.classifications), ("All results          ", layout.summary)]
+    return places

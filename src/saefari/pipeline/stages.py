@@ -1,0 +1,203 @@
+"""The jobs of each stage, built from the plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from saefari.config.schema import width_to_d_sae
+from saefari.fingerprint import fingerprint
+from saefari.pipeline.jobs import Encode, Extract, Prepare, Train
+from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan
+from saefari.store import Manifest, codes_folder, hidden_folder, read_samples_record, read_split_record
+
+if TYPE_CHECKING:
+    from saefari.classify.run import ClassifyJob
+    from saefari.extract.encoding import Cell
+
+TOKENS_ON_CPU = 4096
+TOKENS_ON_GPU = 32_768
+
+
+def prepare_jobs(plan: Plan, overwrite: bool) -> list[Prepare]:
+    """One job per model and dataset."""
+    return [
+        Prepare(
+            title=title(model, dataset, dataset.spec.split),
+            model=model.name,
+            revision=model.revision,
+            spec=dataset.spec,
+            settings=plan.config.settings,
+            folder=plan.samples(model, dataset, dataset.spec.split),
+            test_folder=test_folder(plan, model, dataset),
+            overwrite=overwrite,
+        )
+        for model in plan.models
+        for dataset in plan.datasets
+    ]
+
+
+def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
+    """One job per entry of conf.yaml that trains SAEs: all its layers and widths from the same forward passes."""
+    from saefari.models.hooks import HookPoint
+    from saefari.train.sae import SaeJob
+
+    jobs = []
+    for model in plan.models:
+        for spec, planned in groupby(model.saes, key=lambda sae: sae.spec):
+            if spec.sae_train is None:
+                continue
+            saes = []
+            for sae in planned:
+                assert sae.ref.path is not None and sae.ref.hook is not None
+                settings = {
+                    **spec.sae_train.model_dump(),
+                    "d_sae": spec.sae_train.d_sae or width_to_d_sae(sae.ref.width),
+                    "hook": sae.ref.hook,
+                }
+                hook = HookPoint.parse(sae.ref.hook)
+                saes.append(SaeJob(sae.ref.layer, sae.ref.width, spec.sae_train, hook, Path(sae.ref.path), settings))
+            jobs.append(
+                Train(
+                    title=f"SAEs of {model.name}",
+                    model=model.name,
+                    revision=model.revision,
+                    device=device,
+                    dtype=plan.config.settings.dtype,
+                    saes=tuple(saes),
+                    samples=tuple(plan.samples(model, dataset, dataset.spec.split) for dataset in plan.datasets),
+                    seed=plan.config.settings.seed,
+                    max_tokens=max_tokens(plan, device),
+                    overwrite=overwrite,
+                )
+            )
+    return jobs
+
+
+def extract_jobs(plan: Plan, device: str, overwrite: bool) -> list[Extract]:
+    """One job per model and dataset split."""
+    from saefari.extract.run import ExtractJob
+    from saefari.models.settings import model_settings
+
+    settings = plan.config.settings
+    jobs = []
+    for model in plan.models:
+        identity = model_settings(model.name, model.revision, settings.dtype, device)
+        for dataset in plan.datasets:
+            for split in dataset.splits:
+                job = ExtractJob(
+                    title=title(model, dataset, split),
+                    model=model.name,
+                    revision=model.revision,
+                    model_settings=identity,
+                    dtype=settings.dtype,
+                    device=device,
+                    samples=plan.samples(model, dataset, split),
+                    calibration=plan.samples(model, dataset, dataset.spec.split),
+                    cells=cells(model),
+                    encode=not settings.act_only,
+                    store_positions=settings.store_positions,
+                    max_tokens=max_tokens(plan, device),
+                    max_sequences=settings.batch_size,
+                    seed=settings.seed,
+                    overwrite=overwrite,
+                )
+                jobs.append(Extract(job))
+    return jobs
+
+
+def encode_jobs(plan: Plan, device: str, overwrite: bool) -> list[Encode]:
+    """One job per model and dataset split of an `act_only` run; none otherwise."""
+    if not plan.config.settings.act_only:
+        return []
+    return [Encode(job.job) for job in extract_jobs(plan, device, overwrite)]
+
+
+def classify_jobs(plan: Plan) -> list[ClassifyJob]:
+    """One job per feature source: each SAE, each layer's hidden states, and once per dataset TF-IDF and majority."""
+    return [job for dataset in plan.datasets for job in _dataset_jobs(plan, dataset)]
+
+
+def cells(model: ModelPlan) -> tuple[Cell, ...]:
+    """The model's SAEs, each followed by its random control where one is asked for."""
+    from saefari.extract.encoding import Cell
+
+    return tuple(
+        Cell(sae.ref, random) for sae in model.saes for random in ((False, True) if sae.spec.random_sae else (False,))
+    )
+
+
+def title(model: ModelPlan, dataset: DatasetPlan, split: str) -> str:
+    """How messages name a model's view of a dataset split."""
+    config = f"/{dataset.spec.config_name}" if dataset.spec.config_name else ""
+    return f"{model.slug} x {dataset.slug}{config}/{split}"
+
+
+def test_folder(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> Path | None:
+    """Where the samples of a dataset's own test split lie."""
+    return plan.samples(model, dataset, dataset.spec.test_split) if dataset.spec.test_split else None
+
+
+def max_tokens(plan: Plan, device: str) -> int:
+    """The token budget of a batch."""
+    default = TOKENS_ON_GPU if device.startswith("cuda") else TOKENS_ON_CPU
+    return plan.config.settings.max_tokens_per_batch or default
+
+
+def _dataset_jobs(plan: Plan, dataset: DatasetPlan) -> Iterator[ClassifyJob]:
+    for model in plan.models:
+        for cell in cells(model):
+            source = "random_sae" if cell.random else "sae"
+            yield _classify_job(plan, model, dataset, source, cell.ref.layer, cell.name)
+        for layer in sorted({sae.ref.layer for sae in model.saes}):
+            yield _classify_job(plan, model, dataset, "hidden", layer, "hidden")
+    for source in ["tfidf"] * plan.config.settings.bow_baseline + ["majority"]:
+        yield _classify_job(plan, plan.models[0], dataset, source, None, None)
+
+
+def _classify_job(
+    plan: Plan, model: ModelPlan, dataset: DatasetPlan, source: str, layer: int | None, folder: str | None
+) -> ClassifyJob:
+    from saefari.classify.run import ClassifyJob
+
+    settings, spec = plan.config.settings, dataset.spec
+    samples, test_samples = plan.samples(model, dataset, spec.split), test_folder(plan, model, dataset)
+    of_model = layer is not None
+    place = (f"layer_{layer}", str(folder)) if of_model else (source,)
+    return ClassifyJob(
+        source=source,  # type: ignore[arg-type]
+        model=model.name if of_model else "",
+        model_type=model.model_type if of_model else "",
+        dataset=spec.name,
+        config=spec.config_name or "",
+        split=spec.split,
+        layer=layer,
+        width=folder if source in ("sae", "random_sae") else None,
+        samples=samples,
+        test_samples=test_samples,
+        features="/".join(place) if of_model else None,
+        out=plan.layout.results(model.slug if of_model else "baselines", dataset.slug, spec.config_name, spec.split, *place),
+        params=plan.config.classification_params,
+        seed=settings.seed,
+        cv_folds=settings.cv_folds,
+        n_bootstrap=settings.n_bootstrap,
+        tree_depth=settings.tree_depth,
+        save_plots=settings.save_plots,
+        inputs=_inputs(samples, test_samples, layer, folder),
+    )
+
+
+def _inputs(samples: Path, test_samples: Path | None, layer: int | None, folder: str | None) -> str:
+    """Fingerprint of everything that a classify job reads."""
+    read: list[object] = []
+    for place in (samples, test_samples):
+        if place is None:
+            continue
+        read += [(read_samples_record(place) or {}).get("sha256"), (read_split_record(place) or {}).get("sha256")]
+        if layer is not None and folder is not None:
+            where = hidden_folder(place, layer) if folder == "hidden" else codes_folder(place, layer, folder)
+            manifest = Manifest.load(where)
+            read.append([shard.sha256 for shard in manifest.shards] if manifest else None)
+    return fingerprint(read)

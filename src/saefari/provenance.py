@@ -1,0 +1,19 @@
+"""Which software made a file."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+
+_LIBRARIES = ("torch", "transformers", "sae-lens", "datasets", "numpy", "scipy", "scikit-learn", "pandas", "pyarrow")
+
+
+def library_versions(*names: str) -> dict[str, str]:
+    """Installed versions of the given distributions, by default all that shape a result, and Python's."""
+    versions = {"python": platform.python_version()}
+    for name in names or _LIBRARIES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "absent"
+    return versions

@@ -1,0 +1,105 @@
+"""Which SAE serves a model's layer at a width: a search in sae-lens' catalogue, without a network.
+
+The choice among several is fixed, best first:
+1. the hook point closest to the location (res: resid_post, resid_pre, resid_mid; att: the heads' outputs, then
+   attention's output);
+2. releases for use before releases that hold many variants for study;
+3. Gemma Scope's canonical ones, then those with a Neuronpedia dashboard;
+4. the average L0 nearest 100;
+5. the names, in alphabetical order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+from saefari.errors import SaeError, nearest
+from saefari.saes.entries import Entry, catalogue, entries, model_key, width_names
+from saefari.saes.ref import SaeRef
+
+Location = Literal["res", "mlp", "att"]
+
+_HOOKS: dict[str, tuple[str, ...]] = {
+    "res": ("hook_resid_post", "hook_resid_pre", "hook_resid_mid"),
+    "mlp": ("hook_mlp_out",),
+    "att": ("attn.hook_z", "hook_attn_out"),
+}
+_USUAL_L0 = 100
+_WAYS_OUT = "give sae_path, sae_train, or the sae_release of a related model"
+
+
+def find_sae(model: str, layer: int, width: str, location: Location, release: str | None = None) -> SaeRef:
+    """The catalogue's SAE for block `layer` of `model`, of the width called `width`, at `location`.
+
+    width: '16k' and '65k' as the releases write them, '64k' in binary thousands, or the plain number.
+    release: search this one only, whatever model it was trained on.
+    Raises SaeError: unknown model or release (with the nearest name), or nothing at this location, layer or
+    width (with what there is).
+    """
+    if release is None:
+        found, whose = _of_model(model), repr(model)
+    else:
+        found, whose = _of_release(release), f"release {release!r}"
+    found = _narrow([e for e in found if e.hook in _HOOKS[location]],
+                    f"the catalogue has no SAE at sae_location {location!r} for {whose}; there are some at",
+                    (place for place, hooks in _HOOKS.items() if any(e.hook in hooks for e in found)))
+    found = _narrow([e for e in found if e.layer == layer],
+                    f"layer {layer}: the catalogue has no {location!r} SAE of {whose} there; its layers are",
+                    (str(e.layer) for e in sorted(found, key=lambda e: e.layer)))
+    found = _narrow([e for e in found if e.d_sae is not None and width.lower() in width_names(e.d_sae)],
+                    f"{width!r}: the catalogue has no {location!r} SAE of that width for {whose} at layer {layer}; "
+                    f"its widths are",
+                    (e.width for e in sorted(found, key=lambda e: e.d_sae or math.inf)))
+    best = min(found, key=lambda entry: _preference(entry, location))
+    return SaeRef(
+        layer=layer,
+        width=width,
+        release=best.release,
+        sae_id=best.sae_id,
+        hook=best.hook_name,
+        expected_variance_explained=best.variance_explained,
+        expected_l0=best.l0,
+        neuronpedia_id=best.neuronpedia_id,
+    )
+
+
+def _of_model(model: str) -> list[Entry]:
+    found = [entry for entry in entries() if entry.model == model_key(model)]
+    if not found:
+        known = sorted({entry.model for entry in entries()})
+        raise SaeError(
+            f"{model!r}: the catalogue has no SAE for this model{nearest(model_key(model), known)}; {_WAYS_OUT}"
+        )
+    return found
+
+
+def _of_release(release: str) -> list[Entry]:
+    found = [entry for entry in entries() if entry.release == release]
+    if not found and release in catalogue():
+        raise SaeError(f"release {release!r} holds transcoders or the like, not SAEs of one hidden state")
+    if not found:
+        known = sorted({entry.release for entry in entries()})
+        raise SaeError(f"{release!r}: the catalogue has no such release{nearest(release, known)}")
+    return found
+
+
+def _narrow(fitting: list[Entry], complaint: str, there_is: Iterable[str]) -> list[Entry]:
+    """`fitting`, or an error that lists what there is instead."""
+    if not fitting:
+        raise SaeError(f"{complaint}: {', '.join(dict.fromkeys(there_is))}")
+    return fitting
+
+
+def _preference(entry: Entry, location: Location) -> tuple[object, ...]:
+    """Sorts the better SAE first; see the module's docstring."""
+    return (
+        _HOOKS[location].index(entry.hook),
+        entry.is_study,
+        not entry.sae_id.endswith("canonical"),
+        entry.neuronpedia_id is None,
+        math.inf if entry.l0 is None else abs(entry.l0 - _USUAL_L0),
+        entry.release,
+        entry.sae_id,
+    )

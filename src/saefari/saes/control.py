@@ -1,0 +1,65 @@
+"""An SAE with random weights, as a control: what would features without training have given?"""
+
+from __future__ import annotations
+
+import torch
+
+from saefari.errors import SaeError
+from saefari.saes.encode import CHUNK_ELEMENTS, encode
+from saefari.saes.load import LoadedSae, centred, with_weights
+
+
+@torch.no_grad()
+def random_control(loaded: LoadedSae, sample: torch.Tensor, seed: int) -> LoadedSae:
+    """The same architecture, decoder bias and weight norms, with random directions.
+
+    Each latent gets a random unit direction, for its encoder and its decoder, and keeps the trained norms.
+    Biases are set so that on `sample` it is active at as many positions as the trained latent it stands in for,
+    so mean L0 agrees; a TopK SAE needs none, since k decides.
+    sample: hidden states [n, d_in] of training rows, as they come from the model. Deterministic for a seed.
+    Raises SaeError for an empty sample.
+    """
+    if len(sample) == 0:
+        raise SaeError(f"{loaded.ref.title}: a random control needs training positions to be calibrated on")
+    weights = {name: tensor.clone() for name, tensor in loaded.sae.state_dict().items()}
+    directions = _directions(loaded, seed)
+    weights["W_enc"] = (directions * weights["W_enc"].norm(dim=0, keepdim=True).T).T.contiguous()
+    weights["W_dec"] = directions * weights["W_dec"].norm(dim=1, keepdim=True)
+    if loaded.architecture == "topk":
+        weights["b_enc"].zero_()
+        return with_weights(loaded, weights)
+    counts = torch.bincount(
+        torch.from_numpy(encode(loaded, sample).indices).to(torch.int64), minlength=loaded.d_sae
+    )
+    sae_in = loaded.sae.process_sae_in(centred(loaded, sample))
+    limits = _limits(sae_in, weights["W_enc"], counts.to(sae_in.device))
+    if loaded.architecture == "gated":
+        weights["b_gate"] = -limits
+        weights["b_mag"] = -limits * weights["r_mag"].exp()
+    else:
+        floor = weights["threshold"].clamp(min=0) if loaded.architecture == "jumprelu" else 0
+        weights["b_enc"] = floor - limits
+    return with_weights(loaded, weights)
+
+
+def _directions(loaded: LoadedSae, seed: int) -> torch.Tensor:
+    """[d_sae, d_in] random unit vectors, the same on every device."""
+    generator = torch.Generator().manual_seed(seed)
+    directions = torch.randn(loaded.d_sae, loaded.d_in, generator=generator)
+    return torch.nn.functional.normalize(directions, dim=1).to(loaded.sae.W_dec.device)
+
+
+def _limits(sae_in: torch.Tensor, w_enc: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """[d_sae]: what each latent's projection exceeds at exactly `counts` of the n positions in sae_in [n, d_in]."""
+    n = len(sae_in)
+    latents = max(1, CHUNK_ELEMENTS // n)
+    parts = []
+    for columns, wanted in zip(w_enc.split(latents, dim=1), counts.split(latents), strict=True):
+        descending = (sae_in @ columns).sort(dim=0, descending=True).values
+        last_in = descending.gather(0, (wanted - 1).clamp(min=0)[None])[0]
+        first_out = descending.gather(0, wanted.clamp(max=n - 1)[None])[0]
+        margin = 1e-3 * (descending[0] - descending[-1]) + torch.finfo(sae_in.dtype).tiny
+        between = (last_in + first_out) / 2
+        between = torch.where(wanted == 0, descending[0] + margin, between)
+        parts.append(torch.where(wanted == n, descending[-1] - margin, between))
+    return torch.cat(parts)

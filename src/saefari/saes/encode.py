@@ -1,0 +1,126 @@
+"""Hidden states to sparse codes, and codes back to hidden states.
+
+Shapes: n positions, d_in the hidden state's length, d_sae latents, m active latents over all positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from saefari.saes.load import LoadedSae, centred
+
+CHUNK_ELEMENTS = 2**21
+"""Size of the dense [positions, d_sae] block on a CPU: 8 MB stay in reach of the cache and of the allocator."""
+GPU_CHUNK_ELEMENTS = 2**26
+MIN_CHUNK_ROWS = 8
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Active latents of n positions, in compressed sparse rows; within a row the latents ascend."""
+
+    indptr: np.ndarray
+    """int64 [n + 1]; position i owns entries indptr[i]:indptr[i + 1]."""
+    indices: np.ndarray
+    """int32 [m], latents."""
+    values: np.ndarray
+    """float32 [m], activations, all > 0."""
+    d_sae: int
+
+    @property
+    def n_positions(self) -> int:
+        return len(self.indptr) - 1
+
+    def to_csr(self) -> sparse.csr_array:
+        """[n, d_sae], sharing the memory."""
+        return sparse.csr_array((self.values, self.indices, self.indptr), shape=(self.n_positions, self.d_sae))
+
+
+@torch.no_grad()
+def encode(loaded: LoadedSae, hidden: torch.Tensor) -> Codes:
+    """Encode hidden states [n, d_in] of any float type, in float32, centred first where the SAE needs it.
+
+    Equal to the SAE's own `encode`, whatever the chunks: each position is encoded over all latents.
+    The dense block held at a time is bounded, not [n, d_sae].
+    """
+    sae_in = centred(loaded, hidden)
+    rows = _chunk_rows(loaded.d_sae, sae_in.device)
+    chunks = [_active(loaded, chunk) for chunk in sae_in.split(rows)]
+    counts = torch.cat([count for count, _, _ in chunks] or [torch.zeros(0, dtype=torch.int64)])
+    indptr = np.zeros(len(hidden) + 1, dtype=np.int64)
+    np.cumsum(counts.cpu().numpy(), out=indptr[1:])
+    return Codes(
+        indptr=indptr,
+        indices=_joined([indices for _, indices, _ in chunks], torch.int32),
+        values=_joined([values for _, _, values in chunks], torch.float32),
+        d_sae=loaded.d_sae,
+    )
+
+
+@torch.no_grad()
+def reconstruct(loaded: LoadedSae, codes: Codes, hidden: torch.Tensor) -> torch.Tensor:
+    """Decode codes to [n, d_in], in the space of the (centred) hidden states they came from.
+
+    `hidden` is what was encoded: an SAE that normalises each position undoes that with its input's norm.
+    Costs a sparse product, d_in x m.
+    """
+    sae = loaded.sae
+    device = sae.W_dec.device
+    indices = torch.from_numpy(codes.indices).to(device, torch.int64)
+    values = torch.from_numpy(codes.values).to(device)
+    if loaded.decoder_scale is not None:
+        values = values * loaded.decoder_scale[indices]
+    decoded = torch.nn.functional.embedding_bag(
+        indices,
+        sae.W_dec,
+        torch.from_numpy(codes.indptr).to(device),
+        mode="sum",
+        per_sample_weights=values,
+        include_last_offset=True,
+    )
+    decoded += sae.b_dec
+    sae.run_time_activation_norm_fn_in(centred(loaded, hidden))
+    restored: torch.Tensor = sae.run_time_activation_norm_fn_out(decoded)
+    return restored
+
+
+def _chunk_rows(d_sae: int, device: torch.device) -> int:
+    """Positions encoded at once, so that the dense block stays bounded."""
+    elements = CHUNK_ELEMENTS if device.type == "cpu" else GPU_CHUNK_ELEMENTS
+    return max(MIN_CHUNK_ROWS, elements // d_sae)
+
+
+def _active(loaded: LoadedSae, chunk: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Active latents of some positions: how many in each (int64), which (int32), and their values (float32)."""
+    dense, floor = _activations(loaded, chunk)
+    mask = dense > floor
+    if mask.device.type == "cpu":
+        # numpy finds non-zeros several times faster than torch does on a CPU.
+        flat = torch.from_numpy(np.flatnonzero(mask.numpy()))
+    else:
+        flat = mask.view(-1).nonzero().squeeze(1)
+    position = torch.div(flat, loaded.d_sae, rounding_mode="floor")
+    counts = torch.bincount(position, minlength=len(chunk))
+    return counts, (flat - position * loaded.d_sae).to(torch.int32), dense.view(-1)[flat]
+
+
+def _activations(loaded: LoadedSae, chunk: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | float]:
+    """[rows, d_sae] values and what a latent's value must exceed to be active.
+
+    Where a threshold alone decides, pre-activations and the threshold say the same as the SAE's own
+    activations at a third of the memory traffic; elsewhere the SAE encodes.
+    """
+    sae = loaded.sae
+    if loaded.architecture not in ("standard", "jumprelu"):
+        return sae.encode(chunk), 0.0
+    dense = torch.addmm(sae.b_enc, sae.process_sae_in(chunk), sae.W_enc)
+    return dense, sae.threshold.clamp(min=0) if loaded.architecture == "jumprelu" else 0.0
+
+
+def _joined(parts: list[torch.Tensor], dtype: torch.dtype) -> np.ndarray:
+    """The chunks' arrays as one on the host, in one transfer."""
+    return torch.cat(parts or [torch.zeros(0, dtype=dtype)]).cpu().numpy()

@@ -1,0 +1,90 @@
+"""How well an SAE reconstructs: statistics that add up over batches, shards and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+
+from saefari.saes.encode import Codes, reconstruct
+from saefari.saes.load import LoadedSae, centred
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Reconstruction statistics over valid positions; merging two gives those of both together."""
+
+    n_positions: int
+    squared_error: float
+    """Sum of |x - x_hat|^2 over positions."""
+    mean: np.ndarray
+    """float64 [d_in], mean of x."""
+    scatter: float
+    """Sum of |x - mean|^2 over positions."""
+    counts: np.ndarray
+    """int64 [d_sae], positions at which each latent is active."""
+
+    @classmethod
+    @torch.no_grad()
+    def measure(cls, loaded: LoadedSae, hidden: torch.Tensor, codes: Codes) -> Quality:
+        """Statistics of hidden states [n, d_in] and the codes they were encoded to."""
+        x = centred(loaded, hidden)
+        residual = reconstruct(loaded, codes, hidden).sub_(x)
+        mean = x.mean(dim=0, dtype=torch.float64) if len(x) else torch.zeros(loaded.d_in, dtype=torch.float64)
+        deviation = x - mean.to(x.dtype)
+        return cls(
+            n_positions=len(x),
+            squared_error=_sum_of_squares(residual),
+            mean=mean.cpu().numpy(),
+            scatter=_sum_of_squares(deviation),
+            counts=np.bincount(codes.indices, minlength=loaded.d_sae).astype(np.int64),
+        )
+
+    def merge(self, other: Quality) -> Quality:
+        """Statistics of both sets of positions together (Chan, Golub and LeVeque 1983)."""
+        n = self.n_positions + other.n_positions
+        if n == 0:
+            return self
+        shift = other.mean - self.mean
+        weight = other.n_positions / n
+        return Quality(
+            n_positions=n,
+            squared_error=self.squared_error + other.squared_error,
+            mean=self.mean + weight * shift,
+            scatter=self.scatter + other.scatter + self.n_positions * weight * float(shift @ shift),
+            counts=self.counts + other.counts,
+        )
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The statistics as named arrays, for a shard."""
+        return {item.name: np.asarray(getattr(self, item.name)) for item in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Quality:
+        """What `to_arrays` gave."""
+        return cls(
+            n_positions=int(arrays["n_positions"]),
+            squared_error=float(arrays["squared_error"]),
+            mean=arrays["mean"],
+            scatter=float(arrays["scatter"]),
+            counts=arrays["counts"],
+        )
+
+    def summary(self) -> dict[str, float | int | None]:
+        """fvu, explained_variance, l0, dead_fraction and n_positions; None where they are undefined."""
+        n = self.n_positions
+        fvu = self.squared_error / self.scatter if self.scatter > 0 else None
+        return {
+            "fvu": fvu,
+            "explained_variance": None if fvu is None else 1 - fvu,
+            "l0": int(self.counts.sum()) / n if n else None,
+            "dead_fraction": float(np.mean(self.counts == 0)) if n else None,
+            "n_positions": n,
+        }
+
+
+def _sum_of_squares(x: torch.Tensor) -> float:
+    """Over all entries; rows in float32, their sum in float64."""
+    return float(torch.linalg.vector_norm(x, dim=-1).double().square().sum())

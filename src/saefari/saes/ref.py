@@ -1,0 +1,30 @@
+"""Which SAE is meant: the answer to a search, before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SaeRef:
+    """One SAE, either in sae-lens' catalogue (release and sae_id) or in a local folder (path)."""
+
+    layer: int
+    """The block its hook point names, 0-based."""
+    width: str
+    """The name the user gave it, for example '16k'."""
+    release: str | None = None
+    sae_id: str | None = None
+    path: str | None = None
+    """A local SAELens folder."""
+    hook: str | None = None
+    """Hook point expected before loading, in TransformerLens' spelling."""
+    expected_variance_explained: float | None = None
+    """The catalogue's figure; None where it has none (its 1.00 is a placeholder)."""
+    expected_l0: float | None = None
+    neuronpedia_id: str | None = None
+
+    @property
+    def title(self) -> str:
+        """How messages name this SAE."""
+        return f"{self.release}/{self.sae_id}" if self.release else f"the SAE in {self.path!r}"

@@ -1,0 +1,64 @@
+"""Every path of the output tree; the rest of the program asks here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SAMPLES = "samples.parquet"
+SAMPLES_RECORD = "samples.json"
+SPLIT = "split.parquet"
+SPLIT_RECORD = "split.json"
+MANIFEST = "manifest.json"
+RESULTS = "results.json"
+HIDDEN = "hidden"
+
+
+def hidden_folder(samples: Path, layer: int) -> Path:
+    """Hidden states of one layer, beside the samples they belong to."""
+    return samples / f"layer_{layer}" / HIDDEN
+
+
+def codes_folder(samples: Path, layer: int, width: str) -> Path:
+    """Codes of one SAE, beside the samples they belong to."""
+    return samples / f"layer_{layer}" / width
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The output tree.
+
+    activations: settings.base_save_dir; SAEs and reports lie beside it.
+    classifications: settings.base_classify_dir.
+    """
+
+    activations: Path
+    classifications: Path
+
+    @property
+    def saes(self) -> Path:
+        return self.activations.parent / "saes"
+
+    @property
+    def reports(self) -> Path:
+        return self.activations.parent / "reports"
+
+    @property
+    def summary(self) -> Path:
+        return self.classifications / "summary.csv"
+
+    def samples(self, model: str, dataset: str, config: str | None, split: str) -> Path:
+        """Folder of one dataset split as one model sees it; the arguments are slugs."""
+        return self.activations / model / _dataset(dataset, config, split)
+
+    def sae(self, model: str, layer: int, name: str) -> Path:
+        """Folder of an SAE trained in a run."""
+        return self.saes / model / f"layer_{layer}" / name
+
+    def results(self, model: str, dataset: str, config: str | None, split: str, *source: str) -> Path:
+        """Folder of one feature source's results; each setting has a folder below it."""
+        return (self.classifications / model / _dataset(dataset, config, split)).joinpath(*source)
+
+
+def _dataset(dataset: str, config: str | None, split: str) -> Path:
+    return Path(dataset, *([config] if config else []), split)

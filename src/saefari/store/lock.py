@@ -1,0 +1,35 @@
+"""One run at a time on one output tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from saefari.errors import StoreError
+from saefari.store.files import explain
+
+
+@contextmanager
+def hold_tree(folder: Path) -> Iterator[None]:
+    """Hold the tree's lock; the operating system gives it back however the process ends.
+
+    Raises StoreError when another run holds it or the folder cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise StoreError(
+            f"another run is writing to {folder}; wait for it to end, or choose another settings.base_save_dir"
+        ) from None
+    except OSError as error:
+        raise StoreError(f"{folder}: {explain(error)}") from None
+    try:
+        yield
+    finally:
+        lock.release()

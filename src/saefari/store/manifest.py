@@ -1,0 +1,120 @@
+"""The record beside a folder of shards: what shaped them, which are done, and what they hash to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from saefari.fingerprint import file_sha256
+from saefari.store.files import read_json, write_json
+from saefari.store.layout import MANIFEST
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """One finished shard: rows [start, start + rows) of the dataset split."""
+
+    name: str
+    start: int
+    rows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass
+class Manifest:
+    """A folder's settings, its finished shards and, once complete, its statistics and warnings.
+
+    settings: what was asked for; a folder is never continued with other settings.
+    facts: what was found while doing it (the SAE's own hook, for one).
+    """
+
+    kind: str
+    settings: dict[str, Any]
+    n_rows: int
+    facts: dict[str, Any] = field(default_factory=dict)
+    shards: list[ShardRecord] = field(default_factory=list)
+    stats: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def complete(self) -> bool:
+        """Every row is in a finished shard."""
+        return sum(shard.rows for shard in self.shards) == self.n_rows
+
+    def add(self, shard: ShardRecord) -> None:
+        """Record a shard in place of any older one of that name."""
+        self.shards = sorted([s for s in self.shards if s.name != shard.name] + [shard], key=lambda s: s.start)
+
+    def save(self, folder: Path) -> None:
+        """Write by rename."""
+        write_json(folder / MANIFEST, {**asdict(self), "complete": self.complete})
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest | None:
+        """The folder's manifest, or None where there is none."""
+        raw = read_json(folder / MANIFEST)
+        if raw is None:
+            return None
+        raw.pop("complete", None)
+        raw["shards"] = [ShardRecord(**shard) for shard in raw["shards"]]
+        return cls(**raw)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Which shards must be made, and why.
+
+    missing: indices into the shard ranges.
+    conflicts: settings that differ from those of the stored shards; when not empty, nothing may be written.
+    """
+
+    missing: tuple[int, ...]
+    reason: str
+    conflicts: tuple[str, ...] = ()
+
+
+def decide(folder: Path, settings: dict[str, Any], ranges: Sequence[tuple[int, int]]) -> Decision:
+    """Compare what a folder holds with what is wanted; every stored shard is verified by its hash."""
+    everything = tuple(range(len(ranges)))
+    manifest = Manifest.load(folder)
+    if manifest is None:
+        return Decision(everything, "nothing there yet")
+    conflicts = differences(manifest.settings, settings)
+    if conflicts:
+        return Decision(everything, "made with other settings", tuple(conflicts))
+    by_start = {shard.start: shard for shard in manifest.shards}
+    missing, damaged = [], []
+    for index, (start, stop) in enumerate(ranges):
+        record = by_start.get(start)
+        if record is None or record.rows != stop - start:
+            missing.append(index)
+        elif not _verifies(folder, record):
+            missing.append(index)
+            damaged.append(record.name)
+    if not missing:
+        return Decision((), "complete, every shard verified")
+    reason = f"{len(ranges) - len(missing)} of {len(ranges)} shards are there"
+    if damaged:
+        reason += f"; missing or not as recorded, so made again: {', '.join(damaged)}"
+    return Decision(tuple(missing), reason)
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """'path: old -> new' for every leaf in which two settings differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = sorted(set(old) | set(new))
+        return [
+            line for key in keys for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
+        ]
+    return [] if old == new else [f"{path}: {old!r} -> {new!r}"]
+
+
+def _verifies(folder: Path, record: ShardRecord) -> bool:
+    path = folder / record.name
+    try:
+        return path.stat().st_size == record.bytes and file_sha256(path) == record.sha256
+    except OSError:
+        return False

@@ -1,0 +1,168 @@
+"""samples.parquet: the rows of a dataset split as a model reads them, frozen before anything is computed.
+
+Columns: row, id, text, label, group (as text), n_tokens, input_ids (list of int32), valid (list of int32: the
+positions in input_ids that count), span_start and span_end (list of int32: the characters of each valid position).
+Row group i holds the rows of shard i. Beside it lie samples.json (what shaped it) and split.parquet / split.json.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from saefari.errors import StoreError
+from saefari.fingerprint import file_sha256
+from saefari.store.files import explain, read_json, replacing, write_json, write_parquet
+from saefari.store.layout import SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_RECORD
+from saefari.store.shards import SHARD_ROWS
+
+_INTS = pa.list_(pa.int32())
+SCHEMA = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("id", pa.string()),
+        ("text", pa.string()),
+        ("label", pa.string()),
+        ("group", pa.string()),
+        ("n_tokens", pa.int32()),
+        ("input_ids", _INTS),
+        ("valid", _INTS),
+        ("span_start", _INTS),
+        ("span_end", _INTS),
+    ]
+)
+_PARTS = ["train", "test", "excluded"]
+_PART_CODES = {"train": 0, "test": 1, "excluded": -1}
+
+
+@dataclass(frozen=True)
+class TokenisedRow:
+    """One row's tokens: input_ids int32 [n_tokens]; valid int32 [n_valid] indexes into them."""
+
+    input_ids: np.ndarray
+    valid: np.ndarray
+
+
+class SamplesWriter:
+    """Writes samples.parquet a shard's rows at a time; the file appears, with its record, when all went well."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._n_rows = 0
+        self._pending: list[dict[str, Any]] = []
+
+    def __enter__(self) -> SamplesWriter:
+        self._replacing = replacing(self._folder / SAMPLES)
+        self._temporary = self._replacing.__enter__()
+        self._writer = pq.ParquetWriter(self._temporary, SCHEMA, compression="zstd")
+        return self
+
+    def write(self, row: dict[str, Any]) -> None:
+        """Add one row; its keys are the columns."""
+        self._pending.append(row)
+        if len(self._pending) == SHARD_ROWS:
+            self._flush()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._flush()
+        self._writer.close()
+        self._replacing.__exit__(kind, error, trace)
+        if kind is None:
+            record = {
+                "settings": self._settings,
+                "n_rows": self._n_rows,
+                "sha256": file_sha256(self._folder / SAMPLES),
+            }
+            write_json(self._folder / SAMPLES_RECORD, record)
+
+    def _flush(self) -> None:
+        if self._pending:
+            table = pa.Table.from_pylist(self._pending, SCHEMA)
+            try:
+                self._writer.write_table(table, row_group_size=SHARD_ROWS)
+            except OSError as error:
+                raise StoreError(f"{self._folder / SAMPLES}: {explain(error)}") from error
+            self._n_rows += len(self._pending)
+            self._pending = []
+
+
+def read_samples_record(folder: Path) -> dict[str, Any] | None:
+    """settings, n_rows and sha256 of samples.parquet; None where it is not there or not as recorded."""
+    record: dict[str, Any] | None = read_json(folder / SAMPLES_RECORD)
+    path = folder / SAMPLES
+    if record is None or not path.exists() or file_sha256(path) != record["sha256"]:
+        return None
+    return record
+
+
+def read_samples(folder: Path, columns: Sequence[str]) -> pa.Table:
+    """Columns of every row. Raises StoreError where the split was not extracted yet."""
+    path = folder / SAMPLES
+    if not path.exists():
+        raise StoreError(f"{path} is not there: run `python run_experiments.py --extract-only` first")
+    return pq.read_table(path, columns=list(columns))
+
+
+def iter_samples(folder: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Columns of every row, one shard's rows at a time."""
+    with pq.ParquetFile(folder / SAMPLES) as file:
+        for shard in range(file.num_row_groups):
+            yield file.read_row_group(shard, columns=list(columns))
+
+
+def iter_token_rows(folder: Path, shards: Sequence[int] | None = None) -> Iterator[tuple[int, list[TokenisedRow]]]:
+    """(shard index, its rows' tokens), one shard in memory at a time; all shards unless some are named."""
+    with pq.ParquetFile(folder / SAMPLES) as file:
+        for shard in range(file.num_row_groups) if shards is None else shards:
+            table = file.read_row_group(shard, columns=["input_ids", "valid"])
+            ids, valid = table["input_ids"].combine_chunks(), table["valid"].combine_chunks()
+            yield shard, [TokenisedRow(i, v) for i, v in zip(_lists(ids), _lists(valid), strict=True)]
+
+
+def write_split(folder: Path, parts: np.ndarray, settings: dict[str, Any], warnings: Sequence[str]) -> None:
+    """Save which side each row is on: parts int8 [n_rows], 0 train, 1 test, -1 excluded."""
+    names = np.asarray(_PARTS)[parts]  # -1 is the last name
+    table = pa.table({"row": np.arange(len(parts)), "part": names})
+    write_parquet(folder / SPLIT, table)
+    counts = {name: int((names == name).sum()) for name in _PARTS}
+    digest = file_sha256(folder / SPLIT)
+    write_json(
+        folder / SPLIT_RECORD,
+        {"settings": settings, "counts": counts, "warnings": list(warnings), "sha256": digest},
+    )
+
+
+def read_split_record(folder: Path) -> dict[str, Any] | None:
+    """settings, counts, warnings and sha256 of the split; None where it is not there or not as recorded."""
+    record: dict[str, Any] | None = read_json(folder / SPLIT_RECORD)
+    path = folder / SPLIT
+    if record is None or not path.exists() or file_sha256(path) != record["sha256"]:
+        return None
+    return record
+
+
+def read_split(folder: Path) -> np.ndarray:
+    """int8 [n_rows]: 0 train, 1 test, -1 excluded. Raises StoreError where there is none."""
+    path = folder / SPLIT
+    if not path.exists():
+        raise StoreError(f"{path} is not there: run `python run_experiments.py --extract-only` first")
+    names = pq.read_table(path, columns=["part"])["part"].to_pylist()
+    return np.asarray([_PART_CODES[name] for name in names], dtype=np.int8)
+
+
+def _lists(array: pa.ListArray) -> Iterator[np.ndarray]:
+    """Each list of an Arrow list column as a view into its values."""
+    values, offsets = array.values.to_numpy(), array.offsets.to_numpy()
+    return (values[start:stop] for start, stop in pairwise(offsets))

@@ -1,0 +1,147 @@
+"""NPZ shards of codes and hidden states: a shard is a fixed range of dataset rows.
+
+A codes shard holds `indptr` [n_positions + 1], `indices` and `values` [n_active] (one position's latents ascending),
+`offsets` [n_rows + 1], the positions of each row, and `d_sae`. A hidden shard holds `pooled_last` and `pooled_mean`
+[n_rows, d_model] (float32) and, where every position is stored, `positions` [n_positions, d_model] (float16)
+and `offsets`. Both may hold `stat_*` arrays.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from saefari.errors import StoreError
+from saefari.fingerprint import file_sha256
+from saefari.store.files import replacing
+from saefari.store.manifest import Manifest, ShardRecord
+
+SHARD_ROWS = 2048
+_COMPRESSION_LEVEL = 1  # higher levels save 3% of the bytes for three times the time
+_FLOAT16_NORMAL = (float(np.finfo(np.float16).smallest_normal), float(np.finfo(np.float16).max))
+
+
+@dataclass(frozen=True)
+class CodesShard:
+    """Codes of rows [start, start + n_rows); see the module's docstring for the arrays."""
+
+    start: int
+    indptr: np.ndarray
+    indices: np.ndarray
+    values: np.ndarray
+    offsets: np.ndarray
+    d_sae: int
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.offsets) - 1
+
+
+@dataclass(frozen=True)
+class HiddenShard:
+    """Every position of rows [start, start + n_rows): positions [n_positions, d_model], offsets [n_rows + 1]."""
+
+    start: int
+    positions: np.ndarray
+    offsets: np.ndarray
+
+
+def shard_ranges(n_rows: int, shard_rows: int = SHARD_ROWS) -> list[tuple[int, int]]:
+    """Row ranges [start, stop) of the shards; they depend on nothing else, so a resumed run makes the same ones."""
+    return [(start, min(start + shard_rows, n_rows)) for start in range(0, n_rows, shard_rows)]
+
+
+def write_shard(folder: Path, index: int, rows: tuple[int, int], arrays: Mapping[str, np.ndarray]) -> ShardRecord:
+    """Write one compressed shard by rename; the same arrays always give the same bytes."""
+    path = folder / f"shard-{index:05d}.npz"
+    with replacing(path) as temporary:
+        with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=_COMPRESSION_LEVEL) as archive:
+            for name, array in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
+        size, digest = temporary.stat().st_size, file_sha256(temporary)
+    return ShardRecord(path.name, rows[0], rows[1] - rows[0], size, digest)
+
+
+def codes_arrays(
+    indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, offsets: np.ndarray, d_sae: int
+) -> dict[str, np.ndarray]:
+    """The arrays of a codes shard in the narrowest types that hold them.
+
+    Values become float16 where every one of them is in its normal range (a relative error of 2**-11), else stay float32.
+    """
+    smallest, largest = _FLOAT16_NORMAL
+    fits = values.size == 0 or (values.min() >= smallest and values.max() <= largest)
+    return {
+        "indptr": indptr.astype(np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64),
+        "indices": indices.astype(np.uint16 if d_sae <= 1 << 16 else np.int32),
+        "values": values.astype(np.float16 if fits else np.float32),
+        "offsets": offsets.astype(np.int64),
+        "d_sae": np.asarray(d_sae, dtype=np.int64),
+    }
+
+
+def iter_codes(folder: Path) -> Iterator[CodesShard]:
+    """The folder's shards in row order, verified. Raises StoreError when they are incomplete or altered."""
+    manifest = _complete(folder)
+    for record, arrays in _verified(folder, manifest, ("indptr", "indices", "values", "offsets", "d_sae")):
+        yield CodesShard(
+            record.start,
+            arrays["indptr"].astype(np.int64),
+            arrays["indices"].astype(np.int32),
+            arrays["values"].astype(np.float32),
+            arrays["offsets"],
+            int(arrays["d_sae"]),
+        )
+
+
+def iter_hidden_positions(folder: Path) -> Iterator[HiddenShard]:
+    """Stored positions, shard by shard. Raises StoreError when the run stored none."""
+    for record, arrays in _verified(folder, _complete(folder), ("positions", "offsets")):
+        if "positions" not in arrays:
+            raise StoreError(
+                f"{folder} holds no positions: extract with settings.act_only or settings.store_positions"
+            )
+        yield HiddenShard(record.start, arrays["positions"], arrays["offsets"])
+
+
+def read_pooled_hidden(folder: Path, how: str) -> np.ndarray:
+    """Pooled hidden states [n_rows, d_model], float32; how: 'last' or 'mean'."""
+    name = f"pooled_{how}"
+    return np.concatenate([arrays[name] for _, arrays in _verified(folder, _complete(folder), [name])])
+
+
+def read_arrays(folder: Path, prefix: str) -> Iterator[tuple[ShardRecord, dict[str, np.ndarray]]]:
+    """The arrays whose names begin with `prefix`, of every recorded shard."""
+    manifest = Manifest.load(folder)
+    for record in manifest.shards if manifest else []:
+        with np.load(folder / record.name, allow_pickle=False) as archive:
+            yield record, {name: archive[name] for name in archive.files if name.startswith(prefix)}
+
+
+def _complete(folder: Path) -> Manifest:
+    manifest = Manifest.load(folder)
+    if manifest is None or not manifest.complete:
+        state = "nothing" if manifest is None else "only part of its rows"
+        raise StoreError(f"{folder} holds {state}: run `python run_experiments.py --extract-only` first")
+    return manifest
+
+
+def _verified(
+    folder: Path, manifest: Manifest, names: Collection[str]
+) -> Iterator[tuple[ShardRecord, dict[str, np.ndarray]]]:
+    """The named arrays of each shard, those that it has, once its hash was checked."""
+    for record in manifest.shards:
+        path = folder / record.name
+        try:
+            if file_sha256(path) != record.sha256:
+                raise StoreError(f"{path} is not as recorded: run the extraction again, it makes just this shard anew")
+            with np.load(path, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files if name in names}
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read ({error}): run the extraction again") from None
+        yield record, arrays

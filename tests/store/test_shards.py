@@ -1,0 +1,129 @@
+"""Shards, manifests and the decision what must be made again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from saefari.errors import StoreError
+from saefari.store import Manifest, codes_arrays, decide, iter_codes, shard_ranges, write_shard
+from saefari.store import read_pooled_hidden
+
+SETTINGS = {"model": "tiny", "hook": "blocks.0.hook_resid_post"}
+
+
+def write_codes(folder: Path, n_rows: int = 10, shard_rows: int = 4) -> list[tuple[int, int]]:
+    """Row r has r % 3 positions, each with one active latent, r."""
+    ranges = shard_ranges(n_rows, shard_rows)
+    manifest = Manifest("codes", SETTINGS, n_rows)
+    for index, (start, stop) in enumerate(ranges):
+        counts = np.arange(start, stop) % 3
+        n = int(counts.sum())
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        latents = np.repeat(np.arange(start, stop), counts)
+        arrays = codes_arrays(np.arange(n + 1), latents, np.full(n, 0.5, np.float32), offsets, 16)
+        manifest.add(write_shard(folder, index, (start, stop), arrays))
+        manifest.save(folder)
+    return ranges
+
+
+@given(st.integers(0, 500), st.integers(1, 60))
+def test_ranges_cover_every_row_once(n_rows: int, shard_rows: int) -> None:
+    rows = [row for start, stop in shard_ranges(n_rows, shard_rows) for row in range(start, stop)]
+    assert rows == list(range(n_rows))
+
+
+def test_codes_come_back_in_row_order(tmp_path: Path) -> None:
+    write_codes(tmp_path)
+    shards = list(iter_codes(tmp_path))
+    assert [shard.start for shard in shards] == [0, 4, 8]
+    latents = np.concatenate([shard.indices for shard in shards])
+    assert latents.tolist() == [1, 2, 2, 4, 5, 5, 7, 8, 8]
+    assert all(shard.d_sae == 16 for shard in shards)
+
+
+def test_the_same_arrays_give_the_same_bytes(tmp_path: Path) -> None:
+    arrays = {"x": np.arange(1000.0)}
+    first = write_shard(tmp_path / "a", 0, (0, 1), arrays)
+    second = write_shard(tmp_path / "b", 0, (0, 1), arrays)
+    assert first == second
+
+
+def test_a_complete_folder_needs_nothing(tmp_path: Path) -> None:
+    ranges = write_codes(tmp_path)
+    assert decide(tmp_path, SETTINGS, ranges).missing == ()
+
+
+def test_a_truncated_shard_is_found_and_made_again(tmp_path: Path) -> None:
+    ranges = write_codes(tmp_path)
+    path = tmp_path / "shard-00001.npz"
+    path.write_bytes(path.read_bytes()[:-7])
+    decision = decide(tmp_path, SETTINGS, ranges)
+    assert decision.missing == (1,)
+    assert "shard-00001.npz" in decision.reason
+    with pytest.raises(StoreError, match="shard-00001.npz is not as recorded"):
+        list(iter_codes(tmp_path))
+
+
+def test_an_altered_byte_is_found(tmp_path: Path) -> None:
+    ranges = write_codes(tmp_path)
+    path = tmp_path / "shard-00002.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    assert decide(tmp_path, SETTINGS, ranges).missing == (2,)
+
+
+def test_a_folder_that_exists_is_not_a_folder_that_is_done(tmp_path: Path) -> None:
+    ranges = shard_ranges(10, 4)
+    (tmp_path / "shard-00000.npz").write_bytes(b"left by a run that died before it recorded it")
+    assert decide(tmp_path, SETTINGS, ranges).missing == (0, 1, 2)
+
+
+def test_other_settings_are_a_conflict_that_says_what_differs(tmp_path: Path) -> None:
+    ranges = write_codes(tmp_path)
+    decision = decide(tmp_path, {**SETTINGS, "hook": "blocks.1.hook_resid_post"}, ranges)
+    assert decision.conflicts == ("hook: 'blocks.0.hook_resid_post' -> 'blocks.1.hook_resid_post'",)
+
+
+def test_reading_an_incomplete_folder_says_what_to_run(tmp_path: Path) -> None:
+    write_codes(tmp_path)
+    manifest = Manifest.load(tmp_path)
+    assert manifest is not None
+    manifest.shards.pop()
+    manifest.save(tmp_path)
+    with pytest.raises(StoreError, match="--extract-only"):
+        list(iter_codes(tmp_path))
+
+
+def test_an_object_array_is_never_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="allow_pickle"):
+        write_shard(tmp_path, 0, (0, 1), {"x": np.asarray([{}], dtype=object)})
+    assert not list(tmp_path.iterdir())
+
+
+def test_values_keep_their_range(tmp_path: Path) -> None:
+    large = codes_arrays(np.asarray([0, 1]), np.asarray([3]), np.asarray([1e5], np.float32), np.asarray([0, 1]), 8)
+    small = codes_arrays(np.asarray([0, 1]), np.asarray([3]), np.asarray([1e-6], np.float32), np.asarray([0, 1]), 8)
+    usual = codes_arrays(np.asarray([0, 1]), np.asarray([3]), np.asarray([1.5], np.float32), np.asarray([0, 1]), 8)
+    assert large["values"].dtype == small["values"].dtype == np.float32
+    assert usual["values"].dtype == np.float16
+
+
+def test_pooled_hidden_states_read_only_their_own_array(tmp_path: Path) -> None:
+    manifest = Manifest("hidden", SETTINGS, 3)
+    manifest.add(write_shard(tmp_path, 0, (0, 3), {"pooled_mean": np.ones((3, 2), np.float32)}))
+    manifest.save(tmp_path)
+    assert read_pooled_hidden(tmp_path, "mean").shape == (3, 2)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_one_clear_error(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StoreError, match="no permission"):
+        write_shard(tmp_path / "x", 0, (0, 1), {"x": np.zeros(1)})
