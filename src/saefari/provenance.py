@@ -9,8 +9,8 @@ _LIBRARIES = ("torch", "transformers", "sae-lens", "datasets", "numpy", "scipy",
 
 
 def library_versions(*names: str) -> dict[str, str]:
-    """Installed versions of the given distributions, by default all that shape a result, and Python's."""
-    versions = {"python": platform.python_version()}
+    """Installed versions of the given distributions; without names, of all that shape a result, and Python's."""
+    versions = {} if names else {"python": platform.python_version()}
     for name in names or _LIBRARIES:
         try:
             versions[name] = version(name)

@@ -13,7 +13,23 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from saefari.models.text import TextModel
 
-WORDS = "the a cat dog sat ran on under mat tree river slowly quickly and then it was green blue big small".split()
+WORDS = (
+    "the",
+    "a",
+    "cat",
+    "dog",
+    "sat",
+    "ran",
+    "on",
+    "under",
+    "mat",
+    "tree",
+    "river",
+    "slowly",
+    "it",
+    "was",
+    "big",
+)
 SPECIAL = ["<pad>", "<s>", "</s>", "<unk>"]
 SIZES = {
     "vocab_size": 40,
@@ -116,7 +132,7 @@ def tokenizer_of(kind: str, padding_side: str = "right") -> Any:
 
 @pytest.fixture(scope="session")
 def save_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """save_tiny(kind, padding_side="right") -> folder of a tiny model; the same folder for the same arguments."""
+    """save_tiny(kind, padding_side="right") -> folder of a tiny model, made once."""
     saved: dict[tuple[str, str], Path] = {}
 
     def save(kind: str, padding_side: str = "right") -> Path:

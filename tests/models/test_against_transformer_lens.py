@@ -79,7 +79,8 @@ def hooked_twin(kind: str, model: TextModel) -> Any:
     hooked = HookedTransformer(cfg)
     missing, unexpected = hooked.load_state_dict(convert(whole, cfg), strict=False)
     buffers = ("mask", "IGNORE", "rotary_sin", "rotary_cos", "b_U")
-    assert not unexpected and all(key.endswith(buffers) for key in missing), missing
+    assert not unexpected
+    assert all(key.endswith(buffers) for key in missing), missing
     return hooked.eval()
 
 

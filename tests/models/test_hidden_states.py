@@ -53,7 +53,7 @@ def test_a_batch_gives_what_each_text_gives_alone(
     kind: str, padding_side: str, load_tiny: Callable[..., TextModel], texts: list[str]
 ) -> None:
     model = load_tiny(kind, padding_side)
-    assert model.tokenizer.padding_side == padding_side
+    assert model.tokenizer.tokenizer.padding_side == padding_side
     hooks = [HookPoint(3, "resid_post"), HookPoint(1, "attn_z"), HookPoint(2, "mlp_out")]
     ids = [t.input_ids for t in model.tokenize(texts, 64)]
     together = model.capture(ids, hooks)

@@ -34,7 +34,7 @@ def test_an_unknown_name_lists_the_known_ones(name: str) -> None:
         HookPoint.parse(name)
 
 
-@pytest.mark.parametrize("location, site", [("res", "resid_post"), ("mlp", "mlp_out"), ("att", "attn_z")])
+@pytest.mark.parametrize(("location", "site"), [("res", "resid_post"), ("mlp", "mlp_out"), ("att", "attn_z")])
 def test_locations(location: Any, site: Site) -> None:
     assert HookPoint.for_location(5, location) == HookPoint(5, site)
 

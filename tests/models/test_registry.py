@@ -93,7 +93,7 @@ def test_describe_reads_a_multimodal_models_text_part(tmp_path: Path) -> None:
     assert (info.n_layers, info.d_model) == (7, 48)
 
 
-def test_a_model_that_cannot_be_reached_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_cannot_be_reached_says_so() -> None:
     with pytest.raises(UnreachableModel, match=r"'some-org/some-model'.*hub cannot be reached.*local copy"):
         describe("some-org/some-model", reach_hub=False)
 
@@ -114,5 +114,5 @@ def test_a_config_that_is_no_json(tmp_path: Path) -> None:
 
 
 def test_an_unknown_architecture(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="cannot be read.*not-a-model"):
+    with pytest.raises(ModelError, match=r"cannot be read.*not-a-model"):
         describe(str(write_config(tmp_path / "x", model_type="not-a-model")))

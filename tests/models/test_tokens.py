@@ -17,13 +17,15 @@ def words(text: str, tokens: Tokens) -> list[str]:
     return [text[start:end] for start, end in tokens.spans]
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "gemma2", "bert", "roberta"])
 def test_special_tokens_do_not_count(kind: str, load_tiny: Callable[..., TextModel]) -> None:
     text = "the cat sat"
     model = load_tiny(kind)
     tokens = model.tokenize([text], 64)[0]
     assert words(text, tokens) == ["the", "cat", "sat"]
-    assert len(tokens.input_ids) == 3 + model.tokenizer.num_special_tokens_to_add()
-    assert model.tokenizer.convert_ids_to_tokens(tokens.input_ids[tokens.valid]) == ["the", "cat", "sat"]
+    library = model.tokenizer.tokenizer
+    assert len(tokens.input_ids) == 3 + library.num_special_tokens_to_add()
+    assert library.convert_ids_to_tokens(tokens.input_ids[tokens.valid]) == ["the", "cat", "sat"]
     assert {tokens.input_ids.dtype, tokens.valid.dtype, tokens.spans.dtype} == {np.dtype(np.int32)}
 
 

@@ -15,28 +15,28 @@ from pathlib import Path
 from saefari.errors import DataError
 
 MIN_WORDS, MAX_WORDS = 10, 80
-_PER_FILE = 40
+_PER_FILE = 60
 """Paragraphs taken from one file at most, so that no single module makes a library's voice."""
-_SKIPPED_FOLDERS = frozenset(
-    ("tests", "test", "testing", "externals", "_vendor", "vendor", "array_api_compat", "array_api_extra", "distutils")
-)
-_LISTS = frozenset(
-    "parameters, other parameters, returns, return, yields, receives, raises, warns, attributes, methods, see also, "
-    "examples, example, references, args, arguments, keyword arguments, shape, inputs, outputs".split(", ")
+_TESTS = {"test", "tests", "testing"}
+_VENDORED = {"_vendor", "array_api_compat", "array_api_extra", "distutils", "externals", "vendor"}
+_LISTS = (
+    {"parameters", "other parameters", "args", "arguments", "keyword arguments", "inputs", "outputs", "shape"}
+    | {"attributes", "methods", "returns", "return", "yields", "receives", "raises", "warns"}
+    | {"see also", "example", "examples", "references"}
 )
 """Sections that hold lists, code or citations rather than prose."""
 _GENERATED = re.compile(
-    r"^The '\w+' property|^Construct a new |constructor must be a dict|Chart Studio Cloud|"
+    r"^When used in a template|^The '\w+' property|^Construct a new |constructor must be a dict|"
     r"^(Instantiating|Instantiate) a configuration|^Configuration objects inherit|"
     r"^Read the documentation from|^This model (inherits|is also)|^It is used to instantiate|"
-    r"^Metadata routing for|scikit-learn API|keyword argument forwarded"
+    r"Chart Studio Cloud|^Metadata routing for|scikit-learn API|keyword argument forwarded"
 )
 """Phrases that code generators repeat across classes."""
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """module: dotted path of the source file; name: the documented object in it, or '' for the module itself."""
+    """module: dotted path of the source file; name: the documented object in it, '' for the module itself."""
 
     module: str
     name: str
@@ -46,7 +46,7 @@ class Paragraph:
 def paragraphs(package: str) -> Iterator[Paragraph]:
     """Prose paragraphs of a package, white space collapsed, each wording once.
 
-    Files come in an order that a hash of their path fixes, so that any prefix draws on all parts of the package.
+    Files come in an order that a hash of their path fixes, so that a prefix draws on all parts of the package.
     Raises DataError when the package is not installed.
     """
     seen: set[str] = set()
@@ -64,7 +64,7 @@ def _sources(package: str) -> list[tuple[str, Path]]:
     sources = []
     for path in root.rglob("*.py"):
         parts = path.relative_to(root).parts
-        if _SKIPPED_FOLDERS.isdisjoint(parts):
+        if (_TESTS | _VENDORED).isdisjoint(parts):
             sources.append((".".join((package, *parts)).removesuffix(".py").removesuffix(".__init__"), path))
     return sorted(sources, key=lambda source: blake2b(source[0].encode(), digest_size=8).digest())
 
@@ -114,7 +114,7 @@ def prose(docstring: str) -> Iterator[str]:
 
 def _reads_as_prose(text: str) -> bool:
     words = text.split()
-    if not MIN_WORDS <= len(words) <= MAX_WORDS or not text.endswith((".", ":")) or not text[0].isalpha():
+    if not MIN_WORDS <= len(words) <= MAX_WORDS or not text[0].isalpha():
         return False
     if any(mark in text for mark in (">>>", ".. ", "::", "|", "{{", " = ", "http", ":param", "%(")):
         return False
@@ -125,7 +125,7 @@ def _reads_as_prose(text: str) -> bool:
 def _is_new(text: str, seen: set[str]) -> bool:
     """Whether neither the opening nor the ending of a text was seen before; remembers both."""
     words = re.findall(r"[a-z]+", text.lower())
-    keys = {" ".join(words[:8]), " ".join(words[-8:])}
+    keys = {" ".join(words[:10]), " ".join(words[-10:])}
     new = seen.isdisjoint(keys)
     seen |= keys
     return new

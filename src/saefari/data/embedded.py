@@ -31,9 +31,9 @@ _ROWS_PER_CLASS = 1000
 class PythonDocs:
     """Docstring paragraphs of eight installed libraries; label = the library.
 
-    Rows alternate between the libraries, so every prefix is balanced. `module` tells the file a paragraph is from: as
-    `group_field` it keeps the paragraphs of one file on one side of a split. A library's own name, where a paragraph
-    says it, stays in the text.
+    Rows alternate between the libraries, so every prefix is balanced. `module` tells the file a paragraph is
+    from: as `group_field` it keeps the paragraphs of one file on one side of a split. A library's own name, where
+    a paragraph says it, stays in the text.
     """
 
     columns = ("id", "text", "label", "module")
@@ -61,7 +61,7 @@ def open_embedded(name: str, split: str) -> Table:
 
 @lru_cache(maxsize=1)
 def _python_docs() -> tuple[tuple[str, str, str, str], ...]:
-    """All rows as (id, text, label, module); a text that two libraries share counts for the first one only."""
+    """All rows as (id, text, label, module); a text that two libraries share is the first one's."""
     seen: set[str] = set()
     classes = []
     for label, package in _LIBRARIES.items():

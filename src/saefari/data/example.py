@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
 from numbers import Number
+from typing import Any
 
 from saefari.errors import DataError
 
@@ -25,10 +27,10 @@ class Example:
 
 
 def as_text(value: object) -> str | None:
-    """A raw value as text: strings stay as they are, numbers and dates are written out, null and NaN are None.
+    """A raw value as text: strings stay as they are, numbers and dates are written out; None = null or NaN.
 
-    A whole number is written without a fraction whatever its column's type (3.0 -> "3"), booleans as "true" and
-    "false". Raises DataError for lists, mappings and bytes, which are no text.
+    A whole number is written without a fraction whatever its column's type (3.0 -> "3"), booleans as "true"
+    and "false". Raises DataError for lists, mappings and bytes, which are no text.
     """
     if value is None or (isinstance(value, (float, Decimal)) and math.isnan(value)):
         return None
@@ -41,6 +43,16 @@ def as_text(value: object) -> str | None:
     if isinstance(value, (Number, date, time)):
         return str(value)
     raise DataError(f"a {type(value).__name__} is not a text")
+
+
+def name_classes(values: Sequence[Any], names: Sequence[str] | None) -> Sequence[Any]:
+    """Integer classes as their names; values of a column without names stay as they are.
+
+    A missing class, which the hub writes as null or -1, becomes None.
+    """
+    if names is None:
+        return values
+    return [names[value] if value is not None and 0 <= value < len(names) else None for value in values]
 
 
 def as_label(value: object) -> str | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from saefari.data.example import name_classes
 from saefari.errors import DataError
 from saefari.fingerprint import file_sha256
 
@@ -21,6 +22,7 @@ _BATCH_ROWS = 1024
 _HEADER_ROWS = 1000
 """JSON lines looked at for column names: an object may leave out keys that are null."""
 _LONGEST_FIELD = 2**31 - 1
+_ONE_OBJECT = "each line must be one JSON object"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class FileTable:
         return hashes[0] if len(hashes) == 1 else sha256("\n".join(hashes).encode()).hexdigest()
 
     def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
-        """Values of the given columns, row by row. Raises DataError naming file and line where a row is damaged."""
+        """Values of the given columns, row by row. Raises DataError naming the damaged file and line."""
         for path in self.paths:
             yield from _format(path).values(path, fields)
 
@@ -71,8 +73,8 @@ def _csv_records(path: Path) -> Iterator[list[str]]:
             for record in filter(None, reader):
                 if len(record) != len(header):
                     raise DataError(
-                        f"{path}: line {reader.line_num}: {len(record)} fields where the header names {len(header)}; "
-                        "quote a field that holds commas"
+                        f"{path}: line {reader.line_num}: {len(record)} fields where the header names "
+                        f"{len(header)}; quote a field that holds commas"
                     )
                 yield record
         except csv.Error as error:
@@ -113,9 +115,9 @@ def _json_objects(path: Path) -> Iterator[dict[str, object]]:
         try:
             value = json.loads(line)
         except ValueError as error:
-            raise DataError(f"{path}: line {number}: not valid JSON ({error}); each line must be one object") from None
+            raise DataError(f"{path}: line {number}: not valid JSON ({error}); {_ONE_OBJECT}") from None
         if not isinstance(value, dict):
-            raise DataError(f"{path}: line {number}: holds a {type(value).__name__}; each line must be one object")
+            raise DataError(f"{path}: line {number}: holds a {type(value).__name__}; {_ONE_OBJECT}")
         yield value
 
 
@@ -124,7 +126,7 @@ def _json_columns(path: Path) -> tuple[str, ...]:
     for value in islice(_json_objects(path), _HEADER_ROWS):
         names.update(dict.fromkeys(value))
     if not names:
-        raise DataError(f"{path}: the file is empty; each line must be one JSON object")
+        raise DataError(f"{path}: the file is empty; {_ONE_OBJECT}")
     return tuple(names)
 
 
@@ -158,10 +160,12 @@ def _parquet_values(path: Path, fields: Sequence[str]) -> Iterator[tuple[object,
     with _open_parquet(path) as file:
         for field in fields:
             _position(path, file.schema_arrow.names, field)
-        class_names = _class_names(file.schema_arrow)
+        names = _class_names(file.schema_arrow)
         try:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(dict.fromkeys(fields))):
-                columns = [_named(batch.column(field).to_pylist(), class_names.get(field)) for field in fields]
+                columns = [
+                    name_classes(batch.column(field).to_pylist(), names.get(field)) for field in fields
+                ]
                 yield from zip(*columns, strict=True)
         except pa.ArrowException as error:
             raise DataError(f"{path}: damaged Parquet file: {error}") from None
@@ -176,15 +180,6 @@ def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
         for column, feature in features.items()
         if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
     }
-
-
-def _named(values: list[object], names: Sequence[str] | None) -> list[object]:
-    return values if names is None else [class_name(value, names) for value in values]
-
-
-def class_name(value: object, names: Sequence[str]) -> str | None:
-    """The name of an integer class; None where it is missing, which the hub writes as null or -1."""
-    return names[value] if isinstance(value, int) and 0 <= value < len(names) else None
 
 
 def _position(path: Path, columns: Sequence[str], field: str) -> int:

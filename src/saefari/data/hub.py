@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from saefari.config.schema import DatasetSpec
-from saefari.data.files import class_name
+from saefari.data.example import name_classes
 from saefari.errors import DataError
 
 _BATCH_ROWS = 1024
@@ -42,17 +42,14 @@ class HubTable:
     def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row; integer classes as their names."""
         chosen = self.dataset.select_columns(list(dict.fromkeys(fields)))
-        names = {field: getattr(chosen.features[field], "names", None) for field in chosen.column_names}
+        names = {field: getattr(chosen.features[field], "names", None) for field in fields}
         for batch in chosen.iter(batch_size=_BATCH_ROWS):
-            columns = [
-                [class_name(value, names[field]) for value in batch[field]] if names[field] else batch[field]
-                for field in fields
-            ]
+            columns = [name_classes(batch[field], names[field]) for field in fields]
             yield from zip(*columns, strict=True)
 
 
 def open_hub(spec: DatasetSpec, split: str) -> HubTable:
-    """Download (or find in the cache) one split of a hub dataset; `split` may be a slice such as `train[:100]`.
+    """Download (or find in the cache) one split of a hub dataset; it may be a slice such as `train[:100]`.
 
     Raises HubUnreachableError, or DataError when the hub has no such configuration or split.
     """
@@ -60,12 +57,14 @@ def open_hub(spec: DatasetSpec, split: str) -> HubTable:
     try:
         builder.download_and_prepare()
     except (OSError, RuntimeError) as error:
-        raise HubUnreachableError(f"{spec.name!r} could not be downloaded from the hub: {_one_line(error)}") from None
+        raise HubUnreachableError(f"{spec.name!r} could not be downloaded: {_one_line(error)}") from None
     try:
         dataset = builder.as_dataset(split=split)
     except (ValueError, KeyError, AssertionError) as error:
         splits = ", ".join(builder.info.splits or {})
-        raise DataError(f"{spec.name}: there is no split {split!r}; it has {splits} ({_one_line(error)})") from None
+        raise DataError(
+            f"{spec.name}: there is no split {split!r}; it has {splits}: {_one_line(error)}"
+        ) from None
     return HubTable(dataset, f"{builder.hash}:{builder.config_id}:{split}")
 
 
@@ -86,7 +85,7 @@ def _builder(spec: DatasetSpec) -> Any:
     except ValueError as error:
         raise DataError(f"{spec.name}: {_one_line(error)}") from None
     except (OSError, RuntimeError) as error:
-        raise HubUnreachableError(f"{spec.name!r} could not be reached on the hub: {_one_line(error)}") from None
+        raise HubUnreachableError(f"the hub cannot be asked for {spec.name!r}: {_one_line(error)}") from None
 
 
 def _one_line(error: Exception) -> str:

@@ -32,11 +32,10 @@ class LocalDataset:
             files = _split_files(folder, split)
             if files:
                 return FileTable(files)
-        splits, layout = self._splits(), f"{split}.csv, {split}.jsonl, {split}.parquet or {split}-00000.parquet …"
-        raise DataError(
-            f"{self.path}: there is no split {split!r}; "
-            + (f"it has {', '.join(splits)}{nearest(split, splits)}" if splits else f"a folder must hold {layout}")
-        )
+        splits = self._splits()
+        found = f"it has {', '.join(splits)}{nearest(split, splits)}"
+        wanted = f"a folder must hold {split}.csv, {split}.jsonl, {split}.parquet or {split}-00000.parquet …"
+        raise DataError(f"{self.path}: there is no split {split!r}; {found if splits else wanted}")
 
     def folder(self) -> Path:
         """The folder of the configuration. Raises DataError that lists the sub-folders there are."""
@@ -90,5 +89,5 @@ def _split_files(folder: Path, split: str) -> tuple[Path, ...]:
     files = named or shards
     if len({file.suffix for file in files}) > 1:
         found = ", ".join(file.name for file in files)
-        raise DataError(f"{folder}: split {split!r} is there more than once ({found}); give the file itself as name")
+        raise DataError(f"{folder}: split {split!r} is there twice ({found}); give the file itself as name")
     return tuple(files)

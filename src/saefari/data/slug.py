@@ -13,8 +13,8 @@ _LONGEST = 120
 def dataset_slug(name: str) -> str:
     """A folder name for a dataset, made only of letters, digits, '.', '_' and '-'.
 
-    A hub id `a/b` gives `a--b`; a path gives its last two components, the file's extension dropped. Where characters
-    had to be replaced or the name cut, a short hash of the original keeps different names apart.
+    A hub id `a/b` gives `a--b`; a path gives its last two components, the file's extension dropped. Where
+    characters had to be replaced or the name cut, a short hash of the original keeps different names apart.
     """
     parts = [part for part in PurePath(name).parts if part not in ("..", PurePath(name).anchor)]
     if not parts:

@@ -87,7 +87,7 @@ def open_dataset(spec: DatasetSpec, split: str) -> TextDataset:
 def check_dataset(spec: DatasetSpec, allow_unreachable: bool = False) -> Problems:
     """Mistakes in a dataset's section, as (YAML key, message); reads headers only and downloads no data.
 
-    allow_unreachable: a hub dataset that cannot be reached now counts as right, to be found out when it is opened.
+    allow_unreachable: a hub dataset that cannot be reached now counts as right, until it is opened.
     """
     if spec.test_split == spec.split:
         return [("test_split", f"{spec.test_split!r} is also the training split")]
@@ -111,7 +111,8 @@ def _local_problems(spec: DatasetSpec, local: LocalDataset) -> Problems:
         return _opening_problems(spec, local.table)
     for key in ("test_split", "config_name"):
         if getattr(spec, key):
-            return [(key, f"{getattr(spec, key)!r}: {spec.name!r} is a single file; name the folder that holds it")]
+            value = getattr(spec, key)
+            return [(key, f"{value!r}: {spec.name!r} is a single file; name the folder that holds it")]
     try:
         return _field_problems(spec, local.table(spec.split).columns)
     except DataError as error:
@@ -134,15 +135,20 @@ def _hub_problems(spec: DatasetSpec, allow_unreachable: bool) -> Problems:
     try:
         columns, splits = hub_layout(spec)
     except HubUnreachableError as error:
-        known = [*EMBEDDED]
-        hint = f"{error}; it is no local path and not an embedded dataset ({', '.join(known)}){nearest(spec.name, known)}"
-        return [] if allow_unreachable else [("name", hint)]
+        elsewhere = f"it is no local path, nor embedded ({', '.join(EMBEDDED)}){nearest(spec.name, EMBEDDED)}"
+        return [] if allow_unreachable else [("name", f"{error}; {elsewhere}")]
     except DataError as error:
         return [("config_name" if spec.config_name else "name", str(error))]
     problems = _field_problems(spec, columns) if columns else []
     for key, split in (("split", spec.split), ("test_split", spec.test_split)):
-        if splits and split and split.partition("[")[0] not in (*splits, "all") and "+" not in split:
-            problems.append((key, f"{split!r}: the dataset has the splits {', '.join(splits)}{nearest(split, splits)}"))
+        unknown = (
+            {part.partition("[")[0] for part in split.split("+")} - {*splits, "all"}
+            if split and splits
+            else ()
+        )
+        for name in sorted(unknown):
+            listed = ", ".join(splits)
+            problems.append((key, f"{name!r}: the dataset has the splits {listed}{nearest(name, splits)}"))
     return problems
 
 
@@ -155,7 +161,9 @@ def _read_fields(spec: DatasetSpec) -> list[tuple[str, str]]:
 def _field_problems(spec: DatasetSpec, columns: Sequence[str]) -> Problems:
     listed = f"the dataset has the columns {', '.join(columns)}"
     problems = [
-        (key, f"{name!r}: {listed}{nearest(name, columns)}") for key, name in _read_fields(spec) if name not in columns
+        (key, f"{name!r}: {listed}{nearest(name, columns)}")
+        for key, name in _read_fields(spec)
+        if name not in columns
     ]
     if not spec.text_field:
         problems.insert(0, ("text_field", f"is needed; {listed}"))

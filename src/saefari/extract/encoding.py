@@ -30,10 +30,14 @@ CALIBRATION_POSITIONS = 8192
 
 @dataclass(frozen=True)
 class Cell:
-    """One SAE whose codes are wanted, or its control with random weights."""
+    """One SAE whose codes are wanted, or its control with random weights.
+
+    trained: it was trained in this run, so that it cannot be at the wrong place.
+    """
 
     ref: SaeRef
     random: bool = False
+    trained: bool = False
 
     @property
     def name(self) -> str:
@@ -127,18 +131,21 @@ class CodesEncoder:
             quality = part if quality is None else quality.merge(part)
         assert quality is not None
         manifest.stats = quality.summary()
-        manifest.warnings = [] if self.cell.random else quality_warnings(self.cell.ref, manifest.stats)
+        manifest.warnings = [] if self.cell.random else quality_warnings(self.cell, manifest.stats)
         for warning in manifest.warnings:
             logger.warning("%s: %s", self.output.folder, warning)
         manifest.save(self.output.folder)
 
 
-def quality_warnings(ref: SaeRef, stats: dict[str, Any]) -> list[str]:
-    """What the reconstruction says about a wrong hook point or a wrong model."""
+def quality_warnings(cell: Cell, stats: dict[str, Any]) -> list[str]:
+    """What the reconstruction says about a wrong hook point, a wrong model or too little training."""
+    ref = cell.ref
     found, expected = stats["explained_variance"], ref.expected_variance_explained
     if found is None:
         return []
     suspicion = "this looks like the wrong hook point or the wrong model"
+    if cell.trained:
+        suspicion = "train it on more positions (sae_train.n_positions)"
     if found < 0:
         return [f"{ref.title} explains less than nothing of the variance ({found:.3f}): {suspicion}"]
     if expected is not None and found < expected - _FAR_BELOW:

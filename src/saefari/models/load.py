@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from saefari.errors import ModelError
 from saefari.fingerprint import file_sha256, fingerprint
-from saefari.models.registry import EMBEDDED, ModelInfo, read_cache_first
+from saefari.models.registry import EMBEDDED, ModelInfo, read_cache_first, read_config
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -43,18 +42,26 @@ def load_weights(info: ModelInfo, location: str, dtype: torch.dtype) -> Any:
     Raises ModelError for an embedded model whose weights are not the official ones, for weights that are not
     safetensors, and for a checkpoint that lacks some of the model's weights.
     """
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
 
     _check_embedded(info, location)
 
+    config = read_config(info.name, info.revision)
+    # Other attention kernels leave Gemma 2's soft cap out, and give other hidden states.
+    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
+    chosen = {"attn_implementation": "eager"} if capped else {}
+
     def read(local_files_only: bool) -> Any:
-        source = {"revision": info.revision, "local_files_only": local_files_only, "trust_remote_code": False}
-        config = AutoConfig.from_pretrained(location, **source)
-        if getattr(config.get_text_config(), "attn_logit_softcapping", None):
-            # Other attention kernels leave Gemma 2's soft cap out, and give other hidden states.
-            source["attn_implementation"] = "eager"
         return AutoModel.from_pretrained(
-            location, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True, **source
+            location,
+            config=config,
+            revision=info.revision,
+            local_files_only=local_files_only,
+            trust_remote_code=False,
+            dtype=dtype,
+            use_safetensors=True,
+            output_loading_info=True,
+            **chosen,
         )
 
     with _quiet():
@@ -79,31 +86,13 @@ def load_tokenizer(info: ModelInfo, location: str) -> Any:
 
     with _quiet():
         tokenizer = read_cache_first(info.name, read, reach_hub=info.source == "hub")
+    # Without its files a tokenizer is made up, and knows no more than its special tokens.
+    if len(tokenizer) == len(tokenizer.added_tokens_decoder):
+        raise ModelError(f"model {info.name!r}: its tokenizer's files (tokenizer.json) are missing or empty")
     if not tokenizer.is_fast:
         raise ModelError(f"model {info.name!r} has no fast tokenizer, which places tokens in the text")
     tokenizer.truncation_side = "right"
     return tokenizer
-
-
-def special_ids(tokenizer: Any) -> list[int]:
-    """Ids of all special tokens except a separate 'unknown' token, which stands for a word of the text."""
-    ids = set(tokenizer.all_special_ids)
-    ids |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    others = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
-    if tokenizer.unk_token_id not in others:
-        ids.discard(tokenizer.unk_token_id)
-    return sorted(ids)
-
-
-def longest_text(model: nn.Module, tokenizer: Any) -> int:
-    """Tokens that the model can read at once, special tokens included."""
-    config: Any = model.config
-    limit = getattr(config.get_text_config(), "max_position_embeddings", None) or tokenizer.model_max_length
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Embedding) and "position" in name and module.padding_idx is not None:
-            # RoBERTa's positions begin after the padding id.
-            limit -= module.padding_idx + 1
-    return int(min(limit, tokenizer.model_max_length))
 
 
 def weights_digest(folder: Path) -> str:

@@ -90,6 +90,17 @@ def describe(name: str, revision: str | None = None, *, reach_hub: bool = True) 
     A hub model is looked up in the local cache first, then, if `reach_hub`, on the hub. Raises
     UnreachableModel where neither has it, ModelError for anything else that is wrong.
     """
+    config = read_config(name, revision, reach_hub=reach_hub)
+    text = config.get_text_config()
+    n_layers, d_model = getattr(text, "num_hidden_layers", None), getattr(text, "hidden_size", None)
+    if n_layers is None or d_model is None:
+        raise ModelError(f"model {name!r} ({config.model_type}) has no num_hidden_layers or hidden_size")
+    commit = getattr(config, "_commit_hash", None) or revision
+    return ModelInfo(name, model_slug(name), resolve_model(name, revision)[1], n_layers, d_model, commit)
+
+
+def read_config(name: str, revision: str | None = None, *, reach_hub: bool = True) -> Any:
+    """A model's Hugging Face configuration; `describe` says what may be raised."""
     from transformers import AutoConfig
 
     location, source = resolve_model(name, revision)
@@ -99,13 +110,7 @@ def describe(name: str, revision: str | None = None, *, reach_hub: bool = True) 
             location, revision=revision, local_files_only=local_files_only, trust_remote_code=False
         )
 
-    config = read_cache_first(name, read, reach_hub=reach_hub and source == "hub")
-    text = config.get_text_config()
-    n_layers, d_model = getattr(text, "num_hidden_layers", None), getattr(text, "hidden_size", None)
-    if n_layers is None or d_model is None:
-        raise ModelError(f"model {name!r} ({config.model_type}) has no num_hidden_layers or hidden_size")
-    commit = getattr(config, "_commit_hash", None) or revision
-    return ModelInfo(name, model_slug(name), source, n_layers, d_model, commit)
+    return read_cache_first(name, read, reach_hub=reach_hub and source == "hub")
 
 
 def read_cache_first(name: str, read: Callable[[bool], T], *, reach_hub: bool) -> T:

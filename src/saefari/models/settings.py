@@ -12,7 +12,7 @@ from saefari.provenance import library_versions
 def model_settings(name: str, revision: str | None, dtype: str, device: str) -> dict[str, str]:
     """Everything about the model that shapes hidden states, without a path; part of every manifest.
 
-    A hub model is named by its commit, any other by the digest of its weights (read once: a second per gigabyte).
+    A hub model is named by its commit, any other by the digest of its weights (a second per gigabyte).
     """
     info = describe(name, revision)
     location, _ = resolve_model(name, revision)

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from saefari.models.load import load_tokenizer, longest_text, special_ids
-from saefari.models.registry import describe, resolve_model
+from saefari.models.load import load_tokenizer
+from saefari.models.registry import describe, read_config, resolve_model
 
 
 @dataclass(frozen=True)
@@ -36,23 +36,22 @@ class TextTokenizer:
         self.digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
         """Changes whenever the tokens would."""
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-        self._special_ids = special_ids(tokenizer)
+        self._special_ids = _special_ids(tokenizer)
 
     @classmethod
     def load(cls, name: str, revision: str | None = None) -> TextTokenizer:
-        """Load by the model's name. Raises ModelError for a model that cannot be found, reached or used safely."""
+        """Load by the model's name. Raises ModelError where it cannot be found, reached or used safely."""
         location, _ = resolve_model(name, revision)
-        info = describe(name, revision)
-        tokenizer = load_tokenizer(info, location)
-        return cls(tokenizer, longest_text(info, location, tokenizer))
+        tokenizer = load_tokenizer(describe(name, revision), location)
+        return cls(tokenizer, _longest_text(read_config(name, revision), tokenizer))
 
     def tokenize(
         self, texts: Sequence[str], max_length: int, include_special_tokens: bool = False
     ) -> list[Tokens]:
         """Tokenize texts as the model was trained to read them, cut at max_length or the model's own limit.
 
-        max_length counts special tokens. Special tokens, those spelt out in a text too, are not valid positions
-        unless `include_special_tokens`; an unknown word's token is valid, for it stands for text.
+        max_length counts special tokens. Special tokens, those spelt out in a text too, are not valid
+        positions unless `include_special_tokens`; an unknown word's token is valid, for it stands for text.
         """
         if not texts:
             return []
@@ -73,3 +72,29 @@ class TextTokenizer:
         special = np.array(added, dtype=bool) | np.isin(input_ids, self._special_ids)
         valid = np.flatnonzero(~special | keep_special).astype(np.int32)
         return Tokens(input_ids, valid, np.array(spans, dtype=np.int32).reshape(-1, 2)[valid])
+
+
+def _special_ids(tokenizer: Any) -> list[int]:
+    """Ids of all special tokens except a separate 'unknown' token, which stands for a word of the text."""
+    ids = set(tokenizer.all_special_ids)
+    ids |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    others = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
+    if tokenizer.unk_token_id not in others:
+        ids.discard(tokenizer.unk_token_id)
+    return sorted(ids)
+
+
+def _longest_text(config: Any, tokenizer: Any) -> int:
+    """Tokens that a model can read at once, special tokens included."""
+    import torch
+    from transformers import AutoModel
+
+    auto: Any = AutoModel
+    limit = getattr(config.get_text_config(), "max_position_embeddings", None) or tokenizer.model_max_length
+    with torch.device("meta"):
+        skeleton = auto.from_config(config)
+    for name, module in skeleton.named_modules():
+        if isinstance(module, torch.nn.Embedding) and "position" in name and module.padding_idx is not None:
+            # RoBERTa's positions begin after the padding id.
+            limit -= module.padding_idx + 1
+    return int(min(limit, tokenizer.model_max_length))

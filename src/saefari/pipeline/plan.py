@@ -13,7 +13,7 @@ from saefari.data.text import check_dataset
 from saefari.errors import ConfigError, ModelError, Problem, SaeError
 from saefari.models.registry import UnreachableModel, describe, model_slug
 from saefari.saes.catalogue import find_sae
-from saefari.saes.folder import folder_hook
+from saefari.saes.local import find_local_sae
 from saefari.saes.ref import SaeRef
 from saefari.store import Layout
 
@@ -165,8 +165,7 @@ class _Checker:
             folder = self._layout.sae(slug, layer, width)
             return SaeRef(layer, width, path=str(folder), hook=HookPoint.for_location(layer, location).name)
         if spec.sae_path is not None:
-            folder = Path(spec.sae_path.replace("{layer}", str(layer)).replace("{width}", width))
-            return SaeRef(layer, width, path=str(folder), hook=folder_hook(folder, layer))
+            return find_local_sae(spec.sae_path, layer, width)
         return find_sae(spec.name, layer, width, location, spec.sae_release)
 
     def datasets(self, need_rows: bool) -> Iterator[DatasetPlan]:

@@ -71,6 +71,8 @@ def _extract(plan: Plan, report: Report, overwrite: bool) -> None:
     unprepared = {outcome.title for outcome in prepared if outcome.failure}
     if unprepared:
         plan = _without(plan, unprepared)
+    if not plan.datasets:
+        return
     report.add(run_on_devices(stages.train_jobs(plan, devices[0], overwrite), devices))
     report.add(run_on_devices(stages.extract_jobs(plan, devices[0], overwrite), devices))
 
@@ -119,10 +121,10 @@ def _fail(report: Report, what: str, why: str) -> None:
 
 def describe_report(plan: Plan, report: Report, stages_run: Sequence[str]) -> str:
     """The end of a run as a person reads it: best settings, warnings, failures, and where the files are."""
-    from saefari.report.tables import best_table
-
     lines: list[str] = []
     if report.rows:
+        from saefari.report.tables import best_table
+
         lines += ["", "Best setting of each source, chosen by cross-validation on training rows:", ""]
         lines += [best_table(report.rows), ""]
     if report.reused:

@@ -125,7 +125,9 @@ def cells(model: ModelPlan) -> tuple[Cell, ...]:
     from saefari.extract.encoding import Cell
 
     return tuple(
-        Cell(sae.ref, random) for sae in model.saes for random in ((False, True) if sae.spec.random_sae else (False,))
+        Cell(sae.ref, random, trained=sae.spec.sae_train is not None)
+        for sae in model.saes
+        for random in ((False, True) if sae.spec.random_sae else (False,))
     )
 
 

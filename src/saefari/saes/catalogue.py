@@ -1,8 +1,8 @@
 """Which SAE serves a model's layer at a width: a search in sae-lens' catalogue, without a network.
 
 The choice among several is fixed, best first:
-1. the hook point closest to the location (res: resid_post, resid_pre, resid_mid; att: the heads' outputs, then
-   attention's output);
+1. the hook point closest to the location (res: resid_post, resid_pre, resid_mid; att: the heads' outputs,
+   then attention's output);
 2. releases for use before releases that hold many variants for study;
 3. Gemma Scope's canonical ones, then those with a Neuronpedia dashboard;
 4. the average L0 nearest 100;
@@ -38,21 +38,15 @@ def find_sae(model: str, layer: int, width: str, location: Location, release: st
     Raises SaeError: unknown model or release (with the nearest name), or nothing at this location, layer or
     width (with what there is).
     """
-    if release is None:
-        found, whose = _of_model(model), repr(model)
-    else:
-        found, whose = _of_release(release), f"release {release!r}"
-    found = _narrow([e for e in found if e.hook in _HOOKS[location]],
-                    f"the catalogue has no SAE at sae_location {location!r} for {whose}; there are some at",
-                    (place for place, hooks in _HOOKS.items() if any(e.hook in hooks for e in found)))
-    found = _narrow([e for e in found if e.layer == layer],
-                    f"layer {layer}: the catalogue has no {location!r} SAE of {whose} there; its layers are",
-                    (str(e.layer) for e in sorted(found, key=lambda e: e.layer)))
-    found = _narrow([e for e in found if e.d_sae is not None and width.lower() in width_names(e.d_sae)],
-                    f"{width!r}: the catalogue has no {location!r} SAE of that width for {whose} at layer {layer}; "
-                    f"its widths are",
-                    (e.width for e in sorted(found, key=lambda e: e.d_sae or math.inf)))
-    best = min(found, key=lambda entry: _preference(entry, location))
+    whose = repr(model) if release is None else f"release {release!r}"
+    here = _at(model, layer, location, release)
+    fitting = _narrow(
+        [entry for entry in here if entry.d_sae is not None and width.lower() in width_names(entry.d_sae)],
+        f"{width!r}: the catalogue has no {location!r} SAE of that width for {whose} at layer {layer}; "
+        f"its widths are",
+        _widths(here),
+    )
+    best = min(fitting, key=lambda entry: _preference(entry, location))
     return SaeRef(
         layer=layer,
         width=width,
@@ -65,13 +59,41 @@ def find_sae(model: str, layer: int, width: str, location: Location, release: st
     )
 
 
+def widths_at(model: str, layer: int, location: Location, release: str | None = None) -> list[str]:
+    """Widths the catalogue has there, ascending, as the releases write them.
+
+    Raises SaeError as `find_sae` does.
+    """
+    return _widths(_at(model, layer, location, release))
+
+
+def _at(model: str, layer: int, location: Location, release: str | None) -> list[Entry]:
+    """Every SAE at a place, or an error that says which places there are."""
+    found = _of_model(model) if release is None else _of_release(release)
+    whose = repr(model) if release is None else f"release {release!r}"
+    there = _narrow(
+        [entry for entry in found if entry.hook in _HOOKS[location]],
+        f"the catalogue has no SAE at sae_location {location!r} for {whose}; there are some at",
+        (place for place, hooks in _HOOKS.items() if any(entry.hook in hooks for entry in found)),
+    )
+    return _narrow(
+        [entry for entry in there if entry.layer == layer],
+        f"layer {layer}: the catalogue has no {location!r} SAE of {whose} there; its layers are",
+        (str(number) for number in sorted({entry.layer for entry in there})),
+    )
+
+
+def _widths(found: Iterable[Entry]) -> list[str]:
+    ascending = sorted(found, key=lambda entry: entry.d_sae or math.inf)
+    return list(dict.fromkeys(entry.width for entry in ascending))
+
+
 def _of_model(model: str) -> list[Entry]:
     found = [entry for entry in entries() if entry.model == model_key(model)]
     if not found:
         known = sorted({entry.model for entry in entries()})
-        raise SaeError(
-            f"{model!r}: the catalogue has no SAE for this model{nearest(model_key(model), known)}; {_WAYS_OUT}"
-        )
+        hint = nearest(model_key(model), known)
+        raise SaeError(f"{model!r}: the catalogue has no SAE for this model{hint}; {_WAYS_OUT}")
     return found
 
 

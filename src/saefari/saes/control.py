@@ -14,8 +14,8 @@ def random_control(loaded: LoadedSae, sample: torch.Tensor, seed: int) -> Loaded
     """The same architecture, decoder bias and weight norms, with random directions.
 
     Each latent gets a random unit direction, for its encoder and its decoder, and keeps the trained norms.
-    Biases are set so that on `sample` it is active at as many positions as the trained latent it stands in for,
-    so mean L0 agrees; a TopK SAE needs none, since k decides.
+    Biases are set so that on `sample` it is active at as many positions as the trained latent it stands in
+    for, so mean L0 agrees; a TopK SAE needs none, since k decides.
     sample: hidden states [n, d_in] of training rows, as they come from the model. Deterministic for a seed.
     Raises SaeError for an empty sample.
     """
@@ -50,11 +50,12 @@ def _directions(loaded: LoadedSae, seed: int) -> torch.Tensor:
 
 
 def _limits(sae_in: torch.Tensor, w_enc: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
-    """[d_sae]: what each latent's projection exceeds at exactly `counts` of the n positions in sae_in [n, d_in]."""
+    """[d_sae]: what each latent's projection of sae_in [n, d_in] exceeds at exactly `counts` positions."""
     n = len(sae_in)
     latents = max(1, CHUNK_ELEMENTS // n)
     parts = []
-    for columns, wanted in zip(w_enc.split(latents, dim=1), counts.split(latents), strict=True):
+    for start in range(0, w_enc.shape[1], latents):
+        columns, wanted = w_enc[:, start : start + latents], counts[start : start + latents]
         descending = (sae_in @ columns).sort(dim=0, descending=True).values
         last_in = descending.gather(0, (wanted - 1).clamp(min=0)[None])[0]
         first_out = descending.gather(0, wanted.clamp(max=n - 1)[None])[0]

@@ -63,10 +63,9 @@ def model_key(name: str) -> str:
 
 def width_names(d_sae: int) -> tuple[str, ...]:
     """What a width may be called: 65536 is '65k' (thousands, rounded down), '64k' (binary) or '65536'."""
-    names = [f"{d_sae // 1_000_000}m" if d_sae >= 1_000_000 else f"{d_sae // 1000}k" if d_sae >= 1000 else str(d_sae)]
-    if d_sae % 1024 == 0:
-        names.append(f"{d_sae // 1024}k")
-    return tuple(dict.fromkeys([*names, str(d_sae)]))
+    names = [f"{d_sae // size}{unit}" for size, unit in ((1_000_000, "m"), (1_000, "k")) if d_sae >= size]
+    binary = [f"{d_sae // 1024}k"] if d_sae % 1024 == 0 else []
+    return tuple(dict.fromkeys([*names[:1], *binary, str(d_sae)]))
 
 
 @cache
@@ -91,7 +90,9 @@ def catalogue() -> Mapping[str, Any]:
 
 @cache
 def _supplement() -> dict[str, Any]:
-    record: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8"))
+    record: dict[str, Any] = yaml.safe_load(
+        Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8")
+    )
     return record
 
 
@@ -127,7 +128,7 @@ def _entries(release: str, record: Mapping[str, Any]) -> Iterator[Entry]:
 
 
 def _place(release: str, sae_id: str) -> tuple[int, str] | None:
-    """Layer and hook point, from the id and, where it says only the layer, the release; None for embeddings."""
+    """Layer and hook point, from the id or, where it says only the layer, the release; None for embeddings."""
     if match := re.match(r"blocks\.(\d+)\.(hook_[a-z]+(?:_[a-z]+)?)", sae_id):
         return int(match[1]), "attn.hook_z" if match[2] == "hook_z" else match[2]
     if match := re.match(r"l(\d+)([rma])_", sae_id):

@@ -94,12 +94,15 @@ def load_sae(ref: SaeRef, device: torch.device | str = "cpu") -> LoadedSae:
     sae = _read(ref, str(device))
     architecture = sae.cfg.architecture()
     if architecture not in ARCHITECTURES:
+        known = ", ".join(ARCHITECTURES)
         raise SaeError(
-            f"{ref.title}: architecture {architecture!r} is not supported; use one of {', '.join(ARCHITECTURES)}"
+            f"{ref.title}: architecture {architecture!r} is not supported; those that are: {known}"
         )
     hook = _hook(ref, sae.cfg.metadata.hook_name)
     if hook.layer != ref.layer:
-        raise SaeError(f"{ref.title}: its hook point {hook.name} is layer {hook.layer}, not layer {ref.layer}")
+        raise SaeError(
+            f"{ref.title}: its hook point {hook.name} is layer {hook.layer}, not layer {ref.layer}"
+        )
     if sae.cfg.normalize_activations in ("expected_average_only_in", "covariance_whitening"):
         log.warning("%s: its input scaling is not stored with it; codes may be off in scale", ref.title)
         sae.cfg.normalize_activations = "none"
@@ -107,7 +110,7 @@ def load_sae(ref: SaeRef, device: torch.device | str = "cpu") -> LoadedSae:
     sae.turn_off_forward_pass_hook_z_reshaping()
     sae.eval().requires_grad_(False)
     kwargs = sae.cfg.metadata.model_from_pretrained_kwargs or {}
-    # Centring acts on what writes to the residual stream; the heads' outputs before the projection keep their mean.
+    # Centring acts on what is written to the residual stream: the heads' outputs keep their mean.
     center = bool(kwargs.get("center_writing_weights")) and hook.site != "attn_z"
     return LoadedSae(ref=ref, sae=sae, hook=hook, center=center)
 
@@ -122,7 +125,7 @@ def check_width(loaded: LoadedSae, d_model: int, model: str) -> None:
 
 
 def centred(loaded: LoadedSae, hidden: torch.Tensor) -> torch.Tensor:
-    """Hidden states [n, d_in] as the SAE expects them: float32 and, where it needs that, mean-free over d_in."""
+    """Hidden states [n, d_in] as the SAE expects them: float32 and, where it needs that, mean-free."""
     hidden = hidden.to(torch.float32)
     return hidden - hidden.mean(dim=-1, keepdim=True) if loaded.center else hidden
 
@@ -153,8 +156,10 @@ def _read(ref: SaeRef, device: str) -> Any:
             return SAE.from_pretrained(ref.release, ref.sae_id, device=device, dtype="float32")
     except Exception as error:
         reason = " ".join(str(error).split()) or "no reason given"
-        where = "check that the folder holds cfg.json and sae_weights.safetensors" if ref.path else (
-            "check the network or the Hugging Face cache (gated releases need a login)"
+        where = (
+            "check that the folder holds cfg.json and sae_weights.safetensors"
+            if ref.path
+            else "check the network or the Hugging Face cache (gated releases need a login)"
         )
         raise SaeError(f"{ref.title} cannot be loaded ({type(error).__name__}: {reason}); {where}") from error
 

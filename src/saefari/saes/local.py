@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 from saefari.errors import ModelError, SaeError
-from saefari.models.hooks import HookPoint
 from saefari.saes.ref import SaeRef
 
 
@@ -32,11 +31,15 @@ def _hook_name(path: str) -> str | None:
         config = json.loads(Path(path, "cfg.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SaeError(f"{path!r}: cfg.json cannot be read ({error})") from None
-    name = config.get("metadata", {}).get("hook_name") or config.get("hook_name") or config.get("hook_point")
+    name = (
+        (config.get("metadata") or {}).get("hook_name") or config.get("hook_name") or config.get("hook_point")
+    )
     return None if name is None else str(name)
 
 
 def _check_layer(path: str, hook: str, layer: int) -> None:
+    from saefari.models.hooks import HookPoint
+
     try:
         actual = HookPoint.parse(hook).layer
     except ModelError as error:

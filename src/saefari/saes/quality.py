@@ -72,6 +72,21 @@ class Quality:
             counts=arrays["counts"],
         )
 
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The statistics as arrays, to be stored; `from_arrays` is the way back."""
+        return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Quality:
+        """The statistics that `to_arrays` gave."""
+        return cls(
+            n_positions=int(arrays["n_positions"]),
+            squared_error=float(arrays["squared_error"]),
+            mean=arrays["mean"],
+            scatter=float(arrays["scatter"]),
+            counts=arrays["counts"],
+        )
+
     def summary(self) -> dict[str, float | int | None]:
         """fvu, explained_variance, l0, dead_fraction and n_positions; None where they are undefined."""
         n = self.n_positions

@@ -109,7 +109,7 @@ def _valid_positions(
 def _blocks(
     stream: Iterator[dict[HookPoint, torch.Tensor]], names: dict[HookPoint, str], n_positions: int
 ) -> Iterator[dict[str, torch.Tensor]]:
-    """Forward passes joined to blocks of at least `n_positions`: the buffer copies itself per block it takes."""
+    """Forward passes joined to blocks of `n_positions` or more: the buffer copies itself for each block."""
     while True:
         parts: list[dict[HookPoint, torch.Tensor]] = []
         total = 0

@@ -58,7 +58,9 @@ def is_trained(job: SaeJob) -> bool:
     stored = record["settings"]
     differing = sorted(key for key in stored | job.settings if stored.get(key) != job.settings.get(key))
     if differing:
-        changes = "; ".join(f"{key}: {stored.get(key)!r} there, {job.settings.get(key)!r} now" for key in differing)
+        changes = "; ".join(
+            f"{key}: {stored.get(key)!r} there, {job.settings.get(key)!r} now" for key in differing
+        )
         raise ConflictError(
             f"{job.folder} holds an SAE trained with other settings ({changes}); "
             f"give the new one another width name, or remove that folder"
@@ -103,8 +105,15 @@ def train_saes(
         samples = [next(batches) for _ in range(math.ceil(evaluation / training.batch_size))]
     for job, trainer in zip(jobs, trainers, strict=True):
         figures = {"n_positions": trainer.n_training_samples, "n_steps": trainer.n_training_steps}
-        save_trained(trainer.sae, job.folder, job.layer, job.width, job.settings, figures,
-                     [batch[job.hook] for batch in samples])
+        save_trained(
+            trainer.sae,
+            job.folder,
+            job.layer,
+            job.width,
+            job.settings,
+            figures,
+            [batch[job.hook] for batch in samples],
+        )
 
 
 def _shared_training(jobs: Sequence[SaeJob]) -> SaeTraining:
@@ -115,7 +124,9 @@ def _shared_training(jobs: Sequence[SaeJob]) -> SaeTraining:
         raise ValueError("SAEs trained together share one training section")
     for job in jobs:
         if training.architecture in ("topk", "batchtopk") and training.k > job.d_sae:
-            raise SaeError(f"sae_train.k is {training.k}, but the SAE {job.width!r} has only {job.d_sae} latents")
+            raise SaeError(
+                f"sae_train.k is {training.k}, but the SAE {job.width!r} has only {job.d_sae} latents"
+            )
     return training
 
 
@@ -125,7 +136,7 @@ def _train(
     batches: Iterator[dict[HookPoint, torch.Tensor]],
     progress: Callable[[int], None] | None,
 ) -> list[Any]:
-    """sae-lens' trainers, one per job, after their last step, with the input scale folded into the weights."""
+    """sae-lens' trainers, one per job, after their last step, the input scale folded into the weights."""
     n_steps = math.ceil(training.n_positions / training.batch_size)
     trainers: list[Any] = []
     for step in range(n_steps):

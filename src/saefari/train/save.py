@@ -36,8 +36,8 @@ def save_trained(
     """Write a sae-lens training SAE as one folder that appears whole or not at all.
 
     hidden: hidden states [n, d_in] on which the SAE, as read back from the disk, is measured.
-    quality.json: settings, training, and Quality.summary(). density.npz: `counts` int64 [d_sae], the positions
-    at which each latent was active, of `n_positions`.
+    quality.json: settings, training, and Quality.summary().
+    density.npz: `counts` int64 [d_sae], the positions of `n_positions` at which each latent was active.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     try:
@@ -53,7 +53,9 @@ def save_trained(
     except OSError as error:
         raise StoreError(f"{folder}: {explain(error)}; nothing half-written is counted as done") from error
     except SafetensorError as error:
-        raise StoreError(f"{folder}: cannot be written ({error}); nothing half-written is counted as done") from error
+        raise StoreError(
+            f"{folder}: cannot be written ({error}); nothing half-written is counted as done"
+        ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

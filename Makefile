@@ -1,0 +1,42 @@
+# make run | test | lint | bench | clean; each first builds .venv from requirements.lock, once.
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+FIND_PYTHON := for python in python3.11 python3.12 python3.13 python3; do \
+	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done
+CONFIG ?= conf.yaml
+ARGS ?=
+
+export OMP_NUM_THREADS ?= 2
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test lint bench clean
+
+run: $(READY)
+	$(BIN)/python run_experiments.py --config $(CONFIG) $(ARGS)
+
+test: export OMP_NUM_THREADS := 1
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch goes first and brings what its build needs (CUDA libraries, or none); the lock pins all else.
+$(READY): requirements.lock pyproject.toml
+	@python=$$($(FIND_PYTHON)); \
+	if [ -z "$$python" ]; then echo "requirements.lock needs Python 3.11 or later on the PATH" >&2; exit 1; fi; \
+	echo "creating $(VENV) with $$python"; $$python -m venv --clear $(VENV)
+	$(BIN)/pip install --quiet "$$(grep '^torch==' requirements.lock)"
+	$(BIN)/pip install --quiet --no-deps -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@

@@ -1,0 +1,77 @@
+"""Which classes can be judged, and cross-validation folds that keep equal texts and groups together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from saefari.errors import DataError
+
+
+def usable_classes(
+    train_labels: Sequence[str], test_labels: Sequence[str], n_folds: int
+) -> tuple[list[str], dict[str, str]]:
+    """Classes with at least n_folds training rows and one test row, in alphabetical order, and why others are not.
+
+    Raises DataError when fewer than two remain.
+    """
+    train_counts, test_counts = _counts(train_labels), _counts(test_labels)
+    dropped: dict[str, str] = {}
+    for name in sorted(train_counts.keys() | test_counts.keys()):
+        n_train, n_test = train_counts.get(name, 0), test_counts.get(name, 0)
+        if n_train < n_folds:
+            dropped[name] = f"{n_train} training rows for {n_folds} folds"
+        elif n_test == 0:
+            dropped[name] = "no test row"
+    classes = sorted(train_counts.keys() - dropped.keys())
+    if len(classes) < 2:
+        found = ", ".join(f"{name!r} ({reason})" for name, reason in list(dropped.items())[:5]) or "none"
+        raise DataError(
+            f"{len(classes)} class with enough rows, two are needed; dropped: {found}. "
+            "Give more rows, fewer settings.cv_folds or another label_field"
+        )
+    return classes, dropped
+
+
+def tied_rows(texts: Sequence[str | None], groups: Sequence[str | None]) -> np.ndarray:
+    """A number per row, int64 [n_rows], that rows share when their text or group is equal, directly or in a chain."""
+    keys: dict[tuple[str, str], int] = {}
+    edges = [
+        (row, keys.setdefault((kind, " ".join(value.split())), len(keys)))
+        for kind, values in (("text", texts), ("group", groups))
+        for row, value in enumerate(values)
+        if value is not None
+    ]
+    rows, columns = np.array(edges, dtype=np.int64).reshape(-1, 2).T
+    n_nodes = len(texts) + len(keys)
+    graph = sparse.csr_array((np.ones(len(edges), dtype=bool), (rows, columns + len(texts))), shape=(n_nodes, n_nodes))
+    component: np.ndarray = connected_components(graph, directed=False)[1]
+    return component[: len(texts)].astype(np.int64)
+
+
+def make_folds(classes: np.ndarray, ties: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
+    """Stratified folds, int8 [n_rows]; rows with the same tie stay in one fold.
+
+    classes: int [n_rows]. ties: int [n_rows], see `tied_rows`. Larger bundles are placed first, each where its classes
+    have fewest rows so far; the order among equals is seeded.
+    """
+    order = np.argsort(ties, kind="stable")
+    bundles = np.split(order, np.flatnonzero(np.diff(ties[order])) + 1)
+    generator = np.random.default_rng(seed)
+    shuffled = [bundles[i] for i in generator.permutation(len(bundles))]
+    counts = np.zeros((int(classes.max()) + 1, n_folds), dtype=np.int64)
+    folds = np.empty(len(classes), dtype=np.int8)
+    for bundle in sorted(shuffled, key=len, reverse=True):
+        members = classes[bundle]
+        fold = int(np.lexsort((counts.sum(axis=0), counts[members].sum(axis=0)))[0])
+        folds[bundle] = fold
+        np.add.at(counts[:, fold], members, 1)
+    return folds
+
+
+def _counts(labels: Sequence[str]) -> dict[str, int]:
+    names, counts = np.unique(np.asarray(labels, dtype=object).astype(str), return_counts=True)
+    return dict(zip(names.tolist(), counts.tolist(), strict=True))

@@ -1,0 +1,192 @@
+"""conf.yaml: the published file as it is, and every mistake with its place, value and way out."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from saefari.config import load_config, parse_config
+from saefari.config.schema import width_to_d_sae
+from saefari.errors import ConfigError
+
+PUBLISHED = """
+settings:
+  base_save_dir: "./output/activations"
+  base_classify_dir: "./output/classifications"
+  batch_size: 1
+  model_type: "llm"
+  sae_location: "res"
+  test_size: 0.2
+  tree_depth: 5
+  act_only: True
+  cuda_visible_devices: "0"
+  bow_baseline: "True"
+
+models:
+  - name: "google/gemma-2b"
+    layers: [6, 12, 17]
+    widths: ["16k"]
+
+datasets:
+  - name: "Anthropic/election_questions"
+    config_name: ""
+    split: "test"
+    text_field: "question"
+    label_field: "label"
+    image_field: ""
+
+classification_params:
+  top_n_values: [0, 20, 50]
+  binarize_values: [null, 1.0]
+  extra_top_n: -1
+  extra_binarize_value: null
+"""
+
+
+@pytest.fixture
+def published() -> dict[str, Any]:
+    raw: dict[str, Any] = yaml.safe_load(PUBLISHED)
+    return raw
+
+
+def mistakes(raw: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(raw)
+    return str(caught.value)
+
+
+def changed(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    raw = copy.deepcopy(raw)
+    *parents, last = path.split("/")
+    target: Any = raw
+    for key in parents:
+        target = target[int(key) if isinstance(target, list) else key]
+    target[int(last) if isinstance(target, list) else last] = value
+    return raw
+
+
+def test_the_published_file_runs_unchanged(published: dict[str, Any]) -> None:
+    config = parse_config(published)
+    assert config.settings.act_only is True
+    assert config.settings.bow_baseline is True
+    assert config.datasets[0].config_name is None
+    assert config.datasets[0].image_field is None
+    assert config.classification_params.top_n_values == [0, 20, 50]
+    assert config.classification_params.binarize_values == [None, 1.0]
+    assert config.classification_params.extra_top_n == -1
+
+
+def test_absent_extra_top_n_means_no_extra_setting(published: dict[str, Any]) -> None:
+    del published["classification_params"]["extra_top_n"]
+    assert parse_config(published).classification_params.extra_top_n is None
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("settings/seeed", 1, "settings.seeed: unknown key; allowed here: base_save_dir"),
+        ("settings/seeed", 1, "(did you mean 'seed'?)"),
+        ("settings/model_type", "lm", "settings.model_type: 'lm' is not allowed; use one of: llm, vlm, vit"),
+        ("settings/sae_location", "attn", "(did you mean 'att'?)"),
+        ("settings/test_size", 1.5, "settings.test_size: 1.5: input should be less than 1"),
+        ("settings/batch_size", 0, "settings.batch_size: 0"),
+        ("settings/tree_depth", "deep", "settings.tree_depth: 'deep'"),
+        ("settings/n_jobs", 0, "n_jobs must be -1 (all cores) or at least 1"),
+        ("settings/device", "gpu", "settings.device: 'gpu'"),
+        ("models", [], "models: []"),
+        ("models/0/layers", ["x"], "models[0].layers[0]: 'x'"),
+        ("models/0/layers", [-1], "models[0].layers[0]: -1"),
+        ("models/0/layers", [3, 3], "layers lists a value twice"),
+        ("models/0/widths", ["../x"], "models[0].widths[0]: '../x'"),
+        ("models/0/widths", ["hidden"], "a width may not be called 'hidden'"),
+        ("models/0/sae_train", {"architecture": "topkk"}, "models[0].sae_train.architecture: 'topkk' is not allowed"),
+        ("models/0/sae_train", {"kk": 3}, "models[0].sae_train.kk: unknown key; allowed here: architecture"),
+        ("datasets/0/nme", "x", "datasets[0].nme: unknown key"),
+        ("classification_params/pooling", ["avg"], "classification_params.pooling[0]: 'avg' is not allowed"),
+        ("classification_params/top_n_values", [-2], "classification_params.top_n_values[0]: -2"),
+        ("classification_params/class_weight", "even", "class_weight: 'even' is not allowed"),
+        ("classification_parms", {}, "classification_parms: unknown key; allowed here: settings, models"),
+    ],
+)
+def test_a_mistake_names_its_place_and_the_way_out(
+    published: dict[str, Any], path: str, value: Any, expected: str
+) -> None:
+    assert expected in mistakes(changed(published, path, value))
+
+
+def test_all_mistakes_are_reported_at_once(published: dict[str, Any]) -> None:
+    raw = changed(changed(published, "settings/test_size", 2), "models/0/layers", [])
+    del raw["datasets"][0]["name"]
+    text = mistakes(raw)
+    assert "3 mistakes" in text
+    assert "datasets[0].name: is missing" in text
+
+
+def test_two_sources_of_one_sae_are_a_mistake(published: dict[str, Any]) -> None:
+    raw = changed(published, "models/0/sae_train", {"k": 4})
+    raw["models"][0]["sae_release"] = "gemma-2b-res-jb"
+    assert "give one of sae_release, sae_path, sae_train" in mistakes(raw)
+
+
+def test_files_that_are_no_configuration(tmp_path: Path) -> None:
+    file = tmp_path / "conf.yaml"
+    for content, expected in [
+        ("a: [1", "not valid YAML"),
+        ("- 1", "not a list"),
+        ("", "not a NoneType"),
+        ("\x00", "not valid YAML"),
+    ]:
+        file.write_text(content)
+        with pytest.raises(ConfigError, match=expected):
+            load_config(file)
+    file.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(file)
+    with pytest.raises(ConfigError, match="there is no file"):
+        load_config(tmp_path / "absent.yaml")
+
+
+def test_overrides_reach_every_section(tmp_path: Path) -> None:
+    file = tmp_path / "conf.yaml"
+    file.write_text(PUBLISHED)
+    overrides = ["settings.max_samples=200", "models[0].layers=[6]", "classification_params.pooling=[max, mean]"]
+    config = load_config(file, overrides)
+    assert config.settings.max_samples == 200
+    assert config.models[0].layers == [6]
+    assert config.classification_params.pooling == ["max", "mean"]
+
+
+@pytest.mark.parametrize("override", ["settings.max_samples", "=3", "models[7].name=x", "settings.seed.x=1", "a=[1"])
+def test_overrides_that_lead_nowhere(tmp_path: Path, override: str) -> None:
+    file = tmp_path / "conf.yaml"
+    file.write_text(PUBLISHED)
+    with pytest.raises(ConfigError):
+        load_config(file, [override])
+
+
+def test_widths_name_latents_in_binary_thousands() -> None:
+    assert width_to_d_sae("3k") == 3072
+    assert width_to_d_sae("512") == 512
+    assert width_to_d_sae("1m") == 1_048_576
+    assert width_to_d_sae("wide") is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+SECTIONS = ["settings", "models", "datasets", "classification_params", "other"]
+
+
+@given(st.dictionaries(st.sampled_from(SECTIONS), JSON, max_size=5))
+def test_whatever_the_file_holds_is_right_or_a_mistake(raw: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:  # nothing drawn here names a model and a dataset
+        parse_config(raw)
+    assert caught.value.problems

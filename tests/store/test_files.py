@@ -1,0 +1,115 @@
+"""Atomic files, the lock of the tree, and its layout."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from saefari.errors import StoreError
+from saefari.store import Layout, SamplesWriter, hold_tree, iter_token_rows, read_samples_record, read_split, write_json
+from saefari.store import write_split
+from saefari.store.files import read_json, replacing
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(RuntimeError), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert read_json(path) == {"a": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    full_disk = pytest.raises(StoreError, match="the disk is full; free some space")
+    with full_disk, replacing(tmp_path / "x.json"), open("/dev/full", "w") as full:
+        full.write("x" * 100_000)
+
+
+def test_nan_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "x.json", {"a": float("nan")})
+
+
+def test_a_second_run_on_the_same_tree_says_so(tmp_path: Path) -> None:
+    code = f"""
+from pathlib import Path
+from saefari.store import hold_tree
+try:
+    with hold_tree(Path({str(tmp_path)!r})):
+        print("held")
+except Exception as error:
+    print(error)
+"""
+    with hold_tree(tmp_path):
+        second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "another run is writing to" in second.stdout
+    third = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert third.stdout == "held\n"
+
+
+def test_layout() -> None:
+    layout = Layout(Path("output/activations"), Path("output/classifications"))
+    samples = layout.samples("gemma", "tweets", "es", "train")
+    assert samples == Path("output/activations/gemma/tweets/es/train")
+    assert layout.samples("gemma", "tweets", None, "train") == Path("output/activations/gemma/tweets/train")
+    assert layout.sae("gemma", 3, "3k") == Path("output/saes/gemma/layer_3/3k")
+
+
+def row(i: int) -> dict[str, object]:
+    ids = np.arange(i % 4, dtype=np.int32)
+    return {
+        "row": i,
+        "id": str(i),
+        "text": "t",
+        "label": "a",
+        "group": None,
+        "n_tokens": len(ids),
+        "input_ids": ids,
+        "valid": ids[1:],
+        "span_start": ids[1:],
+        "span_end": ids[1:],
+    }
+
+
+def test_samples_come_back_shard_by_shard(tmp_path: Path) -> None:
+    with SamplesWriter(tmp_path, {"max_length": 8}) as writer:
+        for i in range(5000):
+            writer.write(row(i))
+    record = read_samples_record(tmp_path)
+    assert record is not None
+    assert record["n_rows"] == 5000
+    shards = dict(iter_token_rows(tmp_path))
+    assert [len(rows) for rows in shards.values()] == [2048, 2048, 904]
+    _, third = next(iter_token_rows(tmp_path, [2]))
+    assert third[3].input_ids.tolist() == list(range((4096 + 3) % 4))
+    assert third[3].valid.tolist() == list(range(1, (4096 + 3) % 4))
+
+
+def test_samples_of_a_run_that_failed_are_not_there(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), SamplesWriter(tmp_path, {}) as writer:
+        writer.write(row(1))
+        raise RuntimeError
+    assert read_samples_record(tmp_path) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_altered_samples_are_not_trusted(tmp_path: Path) -> None:
+    with SamplesWriter(tmp_path, {}) as writer:
+        writer.write(row(1))
+    path = tmp_path / "samples.parquet"
+    path.write_bytes(path.read_bytes() + b"x")
+    assert read_samples_record(tmp_path) is None
+
+
+def test_split_round_trip(tmp_path: Path) -> None:
+    parts = np.asarray([0, 1, -1, 0], dtype=np.int8)
+    write_split(tmp_path, parts, {}, [])
+    assert read_split(tmp_path).tolist() == parts.tolist()
