@@ -8,7 +8,6 @@ FIND_PYTHON := for python in python3.11 python3.12 python3.13 python3; do \
 CONFIG ?= conf.yaml
 ARGS ?=
 
-export OMP_NUM_THREADS ?= 2
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: run test lint bench clean

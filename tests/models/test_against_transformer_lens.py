@@ -14,6 +14,7 @@ from saefari.models.hooks import HookPoint, Site
 from saefari.models.text import TextModel
 
 pytest.importorskip("transformer_lens", reason="TransformerLens comes with sae-lens")
+pytestmark = pytest.mark.filterwarnings("ignore:HookedTransformer is deprecated:DeprecationWarning")
 
 LAYERS = 4
 ROTARY = {
@@ -120,13 +121,9 @@ def test_centred_weights_are_the_hidden_state_less_its_mean(
         center_unembed=False,
         fold_value_biases=False,
     )
-    hooks = [
-        HookPoint(layer, site) for layer in range(LAYERS) for site in ("resid_pre", "resid_post", "mlp_out")
-    ]
+    hooks = [HookPoint(layer, site) for layer in range(LAYERS) for site in ("resid_pre", "resid_post", "mlp_out")]
     ids = model.tokenize(texts[:1], 64)[0].input_ids
     found, expected = model.capture([ids], hooks), cached(hooked, torch.from_numpy(ids))
     for hook in hooks:
         state = found[hook][0]
-        torch.testing.assert_close(
-            state - state.mean(-1, keepdim=True), expected[hook.name], rtol=1e-3, atol=1e-4
-        )
+        torch.testing.assert_close(state - state.mean(-1, keepdim=True), expected[hook.name], rtol=1e-3, atol=1e-4)

@@ -69,9 +69,7 @@ def test_attention_alone_does_not_run_the_mlp(load_tiny: Callable[..., TextModel
 def test_no_hook_stays_after_a_pass(kind: str, load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny(kind)
     before = every_hook(model.model)
-    model.capture(
-        [model.tokenize(["a dog"], 8)[0].input_ids], [HookPoint(1, site) for site in ("attn_z", "mlp_out")]
-    )
+    model.capture([model.tokenize(["a dog"], 8)[0].input_ids], [HookPoint(1, site) for site in ("attn_z", "mlp_out")])
     assert every_hook(model.model) == before
 
 
@@ -95,6 +93,16 @@ def test_an_encoder_decoder_is_refused() -> None:
     model = T5Model(T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=2, num_heads=2))
     with pytest.raises(ModelError, match="encoder-decoder"):
         find_blocks(model)
+
+
+def test_a_block_without_attention() -> None:
+    from transformers import MambaConfig, MambaModel
+
+    model = MambaModel(MambaConfig(vocab_size=20, hidden_size=16, num_hidden_layers=2, state_size=4))
+    hooks = [HookPoint(1, "attn_z")]
+    with pytest.raises(ModelError, match=r"hook_z: found no attention in MambaBlock"), capture(model, hooks):
+        pytest.fail("the hook was accepted")
+    assert every_hook(model) == 0
 
 
 def test_an_mlp_of_experts_is_found_whole() -> None:
@@ -127,9 +135,7 @@ def test_what_the_sites_add_up_to(load_tiny: Callable[..., TextModel], kind: str
     found = model.capture(
         [model.tokenize(["the dog sat under a tree"], 16)[0].input_ids], [before, attention, mlp, after]
     )
-    torch.testing.assert_close(
-        found[before] + found[attention] + found[mlp], found[after], rtol=1e-4, atol=1e-5
-    )
+    torch.testing.assert_close(found[before] + found[attention] + found[mlp], found[after], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta"])
@@ -137,9 +143,7 @@ def test_what_the_sites_are_in_bert(kind: str, load_tiny: Callable[..., TextMode
     model = load_tiny(kind)
     block = model.model.encoder.layer[2]
     hooks = [HookPoint(2, site) for site in get_args(Site)]
-    at = {
-        h.site: v for h, v in model.capture([model.tokenize(["the cat ran"], 16)[0].input_ids], hooks).items()
-    }
+    at = {h.site: v for h, v in model.capture([model.tokenize(["the cat ran"], 16)[0].input_ids], hooks).items()}
     torch.testing.assert_close(at["resid_mid"], at["resid_pre"] + at["attn_out"])
     torch.testing.assert_close(block.attention.output.dense(at["attn_z"]), at["attn_out"])
     middle = block.attention.output.LayerNorm(at["resid_mid"])

@@ -37,9 +37,7 @@ def test_weights_are_frozen_and_in_evaluation_mode(load_tiny: Callable[..., Text
 def test_the_head_is_left_out(copy_of: Callable[[str], Path]) -> None:
     folder = copy_of("gpt2")
     weights = {f"transformer.{key}": value for key, value in load_file(folder / "model.safetensors").items()}
-    save_file(
-        weights | {"lm_head.weight": torch.zeros(40, 32)}, folder / "model.safetensors", {"format": "pt"}
-    )
+    save_file(weights | {"lm_head.weight": torch.zeros(40, 32)}, folder / "model.safetensors", {"format": "pt"})
     model = TextModel.load(str(folder), device="cpu")
     assert not any("lm_head" in name for name, _ in model.model.named_parameters())
     torch.testing.assert_close(model.model.wte.weight, weights["transformer.wte.weight"], check_stride=False)

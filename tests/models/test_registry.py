@@ -11,7 +11,14 @@ import pytest
 
 from saefari.errors import ModelError
 from saefari.models import registry
-from saefari.models.registry import EMBEDDED, UnreachableModel, describe, model_slug, resolve_model
+from saefari.models.registry import (
+    EMBEDDED,
+    UnreachableModel,
+    describe,
+    model_slug,
+    read_cache_first,
+    resolve_model,
+)
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -96,6 +103,23 @@ def test_describe_reads_a_multimodal_models_text_part(tmp_path: Path) -> None:
 def test_a_model_that_cannot_be_reached_says_so() -> None:
     with pytest.raises(UnreachableModel, match=r"'some-org/some-model'.*hub cannot be reached.*local copy"):
         describe("some-org/some-model", reach_hub=False)
+
+
+@pytest.mark.parametrize(
+    ("cached", "reach_hub", "calls"),
+    [(True, True, [True]), (False, True, [True, False]), (True, False, [True])],
+)
+def test_the_cache_is_read_before_the_hub(cached: bool, reach_hub: bool, calls: list[bool]) -> None:
+    tried: list[bool] = []
+
+    def read(local_files_only: bool) -> str:
+        tried.append(local_files_only)
+        if local_files_only and not cached:
+            raise OSError("not cached")
+        return "model"
+
+    assert read_cache_first("org/name", read, reach_hub=reach_hub) == "model"
+    assert tried == calls
 
 
 def test_code_from_a_repository_is_never_run(tmp_path: Path) -> None:

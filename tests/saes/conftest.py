@@ -18,9 +18,7 @@ D_IN, D_SAE = 12, 40
 MakeSae = Callable[..., LoadedSae]
 
 
-def build(
-    architecture: str, center: bool = False, d_in: int = D_IN, d_sae: int = D_SAE, **config: Any
-) -> LoadedSae:
+def build(architecture: str, center: bool = False, d_in: int = D_IN, d_sae: int = D_SAE, **config: Any) -> LoadedSae:
     """A random SAE with non-trivial biases, thresholds and decoder norms."""
     from sae_lens.registry import get_sae_class
 

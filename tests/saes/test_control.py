@@ -31,9 +31,7 @@ def test_each_latent_is_as_active_as_the_trained_one(any_sae: LoadedSae, sample:
     assert len(random.indices) == pytest.approx(len(trained.indices), rel=0.01)
 
 
-def test_norms_and_decoder_bias_are_kept_and_directions_are_not(
-    any_sae: LoadedSae, sample: torch.Tensor
-) -> None:
+def test_norms_and_decoder_bias_are_kept_and_directions_are_not(any_sae: LoadedSae, sample: torch.Tensor) -> None:
     control = random_control(any_sae, sample, seed=0).sae
     torch.testing.assert_close(control.W_dec.norm(dim=1), any_sae.sae.W_dec.norm(dim=1))
     torch.testing.assert_close(control.W_enc.norm(dim=0), any_sae.sae.W_enc.norm(dim=0))

@@ -36,9 +36,7 @@ def test_reconstruction_equals_the_dense_decoding(any_sae: LoadedSae, hidden: to
     torch.testing.assert_close(rebuilt, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_reconstruction_of_one_batch_does_not_depend_on_another(
-    any_sae: LoadedSae, hidden: torch.Tensor
-) -> None:
+def test_reconstruction_of_one_batch_does_not_depend_on_another(any_sae: LoadedSae, hidden: torch.Tensor) -> None:
     codes = encode(any_sae, hidden[:20])
     encode(any_sae, hidden[20:])
     expected = any_sae.sae.decode(any_sae.sae.encode(hidden[:20]))
@@ -57,9 +55,7 @@ def test_chunks_do_not_change_the_codes(
     np.testing.assert_allclose(pieces.values, whole.values, rtol=1e-5, atol=1e-6)
 
 
-def test_topk_is_chosen_among_all_latents(
-    make_sae: Any, hidden: torch.Tensor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_topk_is_chosen_among_all_latents(make_sae: Any, hidden: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = make_sae("topk", k=4)
     loaded.sae.b_enc += 5.0
     monkeypatch.setattr(encode_module, "CHUNK_ELEMENTS", loaded.d_sae // 4)

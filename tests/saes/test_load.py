@@ -91,9 +91,7 @@ def test_unreachable_sae_says_where_and_why(tmp_path: Path) -> None:
 
 def test_vectors_of_another_length_are_refused(make_sae: Any) -> None:
     check_width(make_sae("standard"), 12, "tiny")
-    with pytest.raises(
-        SaeError, match=r"takes vectors of 12 values, but blocks\.1\.hook_resid_post of 'tiny' has 16"
-    ):
+    with pytest.raises(SaeError, match=r"takes vectors of 12 values, but blocks\.1\.hook_resid_post of 'tiny' has 16"):
         check_width(make_sae("standard"), 16, "tiny")
 
 

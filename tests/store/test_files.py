@@ -10,8 +10,16 @@ import numpy as np
 import pytest
 
 from saefari.errors import StoreError
-from saefari.store import Layout, SamplesWriter, hold_tree, iter_token_rows, read_samples_record, read_split, write_json
-from saefari.store import write_split
+from saefari.store import (
+    Layout,
+    SamplesWriter,
+    hold_tree,
+    iter_token_rows,
+    read_samples_record,
+    read_split,
+    write_json,
+    write_split,
+)
 from saefari.store.files import read_json, replacing
 
 

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saefari.errors import StoreError
-from saefari.store import Manifest, codes_arrays, decide, iter_codes, shard_ranges, write_shard
-from saefari.store import read_pooled_hidden
+from saefari.store import Manifest, codes_arrays, decide, iter_codes, read_pooled_hidden, shard_ranges, write_shard
 
 SETTINGS = {"model": "tiny", "hook": "blocks.0.hook_resid_post"}
 

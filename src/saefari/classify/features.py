@@ -113,10 +113,12 @@ def select_k(features: sparse.csr_array | np.ndarray, classes: np.ndarray, n_cla
 
 
 def stack_rows(parts: Sequence[sparse.csr_array]) -> sparse.csr_array:
-    """Features of consecutive shards as one matrix with ascending indices."""
+    """Features of consecutive shards as one matrix with ascending indices, 32-bit where they fit."""
     stacked = sparse.csr_array(sparse.vstack(list(parts), format="csr"))
     stacked.sort_indices()
-    return stacked
+    width = np.int32 if max(*stacked.shape, stacked.nnz) <= np.iinfo(np.int32).max else np.int64
+    indices, indptr = stacked.indices.astype(width), stacked.indptr.astype(width)
+    return sparse.csr_array((stacked.data, indices, indptr), shape=stacked.shape)
 
 
 def _check_cover(codes: sparse.csr_array, offsets: np.ndarray) -> None:
@@ -164,4 +166,4 @@ def _moments(sums: np.ndarray, squares: np.ndarray, sizes: np.ndarray) -> tuple[
 
 
 def _dense(matrix: sparse.csr_array | np.ndarray) -> np.ndarray:
-    return matrix.toarray() if sparse.issparse(matrix) else matrix
+    return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()

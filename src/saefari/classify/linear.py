@@ -88,8 +88,9 @@ def fit_linear(search: LinearSearch, features: Matrix, problem: Problem) -> Logi
 
 def _mean_square_length(view: View, matrix: Matrix) -> float:
     viewed = view.apply(matrix)
-    total = np.vdot(viewed, viewed) if isinstance(viewed, np.ndarray) else np.vdot(viewed.data, viewed.data)
-    return float(total) / matrix.shape[0]
+    values: np.ndarray = viewed if isinstance(viewed, np.ndarray) else viewed.data
+    n_rows: int = matrix.shape[0]
+    return float(np.vdot(values, values)) / n_rows
 
 
 def _groups(n_problems: int, weights_each: int) -> Sequence[list[int]]:

@@ -44,7 +44,7 @@ class Problem:
     def row_weights(self, fold: int | None) -> np.ndarray:
         """float32 [n_rows]: what each row counts in training; 0 where held out; None = all rows train."""
         trains = self.folds != (-1 if fold is None else fold)
-        weights = trains.astype(np.float32)
+        weights: np.ndarray = trains.astype(np.float32)
         if self.class_weight is not None:
             present = np.unique(self.classes[trains])
             per_class = np.zeros(self.n_classes, dtype=np.float32)

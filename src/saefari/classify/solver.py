@@ -36,7 +36,12 @@ class JointSoftmax:
     """
 
     def __init__(
-        self, matrix: Matrix, classes: np.ndarray, n_classes: int, views: Sequence[View], row_weights: np.ndarray
+        self,
+        matrix: Matrix,
+        classes: np.ndarray,
+        n_classes: int,
+        views: Sequence[View],
+        row_weights: np.ndarray,
     ) -> None:
         self._matrix = matrix.astype(np.float32)
         self._transposed = self._matrix.T if isinstance(matrix, np.ndarray) else sparse.csr_array(self._matrix.T)
@@ -57,7 +62,7 @@ class JointSoftmax:
                 args=(penalty,),
                 jac=True,
                 method="L-BFGS-B",
-                options={"maxiter": _STEPS_PER_PENALTY, "ftol": _LOSS_TOLERANCE, "gtol": 0.0},
+                options={"maxiter": _STEPS_PER_PENALTY, "ftol": _LOSS_TOLERANCE, "gtol": 0.0, "maxcor": 5},
             )
             weights = found.x.reshape(self._shape)
             yield Fitted(weights[:-1].astype(np.float32), weights[-1].astype(np.float32))
@@ -66,7 +71,7 @@ class JointSoftmax:
         """Scores before the softmax, float32 [n_rows, P, K], of every row by every problem."""
         coef = (fitted.coef * self._scale).astype(np.float32)
         n_features, n_problems, n_classes = coef.shape
-        margins = (self._matrix @ coef.reshape(n_features, -1)).reshape(-1, n_problems, n_classes)
+        margins: np.ndarray = (self._matrix @ coef.reshape(n_features, -1)).reshape(-1, n_problems, n_classes)
         if self._shift is not None:
             margins -= np.einsum("dp,dpk->pk", self._shift, coef)
         if self._row_scale is not None:
@@ -106,7 +111,8 @@ class JointSoftmax:
         gradient: np.ndarray = (self._transposed @ surplus.reshape(n_rows, -1)).reshape(-1, n_problems, n_classes)
         if self._shift is not None:
             gradient -= self._shift[:, :, None] * surplus.sum(axis=0)
-        return gradient * self._scale
+        gradient *= self._scale
+        return gradient
 
 
 def _stacked(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:

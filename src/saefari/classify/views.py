@@ -7,11 +7,13 @@ together and nothing that a fold holds out shapes what that fold is fitted on.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy import sparse
 
-Matrix = sparse.csr_array | np.ndarray
+Matrix: TypeAlias = Any
+"""A feature matrix: scipy.sparse.csr_array, or np.ndarray where it is dense."""
 
 
 @dataclass(frozen=True)

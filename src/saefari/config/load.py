@@ -37,7 +37,9 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError([Problem("file", f"not valid YAML: {' '.join(str(error).split())}")], str(path)) from None
     if not isinstance(raw, dict):
         found = type(raw).__name__
-        raise ConfigError([Problem("file", f"must hold the sections {list(Config.model_fields)}, not a {found}")], str(path))
+        raise ConfigError(
+            [Problem("file", f"must hold the sections {list(Config.model_fields)}, not a {found}")], str(path)
+        )
     for override in overrides:
         _apply_override(raw, override)
     return parse_config(raw, source=str(path))
@@ -87,7 +89,9 @@ def _problem(error: Any) -> Problem:
         return Problem(path, "is missing and has no default")
     if kind == "literal_error":
         allowed = [part.strip(" '") for part in str(context["expected"]).replace(" or ", ", ").split(",")]
-        return Problem(path, f"{value!r} is not allowed; use one of: {', '.join(allowed)}{nearest(str(value), allowed)}")
+        return Problem(
+            path, f"{value!r} is not allowed; use one of: {', '.join(allowed)}{nearest(str(value), allowed)}"
+        )
     message = str(error["msg"]).removeprefix("Value error, ")
     if isinstance(value, (str, int, float, bool, list, type(None))):
         return Problem(path, f"{value!r}: {message[0].lower()}{message[1:]}")

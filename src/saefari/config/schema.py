@@ -99,9 +99,9 @@ class SaeTraining(Section):
     """Active latents per position (topk, batchtopk)."""
     n_positions: Annotated[int, Field(ge=1)] = 1_000_000
     """Positions to train on; the training rows are repeated as needed."""
-    batch_size: Annotated[int, Field(ge=1)] = 4096
+    batch_size: Annotated[int, Field(ge=1)] = 1024
     """Positions in a training step."""
-    lr: Annotated[float, Field(gt=0)] = 1e-3
+    lr: Annotated[float, Field(gt=0)] = 3e-3
     l1_coefficient: Annotated[float, Field(ge=0)] = 1.0
     """Sparsity penalty (standard, gated)."""
     l0_coefficient: Annotated[float, Field(ge=0)] = 1.0
@@ -115,9 +115,13 @@ class ModelSpec(Section):
     name: Text
     """A local path, an embedded model or a hub id, tried in that order."""
     layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(_listed)]
-    widths: Annotated[list[Name], Field(min_length=1), BeforeValidator(
-        lambda v: [str(x) if isinstance(x, int) else x for x in _listed(v)]  # type: ignore[attr-defined]
-    )]
+    widths: Annotated[
+        list[Name],
+        Field(min_length=1),
+        BeforeValidator(
+            lambda v: [str(x) if isinstance(x, int) else x for x in _listed(v)]  # type: ignore[attr-defined]
+        ),
+    ]
     model_type: ModelType | None = None
     revision: Optional = None
     sae_release: Optional = None

@@ -25,6 +25,7 @@ _LISTS = (
     | {"see also", "example", "examples", "references"}
 )
 """Sections that hold lists, code or citations rather than prose."""
+_UNDERLINE = re.compile(r"\s*[-=~^]{3,}\s*$")
 _GENERATED = re.compile(
     r"^When used in a template|^The '\w+' property|^Construct a new |constructor must be a dict|"
     r"^(Instantiating|Instantiate) a configuration|^Configuration objects inherit|"
@@ -46,7 +47,7 @@ class Paragraph:
 def paragraphs(package: str) -> Iterator[Paragraph]:
     """Prose paragraphs of a package, white space collapsed, each wording once.
 
-    Files come in an order that a hash of their path fixes, so that a prefix draws on all parts of the package.
+    Files come in an order that a hash of their path fixes, so any prefix draws on all parts of the package.
     Raises DataError when the package is not installed.
     """
     seen: set[str] = set()
@@ -102,13 +103,13 @@ def prose(docstring: str) -> Iterator[str]:
     in_list = False
     for block in re.split(r"\n[ \t]*\n", docstring):
         lines = block.strip("\n").split("\n")
-        if len(lines) > 1 and re.fullmatch(r"[-=~^]{3,}", lines[1].strip()):
-            in_list = lines[0].strip().rstrip(":").lower() in _LISTS
+        opening = lines[0].partition(":")[0].strip().lower()
+        if len(lines) > 1 and _UNDERLINE.match(lines[1]):
+            in_list = opening in _LISTS
             lines = lines[2:]
-        if lines and lines[0].strip().rstrip(":").lower() in _LISTS:
-            continue
+        laid_out = any(line[:1].isspace() or _UNDERLINE.match(line) for line in lines)
         text = " ".join(" ".join(lines).split())
-        if not in_list and not any(line[:1].isspace() for line in lines) and _reads_as_prose(text):
+        if not (in_list or laid_out or opening in _LISTS) and _reads_as_prose(text):
             yield text
 
 

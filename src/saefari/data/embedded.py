@@ -31,9 +31,9 @@ _ROWS_PER_CLASS = 1000
 class PythonDocs:
     """Docstring paragraphs of eight installed libraries; label = the library.
 
-    Rows alternate between the libraries, so every prefix is balanced. `module` tells the file a paragraph is
-    from: as `group_field` it keeps the paragraphs of one file on one side of a split. A library's own name, where
-    a paragraph says it, stays in the text.
+    Rows alternate between the libraries, so every prefix is balanced. `module` is the file a paragraph is
+    from: as `group_field` it keeps the paragraphs of one file on one side of a split. A library's own name
+    stays in the text where a paragraph says it.
     """
 
     columns = ("id", "text", "label", "module")

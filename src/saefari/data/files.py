@@ -163,9 +163,7 @@ def _parquet_values(path: Path, fields: Sequence[str]) -> Iterator[tuple[object,
         names = _class_names(file.schema_arrow)
         try:
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(dict.fromkeys(fields))):
-                columns = [
-                    name_classes(batch.column(field).to_pylist(), names.get(field)) for field in fields
-                ]
+                columns = [name_classes(batch.column(field).to_pylist(), names.get(field)) for field in fields]
                 yield from zip(*columns, strict=True)
         except pa.ArrowException as error:
             raise DataError(f"{path}: damaged Parquet file: {error}") from None

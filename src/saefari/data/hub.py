@@ -17,6 +17,10 @@ class HubUnreachableError(DataError):
     """The hub, or the dataset on it, could not be reached, nor is it in the local cache."""
 
 
+class UnknownDatasetError(DataError):
+    """The hub answered that it has no such dataset, or none that this user may read."""
+
+
 @dataclass(frozen=True)
 class HubTable:
     """One split, memory-mapped from the local cache of `datasets`."""
@@ -51,27 +55,24 @@ class HubTable:
 def open_hub(spec: DatasetSpec, split: str) -> HubTable:
     """Download (or find in the cache) one split of a hub dataset; it may be a slice such as `train[:100]`.
 
-    Raises HubUnreachableError, or DataError when the hub has no such configuration or split.
+    Raises HubUnreachableError, UnknownDatasetError, or DataError for an unknown configuration or split.
     """
     builder = _builder(spec)
     try:
         builder.download_and_prepare()
+        dataset = builder.as_dataset(split=split)
     except (OSError, RuntimeError) as error:
         raise HubUnreachableError(f"{spec.name!r} could not be downloaded: {_one_line(error)}") from None
-    try:
-        dataset = builder.as_dataset(split=split)
     except (ValueError, KeyError, AssertionError) as error:
         splits = ", ".join(builder.info.splits or {})
-        raise DataError(
-            f"{spec.name}: there is no split {split!r}; it has {splits}: {_one_line(error)}"
-        ) from None
+        raise DataError(f"{spec.name}: there is no split {split!r}; it has {splits}: {_one_line(error)}") from None
     return HubTable(dataset, f"{builder.hash}:{builder.config_id}:{split}")
 
 
 def hub_layout(spec: DatasetSpec) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
     """(columns, splits) that the hub announces, without downloading the data; None where it announces none.
 
-    Raises HubUnreachableError, or DataError for an unknown configuration.
+    Raises HubUnreachableError, UnknownDatasetError, or DataError for an unknown configuration.
     """
     info = _builder(spec).info
     return (tuple(info.features) if info.features else None), (tuple(info.splits) if info.splits else None)
@@ -79,9 +80,12 @@ def hub_layout(spec: DatasetSpec) -> tuple[tuple[str, ...] | None, tuple[str, ..
 
 def _builder(spec: DatasetSpec) -> Any:
     from datasets import load_dataset_builder
+    from datasets.exceptions import DatasetNotFoundError
 
     try:
         return load_dataset_builder(spec.name, spec.config_name, revision=spec.revision)
+    except DatasetNotFoundError as error:
+        raise UnknownDatasetError(f"{spec.name!r}: {_one_line(error)}") from None
     except ValueError as error:
         raise DataError(f"{spec.name}: {_one_line(error)}") from None
     except (OSError, RuntimeError) as error:

@@ -20,7 +20,7 @@ def text_key(text: str) -> int:
 
 
 def sample_rows(n_rows: int, max_rows: int | None, seed: int) -> np.ndarray:
-    """Ascending int64 indices of a seeded uniform sample; all rows if max_rows is None or not below n_rows."""
+    """Ascending int64 indices of a seeded uniform sample; max_rows None = all rows."""
     if max_rows is None or max_rows >= n_rows:
         return np.arange(n_rows, dtype=np.int64)
     return np.sort(np.random.default_rng(seed).choice(n_rows, size=max_rows, replace=False).astype(np.int64))
@@ -35,18 +35,18 @@ def split_rows(
 ) -> np.ndarray:
     """One stratified split: int8 [n_rows], 0 = train, 1 = test, -1 = excluded because the label is missing.
 
-    text_keys: uint64 [n_rows], see `text_key`. Rows that share a text or a group, directly or through other
-    rows, form a unit, which stays on one side. Each class has about `test_size` of its rows in the test set, as
-    closely as whole units allow; units are drawn in a random order, so duplicated texts are as frequent in the
-    test set as in the data. Neither side is left empty. Raises DataError when there is only one unit.
+    text_keys: uint64 [n_rows], see `text_key`. Rows that share a text or a group, directly or through others,
+    form a unit, which stays on one side. Each class has about `test_size` of its rows in the test
+    set, as near as whole units allow; units are drawn in random order, so duplicated texts are as frequent
+    in the test set as in the data. Neither side is left empty. Raises DataError when there is only one unit.
     """
     sides = np.full(len(labels), EXCLUDED, dtype=np.int8)
     labelled = [row for row, label in enumerate(labels) if label is not None]
     units = _units(labelled, text_keys, groups)
     if len(units) < 2:
         raise DataError(
-            f"the {len(labelled)} labelled rows cannot be split: they share one text or group, directly or in a "
-            "chain; give another group_field or a test_split"
+            f"the {len(labelled)} labelled rows cannot be split: all share one text or group, directly or in "
+            "a chain; give another group_field or a test_split"
         )
     test_units = _choose_test(units, labels, test_size, seed)
     sides[labelled] = TRAIN
@@ -64,7 +64,8 @@ def separate_test(
     """Training rows to drop because a test row has the same text or group: bool [n_train], True = drop."""
     held_out = {group for group in test_groups if group is not None}
     same_group = np.array([group in held_out for group in train_groups], dtype=bool)
-    return np.logical_or(np.isin(train_keys, test_keys), same_group)
+    dropped: np.ndarray = np.isin(train_keys, test_keys) | same_group
+    return dropped
 
 
 def _units(rows: Sequence[int], text_keys: np.ndarray, groups: Sequence[str | None]) -> list[list[int]]:
@@ -94,7 +95,7 @@ def _units(rows: Sequence[int], text_keys: np.ndarray, groups: Sequence[str | No
 def _choose_test(
     units: Sequence[Sequence[int]], labels: Sequence[str | None], test_size: float, seed: int
 ) -> list[int]:
-    """Indices of the test units: in random order, each is taken if that brings the classes nearer their share."""
+    """The test units: in random order, each is taken if it brings the classes nearer their share."""
     totals = Counter(labels[row] for unit in units for row in unit)
     missing = {label: test_size * total for label, total in totals.items()}
     chosen = []

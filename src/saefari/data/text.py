@@ -9,7 +9,7 @@ from functools import cached_property
 from saefari.config.schema import DatasetSpec
 from saefari.data.embedded import EMBEDDED, open_embedded
 from saefari.data.example import Example, as_label, as_text
-from saefari.data.hub import HubUnreachableError, hub_layout, open_hub
+from saefari.data.hub import HubUnreachableError, UnknownDatasetError, hub_layout, open_hub
 from saefari.data.local import LocalDataset, find_local
 from saefari.data.slug import dataset_slug
 from saefari.data.table import Table
@@ -134,21 +134,21 @@ def _opening_problems(spec: DatasetSpec, table: Callable[[str], Table]) -> Probl
 def _hub_problems(spec: DatasetSpec, allow_unreachable: bool) -> Problems:
     try:
         columns, splits = hub_layout(spec)
-    except HubUnreachableError as error:
+    except (HubUnreachableError, UnknownDatasetError) as error:
+        if allow_unreachable and isinstance(error, HubUnreachableError):
+            return []
         elsewhere = f"it is no local path, nor embedded ({', '.join(EMBEDDED)}){nearest(spec.name, EMBEDDED)}"
-        return [] if allow_unreachable else [("name", f"{error}; {elsewhere}")]
+        return [("name", f"{error}; {elsewhere}")]
     except DataError as error:
         return [("config_name" if spec.config_name else "name", str(error))]
     problems = _field_problems(spec, columns) if columns else []
     for key, split in (("split", spec.split), ("test_split", spec.test_split)):
-        unknown = (
-            {part.partition("[")[0] for part in split.split("+")} - {*splits, "all"}
-            if split and splits
-            else ()
-        )
-        for name in sorted(unknown):
-            listed = ", ".join(splits)
-            problems.append((key, f"{name!r}: the dataset has the splits {listed}{nearest(name, splits)}"))
+        if split and splits:
+            problems += [
+                (key, f"{name!r}: the dataset has the splits {', '.join(splits)}{nearest(name, splits)}")
+                for name in (part.partition("[")[0] for part in split.split("+"))
+                if name not in (*splits, "all")
+            ]
     return problems
 
 
@@ -161,9 +161,7 @@ def _read_fields(spec: DatasetSpec) -> list[tuple[str, str]]:
 def _field_problems(spec: DatasetSpec, columns: Sequence[str]) -> Problems:
     listed = f"the dataset has the columns {', '.join(columns)}"
     problems = [
-        (key, f"{name!r}: {listed}{nearest(name, columns)}")
-        for key, name in _read_fields(spec)
-        if name not in columns
+        (key, f"{name!r}: {listed}{nearest(name, columns)}") for key, name in _read_fields(spec) if name not in columns
     ]
     if not spec.text_field:
         problems.insert(0, ("text_field", f"is needed; {listed}"))

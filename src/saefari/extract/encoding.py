@@ -11,6 +11,7 @@ import torch
 
 from saefari.errors import SaeError
 from saefari.extract.outputs import Output
+from saefari.extract.shard import CodesArrays
 from saefari.fingerprint import file_sha256
 from saefari.log import logger
 from saefari.models.hooks import HookPoint
@@ -20,7 +21,6 @@ from saefari.saes.encode import encode
 from saefari.saes.load import LoadedSae, check_width, load_sae
 from saefari.saes.quality import Quality
 from saefari.saes.ref import SaeRef
-from saefari.extract.shard import CodesArrays
 from saefari.store import codes_folder, read_arrays
 
 RANDOM = "-random"

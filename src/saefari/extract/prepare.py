@@ -65,7 +65,9 @@ def prepare_samples(
     logger.info("%s: reading and tokenising %s rows", folder, f"{dataset.n_rows:,}")
     sampled = settings["sampled"]
     with SamplesWriter(folder, settings) as writer:
-        for examples in _chunks(_sampled(dataset, sampled["rows"] if sampled else None, (sampled or {}).get("seed", 0))):
+        for examples in _chunks(
+            _sampled(dataset, sampled["rows"] if sampled else None, (sampled or {}).get("seed", 0))
+        ):
             texts = [example.text or "" for example in examples]
             rows = tokeniser.tokenize(texts, settings["max_length"], settings["include_special_tokens"])
             for example, tokens in zip(examples, rows, strict=True):

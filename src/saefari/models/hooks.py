@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from saefari.errors import ModelError
+from saefari.models.trace import Tap, locate_inside
 
 Site = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "attn_z", "mlp_out"]
 Location = Literal["res", "mlp", "att"]
@@ -55,14 +56,6 @@ class HookPoint:
 
     def __str__(self) -> str:
         return self.name
-
-
-@dataclass(frozen=True)
-class Tap:
-    """A module whose input or output is the tensor wanted."""
-
-    module: nn.Module
-    side: Literal["input", "output"]
 
 
 class _Stop(Exception):
@@ -157,6 +150,4 @@ def _locate(model: nn.Module, hook: HookPoint) -> Tap:
         return Tap(block, "input")
     if hook.site == "resid_post":
         return Tap(block, "output")
-    from saefari.models.trace import locate_inside
-
-    return locate_inside(model, block, hook)
+    return locate_inside(model, block, hook.site, hook.name)

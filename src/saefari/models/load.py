@@ -69,9 +69,7 @@ def load_weights(info: ModelInfo, location: str, dtype: torch.dtype) -> Any:
     # The pooler comes after the last block, and many encoder checkpoints lack it.
     missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
     if missing:
-        raise ModelError(
-            f"model {info.name!r}: its files lack {len(missing)} weights, such as {missing[0]!r}"
-        )
+        raise ModelError(f"model {info.name!r}: its files lack {len(missing)} weights, such as {missing[0]!r}")
     return _text_part(model).eval().requires_grad_(False)
 
 

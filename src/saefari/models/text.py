@@ -27,14 +27,12 @@ class TextModel:
         self.dtype: torch.dtype = model.dtype
 
     @classmethod
-    def load(
-        cls, name: str, revision: str | None = None, dtype: str = "auto", device: str = "auto"
-    ) -> TextModel:
+    def load(cls, name: str, revision: str | None = None, dtype: str = "auto", device: str = "auto") -> TextModel:
         """Load a model by local path, embedded name or hub id, in evaluation mode, its weights frozen.
 
         dtype: auto (bfloat16 on a GPU, float32 elsewhere), float32, bfloat16 or float16. device: auto (a GPU
-        if there is one), cpu, mps, cuda or cuda:1. Raises ModelError for a model that cannot be found, reached
-        or used safely: pickled weights and code from a model's own repository are never read.
+        if there is one), cpu, mps, cuda or cuda:1. Raises ModelError for a model that cannot be found,
+        reached or used safely: pickled weights and code from a model's own repository are never read.
         """
         where = pick_device(device)
         info = describe(name, revision)
@@ -42,15 +40,11 @@ class TextModel:
         model = load_weights(info, resolve_model(name, revision)[0], pick_dtype(dtype, where))
         return cls(info, model.to(where), tokenizer)
 
-    def tokenize(
-        self, texts: Sequence[str], max_length: int, include_special_tokens: bool = False
-    ) -> list[Tokens]:
+    def tokenize(self, texts: Sequence[str], max_length: int, include_special_tokens: bool = False) -> list[Tokens]:
         """The texts as this model reads them; see `TextTokenizer.tokenize`."""
         return self.tokenizer.tokenize(texts, max_length, include_special_tokens)
 
-    def capture(
-        self, input_ids: Sequence[np.ndarray], hooks: Sequence[HookPoint]
-    ) -> dict[HookPoint, torch.Tensor]:
+    def capture(self, input_ids: Sequence[np.ndarray], hooks: Sequence[HookPoint]) -> dict[HookPoint, torch.Tensor]:
         """Hidden states of a batch of texts, from one forward pass that ends after the deepest hook.
 
         input_ids: int [n_i] each. Returns [B, T, d] per hook on the model's device in its dtype, where
@@ -72,6 +66,5 @@ class TextModel:
         """int64 [B, T], 1 at tokens; None where nothing is padded, which lets attention go fastest."""
         if min(lengths) == width:
             return None
-        # An empty text keeps one position, for attention over nothing would be NaN.
-        ends = np.maximum(lengths, 1)[:, None]
-        return torch.from_numpy((np.arange(width) < ends).astype(np.int64)).to(self.device)
+        mask = np.arange(width) < np.array(lengths)[:, None]
+        return torch.from_numpy(mask.astype(np.int64)).to(self.device)

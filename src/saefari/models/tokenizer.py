@@ -45,9 +45,7 @@ class TextTokenizer:
         tokenizer = load_tokenizer(describe(name, revision), location)
         return cls(tokenizer, _longest_text(read_config(name, revision), tokenizer))
 
-    def tokenize(
-        self, texts: Sequence[str], max_length: int, include_special_tokens: bool = False
-    ) -> list[Tokens]:
+    def tokenize(self, texts: Sequence[str], max_length: int, include_special_tokens: bool = False) -> list[Tokens]:
         """Tokenize texts as the model was trained to read them, cut at max_length or the model's own limit.
 
         max_length counts special tokens. Special tokens, those spelt out in a text too, are not valid

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from saefari.errors import ModelError
-from saefari.models.hooks import HookPoint, Tap
 
 
-@dataclass
+@dataclass(frozen=True)
+class Tap:
+    """A module whose input or output is the tensor wanted."""
+
+    module: nn.Module
+    side: Literal["input", "output"]
+
+
+@dataclass(eq=False)
 class _Call:
     """One module's run: the hidden states it was given, and what it returned."""
 
@@ -26,44 +33,48 @@ class _Done(Exception):
     """The traced block has run."""
 
 
-def locate_inside(model: nn.Module, block: nn.Module, hook: HookPoint) -> Tap:
-    """The module inside `block` whose input or output is `hook`'s tensor.
+def locate_inside(model: nn.Module, block: nn.Module, site: str, name: str) -> Tap:
+    """The module inside `block` whose input or output is the tensor at `site` (see models.hooks).
 
     Attention is the first child with weights that is called attention; its projection is the last matrix it
     applies. What attention (or the MLP) adds to the stream is that output after the modules that take it as
-    their input (dropout, Gemma's post-norm). Raises ModelError where the block has no such place.
+    their input (dropout, Gemma's post-norm). Raises ModelError, which begins with `name`,
+    where the block has no such place.
     """
     calls = _trace(model, block)
-    attention = _attention(calls, block, hook)
+    attention = _attention(calls, block, name)
     projection = _last_projection(calls, attention.module)
-    if hook.site == "attn_z":
+    if site == "attn_z":
         return Tap(projection.module, "input")
     attn_out = _end_of_chain(calls, projection)
-    if hook.site == "attn_out":
+    if site == "attn_out":
         return Tap(attn_out.module, "output")
-    if hook.site == "mlp_out":
-        return Tap(_end_of_chain(calls, _mlp(calls, block, attention)).module, "output")
-    return _between(calls, attn_out, hook)
+    if site == "mlp_out":
+        return Tap(_end_of_chain(calls, _mlp(calls, block, attention, name)).module, "output")
+    return _between(calls, attn_out, name)
 
 
-def _attention(calls: Sequence[_Call], block: nn.Module, hook: HookPoint) -> _Call:
-    names = {child: name.lower() for name, child in block.named_children()}
+def _attention(calls: Sequence[_Call], block: nn.Module, name: str) -> _Call:
+    names = {module: child.lower() for child, module in block.named_children()}
     for call in calls:
-        name = names.get(call.module, "")
-        if ("attn" in name or "attention" in name) and _has_projection(call.module):
+        child = names.get(call.module, "")
+        if ("attn" in child or "attention" in child) and _has_projection(call.module):
             return call
     parts = ", ".join(names.values())
-    raise ModelError(f"{hook}: found no attention in {type(block).__name__}, which has {parts}")
+    raise ModelError(f"{name}: found no attention in {type(block).__name__}, which has {parts}")
 
 
-def _mlp(calls: Sequence[_Call], block: nn.Module, attention: _Call) -> _Call:
+def _mlp(calls: Sequence[_Call], block: nn.Module, attention: _Call, name: str) -> _Call:
     """The last child with weights besides attention; its last matrix where it adds the stream back itself."""
     children = set(block.children()) - {attention.module}
-    last = [call for call in calls if call.module in children and _has_projection(call.module)][-1]
+    mlps = [call for call in calls if call.module in children and _has_projection(call.module)]
+    if not mlps:
+        raise ModelError(f"{name}: found no MLP in {type(block).__name__}")
+    last = mlps[-1]
     return last if len(last.inputs) == 1 else _last_projection(calls, last.module)
 
 
-def _between(calls: Sequence[_Call], attn_out: _Call, hook: HookPoint) -> Tap:
+def _between(calls: Sequence[_Call], attn_out: _Call, name: str) -> Tap:
     """resid_mid: the first new tensor that a module after attention reads, if it is the sum it should be."""
     block = calls[0]
     for call in calls[calls.index(attn_out) + 1 :]:
@@ -74,8 +85,8 @@ def _between(calls: Sequence[_Call], attn_out: _Call, hook: HookPoint) -> Tap:
         if call.inputs[0].shape == expected.shape and torch.allclose(call.inputs[0], expected, rtol=1e-2):
             return Tap(call.module, "input")
         break
-    name = type(block.module).__name__
-    raise ModelError(f"{hook}: {name} has no residual stream between attention and MLP")
+    kind = type(block.module).__name__
+    raise ModelError(f"{name}: {kind} has no residual stream between attention and MLP")
 
 
 def _seen_before(calls: Sequence[_Call], call: _Call) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +18,9 @@ OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 def run_experiments(arguments: Sequence[str] | None = None) -> int:
     """`python run_experiments.py`: everything that conf.yaml names. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="run_experiments.py", description="Run the experiments that a YAML file names.")
+    parser = argparse.ArgumentParser(
+        prog="run_experiments.py", description="Run the experiments that a YAML file names."
+    )
     add_run_flags(parser)
     return _guarded(_run_experiments, parser.parse_args(arguments))
 
@@ -26,7 +29,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """`saefari run | extract | classify`. Returns the exit code."""
     from saefari.pipeline.oneoff import add_classify_flags, add_extract_flags, classify_config, extract_config
 
-    parser = argparse.ArgumentParser(prog="saefari", description="Classifiers that explain themselves, from SAE features.")
+    parser = argparse.ArgumentParser(
+        prog="saefari", description="Classifiers that explain themselves, from SAE features."
+    )
     commands = parser.add_subparsers(required=True, metavar="command")
     run = commands.add_parser("run", help="run the experiments that a YAML file names (as run_experiments.py)")
     add_run_flags(run)
@@ -51,16 +56,16 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, as settings.max_samples=200"
     )
-    parser.add_argument("--overwrite", action="store_true", help="replace stored data that was made with other settings")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace stored data that was made with other settings"
+    )
 
 
 def _run_experiments(flags: argparse.Namespace) -> int:
     from saefari.config import load_config
 
     config = load_config(flags.config, flags.set)
-    return _run(
-        config, flags.dry_run, not flags.classify_only, not flags.extract_only, flags.overwrite, flags.config
-    )
+    return _run(config, flags.dry_run, not flags.classify_only, not flags.extract_only, flags.overwrite, flags.config)
 
 
 def _run(config: Config, dry_run: bool, extract: bool, classify: bool, overwrite: bool, source: str) -> int:
@@ -70,11 +75,13 @@ def _run(config: Config, dry_run: bool, extract: bool, classify: bool, overwrite
     from saefari.pipeline.run import describe_report, run_plan
 
     start_logging()
+    if dry_run:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # what is not on this machine is noted, not fetched
     plan = make_plan(config, need_model=extract, dry_run=dry_run, source=source)
     if dry_run:
         print(describe_plan(plan, extract=extract, classify=classify))
         return OK
-    report = run_plan(plan, extract=extract, classify=classify, overwrite=overwrite)
+    report = run_plan(plan, extracting=extract, classifying=classify, overwrite=overwrite)
     print(describe_report(plan, report, ["extract"] * extract + ["classify"] * classify))
     return FAILED if report.failures else OK
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from saefari.config import DatasetSpec, Settings
 
 if TYPE_CHECKING:
+    from saefari.classify.run import ClassifyJob, JobOutcome
     from saefari.extract.run import ExtractJob
     from saefari.models.text import TextModel
     from saefari.train.sae import SaeJob
@@ -133,9 +134,7 @@ class Train:
 
         generator = np.random.default_rng(self.seed)
         places = [
-            (folder, shard)
-            for folder in self.samples
-            for shard in range(-(-len(read_split(folder)) // SHARD_ROWS))
+            (folder, shard) for folder in self.samples for shard in range(-(-len(read_split(folder)) // SHARD_ROWS))
         ]
         for place in generator.permutation(len(places)):
             folder, shard = places[place]
@@ -184,6 +183,22 @@ class Encode:
         return run_encode(self.job)
 
 
+def classify(job: ClassifyJob, save_plots: bool) -> JobOutcome:
+    """Fit a feature source's classifiers and, if asked for, draw each setting's figures beside its results."""
+    from saefari.classify.run import run_classify_job
+    from saefari.classify.settings import settings_of
+    from saefari.report.figures import save_figures
+    from saefari.store.layout import RESULTS
+
+    outcome = run_classify_job(job)
+    if save_plots:
+        for setting in settings_of(job.source, job.params):
+            folder = job.out / setting.folder(job.source)
+            if (folder / RESULTS).exists():
+                save_figures(folder)
+    return outcome
+
+
 def rows_wanted(settings: Settings) -> int | None:
     """Rows of each split to use: the smaller of max_samples and max_batches x batch_size."""
     limits = [settings.max_samples]
@@ -200,6 +215,3 @@ def load_model(name: str, revision: str | None, dtype: str, device: str) -> Text
 
     logger.info("loading %s", name)
     return TextModel.load(name, revision, dtype, device)
-
-
-Progress = Callable[[int], Any]

@@ -52,7 +52,9 @@ def run_in_processes(
             done(job, _caught(function, job))
         return
     with _single_threaded():
-        pool = ProcessPoolExecutor(min(workers, len(jobs)), multiprocessing.get_context("spawn"), initializer=start_logging)
+        pool = ProcessPoolExecutor(
+            min(workers, len(jobs)), multiprocessing.get_context("spawn"), initializer=start_logging
+        )
         with pool:
             futures = {pool.submit(function, job): job for job in jobs}
             for future in as_completed(futures):

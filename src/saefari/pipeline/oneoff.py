@@ -114,7 +114,9 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model-name", required=True, help="local path, embedded model or hub id")
     parser.add_argument("--model-type", default="llm", help="llm (default), vlm or vit")
     parser.add_argument("--checkpoint", help="the model's revision on the hub: branch, tag or commit")
-    parser.add_argument("--sae-release", help="release in sae-lens' catalogue; default: the best-known one of the model")
+    parser.add_argument(
+        "--sae-release", help="release in sae-lens' catalogue; default: the best-known one of the model"
+    )
     parser.add_argument("--sae-path", help="local SAELens folder; may hold {layer} and {width}")
     parser.add_argument("--sae-location", default="res", help="res (default), mlp or att")
     parser.add_argument("--layer", type=_layers, required=True, help="one layer, or several with commas")
@@ -132,7 +134,9 @@ def _add_dataset_flags(parser: argparse.ArgumentParser) -> None:
 
 def _add_common_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, do nothing")
-    parser.add_argument("--overwrite", action="store_true", help="replace stored data that was made with other settings")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace stored data that was made with other settings"
+    )
 
 
 def _boolean(text: str) -> bool:

@@ -140,9 +140,7 @@ class _Checker:
             return
         for j, layer in enumerate(spec.layers):
             if layer >= info.n_layers:
-                self._problem(
-                    f"{path}.layers[{j}]", f"{layer}: {spec.name!r} has the layers 0 to {info.n_layers - 1}"
-                )
+                self._problem(f"{path}.layers[{j}]", f"{layer}: {spec.name!r} has the layers 0 to {info.n_layers - 1}")
 
     def _saes(self, path: str, spec: ModelSpec, slug: str) -> Iterator[PlannedSae]:
         for j, layer in enumerate(spec.layers):

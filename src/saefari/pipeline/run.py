@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from saefari.log import logger, progress_bar
 from saefari.pipeline import stages
+from saefari.pipeline.jobs import classify
 from saefari.pipeline.launch import Outcome, explain_failure, run_in_processes, run_on_devices
 from saefari.pipeline.plan import Plan
 from saefari.store import hold_tree, write_json
@@ -34,7 +36,7 @@ class Report:
                 self.failures.append((outcome.title, outcome.failure))
 
 
-def run_plan(plan: Plan, *, extract: bool = True, classify: bool = True, overwrite: bool = False) -> Report:
+def run_plan(plan: Plan, *, extracting: bool = True, classifying: bool = True, overwrite: bool = False) -> Report:
     """Run the stages asked for. A failed job is recorded, and the others go on.
 
     Raises StoreError when another run holds the output tree or it cannot be written.
@@ -43,9 +45,9 @@ def run_plan(plan: Plan, *, extract: bool = True, classify: bool = True, overwri
     with ExitStack() as held:
         for folder in sorted({plan.layout.activations.resolve(), plan.layout.classifications.resolve()}):
             held.enter_context(hold_tree(folder))
-        if extract:
+        if extracting:
             _extract(plan, report, overwrite)
-        if classify:
+        if classifying:
             _classify(plan, report, overwrite)
         failures = [{"job": job, "reason": reason} for job, reason in report.failures]
         write_json(plan.layout.reports / "last_run.json", {"failures": failures, "warnings": report.warnings})
@@ -90,7 +92,7 @@ def _without(plan: Plan, titles: set[str]) -> Plan:
 
 
 def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
-    from saefari.classify.run import ClassifyJob, JobOutcome, n_cells, run_classify_job
+    from saefari.classify.run import ClassifyJob, JobOutcome, n_cells
     from saefari.report.tables import write_summary
 
     encode = stages.encode_jobs(plan, visible_devices(plan)[0], overwrite) if plan.config.settings.act_only else []
@@ -110,7 +112,7 @@ def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
             _fail(report, failure.cell, failure.reason)
 
     with progress_bar(sum(map(n_cells, jobs)), "classify", "settings") as bar:
-        run_in_processes(run_classify_job, jobs, workers, done)
+        run_in_processes(partial(classify, save_plots=plan.config.settings.save_plots), jobs, workers, done)
     write_summary(plan.layout.classifications)
 
 

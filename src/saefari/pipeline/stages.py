@@ -137,6 +137,11 @@ def title(model: ModelPlan, dataset: DatasetPlan, split: str) -> str:
     return f"{model.slug} x {dataset.slug}{config}/{split}"
 
 
+def shown(name: str, slug: str) -> str:
+    """A model's or dataset's name for a stored file: an absolute path stays on this machine."""
+    return slug if Path(name).is_absolute() else name
+
+
 def test_folder(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> Path | None:
     """Where the samples of a dataset's own test split lie."""
     return plan.samples(model, dataset, dataset.spec.test_split) if dataset.spec.test_split else None
@@ -170,9 +175,9 @@ def _classify_job(
     place = (f"layer_{layer}", str(folder)) if of_model else (source,)
     return ClassifyJob(
         source=source,  # type: ignore[arg-type]
-        model=model.name if of_model else "",
+        model=shown(model.name, model.slug) if of_model else "",
         model_type=model.model_type if of_model else "",
-        dataset=spec.name,
+        dataset=shown(spec.name, dataset.slug),
         config=spec.config_name or "",
         split=spec.split,
         layer=layer,
@@ -180,13 +185,14 @@ def _classify_job(
         samples=samples,
         test_samples=test_samples,
         features="/".join(place) if of_model else None,
-        out=plan.layout.results(model.slug if of_model else "baselines", dataset.slug, spec.config_name, spec.split, *place),
+        out=plan.layout.results(
+            model.slug if of_model else "baselines", dataset.slug, spec.config_name, spec.split, *place
+        ),
         params=plan.config.classification_params,
         seed=settings.seed,
         cv_folds=settings.cv_folds,
         n_bootstrap=settings.n_bootstrap,
         tree_depth=settings.tree_depth,
-        save_plots=settings.save_plots,
         inputs=_inputs(samples, test_samples, layer, folder),
     )
 

@@ -42,8 +42,7 @@ def find_sae(model: str, layer: int, width: str, location: Location, release: st
     here = _at(model, layer, location, release)
     fitting = _narrow(
         [entry for entry in here if entry.d_sae is not None and width.lower() in width_names(entry.d_sae)],
-        f"{width!r}: the catalogue has no {location!r} SAE of that width for {whose} at layer {layer}; "
-        f"its widths are",
+        f"{width!r}: the catalogue has no {location!r} SAE of that width for {whose} at layer {layer}; its widths are",
         _widths(here),
     )
     best = min(fitting, key=lambda entry: _preference(entry, location))

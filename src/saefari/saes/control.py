@@ -28,9 +28,7 @@ def random_control(loaded: LoadedSae, sample: torch.Tensor, seed: int) -> Loaded
     if loaded.architecture == "topk":
         weights["b_enc"].zero_()
         return with_weights(loaded, weights)
-    counts = torch.bincount(
-        torch.from_numpy(encode(loaded, sample).indices).to(torch.int64), minlength=loaded.d_sae
-    )
+    counts = torch.bincount(torch.from_numpy(encode(loaded, sample).indices).to(torch.int64), minlength=loaded.d_sae)
     sae_in = loaded.sae.process_sae_in(centred(loaded, sample))
     limits = _limits(sae_in, weights["W_enc"], counts.to(sae_in.device))
     if loaded.architecture == "gated":

@@ -38,9 +38,7 @@ class Codes:
 
     def to_csr(self) -> sparse.csr_array:
         """[n, d_sae], sharing the memory."""
-        return sparse.csr_array(
-            (self.values, self.indices, self.indptr), shape=(self.n_positions, self.d_sae)
-        )
+        return sparse.csr_array((self.values, self.indices, self.indptr), shape=(self.n_positions, self.d_sae))
 
 
 @torch.no_grad()

@@ -90,9 +90,7 @@ def catalogue() -> Mapping[str, Any]:
 
 @cache
 def _supplement() -> dict[str, Any]:
-    record: dict[str, Any] = yaml.safe_load(
-        Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8")
-    )
+    record: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("catalogue.yaml").read_text(encoding="utf-8"))
     return record
 
 
@@ -128,7 +126,7 @@ def _entries(release: str, record: Mapping[str, Any]) -> Iterator[Entry]:
 
 
 def _place(release: str, sae_id: str) -> tuple[int, str] | None:
-    """Layer and hook point, from the id or, where it says only the layer, the release; None for embeddings."""
+    """Layer and hook point, from the id or, where that has no site, the release; None for embeddings."""
     if match := re.match(r"blocks\.(\d+)\.(hook_[a-z]+(?:_[a-z]+)?)", sae_id):
         return int(match[1]), "attn.hook_z" if match[2] == "hook_z" else match[2]
     if match := re.match(r"l(\d+)([rma])_", sae_id):

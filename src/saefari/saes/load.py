@@ -95,14 +95,10 @@ def load_sae(ref: SaeRef, device: torch.device | str = "cpu") -> LoadedSae:
     architecture = sae.cfg.architecture()
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
-        raise SaeError(
-            f"{ref.title}: architecture {architecture!r} is not supported; those that are: {known}"
-        )
+        raise SaeError(f"{ref.title}: architecture {architecture!r} is not supported; those that are: {known}")
     hook = _hook(ref, sae.cfg.metadata.hook_name)
     if hook.layer != ref.layer:
-        raise SaeError(
-            f"{ref.title}: its hook point {hook.name} is layer {hook.layer}, not layer {ref.layer}"
-        )
+        raise SaeError(f"{ref.title}: its hook point {hook.name} is layer {hook.layer}, not layer {ref.layer}")
     if sae.cfg.normalize_activations in ("expected_average_only_in", "covariance_whitening"):
         log.warning("%s: its input scaling is not stored with it; codes may be off in scale", ref.title)
         sae.cfg.normalize_activations = "none"
@@ -125,8 +121,8 @@ def check_width(loaded: LoadedSae, d_model: int, model: str) -> None:
 
 
 def centred(loaded: LoadedSae, hidden: torch.Tensor) -> torch.Tensor:
-    """Hidden states [n, d_in] as the SAE expects them: float32 and, where it needs that, mean-free."""
-    hidden = hidden.to(torch.float32)
+    """Hidden states [n, d_in] as the SAE expects them: float32, on its device, mean-free if it needs that."""
+    hidden = hidden.to(loaded.sae.W_dec.device, torch.float32)
     return hidden - hidden.mean(dim=-1, keepdim=True) if loaded.center else hidden
 
 

@@ -31,9 +31,7 @@ def _hook_name(path: str) -> str | None:
         config = json.loads(Path(path, "cfg.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise SaeError(f"{path!r}: cfg.json cannot be read ({error})") from None
-    name = (
-        (config.get("metadata") or {}).get("hook_name") or config.get("hook_name") or config.get("hook_point")
-    )
+    name = (config.get("metadata") or {}).get("hook_name") or config.get("hook_name") or config.get("hook_point")
     return None if name is None else str(name)
 
 

@@ -58,21 +58,6 @@ class Quality:
         )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """The statistics as named arrays, for a shard."""
-        return {item.name: np.asarray(getattr(self, item.name)) for item in fields(self)}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Quality:
-        """What `to_arrays` gave."""
-        return cls(
-            n_positions=int(arrays["n_positions"]),
-            squared_error=float(arrays["squared_error"]),
-            mean=arrays["mean"],
-            scatter=float(arrays["scatter"]),
-            counts=arrays["counts"],
-        )
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
         """The statistics as arrays, to be stored; `from_arrays` is the way back."""
         return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from saefari.errors import StoreError
+from saefari.log import logger
 from saefari.store.files import read_json
 from saefari.store.layout import RESULTS
 
@@ -29,6 +30,9 @@ def read_result(folder: Path) -> dict[str, Any]:
 
 
 def iter_results(classifications: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """(folder, results) of every setting below a folder, in a fixed order; unreadable ones raise StoreError."""
+    """(folder, results) of every setting below a folder, in a fixed order; unreadable ones are logged and left out."""
     for path in sorted(classifications.rglob(RESULTS)):
-        yield path.parent, read_result(path.parent)
+        try:
+            yield path.parent, read_result(path.parent)
+        except StoreError as error:
+            logger.warning("%s", error)

@@ -91,7 +91,7 @@ def iter_codes(folder: Path) -> Iterator[CodesShard]:
     for record, arrays in _verified(folder, manifest, ("indptr", "indices", "values", "offsets", "d_sae")):
         yield CodesShard(
             record.start,
-            arrays["indptr"].astype(np.int64),
+            arrays["indptr"],
             arrays["indices"].astype(np.int32),
             arrays["values"].astype(np.float32),
             arrays["offsets"],
@@ -103,9 +103,7 @@ def iter_hidden_positions(folder: Path) -> Iterator[HiddenShard]:
     """Stored positions, shard by shard. Raises StoreError when the run stored none."""
     for record, arrays in _verified(folder, _complete(folder), ("positions", "offsets")):
         if "positions" not in arrays:
-            raise StoreError(
-                f"{folder} holds no positions: extract with settings.act_only or settings.store_positions"
-            )
+            raise StoreError(f"{folder} holds no positions: extract with settings.act_only or settings.store_positions")
         yield HiddenShard(record.start, arrays["positions"], arrays["offsets"])
 
 

@@ -58,9 +58,7 @@ def is_trained(job: SaeJob) -> bool:
     stored = record["settings"]
     differing = sorted(key for key in stored | job.settings if stored.get(key) != job.settings.get(key))
     if differing:
-        changes = "; ".join(
-            f"{key}: {stored.get(key)!r} there, {job.settings.get(key)!r} now" for key in differing
-        )
+        changes = "; ".join(f"{key}: {stored.get(key)!r} there, {job.settings.get(key)!r} now" for key in differing)
         raise ConflictError(
             f"{job.folder} holds an SAE trained with other settings ({changes}); "
             f"give the new one another width name, or remove that folder"
@@ -124,9 +122,7 @@ def _shared_training(jobs: Sequence[SaeJob]) -> SaeTraining:
         raise ValueError("SAEs trained together share one training section")
     for job in jobs:
         if training.architecture in ("topk", "batchtopk") and training.k > job.d_sae:
-            raise SaeError(
-                f"sae_train.k is {training.k}, but the SAE {job.width!r} has only {job.d_sae} latents"
-            )
+            raise SaeError(f"sae_train.k is {training.k}, but the SAE {job.width!r} has only {job.d_sae} latents")
     return training
 
 

@@ -53,9 +53,7 @@ def save_trained(
     except OSError as error:
         raise StoreError(f"{folder}: {explain(error)}; nothing half-written is counted as done") from error
     except SafetensorError as error:
-        raise StoreError(
-            f"{folder}: cannot be written ({error}); nothing half-written is counted as done"
-        ) from error
+        raise StoreError(f"{folder}: cannot be written ({error}); nothing half-written is counted as done") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -1,0 +1,192 @@
+"""Extraction against its limit and against the per-sample procedure, as ratios measured in one run.
+
+limit: nothing but the forward pass to the deepest layer, in our batches, and each SAE's encoder matmul.
+per-sample: batch 1, one pass per layer and width, one compressed dense file per sample.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from saefari.config import DatasetSpec
+from saefari.data.text import open_dataset
+from saefari.extract.batching import token_batches
+from saefari.extract.encoding import Cell
+from saefari.extract.forward import Forward, valid_positions
+from saefari.extract.prepare import prepare_samples, prepare_split, samples_settings
+from saefari.extract.run import ExtractJob, run_extract
+from saefari.models.hooks import HookPoint
+from saefari.models.text import TextModel
+from saefari.models.tokenizer import TextTokenizer
+from saefari.saes.ref import SaeRef
+from saefari.store import TokenisedRow, iter_token_rows
+
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+LAYERS = (1, 3, 5)
+WIDTHS = {"3k": 3072, "12k": 12_288}
+L0 = 32
+MAX_TOKENS = 4096
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2048)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--per-sample-rows", type=int, default=40)
+    flags = parser.parse_args()
+    model = TextModel.load(MODEL, device="cpu")
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        refs = _make_saes(model, folder)
+        _prepare(folder / "rows", flags.rows)
+        rows = next(iter_token_rows(folder / "rows"))[1]
+        ours, limit = _alternate(
+            lambda i: _ours(model, folder / "rows", refs),
+            lambda i: _limit(model, rows, refs),
+            flags.repeats,
+        )
+        dense_folder = folder / "per-sample"
+        per_row = _per_sample(model, rows[: flags.per_sample_rows], refs, dense_folder)
+        ours_per_row = ours / len(rows)
+        n_positions = sum(len(row.valid) for row in rows)
+        print(f"rows {len(rows)}, positions {n_positions}, layers {LAYERS}, widths {tuple(WIDTHS)}, L0 about {L0}")
+        print(f"extraction           {ours:8.2f} s   {n_positions / ours:8.0f} positions/s")
+        print(f"limit                {limit:8.2f} s   {n_positions / limit:8.0f} positions/s")
+        print(f"extraction reaches   {limit / ours:8.2f} of the limit           (goal: at least 0.85)")
+        print(f"per-sample procedure {per_row / ours_per_row:8.1f} times our time per row   (goal: at least 12)")
+        _disk(folder / "rows", dense_folder, len(rows), flags.per_sample_rows)
+
+
+def _make_saes(model: TextModel, folder: Path) -> list[SaeRef]:
+    """JumpReLU SAEs with random directions, their thresholds set for an L0 like that of a trained one."""
+    from sae_lens import JumpReLUSAE, JumpReLUSAEConfig
+    from sae_lens.saes.sae import SAEMetadata
+
+    sample = _sample(model)
+    refs = []
+    for layer in LAYERS:
+        for width, d_sae in WIDTHS.items():
+            hook = HookPoint(layer, "resid_post")
+            config = JumpReLUSAEConfig(d_in=model.d_model, d_sae=d_sae, metadata=SAEMetadata(hook_name=hook.name))
+            torch.manual_seed(layer)
+            sae = JumpReLUSAE(config)
+            with torch.no_grad():
+                sae.b_dec.copy_(sample[hook].mean(0))
+                pre = sae.process_sae_in(sample[hook]) @ sae.W_enc
+                sae.threshold.copy_(torch.quantile(pre, 1 - L0 / d_sae, dim=0))
+            path = folder / "saes" / f"{layer}-{width}"
+            sae.save_model(str(path))
+            refs.append(SaeRef(layer, width, path=str(path), hook=hook.name))
+    return refs
+
+
+def _sample(model: TextModel) -> dict[HookPoint, torch.Tensor]:
+    texts = [example.text or "" for example, _ in zip(_dataset().rows(), range(128), strict=False)]
+    tokens = TextTokenizer.load(MODEL).tokenize(texts, 128)
+    rows = [TokenisedRow(t.input_ids, t.valid) for t in tokens]
+    hooks = [HookPoint(layer, "resid_post") for layer in LAYERS]
+    batches = [states for _, _, states in Forward(model, MAX_TOKENS)(rows, hooks)]
+    return {hook: torch.cat([states[hook] for states in batches])[:4096] for hook in hooks}
+
+
+def _dataset() -> Any:
+    return open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train")
+
+
+def _prepare(folder: Path, n_rows: int) -> None:
+    dataset, tokenizer = _dataset(), TextTokenizer.load(MODEL)
+    prepare_samples(
+        folder, dataset, tokenizer, samples_settings(dataset, n_rows, 0, 128, False, tokenizer.digest), True
+    )
+    prepare_split(folder, None, 0.2, 0)
+
+
+def _alternate(ours: Callable[[int], float], limit: Callable[[int], float], repeats: int) -> tuple[float, float]:
+    """Medians of both, measured in turn so that a machine that drifts drifts for both."""
+    pairs = [(ours(i), limit(i)) for i in range(repeats + 1)][1:]
+    return median(a for a, _ in pairs), median(b for _, b in pairs)
+
+
+def _ours(model: TextModel, samples: Path, refs: list[SaeRef]) -> float:
+    job = ExtractJob(
+        title="benchmark",
+        model=MODEL,
+        revision=None,
+        model_settings={},
+        dtype="float32",
+        device="cpu",
+        samples=samples,
+        calibration=samples,
+        cells=tuple(Cell(ref, trained=True) for ref in refs),
+        encode=True,
+        store_positions=False,
+        max_tokens=MAX_TOKENS,
+        max_sequences=None,
+        seed=0,
+        overwrite=False,
+    )
+    for manifest in samples.rglob("manifest.json"):
+        manifest.unlink()
+    start = time.perf_counter()
+    run_extract(job, lambda: model)
+    return time.perf_counter() - start
+
+
+def _limit(model: TextModel, rows: list[TokenisedRow], refs: list[SaeRef]) -> float:
+    hooks = [HookPoint(layer, "resid_post") for layer in LAYERS]
+    weights = [(HookPoint.parse(str(ref.hook)), torch.randn(model.d_model, WIDTHS[ref.width])) for ref in refs]
+    lengths = np.asarray([len(row.input_ids) for row in rows])
+    outputs = {width: torch.empty(512, d_sae) for width, d_sae in WIDTHS.items()}
+    by_width = {w.shape[1]: outputs[ref.width] for ref, (_, w) in zip(refs, weights, strict=True)}
+    start = time.perf_counter()
+    for batch in token_batches(lengths, MAX_TOKENS):
+        captured = model.capture([rows[i].input_ids for i in batch], hooks)
+        where, _ = valid_positions([rows[i].valid for i in batch], next(iter(captured.values())).shape[1])
+        states = {hook: x.flatten(0, 1)[where] for hook, x in captured.items()}
+        with torch.inference_mode():
+            for hook, weight in weights:
+                out = by_width[weight.shape[1]]
+                for chunk in states[hook].split(len(out)):
+                    torch.mm(chunk, weight, out=out[: len(chunk)])
+    return time.perf_counter() - start
+
+
+def _per_sample(model: TextModel, rows: list[TokenisedRow], refs: list[SaeRef], folder: Path) -> float:
+    """Seconds per row."""
+    from sae_lens import SAE
+
+    saes = [(ref.layer, SAE.load_from_disk(str(ref.path))) for ref in refs]
+    folder.mkdir()
+    start = time.perf_counter()
+    for i, row in enumerate(rows):
+        ids = torch.from_numpy(row.input_ids.astype(np.int64))[None]
+        for number, (layer, sae) in enumerate(saes):
+            with torch.no_grad():
+                hidden = model.model(input_ids=ids, output_hidden_states=True).hidden_states[layer + 1]
+                acts = sae.encode(hidden)
+            np.savez_compressed(folder / f"{i}-{number}.npz", hidden_states=hidden.numpy(), sae_acts=acts.numpy())
+    return (time.perf_counter() - start) / len(rows)
+
+
+def _disk(samples: Path, dense: Path, n_rows: int, n_dense: int) -> None:
+    """Bytes per row, all layers and widths together."""
+    codes = sum(path.stat().st_size for width in WIDTHS for path in samples.glob(f"layer_*/{width}/*.npz")) / n_rows
+    pooled = sum(path.stat().st_size for path in samples.glob("layer_*/hidden/*.npz")) / n_rows
+    files = sum(path.stat().st_size for path in dense.iterdir()) / n_dense
+    print(
+        f"disk, bytes per row: codes {codes:.0f}, pooled hidden states {pooled:.0f}, dense per-sample files {files:.0f}"
+    )
+    print(f"codes take           1/{files / codes:.1f} of the dense files         (goal: at most 1/20)")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""The feature matrices of each source, and what a saved estimator must do before its classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.compose import ColumnTransformer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+from sklearn.preprocessing import StandardScaler
+
+from saefari.classify.features import (
+    activation_ranks,
+    binarize,
+    pool_codes,
+    select_k,
+    stack_rows,
+    top_n_counts,
+)
+from saefari.classify.settings import Setting
+from saefari.classify.task import Task
+from saefari.classify.views import Matrix, View, standardised, tfidf_weighted
+from saefari.errors import StoreError
+from saefari.store import iter_codes, read_pooled_hidden
+
+_MIN_DF = 2
+
+Steps = list[tuple[str, Any]]
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """One matrix to classify.
+
+    matrix: [n_train, n_features], shared by folds; view: what the given training rows decide about it.
+    train, test: what the saved estimator takes (a matrix, or texts); first_steps: fitted, make features of that.
+    scaled: whether the linear probe's features are brought to unit deviation.
+    names: of the features, where they have any beside their number.
+    """
+
+    matrix: Matrix
+    view: Callable[[np.ndarray], View]
+    train: Any
+    test: Any
+    scaled: bool
+    first_steps: Steps = field(default_factory=list)
+    names: Sequence[str] | None = None
+
+    def linear_steps(self, columns: np.ndarray) -> Steps:
+        """Unfitted but for the first: keep the columns, then scale them."""
+        scaler = ("scale", StandardScaler(with_mean=isinstance(self.matrix, np.ndarray)))
+        return [*self.first_steps, *([_keep(columns), scaler] if self.scaled else [])]
+
+    def tree_steps(self, columns: np.ndarray) -> Steps:
+        """Unfitted but for the first: keep the columns, in their own units."""
+        return [*self.first_steps, _keep(columns)]
+
+
+def code_features(
+    folders: Sequence[Path], settings: Sequence[Setting], task: Task
+) -> Iterator[tuple[Setting, Callable[[], FeatureSet]]]:
+    """Each setting with a function that builds its features; the codes are read once for all of them.
+
+    Raises StoreError when the codes are incomplete, or do not belong to the samples.
+    """
+    pooled = _pool_all(folders, list(dict.fromkeys((s.pooling, s.top_n or 0) for s in settings)))
+    for matrix in pooled.values():
+        _check_rows(matrix.shape[0], task)
+    for setting in settings:
+        yield setting, lambda s=setting: _code_set(pooled[s.pooling, s.top_n or 0], s, task)  # type: ignore[misc]
+
+
+def hidden_features(folders: Sequence[Path], how: str, task: Task) -> FeatureSet:
+    """Pooled hidden states, dense, raw values."""
+    hidden = np.concatenate([read_pooled_hidden(folder, how) for folder in folders])
+    _check_rows(len(hidden), task)
+    train, test = hidden[task.train], hidden[task.test]
+    return FeatureSet(train, lambda rows: standardised(train, rows), train, test, scaled=True)
+
+
+def term_features(task: Task) -> FeatureSet:
+    """TF-IDF of words and pairs of words, sublinear in the count; vocabulary and weights from training rows only."""
+    counter = CountVectorizer(ngram_range=(1, 2), min_df=_MIN_DF, dtype=np.float32)
+    counts = sparse.csr_array(counter.fit_transform(task.train_texts))
+    weighting = TfidfTransformer(sublinear_tf=True).fit(counts)
+    term_weights = sparse.csr_array((np.log(counts.data) + 1, counts.indices, counts.indptr), shape=counts.shape)
+    return FeatureSet(
+        term_weights,
+        lambda rows: tfidf_weighted(term_weights, rows, _MIN_DF),
+        task.train_texts,
+        task.test_texts,
+        scaled=False,
+        first_steps=[("count", counter), ("weight", weighting)],
+        names=counter.get_feature_names_out().tolist(),
+    )
+
+
+def _pool_all(folders: Sequence[Path], wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], sparse.csr_array]:
+    """One matrix over all rows for each wanted (pooling, top_n)."""
+    parts: dict[tuple[str, int], list[sparse.csr_array]] = {key: [] for key in wanted}
+    smallest = min((top_n for _, top_n in wanted if top_n > 0), default=0)
+    for folder in folders:
+        for shard in iter_codes(folder):
+            shape = (len(shard.indptr) - 1, shard.d_sae)
+            codes = sparse.csr_array((shard.values, shard.indices, shard.indptr), shape=shape)
+            ranks = activation_ranks(codes, smallest) if smallest else None
+            for how, top_n in wanted:
+                pooled = (
+                    pool_codes(codes, shard.offsets, how)  # type: ignore[arg-type]
+                    if top_n == 0
+                    else top_n_counts(codes, shard.offsets, top_n, ranks)
+                )
+                parts[how, top_n].append(pooled)
+    return {key: stack_rows(matrices) for key, matrices in parts.items()}
+
+
+def _code_set(pooled: sparse.csr_array, setting: Setting, task: Task) -> FeatureSet:
+    features = pooled if setting.binarize is None else binarize(pooled, setting.binarize)
+    train, test = features[task.train], features[task.test]
+
+    def view(rows: np.ndarray) -> View:
+        chosen = None
+        if setting.select_k is not None:
+            chosen = select_k(train[rows], task.train_classes[rows], len(task.names), setting.select_k)
+        return standardised(train, rows, chosen)
+
+    return FeatureSet(train, view, train, test, scaled=True)
+
+
+def _check_rows(found: int, task: Task) -> None:
+    if found != task.n_rows:
+        raise StoreError(f"features hold {found} rows, samples.parquet {task.n_rows}: run the extraction again")
+
+
+def _keep(columns: np.ndarray) -> tuple[str, ColumnTransformer]:
+    return "keep", ColumnTransformer([("features", "passthrough", columns)], sparse_threshold=1.0)

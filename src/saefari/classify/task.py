@@ -1,0 +1,68 @@
+"""Which rows train and test for a feature source, their classes and their folds: the same for every source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from saefari.classify.splits import make_folds, tied_rows, usable_classes
+from saefari.store import read_samples, read_split
+
+TRAIN, TEST = 0, 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """Rows are numbered through the sample folders, one after the other.
+
+    train, test: int64 indices of the rows used. train_classes, test_classes: int, indices into `names`.
+    folds: int8 [len(train)]. row, id, texts: of the test rows, and texts of the training rows.
+    dropped: class -> why it is left out, with n_dropped rows in all.
+    """
+
+    n_rows: int
+    train: np.ndarray
+    test: np.ndarray
+    train_classes: np.ndarray
+    test_classes: np.ndarray
+    names: list[str]
+    folds: np.ndarray
+    test_row: np.ndarray
+    test_id: list[str]
+    train_texts: list[str]
+    test_texts: list[str]
+    dropped: dict[str, str]
+    n_dropped: int
+
+
+def load_task(folders: Sequence[Path], n_folds: int, seed: int) -> Task:
+    """Read rows and split of the sample folders. Raises StoreError or DataError when they cannot be judged."""
+    tables = [read_samples(folder, ["row", "id", "text", "label", "group"]).to_pydict() for folder in folders]
+    columns = {name: [value for table in tables for value in table[name]] for name in tables[0]}
+    parts = np.concatenate([read_split(folder) for folder in folders])
+    labels = np.asarray([label if label is not None else "" for label in columns["label"]], dtype=object)
+    train, test = np.flatnonzero(parts == TRAIN), np.flatnonzero(parts == TEST)
+    names, dropped = usable_classes(labels[train].tolist(), labels[test].tolist(), n_folds)
+    number = {name: i for i, name in enumerate(names)}
+    kept_train = train[[label in number for label in labels[train]]]
+    kept_test = test[[label in number for label in labels[test]]]
+    train_classes = np.asarray([number[label] for label in labels[kept_train]], dtype=np.int64)
+    ties = tied_rows([columns["text"][i] for i in kept_train], [columns["group"][i] for i in kept_train])
+    return Task(
+        n_rows=len(parts),
+        train=kept_train,
+        test=kept_test,
+        train_classes=train_classes,
+        test_classes=np.asarray([number[label] for label in labels[kept_test]], dtype=np.int64),
+        names=names,
+        folds=make_folds(train_classes, ties, n_folds, seed),
+        test_row=np.asarray(columns["row"])[kept_test],
+        test_id=[columns["id"][i] for i in kept_test],
+        train_texts=[columns["text"][i] or "" for i in kept_train],
+        test_texts=[columns["text"][i] or "" for i in kept_test],
+        dropped=dropped,
+        n_dropped=len(train) + len(test) - len(kept_train) - len(kept_test),
+    )

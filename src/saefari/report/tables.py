@@ -1,0 +1,113 @@
+"""summary.csv, and the table that a run ends with."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from saefari.store import iter_results
+from saefari.store.files import replacing
+
+SUMMARY = "summary.csv"
+COLUMNS = (
+    "model", "model_type", "dataset", "config", "split", "layer", "width", "source", "pooling", "top_n", "binarize",
+    "select_k", "classifier", "macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "roc_auc", "cv_macro_f1",
+    "n_train", "n_test", "n_features", "seconds",
+)  # fmt: skip
+
+Row = dict[str, Any]
+
+
+def write_summary(classifications: Path) -> list[Row]:
+    """Write summary.csv from every results.json below a folder; return its rows, one per setting and classifier."""
+    rows = [row for _, result in iter_results(classifications) for row in result["summary"]]
+    rows.sort(key=lambda row: [_sortable(row[column]) for column in COLUMNS])
+    with (
+        replacing(classifications / SUMMARY) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return rows
+
+
+def best_settings(rows: Iterable[Row]) -> list[Row]:
+    """The best row of each (dataset, model, source), chosen by cross-validation on training rows alone.
+
+    Never by the test score: the best of many test scores is too good. Equal ones: the first in the table's order.
+    """
+    best: dict[tuple[str, ...], Row] = {}
+    for row in sorted(rows, key=lambda row: [_sortable(row[column]) for column in COLUMNS]):
+        group = tuple(str(row[column]) for column in ("dataset", "config", "split", "model", "source"))
+        if group not in best or row["cv_macro_f1"] > best[group]["cv_macro_f1"]:
+            best[group] = row
+    return list(best.values())
+
+
+def best_table(rows: Iterable[Row]) -> str:
+    """`best_settings` as text: what was best, and macro-F1 on the test rows with its 95% interval."""
+    best = sorted(best_settings(rows), key=lambda row: (row["dataset"], row["config"], row["split"], -row["macro_f1"]))
+    heads = [
+        "dataset",
+        "source",
+        "model",
+        "where",
+        "setting",
+        "classifier",
+        "macro-F1",
+        "95% interval",
+        "CV",
+        "accuracy",
+    ]
+    lines = [
+        [
+            "/".join(filter(None, [row["dataset"], row["config"], row["split"]])),
+            row["source"],
+            row["model"] or "-",
+            _where(row),
+            _setting(row),
+            row["classifier"],
+            f"{row['macro_f1']:.3f}",
+            f"{row['macro_f1_low']:.3f}-{row['macro_f1_high']:.3f}",
+            f"{row['cv_macro_f1']:.3f}",
+            f"{row['accuracy']:.3f}",
+        ]
+        for row in best
+    ]
+    return _aligned([heads, *lines])
+
+
+def _where(row: Row) -> str:
+    if row["layer"] is None:
+        return "-"
+    return f"layer {row['layer']}" + (f" {row['width']}" if row["width"] else "")
+
+
+def _setting(row: Row) -> str:
+    parts = [row["pooling"]]
+    if row["top_n"] is not None:
+        parts.append(f"top-n {row['top_n']}")
+    if row["binarize"] is not None:
+        parts.append(f"> {row['binarize']:g}")
+    if row["select_k"] is not None:
+        parts.append(f"best {row['select_k']}")
+    return ", ".join(filter(None, parts)) or "-"
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Columns of equal width under a ruled heading."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    heading, *body = [
+        "  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines
+    ]
+    return "\n".join([heading, "-" * len(heading), *body])
+
+
+def _sortable(value: object) -> tuple[int, float, str]:
+    """Nothing before numbers before text."""
+    if value is None:
+        return 0, 0.0, ""
+    return (1, float(value), "") if isinstance(value, (int, float)) else (2, 0.0, str(value))

@@ -1,0 +1,77 @@
+"""Imports go downward only, stages meet only in the store, and light rooms stay light."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).resolve().parents[1] / "src" / "saefari"
+GROUND = {"errors", "log", "fingerprint", "provenance"}
+ROOMS = {"store", "data", "models", "saes"}
+STAGES = {"extract", "classify", "train", "interp", "report"}
+ALLOWED = {
+    "config": GROUND,
+    **{room: GROUND | {"config"} for room in ROOMS},
+    "saes": GROUND | {"config", "models"},  # an SAE reads a model's hook point
+    **{stage: GROUND | {"config"} | ROOMS for stage in STAGES},
+    "pipeline": GROUND | {"config"} | ROOMS | STAGES,
+}
+HEAVY = {"torch", "transformers", "sae_lens", "datasets"}
+WITHOUT_TORCH = {"config", "store", "data", "classify", "report", *GROUND}
+AT_START = {"pipeline/cli.py", "pipeline/oneoff.py", "errors.py", "log.py", "fingerprint.py", "provenance.py"}
+
+
+def files() -> list[Path]:
+    return sorted(SRC.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    relative = path.relative_to(SRC)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imports(path: Path, at_top: bool = False) -> Iterator[str]:
+    """Modules a file imports at run time; with `at_top` only those that importing the file itself imports."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    skipped: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        if typing_only or (at_top and isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))):
+            skipped.update(child for child in ast.walk(node) if child is not node)
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield str(node.module)
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(SRC)))
+def test_imports_go_downward(path: Path) -> None:
+    room = room_of(path)
+    for module in imports(path):
+        if module.startswith("saefari."):
+            target = module.split(".")[1]
+            allowed = {room} | (GROUND if room in GROUND else ALLOWED.get(room, set()))
+            assert target in allowed, f"{room} may not import {target}"
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(SRC)))
+def test_light_rooms_stay_light(path: Path) -> None:
+    top = {module.split(".")[0] for module in imports(path, at_top=True)}
+    if room_of(path) in WITHOUT_TORCH:
+        assert not top & HEAVY
+    if str(path.relative_to(SRC)) in AT_START:
+        assert not top & (HEAVY | {"pydantic", "pandas", "sklearn", "scipy", "numpy", "matplotlib", "pyarrow"})
+    assert "pickle" not in top
+    assert "sae_lens" not in top
+
+
+@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(SRC)))
+def test_a_file_has_one_subject(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 300

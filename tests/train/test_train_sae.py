@@ -1,0 +1,185 @@
+"""Training on a tiny model: it learns, it repeats, it leaves nothing half-done."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from saefari.config import SaeTraining
+from saefari.errors import ConflictError, SaeError
+from saefari.models.hooks import HookPoint
+from saefari.models.text import TextModel
+from saefari.saes.encode import encode
+from saefari.saes.load import load_sae
+from saefari.saes.quality import Quality
+from saefari.saes.ref import SaeRef
+from saefari.train import sae as sae_module
+from saefari.train import save as save_module
+from saefari.train.activations import TokenRow, stream_activations
+from saefari.train.sae import SaeJob, is_trained, train_saes
+
+Rows = Callable[[], Iterator[TokenRow]]
+
+
+def make_job(folder: Path, layer: int = 1, width: str = "64", **training: Any) -> SaeJob:
+    options = {"k": 4, "n_positions": 20_000, "batch_size": 256, "buffer_size": 2048, "lr": 3e-3} | training
+    section = SaeTraining(**options)
+    hook = HookPoint(layer, "resid_post")
+    return SaeJob(layer, width, section, hook, folder / f"layer_{layer}" / width, section.model_dump())
+
+
+def train(model: TextModel, rows: Rows, *jobs: SaeJob, seed: int = 0, **more: Any) -> None:
+    train_saes(model, rows, jobs, seed, 512, **more)
+
+
+def quality_of(job: SaeJob) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((job.folder / "quality.json").read_text())
+    return record
+
+
+@pytest.mark.parametrize("architecture", ["batchtopk", "topk", "standard", "gated", "jumprelu"])
+def test_each_architecture_learns_and_loads(
+    tiny_model: TextModel, token_rows: Rows, tmp_path: Path, architecture: str
+) -> None:
+    job = make_job(tmp_path, architecture=architecture, l1_coefficient=0.05, l0_coefficient=0.01)
+    untrained = make_job(tmp_path / "untrained", architecture=architecture, n_positions=256, lr=1e-9)
+    train(tiny_model, token_rows, job)
+    train(tiny_model, token_rows, untrained)
+    assert quality_of(job)["fvu"] < 0.5
+    assert quality_of(job)["fvu"] < 0.6 * quality_of(untrained)["fvu"]
+    loaded = load_sae(SaeRef(1, "64", path=str(job.folder)))
+    assert (loaded.d_in, loaded.d_sae, loaded.hook) == (16, 64, HookPoint(1, "resid_post"))
+
+
+def test_recorded_quality_is_that_of_the_saved_sae(tiny_model: TextModel, token_rows: Rows, tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    train(tiny_model, token_rows, job)
+    loaded = load_sae(SaeRef(1, "64", path=str(job.folder)))
+    hidden = next(stream_activations(tiny_model, token_rows, [job.hook], 4096))[job.hook]
+    measured = Quality.measure(loaded, hidden, encode(loaded, hidden)).summary()
+    recorded = quality_of(job)
+    assert measured["fvu"] == pytest.approx(recorded["fvu"], rel=0.1)
+    assert measured["l0"] == pytest.approx(recorded["l0"], rel=0.1)
+    assert recorded["l0"] == pytest.approx(4, rel=0.15)
+    density = np.load(job.folder / "density.npz", allow_pickle=False)
+    assert density["counts"].sum() / density["n_positions"] == pytest.approx(recorded["l0"])
+
+
+def test_jobs_share_forward_passes(
+    tiny_model: TextModel, token_rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    original = tiny_model.capture
+    monkeypatch.setattr(tiny_model, "capture", lambda ids, hooks: calls.append(len(hooks)) or original(ids, hooks))
+    one = make_job(tmp_path / "one", layer=0, n_positions=5000)
+    train(tiny_model, token_rows, one)
+    alone, calls[:] = len(calls), []
+    jobs = [make_job(tmp_path, layer, width, n_positions=5000) for layer in (0, 2) for width in ("32", "64")]
+    train(tiny_model, token_rows, *jobs)
+    assert len(calls) == alone
+    assert set(calls) == {2}
+    assert [load_sae(SaeRef(j.layer, j.width, path=str(j.folder))).d_sae for j in jobs] == [32, 64, 32, 64]
+
+
+def test_a_seed_fixes_every_file(tiny_model: TextModel, token_rows: Rows, tmp_path: Path) -> None:
+    first, again, other = (make_job(tmp_path / name, n_positions=3000) for name in ("first", "again", "other"))
+    train(tiny_model, token_rows, first)
+    torch.rand(3)
+    train(tiny_model, token_rows, again)
+    train(tiny_model, token_rows, other, seed=1)
+    files = sorted(file.name for file in first.folder.iterdir())
+    assert files == ["cfg.json", "density.npz", "quality.json", "sae_weights.safetensors"]
+    for name in files:
+        assert (first.folder / name).read_bytes() == (again.folder / name).read_bytes()
+    weights = "sae_weights.safetensors"
+    assert (first.folder / weights).read_bytes() != (other.folder / weights).read_bytes()
+
+
+def test_callers_random_state_is_left_alone(tiny_model: TextModel, token_rows: Rows, tmp_path: Path) -> None:
+    state = torch.get_rng_state()
+    train(tiny_model, token_rows, make_job(tmp_path, n_positions=1000))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_trained_sae_is_reused_and_other_settings_conflict(
+    tiny_model: TextModel, token_rows: Rows, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path, n_positions=1000)
+    assert not is_trained(job)
+    train(tiny_model, token_rows, job)
+    assert is_trained(job)
+    written = (job.folder / "quality.json").stat().st_mtime_ns
+    train(tiny_model, token_rows, job)
+    assert (job.folder / "quality.json").stat().st_mtime_ns == written
+    with pytest.raises(ConflictError, match=r"k: 4 there, 8 now"):
+        is_trained(make_job(tmp_path, n_positions=1000, k=8))
+
+
+def test_interruption_leaves_no_folder(
+    tiny_model: TextModel, token_rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tmp_path, n_positions=1000)
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(save_module, "write_json", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny_model, token_rows, job)
+    assert list(job.folder.parent.iterdir()) == []
+    monkeypatch.undo()
+    job.folder.with_name(f".{job.folder.name}.partial").mkdir()
+    train(tiny_model, token_rows, job)
+    assert [path.name for path in job.folder.parent.iterdir()] == [job.folder.name]
+
+
+def test_progress_adds_up_to_the_positions_asked_for(tiny_model: TextModel, token_rows: Rows, tmp_path: Path) -> None:
+    told: list[int] = []
+    train(tiny_model, token_rows, make_job(tmp_path, n_positions=1000), progress=told.append)
+    assert told == [256, 256, 256, 232]
+
+
+def test_files_name_no_place_on_this_machine(tiny_model: TextModel, token_rows: Rows, tmp_path: Path) -> None:
+    job = make_job(tmp_path, n_positions=1000)
+    train(tiny_model, token_rows, job)
+    for name in ("cfg.json", "quality.json"):
+        assert str(tmp_path) not in (job.folder / name).read_text()
+
+
+def test_more_active_latents_than_latents_are_refused(tiny_model: TextModel, token_rows: Rows, tmp_path: Path) -> None:
+    with pytest.raises(SaeError, match="k is 100, but the SAE '64' has only 64 latents"):
+        train(tiny_model, token_rows, make_job(tmp_path, k=100))
+
+
+def test_texts_shorter_than_a_batch_are_refused(tiny_model: TextModel, token_rows: Rows, tmp_path: Path) -> None:
+    with pytest.raises(SaeError, match=r"hold \d+ positions, fewer than one batch"):
+        train(tiny_model, token_rows, make_job(tmp_path, batch_size=100_000))
+
+
+def test_divergence_is_said_with_the_step(
+    tiny_model: TextModel, token_rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = sae_module.shuffled_batches
+
+    def broken(*arguments: Any) -> Iterator[dict[HookPoint, torch.Tensor]]:
+        for step, batch in enumerate(batches(*arguments)):
+            yield {hook: part * (float("nan") if step == 2 else 1) for hook, part in batch.items()}
+
+    monkeypatch.setattr(sae_module, "shuffled_batches", broken)
+    job = make_job(tmp_path)
+    with pytest.raises(SaeError, match=r"'64' of layer 1 diverged at step 3.*sae_train\.lr"):
+        train(tiny_model, token_rows, job)
+    assert not job.folder.exists()
+
+
+def test_a_width_without_a_number_needs_d_sae(tmp_path: Path) -> None:
+    assert make_job(tmp_path, width="3k").d_sae == 3072
+    assert make_job(tmp_path, width="mine", d_sae=96).d_sae == 96
+    with pytest.raises(SaeError, match=r"'mine' names no number of latents; give sae_train\.d_sae"):
+        _ = make_job(tmp_path, width="mine").d_sae
