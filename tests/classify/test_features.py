@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -33,7 +35,7 @@ def coded_samples(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 
 def samples(codes: np.ndarray, offsets: np.ndarray) -> list[np.ndarray]:
-    return [codes[start:stop] for start, stop in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [codes[start:stop] for start, stop in pairwise(offsets)]
 
 
 @given(coded_samples(), st.sampled_from(["sum", "mean", "max", "last"]))

@@ -26,7 +26,7 @@ from saefari.store.files import read_json, replacing
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_json(path, {"a": 1})
-    with pytest.raises(RuntimeError), replacing(path) as temporary:
+    with pytest.raises(RuntimeError), replacing(path) as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise RuntimeError
     assert read_json(path) == {"a": 1}
@@ -102,7 +102,7 @@ def test_samples_come_back_shard_by_shard(tmp_path: Path) -> None:
 
 
 def test_samples_of_a_run_that_failed_are_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), SamplesWriter(tmp_path, {}) as writer:
+    with pytest.raises(RuntimeError), SamplesWriter(tmp_path, {}) as writer:  # noqa: PT012
         writer.write(row(1))
         raise RuntimeError
     assert read_samples_record(tmp_path) is None

@@ -65,7 +65,7 @@ def test_a_truncated_shard_is_found_and_made_again(tmp_path: Path) -> None:
     decision = decide(tmp_path, SETTINGS, ranges)
     assert decision.missing == (1,)
     assert "shard-00001.npz" in decision.reason
-    with pytest.raises(StoreError, match="shard-00001.npz is not as recorded"):
+    with pytest.raises(StoreError, match=r"shard-00001\.npz is not as recorded"):
         list(iter_codes(tmp_path))
 
 

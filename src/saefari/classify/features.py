@@ -131,9 +131,13 @@ def _add_positions(weights: np.ndarray, codes: sparse.csr_array, offsets: np.nda
     """Weighted sum of each sample's positions; weights: [n_positions]."""
     shape = (len(offsets) - 1, codes.shape[0])
     pooling = sparse.csr_array((weights, np.arange(shape[1]), offsets), shape=shape)
-    pooled = sparse.csr_array(pooling @ codes)
-    pooled.sort_indices()
-    return pooled
+    return _product(pooling, codes)
+
+
+def _product(rows: sparse.csr_array, codes: sparse.csr_array) -> sparse.csr_array:
+    product = sparse.csr_array(rows @ codes)
+    product.sort_indices()
+    return product
 
 
 def _last_positions(codes: sparse.csr_array, offsets: np.ndarray) -> sparse.csr_array:
@@ -141,7 +145,7 @@ def _last_positions(codes: sparse.csr_array, offsets: np.ndarray) -> sparse.csr_
     filled = np.flatnonzero(np.diff(offsets))
     ones = np.ones(len(filled), dtype=np.float32)
     choose = sparse.csr_array((ones, (filled, offsets[filled + 1] - 1)), shape=(n_samples, codes.shape[0]))
-    return sparse.csr_array(choose @ codes)
+    return _product(choose, codes)
 
 
 def _largest(codes: sparse.csr_array, offsets: np.ndarray) -> sparse.csr_array:

@@ -62,10 +62,7 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     target: Any = raw
     try:
         for key in keys[:-1]:
-            if isinstance(target, list):
-                target = target[int(key)]
-            else:
-                target = target.setdefault(key, {})
+            target = target[int(key)] if isinstance(target, list) else target.setdefault(key, {})
         parsed = yaml.safe_load(value)
         if isinstance(target, list):
             target[int(keys[-1])] = parsed

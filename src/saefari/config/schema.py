@@ -119,7 +119,7 @@ class ModelSpec(Section):
         list[Name],
         Field(min_length=1),
         BeforeValidator(
-            lambda v: [str(x) if isinstance(x, int) else x for x in _listed(v)]  # type: ignore[attr-defined]
+            lambda v: [str(x) if isinstance(x, int) else x for x in _listed(v)]
         ),
     ]
     model_type: ModelType | None = None

@@ -148,15 +148,15 @@ class _Extraction:
         def consume(batch: np.ndarray, counts: np.ndarray, states: dict[HookPoint, torch.Tensor]) -> None:
             for layer, arrays in hidden.items():
                 arrays.add(batch, counts, states[self._hooks[layer]])
-            for encoder, arrays in zip(encoders, collected, strict=True):
-                encoder.encode(arrays, batch, counts, states[encoder.hook])
+            for encoder, codes in zip(encoders, collected, strict=True):
+                encoder.encode(codes, batch, counts, states[encoder.hook])
             bar.update(len(batch))
 
         def finish() -> None:
             for layer, arrays in hidden.items():
                 self._hidden[layer].write(shard, rows, arrays.arrays())
-            for encoder, arrays in zip(encoders, collected, strict=True):
-                encoder.output.write(shard, rows, arrays.arrays())
+            for encoder, codes in zip(encoders, collected, strict=True):
+                encoder.output.write(shard, rows, codes.arrays())
 
         with background_calls(self._model.device) as call:
             for batch, counts, states in self._forward(tokens, [self._hooks[layer] for layer in sorted(layers)]):

@@ -39,7 +39,8 @@ class _InRowOrder:
         self._counts.append(counts)
 
     def rows(self) -> np.ndarray:
-        return np.argsort(np.concatenate(self._rows), kind="stable")
+        order: np.ndarray = np.argsort(np.concatenate(self._rows), kind="stable")
+        return order
 
     def offsets(self) -> np.ndarray:
         counts = np.concatenate(self._counts)[self.rows()]

@@ -51,7 +51,8 @@ def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
                 continue
             saes = []
             for sae in planned:
-                assert sae.ref.path is not None and sae.ref.hook is not None
+                assert sae.ref.path is not None
+                assert sae.ref.hook is not None
                 settings = {
                     **spec.sae_train.model_dump(),
                     "d_sae": spec.sae_train.d_sae or width_to_d_sae(sae.ref.width),

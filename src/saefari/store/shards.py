@@ -72,7 +72,7 @@ def codes_arrays(
 ) -> dict[str, np.ndarray]:
     """The arrays of a codes shard in the narrowest types that hold them.
 
-    Values become float16 where every one of them is in its normal range (a relative error of 2**-11), else stay float32.
+    Values become float16 where every one of them is in its normal range (relative error 2**-11), else float32.
     """
     smallest, largest = _FLOAT16_NORMAL
     fits = values.size == 0 or (values.min() >= smallest and values.max() <= largest)

@@ -1,0 +1,266 @@
+"""Whole jobs on a small tree: what is written, what is used again, what leaks, what fails."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from scipy import sparse
+
+from saefari.classify.estimator import load_estimator
+from saefari.classify.features import binarize, pool_codes
+from saefari.classify.run import n_cells, run_classify_job
+from saefari.config import ClassificationParams
+from saefari.store import read_result
+
+from .conftest import MakeJob, Rows, every_fifth_tests, make_rows, write_rows
+
+BINARY = ClassificationParams(top_n_values=[0], binarize_values=[0.5])
+EVERYTHING = ClassificationParams(
+    top_n_values=[0, 2, -1], binarize_values=[None, 1.0], pooling=["sum", "mean", "max", "last"], select_k=[None, 8]
+)
+
+
+def without_timings(value: Any) -> Any:
+    """results.json without what may differ between two runs."""
+    if isinstance(value, dict):
+        return {k: without_timings(v) for k, v in value.items() if k not in ("seconds", "created")}
+    return [without_timings(v) for v in value] if isinstance(value, list) else value
+
+
+def test_every_setting_is_written_and_described(make_job: MakeJob) -> None:
+    job = make_job(params=EVERYTHING)
+    outcome = run_classify_job(job)
+    assert outcome.failures == []
+    assert n_cells(job) == 24
+    assert len(outcome.rows) == 2 * 24
+    assert len({(r["pooling"], r["top_n"], r["binarize"], r["select_k"], r["classifier"]) for r in outcome.rows}) == 48
+    assert {r["pooling"] for r in outcome.rows if r["top_n"] != 0} == {"count"}
+    assert all(r["n_features"] <= 8 for r in outcome.rows if r["select_k"] == 8)
+    assert max(r["macro_f1"] for r in outcome.rows if r["classifier"] == "linear") > 0.9
+    assert max(r["macro_f1"] for r in outcome.rows if r["classifier"] == "tree") > 0.6
+
+
+@pytest.mark.parametrize("source", ["sae", "random_sae", "hidden", "tfidf", "majority"])
+def test_results_hold_what_was_promised(source: str, make_job: MakeJob) -> None:
+    job = make_job(source, params=ClassificationParams(hidden_pooling=["mean"]))
+    outcome = run_classify_job(job)
+    assert outcome.failures == []
+    folder = next(job.out.iterdir())
+    result = read_result(folder)
+    assert result["classes"] == [f"class {k:02d}" for k in range(4)]
+    assert (result["n_train"], result["n_test"]) == (192, 48)
+    names = ["majority"] if source == "majority" else ["linear", "tree"]
+    assert list(result["classifiers"]) == names
+    for name, row in zip(names, outcome.rows, strict=True):
+        scores = result["classifiers"][name]
+        assert (row["source"], row["classifier"]) == (source, name)
+        assert row["macro_f1_low"] <= row["macro_f1"] <= row["macro_f1_high"]
+        assert row["cv_macro_f1"] == pytest.approx(np.mean(scores["cross_validation"]["folds"]))
+        assert np.sum(scores["confusion"]) == 48
+        assert (folder / f"{name}.skops").exists()
+        assert 0.2 < row["roc_auc"] <= 1
+    if source == "majority":
+        assert outcome.rows[0]["macro_f1"] == pytest.approx(0.1)
+    else:
+        assert outcome.rows[0]["macro_f1"] > 0.8
+
+
+def test_predictions_are_those_of_the_saved_estimators(make_job: MakeJob) -> None:
+    rows = make_rows(240, 4, seed=1)
+    job = make_job(params=BINARY)
+    run_classify_job(job)
+    folder = job.out / "sum_top0_bin-0.5"
+    features = binarize(pool_codes(rows.codes, rows.offsets, "sum"), 0.5)
+    features = sparse.csr_array(
+        (features.data, features.indices.astype(np.int32), features.indptr.astype(np.int32)), shape=features.shape
+    )
+    table = pq.read_table(folder / "predictions.parquet").to_pydict()
+    assert table["id"] == [f"id{row}" for row in table["row"]]
+    assert table["label"] == [rows.labels[row] for row in table["row"]]
+    np.testing.assert_array_equal(table["row"], np.flatnonzero(every_fifth_tests(240, 4)))
+    classes = read_result(folder)["classes"]
+    for name in ("linear", "tree"):
+        expected = load_estimator(folder / f"{name}.skops").predict_proba(features[table["row"]])
+        stored = np.stack([table[f"{name}:{c}"] for c in classes], axis=1)
+        np.testing.assert_allclose(stored, expected, atol=1e-6)
+        assert table[f"predicted_{name}"] == [classes[k] for k in expected.argmax(axis=1)]
+
+
+def test_the_recorded_tree_and_weights_are_those_of_the_estimators(make_job: MakeJob) -> None:
+    """Walking the nodes by latent index on raw features gives the tree's predictions."""
+    rows = make_rows(240, 4, seed=1)
+    job = make_job()
+    run_classify_job(job)
+    folder = job.out / "sum_top0_bin-none"
+    result = read_result(folder)
+    table = pq.read_table(folder / "predictions.parquet").to_pydict()
+    features = pool_codes(rows.codes, rows.offsets, "sum").toarray()
+    nodes = result["classifiers"]["tree"]["nodes"]
+    for row, predicted in zip(table["row"], table["predicted_tree"], strict=True):
+        node = nodes[0]
+        while "left" in node:
+            goes_left = features[row, node["feature"]] <= node["threshold"]
+            node = nodes[node["left"] if goes_left else node["right"]]
+        assert result["classes"][int(np.argmax(node["distribution"]))] == predicted
+    for k, name in enumerate(result["classes"]):
+        top = result["classifiers"]["linear"]["top_features"][name][0]
+        assert top["feature"] // 3 == k  # make_rows gives class k the latents 3k, 3k + 1, 3k + 2
+        assert top["direction"] == "for"
+    for entry in result["classifiers"]["tree"]["top_features"]:
+        if entry["feature"] < 12:
+            own = result["classes"][entry["feature"] // 3]
+            assert entry["direction"][own] == "higher"
+
+
+def test_a_finished_setting_is_used_again_until_something_changes(make_job: MakeJob) -> None:
+    job = make_job()
+    first = run_classify_job(job)
+    again = run_classify_job(job)
+    assert (first.reused, again.reused) == (0, 1)
+    assert again.rows == first.rows
+    for changes in ({"seed": 1}, {"inputs": "other"}, {"tree_depth": 2}, {"cv_folds": 4}, {"n_bootstrap": 300}):
+        assert run_classify_job(make_job(**changes)).reused == 0
+    balanced = ClassificationParams(class_weight="balanced")
+    assert run_classify_job(make_job(params=balanced)).reused == 0
+
+
+def test_a_setting_without_results_is_computed_again(make_job: MakeJob) -> None:
+    job = make_job()
+    run_classify_job(job)
+    (job.out / "sum_top0_bin-none" / "results.json").unlink()
+    assert run_classify_job(job).reused == 0
+    (job.out / "sum_top0_bin-none" / "results.json").write_text("{")
+    assert run_classify_job(job).reused == 0
+
+
+@pytest.mark.parametrize("source", ["sae", "hidden", "tfidf"])
+def test_two_runs_write_identical_files(source: str, make_job: MakeJob, tmp_path: Path) -> None:
+    params = ClassificationParams(select_k=[10], hidden_pooling=["mean"])
+    folders = []
+    for place in ("one", "two"):
+        job = make_job(source, params=params, out=tmp_path / place)
+        run_classify_job(job)
+        folders.append(next(job.out.iterdir()))
+    for file in sorted(path.name for path in folders[0].iterdir()):
+        if file == "results.json":
+            one, two = (without_timings(json.loads((folder / file).read_text())) for folder in folders)
+            assert one == two
+        else:
+            assert (folders[0] / file).read_bytes() == (folders[1] / file).read_bytes(), file
+
+
+@pytest.mark.parametrize("source", ["sae", "hidden", "tfidf"])
+def test_test_rows_shape_nothing_but_the_test_scores(source: str, make_job: MakeJob, tmp_path: Path) -> None:
+    """Poison every test row: estimators and cross-validation must not notice."""
+    parts = every_fifth_tests(240, 4)
+    rows, noise = make_rows(240, 4, seed=1), np.random.default_rng(0)
+    is_test = parts == 1
+    values = rows.codes.toarray()
+    in_test = np.repeat(is_test, np.diff(rows.offsets))
+    values[in_test] = 50 * noise.random((int(in_test.sum()), values.shape[1]))
+    poisoned = Rows(
+        labels=rows.labels,
+        texts=[f"poison{i} poison" if t else text for i, (text, t) in enumerate(zip(rows.texts, is_test, strict=True))],
+        groups=rows.groups,
+        codes=sparse.csr_array(values),
+        offsets=rows.offsets,
+        hidden=np.where(is_test[:, None], 100.0, rows.hidden).astype(np.float32),
+    )
+    write_rows(tmp_path / "poisoned", poisoned, parts)
+    params = ClassificationParams(select_k=[10], hidden_pooling=["mean"], binarize_values=[0.5])
+    results = []
+    for samples in ({}, {"samples": tmp_path / "poisoned"}):
+        job = make_job(source, params=params, out=tmp_path / f"out{len(results)}", **samples)
+        run_classify_job(job)
+        results.append(next(job.out.iterdir()))
+    for name in ("linear", "tree"):
+        clean, bad = ((folder / f"{name}.skops").read_bytes() for folder in results)
+        assert clean == bad
+        clean_scores, bad_scores = (read_result(folder)["classifiers"][name] for folder in results)
+        assert clean_scores["candidates"] == bad_scores["candidates"]
+        assert clean_scores["confusion"] != bad_scores["confusion"]
+
+
+def test_a_setting_that_fails_stops_no_other(make_job: MakeJob) -> None:
+    params = ClassificationParams(top_n_values=[0], binarize_values=[1e9, 0.5])
+    outcome = run_classify_job(make_job(params=params))
+    assert [row["binarize"] for row in outcome.rows] == [0.5, 0.5]
+    (failure,) = outcome.failures
+    assert "sum_top0_bin-1e+09" in failure.cell
+    assert "no feature varies" in failure.reason
+
+
+def test_missing_codes_fail_with_what_to_run(make_job: MakeJob) -> None:
+    outcome = run_classify_job(make_job(features="layer_9/3k"))
+    assert outcome.rows == []
+    assert "--extract-only" in outcome.failures[0].reason
+
+
+def test_codes_of_other_rows_are_refused(make_job: MakeJob, tree: Path, tmp_path: Path) -> None:
+    write_rows(tmp_path / "fewer", make_rows(200, 4, seed=1), every_fifth_tests(200, 4))
+    (tmp_path / "fewer" / "layer_3").rename(tmp_path / "moved")
+    write_rows(tmp_path / "all", make_rows(240, 4, seed=1), every_fifth_tests(240, 4))
+    (tmp_path / "all" / "layer_3").rename(tmp_path / "unused")
+    (tmp_path / "moved").rename(tmp_path / "all" / "layer_3")
+    outcome = run_classify_job(make_job(samples=tmp_path / "all"))
+    assert "200 rows" in outcome.failures[0].reason
+
+
+def test_small_classes_are_left_out_with_a_warning_that_counts(make_job: MakeJob, tmp_path: Path) -> None:
+    rows = make_rows(240, 4, seed=1)
+    labels: list[str | None] = ["rare" if i in (1, 2, 5) else label for i, label in enumerate(rows.labels)]
+    labels[9] = None
+    parts = every_fifth_tests(240, 4)
+    parts[9] = -1
+    relabelled = Rows(labels, rows.texts, rows.groups, rows.codes, rows.offsets, rows.hidden)
+    write_rows(tmp_path / "small", relabelled, parts)
+    job = make_job(samples=tmp_path / "small")
+    outcome = run_classify_job(job)
+    (warning,) = outcome.warnings
+    assert "1 classes with 3 rows are left out: 'rare' (1 training rows for 3 folds)" in warning
+    assert "rare" not in read_result(job.out / "sum_top0_bin-none")["classes"]
+    assert run_classify_job(job).warnings == [warning]  # also when nothing is computed again
+
+
+def test_one_class_fails_with_a_reason(make_job: MakeJob, tmp_path: Path) -> None:
+    rows = make_rows(60, 1, seed=1)
+    write_rows(tmp_path / "one", rows, every_fifth_tests(60, 1))
+    outcome = run_classify_job(make_job(samples=tmp_path / "one"))
+    assert "two are needed" in outcome.failures[0].reason
+
+
+def test_a_test_split_of_its_own(make_job: MakeJob, tmp_path: Path) -> None:
+    write_rows(tmp_path / "train", make_rows(240, 4, seed=1), np.zeros(240, dtype=np.int8))
+    write_rows(tmp_path / "test", make_rows(40, 4, seed=2), np.ones(40, dtype=np.int8))
+    job = make_job(samples=tmp_path / "train", test_samples=tmp_path / "test")
+    outcome = run_classify_job(job)
+    assert outcome.failures == []
+    assert (outcome.rows[0]["n_train"], outcome.rows[0]["n_test"]) == (240, 40)
+    assert outcome.rows[0]["macro_f1"] > 0.6
+    table = pq.read_table(job.out / "sum_top0_bin-none" / "predictions.parquet")
+    assert table["row"].to_pylist() == list(range(40))
+
+
+def test_two_classes(make_job: MakeJob, tmp_path: Path) -> None:
+    write_rows(tmp_path / "two", make_rows(120, 2, seed=1), every_fifth_tests(120, 2))
+    job = make_job(samples=tmp_path / "two")
+    outcome = run_classify_job(job)
+    assert outcome.failures == []
+    result = read_result(job.out / "sum_top0_bin-none")
+    linear = result["classifiers"]["linear"]
+    assert list(linear["roc"]) == ["class 01"]
+    first, second = (linear["top_features"][name][0] for name in result["classes"])
+    assert first["weight"] == -second["weight"]
+
+
+def test_jobs_travel_between_processes(make_job: MakeJob) -> None:
+    job = make_job()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(n_cells, job).result() == 1

@@ -1,0 +1,67 @@
+"""summary.csv and the table at the end of a run."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+from saefari.report.tables import COLUMNS, best_settings, best_table, write_summary
+from saefari.store import write_json
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "model": "m", "model_type": "llm", "dataset": "d", "config": "", "split": "train", "layer": 3, "width": "3k",
+        "source": "sae", "pooling": "sum", "top_n": 0, "binarize": None, "select_k": None, "classifier": "linear",
+        "macro_f1": 0.5, "macro_f1_low": 0.4, "macro_f1_high": 0.6, "accuracy": 0.5, "roc_auc": 0.7,
+        "cv_macro_f1": 0.5, "n_train": 80, "n_test": 20, "n_features": 60, "seconds": 1.0,
+    }  # fmt: skip
+    return fields | changes
+
+
+def test_best_is_chosen_by_cross_validation_and_never_by_the_test_score() -> None:
+    lucky = row(layer=1, cv_macro_f1=0.5, macro_f1=0.99)
+    sound = row(layer=2, cv_macro_f1=0.6, macro_f1=0.55)
+    assert best_settings([lucky, sound]) == [sound]
+    assert best_settings([sound, lucky]) == [sound]
+    assert "layer 2 3k" in best_table([lucky, sound])
+    assert "0.990" not in best_table([lucky, sound])
+
+
+def test_sources_models_and_datasets_are_not_compared_with_each_other() -> None:
+    rows = [row(), row(source="hidden", width=None), row(model="n"), row(dataset="e"), row(config="c")]
+    assert len(best_settings([*rows, *rows])) == 5
+
+
+def test_the_table_can_be_read() -> None:
+    rows = [
+        row(binarize=1.0, select_k=100),
+        row(source="majority", model="", layer=None, width=None, pooling="", top_n=None, classifier="majority"),
+    ]
+    lines = best_table(rows).splitlines()
+    assert len(lines) == 4
+    sae, majority = sorted(lines[2:], key=lambda line: "majority" in line)
+    assert sae.index("linear") == majority.rindex("majority") == lines[0].index("classifier")
+    assert "sum, top-n 0, > 1, best 100" in sae
+    assert "0.400-0.600" in sae
+
+
+def test_the_summary_holds_every_result_in_a_fixed_order(tmp_path: Path) -> None:
+    one, two = row(layer=10), row(layer=9, binarize=1.0)
+    write_json(tmp_path / "a" / "results.json", {"summary": [one]})
+    write_json(tmp_path / "b" / "x" / "results.json", {"summary": [two, row(layer=9)]})
+    assert [r["layer"] for r in write_summary(tmp_path)] == [9, 9, 10]
+    text = (tmp_path / "summary.csv").read_text()
+    with (tmp_path / "summary.csv").open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert tuple(written[0]) == COLUMNS
+    assert [(r["layer"], r["binarize"]) for r in written] == [("9", ""), ("9", "1.0"), ("10", "")]
+    (tmp_path / "a").rename(tmp_path / "z")
+    write_summary(tmp_path)
+    assert (tmp_path / "summary.csv").read_text() == text
+
+
+def test_a_tree_without_results_gives_a_heading(tmp_path: Path) -> None:
+    assert write_summary(tmp_path) == []
+    assert (tmp_path / "summary.csv").read_text().strip() == ",".join(COLUMNS)
