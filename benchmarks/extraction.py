@@ -82,7 +82,7 @@ def _make_saes(model: TextModel, folder: Path) -> list[SaeRef]:
             with torch.no_grad():
                 sae.b_dec.copy_(sample[hook].mean(0))
                 pre = sae.process_sae_in(sample[hook]) @ sae.W_enc
-                sae.threshold.copy_(torch.quantile(pre, 1 - L0 / d_sae, dim=0))
+                sae.threshold.copy_(pre.topk(max(1, round(len(pre) * L0 / d_sae)), dim=0).values[-1])
             path = folder / "saes" / f"{layer}-{width}"
             sae.save_model(str(path))
             refs.append(SaeRef(layer, width, path=str(path), hook=hook.name))

@@ -8,6 +8,8 @@ from typing import Any
 
 logger = logging.getLogger("saefari")
 
+_LONGEST = 36  # leaves room for the rate and the ETA
+
 
 class _BesideProgress(logging.Handler):
     """Writes above any progress bar that is being drawn."""
@@ -35,7 +37,7 @@ def progress_bar(total: int, description: str, unit: str, initial: int = 0) -> A
     interactive = sys.stderr.isatty()
     return tqdm(
         total=total,
-        desc=description,
+        desc=description if len(description) <= _LONGEST else f"{description[: _LONGEST - 1]}…",
         unit=f" {unit}",
         initial=initial,
         smoothing=0.1,

@@ -29,6 +29,8 @@ WORDS = [
     "dense",
 ]
 
+FIRST_OWN = 20
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -43,7 +45,10 @@ class Rows:
 
 
 def make_rows(n_rows: int, n_classes: int, seed: int, d_sae: int = 60, d_model: int = 12) -> Rows:
-    """Row i has class i % n_classes; each class has latents, a direction and words of its own, and noise besides."""
+    """Row i has class i % n_classes; each class has latents, a direction and words of its own, and noise besides.
+
+    Class k has the latents FIRST_OWN + 3k and the next two.
+    """
     generator = np.random.default_rng(seed)
     centres = np.random.default_rng(99).normal(size=(n_classes, d_model))
     classes = np.arange(n_rows) % n_classes
@@ -54,7 +59,7 @@ def make_rows(n_rows: int, n_classes: int, seed: int, d_sae: int = 60, d_model: 
     values = np.where(
         generator.random((len(per_position), d_sae)) < 0.08, generator.random((len(per_position), d_sae)), 0
     )
-    own = (per_position * 3 + generator.integers(0, 3, size=len(per_position))) % d_sae
+    own = (FIRST_OWN + per_position * 3 + generator.integers(0, 3, size=len(per_position))) % d_sae
     fires = generator.random(len(per_position)) < 0.5
     values[np.flatnonzero(fires), own[fires]] += 1 + generator.random(int(fires.sum()))
     words = [[f"{WORDS[c % len(WORDS)]}{c}", *generator.choice(WORDS, 5)] for c in classes]

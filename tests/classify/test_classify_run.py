@@ -19,7 +19,7 @@ from saefari.classify.run import n_cells, run_classify_job
 from saefari.config import ClassificationParams
 from saefari.store import read_result
 
-from .conftest import MakeJob, Rows, every_fifth_tests, make_rows, write_rows
+from .conftest import FIRST_OWN, MakeJob, Rows, every_fifth_tests, make_rows, write_rows
 
 BINARY = ClassificationParams(top_n_values=[0], binarize_values=[0.5])
 EVERYTHING = ClassificationParams(
@@ -96,9 +96,9 @@ def test_predictions_are_those_of_the_saved_estimators(make_job: MakeJob) -> Non
 def test_the_recorded_tree_and_weights_are_those_of_the_estimators(make_job: MakeJob) -> None:
     """Walking the nodes by latent index on raw features gives the tree's predictions."""
     rows = make_rows(240, 4, seed=1)
-    job = make_job()
+    job = make_job(params=ClassificationParams(select_k=[14]))
     run_classify_job(job)
-    folder = job.out / "sum_top0_bin-none"
+    folder = job.out / "sum_top0_bin-none_k14"
     result = read_result(folder)
     table = pq.read_table(folder / "predictions.parquet").to_pydict()
     features = pool_codes(rows.codes, rows.offsets, "sum").toarray()
@@ -111,11 +111,12 @@ def test_the_recorded_tree_and_weights_are_those_of_the_estimators(make_job: Mak
         assert result["classes"][int(np.argmax(node["distribution"]))] == predicted
     for k, name in enumerate(result["classes"]):
         top = result["classifiers"]["linear"]["top_features"][name][0]
-        assert top["feature"] // 3 == k  # make_rows gives class k the latents 3k, 3k + 1, 3k + 2
+        assert (top["feature"] - FIRST_OWN) // 3 == k
         assert top["direction"] == "for"
     for entry in result["classifiers"]["tree"]["top_features"]:
-        if entry["feature"] < 12:
-            own = result["classes"][entry["feature"] // 3]
+        k = (entry["feature"] - FIRST_OWN) // 3
+        if 0 <= k < 4:
+            own = result["classes"][k]
             assert entry["direction"][own] == "higher"
 
 
@@ -125,10 +126,23 @@ def test_a_finished_setting_is_used_again_until_something_changes(make_job: Make
     again = run_classify_job(job)
     assert (first.reused, again.reused) == (0, 1)
     assert again.rows == first.rows
-    for changes in ({"seed": 1}, {"inputs": "other"}, {"tree_depth": 2}, {"cv_folds": 4}, {"n_bootstrap": 300}):
-        assert run_classify_job(make_job(**changes)).reused == 0
-    balanced = ClassificationParams(class_weight="balanced")
-    assert run_classify_job(make_job(params=balanced)).reused == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"seed": 1},
+        {"inputs": "other"},
+        {"tree_depth": 2},
+        {"cv_folds": 4},
+        {"n_bootstrap": 300},
+        {"params": ClassificationParams(class_weight="balanced")},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_results_made_with_other_settings_are_not_used(changes: dict[str, Any], make_job: MakeJob) -> None:
+    run_classify_job(make_job())
+    assert run_classify_job(make_job(**changes)).reused == 0
 
 
 def test_a_setting_without_results_is_computed_again(make_job: MakeJob) -> None:

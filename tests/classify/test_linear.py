@@ -83,6 +83,8 @@ def test_the_final_probe_is_the_optimum_at_the_chosen_penalty(n_classes: int) ->
     alone = LogisticRegression(C=probe.C, max_iter=5000, tol=1e-8).fit(features, problem.classes)
     np.testing.assert_allclose(probe.predict_proba(features), alone.predict_proba(features), atol=0.01)
     assert probe.coef_.shape == (1 if n_classes == 2 else n_classes, len(problem.view.columns))
+    start = search.coef.T[1:] - search.coef.T[:1] if n_classes == 2 else search.coef.T
+    np.testing.assert_allclose(start, probe.coef_, atol=0.05 * np.abs(probe.coef_).max())
     assert search.best == search.scores.mean(axis=1).argmax()
     assert (search.scores[search.best] > 0.5).all()
 

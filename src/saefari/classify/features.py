@@ -89,6 +89,12 @@ def class_separation(features: sparse.csr_array | np.ndarray, classes: np.ndarra
     |mean(class) - mean(rest)| / sqrt((var(class) + var(rest)) / 2), the largest over classes; 0 for a constant
     feature, inf where both variances are 0 and the means differ. Returns float64 [n_features].
     """
+    if not isinstance(features, np.ndarray):
+        occurring = np.unique(features.indices)
+        if len(occurring) < features.shape[1]:  # a wide SAE has few latents that ever fire
+            separation = np.zeros(features.shape[1])
+            separation[occurring] = class_separation(features[:, occurring], classes, n_classes)
+            return separation
     n_rows = len(classes)
     member = sparse.csr_array((np.ones(n_rows), (classes, np.arange(n_rows))), shape=(n_classes, n_rows))
     sums, squares = _dense(member @ features), _dense(member @ features**2)

@@ -40,19 +40,20 @@ class LinearSearch:
 def search_linear(problem: Problem) -> LinearSearch:
     """Fit every candidate on every fold and on all training rows; the best mean macro-F1 wins, then the smaller C."""
     views = [*problem.fold_views, problem.view]
+    used = np.flatnonzero(np.any([view.scale for view in views], axis=0))
+    matrix, views = problem.matrix[:, used], [view.restricted(used) for view in views]
+    kept = views[-1].columns
     row_weights = np.stack([problem.row_weights(fold) for fold in [*range(problem.n_folds), None]])
     penalties = [strength / _mean_square_length(problem.view, problem.matrix) for strength in STRENGTHS]
     scores = np.zeros((len(penalties), problem.n_folds))
     starts: list[tuple[np.ndarray, np.ndarray]] = []
-    for group in _groups(len(views), problem.matrix.shape[1] * problem.n_classes):
-        joint = JointSoftmax(
-            problem.matrix, problem.classes, problem.n_classes, [views[i] for i in group], row_weights[group]
-        )
+    for group in _groups(len(views), len(used) * problem.n_classes):
+        joint = JointSoftmax(matrix, problem.classes, problem.n_classes, [views[i] for i in group], row_weights[group])
         for candidate, fitted in enumerate(joint.path([1 / penalty for penalty in penalties])):
             predicted = joint.margins(fitted).argmax(axis=2)
             for place, fold in enumerate(group):
                 if fold == problem.n_folds:
-                    starts.append((fitted.coef[problem.view.columns, place], fitted.intercept[place]))
+                    starts.append((fitted.coef[kept, place], fitted.intercept[place]))
                 else:
                     held = problem.held_out(fold)
                     matrix = confusion(problem.classes[held], predicted[held, place], problem.n_classes)

@@ -6,7 +6,7 @@ together and nothing that a fold holds out shapes what that fold is fitted on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -33,6 +33,10 @@ class View:
     def columns(self) -> np.ndarray:
         """Ascending indices of the columns that this view keeps."""
         return np.flatnonzero(self.scale)
+
+    def restricted(self, columns: np.ndarray) -> View:
+        """The same view of a matrix that has only these columns."""
+        return replace(self, scale=self.scale[columns], shift=None if self.shift is None else self.shift[columns])
 
     def apply(self, matrix: Matrix) -> Matrix:
         """The kept columns as this view sees them, float32 [n_rows, len(columns)]."""

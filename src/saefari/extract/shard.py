@@ -52,7 +52,8 @@ class _InRowOrder:
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         order = self.rows()
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts[order]) - counts[order], counts[order])
-        return np.repeat(starts[order], counts[order]) + within
+        places: np.ndarray = np.repeat(starts[order], counts[order]) + within
+        return places
 
 
 class HiddenArrays:

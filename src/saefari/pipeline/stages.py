@@ -135,7 +135,7 @@ def cells(model: ModelPlan) -> tuple[Cell, ...]:
 def title(model: ModelPlan, dataset: DatasetPlan, split: str) -> str:
     """How messages name a model's view of a dataset split."""
     config = f"/{dataset.spec.config_name}" if dataset.spec.config_name else ""
-    return f"{model.slug} x {dataset.slug}{config}/{split}"
+    return f"{dataset.slug}{config}/{split} x {model.slug}"
 
 
 def shown(name: str, slug: str) -> str:
