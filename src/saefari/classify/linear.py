@@ -17,7 +17,7 @@ from saefari.classify.views import Matrix, View
 
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
 """Candidates for C times the mean squared length of a row, so that they mean the same for every feature source."""
-_MOST_WEIGHTS = 12_000_000
+_MOST_WEIGHTS = 4_000_000
 _MAX_STEPS = 200
 _GRADIENT_TOLERANCE = 1e-3
 
@@ -56,8 +56,8 @@ def search_linear(problem: Problem) -> LinearSearch:
                     starts.append((fitted.coef[kept, place], fitted.intercept[place]))
                 else:
                     held = problem.held_out(fold)
-                    matrix = confusion(problem.classes[held], predicted[held, place], problem.n_classes)
-                    scores[candidate, fold] = macro_f1(matrix)
+                    hits = confusion(problem.classes[held], predicted[held, place], problem.n_classes)
+                    scores[candidate, fold] = macro_f1(hits)
     best = int(scores.mean(axis=1).argmax())
     return LinearSearch(penalties, scores, best, *starts[best])
 
