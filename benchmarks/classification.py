@@ -122,7 +122,8 @@ def _read(folder: Path) -> tuple[Any, np.ndarray]:
 
     shards = list(iter_codes(folder))
     codes = sparse.vstack(
-        [sparse.csr_array((s.values, s.indices, s.indptr), shape=(s.offsets[-1], s.d_sae)) for s in shards], format="csr"
+        [sparse.csr_array((s.values, s.indices, s.indptr), shape=(s.offsets[-1], s.d_sae)) for s in shards],
+        format="csr",
     )
     lengths = np.concatenate([np.diff(s.offsets) for s in shards])
     return codes, np.concatenate([[0], np.cumsum(lengths)])

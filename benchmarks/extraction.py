@@ -31,15 +31,15 @@ from saefari.saes.ref import SaeRef
 from saefari.store import TokenisedRow, iter_token_rows
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
-LAYERS = (1, 3, 5)
-WIDTHS = {"3k": 3072, "12k": 12_288}
-L0 = 32
+LAYERS = (1, 2, 3)
+WIDTHS = {"2k": 2048, "3k": 3072}
+L0 = 16
 MAX_TOKENS = 4096
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=2048)
+    parser.add_argument("--rows", type=int, default=4096)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--per-sample-rows", type=int, default=40)
     flags = parser.parse_args()
@@ -48,7 +48,7 @@ def main() -> None:
         folder = Path(scratch)
         refs = _make_saes(model, folder)
         _prepare(folder / "rows", flags.rows)
-        rows = next(iter_token_rows(folder / "rows"))[1]
+        rows = [row for _, shard in iter_token_rows(folder / "rows") for row in shard]
         ours, limit = _alternate(
             lambda i: _ours(model, folder / "rows", refs),
             lambda i: _limit(model, rows, refs),

@@ -1,4 +1,4 @@
-"""Peak memory of extraction at 10,000 and at 100,000 rows, each in a process of its own; and the start of the program."""
+"""Peak memory of extraction at 10,000 and at 100,000 rows, each in its own process; and how fast --help comes."""
 
 from __future__ import annotations
 
@@ -81,7 +81,9 @@ def _save_model(folder: Path) -> None:
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="<unk>", model_max_length=128).save_pretrained(folder)
-    config = GPT2Config(vocab_size=1001, n_embd=64, n_layer=2, n_head=2, n_positions=128, bos_token_id=0, eos_token_id=0)
+    config = GPT2Config(
+        vocab_size=1001, n_embd=64, n_layer=2, n_head=2, n_positions=128, bos_token_id=0, eos_token_id=0
+    )
     GPT2Model(config).save_pretrained(folder)
 
 

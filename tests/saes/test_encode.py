@@ -105,17 +105,17 @@ def test_a_million_latents_are_encoded_in_bounded_blocks(
     loaded = make_sae(architecture, d_in=2, d_sae=2**20)
     loaded.sae.b_enc -= 1.0
     blocks: list[int] = []
-    original = encode_module._activations
+    original = encode_module._nonzero
 
-    def spy(loaded: LoadedSae, chunk: torch.Tensor) -> Any:
-        dense, floor = original(loaded, chunk)
-        blocks.append(dense.numel())
-        return dense, floor
+    def spy(mask: torch.Tensor) -> torch.Tensor:
+        blocks.append(mask.numel())
+        return original(mask)
 
-    monkeypatch.setattr(encode_module, "_activations", spy)
+    monkeypatch.setattr(encode_module, "_nonzero", spy)
     hidden = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
     codes = encode(loaded, hidden)
     assert max(blocks) <= encode_module.MIN_CHUNK_ROWS * 2**20
+    assert len(blocks) > 5
     row = loaded.sae.encode(hidden[41:42]).numpy()[0]
     own = codes.indices[codes.indptr[41] : codes.indptr[42]]
     np.testing.assert_array_equal(own, np.flatnonzero(row))

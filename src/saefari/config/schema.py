@@ -118,9 +118,7 @@ class ModelSpec(Section):
     widths: Annotated[
         list[Name],
         Field(min_length=1),
-        BeforeValidator(
-            lambda v: [str(x) if isinstance(x, int) else x for x in _listed(v)]
-        ),
+        BeforeValidator(lambda v: [str(x) if isinstance(x, int) else x for x in _listed(v)]),
     ]
     model_type: ModelType | None = None
     revision: Optional = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from saefari.store import (
     shard_ranges,
 )
 from saefari.store.shards import SHARD_ROWS
+
+_WRITERS = 4  # threads that compress: each output of a shard is a file of its own
 
 
 @dataclass(frozen=True)
@@ -117,16 +120,14 @@ class _Extraction:
             logger.info("%s: going on from row %s of %s", self._job.title, f"{done:,}", f"{ranges[-1][1]:,}")
         with (
             progress_bar(ranges[-1][1], f"extract {self._job.title}", "rows", initial=done) as bar,
-            ThreadPoolExecutor(1) as writer,
+            ThreadPoolExecutor(_WRITERS) as writers,
         ):
-            writing: Future[None] | None = None
+            writing: list[Future[None]] = []
             for shard, rows in iter_token_rows(self._job.samples, missing):
-                finish = self._shard(shard, ranges[shard], rows, bar)
-                if writing is not None:
-                    writing.result()
-                writing = writer.submit(finish)
-            if writing is not None:
-                writing.result()
+                writes = self._shard(shard, ranges[shard], rows, bar)
+                _wait(writing)
+                writing = [writers.submit(write) for write in writes]
+            _wait(writing)
         for encoder in self._encoders:
             encoder.finish()
         empty = _count_empty(self._job.samples)
@@ -134,8 +135,10 @@ class _Extraction:
             output.manifest.warnings = [f"{empty} rows have no position that counts: all zeros"] if empty else []
             output.manifest.save(output.folder)
 
-    def _shard(self, shard: int, rows: tuple[int, int], tokens: Sequence[TokenisedRow], bar: Any) -> Callable[[], None]:
-        """Compute a shard; return what remains: sorting it into row order, compressing and writing it."""
+    def _shard(
+        self, shard: int, rows: tuple[int, int], tokens: Sequence[TokenisedRow], bar: Any
+    ) -> list[Callable[[], None]]:
+        """Compute a shard; return what remains for each output: sorting into row order, compressing and writing."""
         encoders = [encoder for encoder in self._encoders if encoder.wants(shard)]
         collected = [CodesArrays() for _ in encoders]
         hidden = {
@@ -152,16 +155,14 @@ class _Extraction:
                 encoder.encode(codes, batch, counts, states[encoder.hook])
             bar.update(len(batch))
 
-        def finish() -> None:
-            for layer, arrays in hidden.items():
-                self._hidden[layer].write(shard, rows, arrays.arrays())
-            for encoder, codes in zip(encoders, collected, strict=True):
-                encoder.output.write(shard, rows, codes.arrays())
-
         with background_calls(self._model.device) as call:
             for batch, counts, states in self._forward(tokens, [self._hooks[layer] for layer in sorted(layers)]):
                 call(consume, batch, counts, states)
-        return finish
+        writes = [partial(_write, self._hidden[layer], shard, rows, arrays) for layer, arrays in hidden.items()]
+        return writes + [
+            partial(_write, encoder.output, shard, rows, codes)
+            for encoder, codes in zip(encoders, collected, strict=True)
+        ]
 
     def _calibrate_controls(self) -> None:
         """Give the random controls the sparsity of their SAEs, on positions of training rows."""
@@ -174,6 +175,16 @@ class _Extraction:
         for encoder in controls:
             sample = torch.cat([states[encoder.hook] for states in batches])[:CALIBRATION_POSITIONS]
             encoder.calibrate(sample, self._job.seed)
+
+
+def _write(output: Output, shard: int, rows: tuple[int, int], arrays: HiddenArrays | CodesArrays) -> None:
+    output.write(shard, rows, arrays.arrays())
+
+
+def _wait(writing: Sequence[Future[None]]) -> None:
+    """Until all are written; raises what any of them raised."""
+    for future in writing:
+        future.result()
 
 
 def _training_rows(samples: Path) -> list[TokenisedRow]:

@@ -35,6 +35,8 @@ class LoadedSae:
     hook: HookPoint
     center: bool
     """It was trained on weights processed by TransformerLens: subtract the mean over d_model first."""
+    blocks: tuple[torch.Tensor, torch.Tensor] | None = None
+    """Memory that encoding reuses; not part of the SAE."""
 
     @property
     def d_in(self) -> int:
@@ -136,7 +138,7 @@ def with_weights(loaded: LoadedSae, weights: dict[str, torch.Tensor]) -> LoadedS
             sae = type(loaded.sae)(config)
     sae.load_state_dict(weights)
     sae.eval().requires_grad_(False)
-    return replace(loaded, sae=sae)
+    return replace(loaded, sae=sae, blocks=None)
 
 
 def _read(ref: SaeRef, device: str) -> Any:
