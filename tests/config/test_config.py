@@ -110,6 +110,7 @@ def test_absent_extra_top_n_means_no_extra_setting(published: dict[str, Any]) ->
         ("datasets/0/nme", "x", "datasets[0].nme: unknown key"),
         ("classification_params/pooling", ["avg"], "classification_params.pooling[0]: 'avg' is not allowed"),
         ("classification_params/top_n_values", [-2], "classification_params.top_n_values[0]: -2"),
+        ("classification_params/binarize_values", [-1.0], "classification_params.binarize_values[0]: -1.0"),
         ("classification_params/class_weight", "even", "class_weight: 'even' is not allowed"),
         ("classification_parms", {}, "classification_parms: unknown key; allowed here: settings, models"),
     ],

@@ -181,3 +181,74 @@ def test_token_spans_cut_the_words_out_of_the_text(
         words = [record["text"][a:b] for a, b in zip(record["span_start"], record["span_end"], strict=True)]
         assert words == record["text"].split()
         assert len(record["valid"]) == record["n_tokens"] - 2
+
+
+def test_out_of_gpu_memory_halves_the_batch_and_loses_nothing(
+    experiment: Callable[..., Config], given_saes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from saefari.models.text import TextModel
+
+    given_saes()
+    expected = extract(experiment("gpt2", n_rows=90, max_tokens_per_batch=512))
+    original = TextModel.capture
+    refused = []
+
+    def capture(self: TextModel, input_ids: Any, hooks: Any) -> Any:
+        if len(input_ids) > 7:
+            refused.append(len(input_ids))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(self, input_ids, hooks)
+
+    monkeypatch.setattr(TextModel, "capture", capture)
+    elsewhere = str(tmp_path / "small" / "activations")
+    found = extract(experiment("gpt2", n_rows=90, max_tokens_per_batch=512, base_save_dir=elsewhere))
+    assert refused
+    for layer in (1, 3):
+        first, _ = stored_codes(expected / f"layer_{layer}" / "64")
+        second, _ = stored_codes(found / f"layer_{layer}" / "64")
+        np.testing.assert_allclose(first.toarray(), second.toarray(), rtol=2e-3, atol=2e-3)
+
+
+def test_a_text_that_does_not_fit_alone_is_one_clear_error(
+    experiment: Callable[..., Config], given_saes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from saefari.models.text import TextModel
+
+    def capture(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    given_saes()
+    config = experiment("gpt2")
+    monkeypatch.setattr(TextModel, "capture", capture)
+    report = run_plan(make_plan(config), classifying=False)
+    assert "does not fit the GPU's memory; lower settings.max_length" in report.failures[0][1]
+
+
+def test_a_hidden_state_too_large_for_float16_is_an_error_not_infinity(
+    experiment: Callable[..., Config], given_saes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from saefari.models.text import TextModel
+
+    given_saes()
+    original = TextModel.capture
+    monkeypatch.setattr(TextModel, "capture", lambda *args: {hook: x * 1e6 for hook, x in original(*args).items()})
+    report = run_plan(make_plan(experiment("gpt2", store_positions=True)), classifying=False)
+    assert "does not fit the float16" in report.failures[0][1]
+
+
+@pytest.mark.gpu
+def test_a_gpu_gives_what_the_cpu_gives(
+    experiment: Callable[..., Config], given_saes: Callable[..., Any], tmp_path: Path
+) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    given_saes()
+    on_cpu = extract(experiment("llama"))
+    elsewhere = str(tmp_path / "gpu" / "activations")
+    on_gpu = extract(experiment("llama", device="cuda", dtype="float32", base_save_dir=elsewhere))
+    for layer in (1, 3):
+        first, _ = stored_codes(on_cpu / f"layer_{layer}" / "64")
+        second, _ = stored_codes(on_gpu / f"layer_{layer}" / "64")
+        both = (first.toarray() > 0) & (second.toarray() > 0)
+        assert both.sum() > 0.99 * (first.toarray() > 0).sum()
+        np.testing.assert_allclose(first.toarray()[both], second.toarray()[both], rtol=5e-3, atol=5e-3)

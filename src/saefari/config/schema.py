@@ -32,6 +32,7 @@ def _listed(value: object) -> object:
 
 Text = Annotated[str, Field(min_length=1)]
 Optional = Annotated[str | None, BeforeValidator(_none_if_empty)]
+Threshold = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
@@ -162,9 +163,9 @@ class DatasetSpec(Section):
 class ClassificationParams(Section):
     top_n_values: Annotated[list[Annotated[int, Field(ge=-1)]], Field(min_length=1)] = [0]
     """0 = all latents, pooled; n = count of each position's n largest; -1 = count of firings."""
-    binarize_values: Annotated[list[float | None], Field(min_length=1)] = [None]
+    binarize_values: Annotated[list[Threshold | None], Field(min_length=1)] = [None]
     extra_top_n: Annotated[int, Field(ge=-1)] | None = None
-    extra_binarize_value: float | None = None
+    extra_binarize_value: Threshold | None = None
     pooling: Annotated[list[Pooling], Field(min_length=1), BeforeValidator(_listed)] = ["sum"]
     hidden_pooling: Annotated[list[HiddenPooling], Field(min_length=1), BeforeValidator(_listed)] = ["last", "mean"]
     select_k: Annotated[list[Annotated[int, Field(ge=1)] | None], BeforeValidator(_listed)] = [None]

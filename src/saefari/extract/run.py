@@ -158,11 +158,11 @@ class _Extraction:
         with background_calls(self._model.device) as call:
             for batch, counts, states in self._forward(tokens, [self._hooks[layer] for layer in sorted(layers)]):
                 call(consume, batch, counts, states)
-        writes = [partial(_write, self._hidden[layer], shard, rows, arrays) for layer, arrays in hidden.items()]
-        return writes + [
-            partial(_write, encoder.output, shard, rows, codes)
-            for encoder, codes in zip(encoders, collected, strict=True)
+        filled: list[tuple[Output, HiddenArrays | CodesArrays]] = [
+            *((self._hidden[layer], arrays) for layer, arrays in hidden.items()),
+            *((encoder.output, codes) for encoder, codes in zip(encoders, collected, strict=True)),
         ]
+        return [partial(_write, output, shard, rows, arrays) for output, arrays in filled]
 
     def _calibrate_controls(self) -> None:
         """Give the random controls the sparsity of their SAEs, on positions of training rows."""
