@@ -140,6 +140,8 @@ class CodesEncoder:
 def quality_warnings(cell: Cell, stats: dict[str, Any]) -> list[str]:
     """What the reconstruction says about a wrong hook point, a wrong model or too little training."""
     ref = cell.ref
+    # Warnings are stored, and a stored file holds no path of this machine.
+    title = ref.title if ref.path is None else f"the SAE {ref.width!r} of layer {ref.layer}"
     found, expected = stats["explained_variance"], ref.expected_variance_explained
     if found is None:
         return []
@@ -147,9 +149,9 @@ def quality_warnings(cell: Cell, stats: dict[str, Any]) -> list[str]:
     if cell.trained:
         suspicion = "train it on more positions (sae_train.n_positions)"
     if found < 0:
-        return [f"{ref.title} explains less than nothing of the variance ({found:.3f}): {suspicion}"]
+        return [f"{title} explains less than nothing of the variance ({found:.3f}): {suspicion}"]
     if expected is not None and found < expected - _FAR_BELOW:
-        return [f"{ref.title} explains {found:.3f} of the variance, its catalogue expects {expected:.3f}: {suspicion}"]
+        return [f"{title} explains {found:.3f} of the variance, its catalogue expects {expected:.3f}: {suspicion}"]
     return []
 
 

@@ -18,7 +18,7 @@ from saefari.saes.encode import encode
 from saefari.saes.load import load_sae
 from saefari.saes.quality import Quality
 from saefari.saes.ref import SaeRef
-from saefari.store.files import explain, write_json
+from saefari.store.files import explain, read_json, write_json
 
 QUALITY = "quality.json"
 DENSITY = "density.npz"
@@ -42,7 +42,8 @@ def save_trained(
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        sae.save_inference_model(partial)
+        _, config = sae.save_inference_model(partial)
+        write_json(config, dict(sorted((read_json(config) or {}).items())))  # sae-lens orders the keys anew each time
         quality = _measure(SaeRef(layer=layer, width=width, path=str(partial)), hidden)
         np.savez(partial / DENSITY, counts=quality.counts, n_positions=quality.n_positions)
         write_json(partial / QUALITY, {"settings": settings, "training": training, **quality.summary()})
