@@ -165,3 +165,8 @@ def test_searching_imports_neither_sae_lens_nor_torch() -> None:
         "assert not {'sae_lens', 'torch'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_model_named_as_release_stands_for_its_releases() -> None:
+    ref = find_sae("Intel/llava-gemma-2b", 12, "16k", "res", release="gemma-2b")
+    assert (ref.release, ref.sae_id) == ("gemma-2b-res-jb", "blocks.12.hook_resid_post")

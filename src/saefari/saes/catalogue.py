@@ -98,6 +98,8 @@ def _of_model(model: str) -> list[Entry]:
 
 def _of_release(release: str) -> list[Entry]:
     found = [entry for entry in entries() if entry.release == release]
+    # Older command lines name a model here ("gemma-2b"): that stands for all releases of its SAEs.
+    found = found or [entry for entry in entries() if entry.model == model_key(release)]
     if not found and release in catalogue():
         raise SaeError(f"release {release!r} holds transcoders or the like, not SAEs of one hidden state")
     if not found:
