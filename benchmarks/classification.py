@@ -45,9 +45,8 @@ def main() -> None:
         with threadpool_limits(1):
             ours, our_scores = _ours(plan)
             dense, dense_scores = _dense(plan)
-    print(
-        f"rows {flags.rows}, {TEST_SIZE:.0%} of them test rows, settings {len(TOP_N) * len(BINARIZE)} (top_n {TOP_N} x binarize {BINARIZE})"
-    )
+    settings = f"settings {len(TOP_N) * len(BINARIZE)} (top_n {TOP_N} x binarize {BINARIZE})"
+    print(f"rows {flags.rows}, {TEST_SIZE:.0%} of them test rows, {settings}")
     print(f"dense procedure {dense:8.1f} s    ours {ours:8.1f} s")
     print(f"ours is {dense / ours:5.1f} times as fast                 (goal: at least 25)")
     for classifier in ("linear", "tree"):

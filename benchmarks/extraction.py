@@ -121,7 +121,6 @@ def _ours(model: TextModel, samples: Path, refs: list[SaeRef]) -> float:
         title="benchmark",
         model=MODEL,
         revision=None,
-        model_settings={},
         dtype="float32",
         device="cpu",
         samples=samples,

@@ -38,7 +38,7 @@ def main() -> None:
 def _peak(folder: Path, n_rows: int) -> float:
     """Megabytes."""
     command = [sys.executable, __file__, "--child", str(folder), str(n_rows)]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
 
 
 def _extract(folder: Path, n_rows: int) -> None:
@@ -54,7 +54,10 @@ def _extract(folder: Path, n_rows: int) -> None:
             file.write(json.dumps({"text": " ".join(f"w{word}" for word in words), "label": str(i % 8)}) + "\n")
     config = parse_config(
         {
-            "settings": {"base_save_dir": str(folder / f"out-{n_rows}"), "base_classify_dir": str(folder / "c")},
+            "settings": {
+                "base_save_dir": str(folder / f"{n_rows}" / "activations"),
+                "base_classify_dir": str(folder / "c"),
+            },
             "models": [
                 {
                     "name": str(folder / "model"),

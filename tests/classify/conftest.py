@@ -12,7 +12,15 @@ from scipy import sparse
 
 from saefari.classify.run import ClassifyJob
 from saefari.config import ClassificationParams
-from saefari.store import Manifest, SamplesWriter, codes_arrays, shard_ranges, write_shard, write_split
+from saefari.store import (
+    Manifest,
+    SamplesWriter,
+    codes_arrays,
+    read_samples_record,
+    shard_ranges,
+    write_shard,
+    write_split,
+)
 
 WORDS = [
     "probe",
@@ -84,7 +92,10 @@ def write_rows(folder: Path, rows: Rows, parts: np.ndarray, shard_rows: int = 64
             )
     write_split(folder, parts, {}, [])
     n_rows, d_sae = len(rows.labels), rows.codes.shape[1]
-    codes, hidden = Manifest("codes", {}, n_rows), Manifest("hidden", {}, n_rows)
+    record = read_samples_record(folder)
+    assert record is not None
+    settings = {"samples": record["sha256"]}
+    codes, hidden = Manifest("codes", settings, n_rows), Manifest("hidden", settings, n_rows)
     for index, (start, stop) in enumerate(shard_ranges(n_rows, shard_rows)):
         first, last = rows.offsets[start], rows.offsets[stop]
         part = sparse.csr_array(rows.codes[first:last])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,22 @@ def test_one_class_fails_with_a_reason(make_job: MakeJob, tmp_path: Path) -> Non
     write_rows(tmp_path / "one", rows, every_fifth_tests(60, 1))
     outcome = run_classify_job(make_job(samples=tmp_path / "one"))
     assert "two are needed" in outcome.failures[0].reason
+
+
+@pytest.mark.parametrize("source", ["sae", "tfidf", "majority"])
+def test_one_group_of_training_rows_fails_with_a_reason(source: str, make_job: MakeJob, tmp_path: Path) -> None:
+    parts, rows = every_fifth_tests(240, 4), make_rows(240, 4, seed=1)
+    groups: list[str | None] = ["test" if part else "train" for part in parts]
+    write_rows(tmp_path / "grouped", replace(rows, groups=groups), parts)
+    outcome = run_classify_job(make_job(source, samples=tmp_path / "grouped"))
+    assert "the 192 training rows cannot be cross-validated: all share one text or group" in outcome.failures[0].reason
+
+
+def test_fewer_groups_than_folds_still_cross_validate(make_job: MakeJob, tmp_path: Path) -> None:
+    parts, rows = every_fifth_tests(240, 4), make_rows(240, 4, seed=1)
+    groups: list[str | None] = ["test" if part else f"half {i % 4 // 2}" for i, part in enumerate(parts)]
+    write_rows(tmp_path / "grouped", replace(rows, groups=groups), parts)
+    assert run_classify_job(make_job(samples=tmp_path / "grouped")).failures == []
 
 
 def test_a_test_split_of_its_own(make_job: MakeJob, tmp_path: Path) -> None:

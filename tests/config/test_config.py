@@ -111,6 +111,13 @@ def test_absent_extra_top_n_means_no_extra_setting(published: dict[str, Any]) ->
         ("classification_params/pooling", ["avg"], "classification_params.pooling[0]: 'avg' is not allowed"),
         ("classification_params/top_n_values", [-2], "classification_params.top_n_values[0]: -2"),
         ("classification_params/binarize_values", [-1.0], "classification_params.binarize_values[0]: -1.0"),
+        ("classification_params/select_k", [], "classification_params.select_k: []"),
+        ("none", 1, "none: unknown key; allowed here: settings"),
+        ("settings/int", 1, "settings.int: unknown key; allowed here: base_save_dir"),
+        ("models/0/str", 1, "models[0].str: unknown key; allowed here: name"),
+        ("models/0/a[1]", 1, "models[0].a[1]: unknown key; allowed here: name"),
+        ("models/0/sae_train", {"float": 1}, "models[0].sae_train.float: unknown key; allowed here: architecture"),
+        ("classification_params/binarize_values", ["x"], "classification_params.binarize_values[0]: 'x'"),
         ("classification_params/class_weight", "even", "class_weight: 'even' is not allowed"),
         ("classification_parms", {}, "classification_parms: unknown key; allowed here: settings, models"),
     ],
@@ -133,6 +140,54 @@ def test_two_sources_of_one_sae_are_a_mistake(published: dict[str, Any]) -> None
     raw = changed(published, "models/0/sae_train", {"k": 4})
     raw["models"][0]["sae_release"] = "gemma-2b-res-jb"
     assert "give one of sae_release, sae_path, sae_train" in mistakes(raw)
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ({"sae_train": {"d_sae": 64}, "widths": ["1k", "2k"]}, "sae_train.d_sae = 64 would give the widths"),
+        ({"sae_path": "saes/{layer}", "widths": ["1k", "2k"]}, "'saes/{layer}' must hold {width}"),
+        ({"sae_path": "saes/{width}", "layers": [1, 2]}, "'saes/{width}' must hold {layer}"),
+    ],
+)
+def test_one_sae_under_several_names_is_a_mistake(
+    published: dict[str, Any], entry: dict[str, Any], expected: str
+) -> None:
+    published["models"] = [{"name": "m", "layers": [1], "widths": ["1k"]} | entry]
+    assert expected in mistakes(published)
+
+
+def test_one_sae_needs_no_placeholder(published: dict[str, Any]) -> None:
+    one = {"name": "m", "layers": [1], "widths": ["1k"]}
+    many = {"name": "m", "layers": [1, 2], "widths": ["1k", "2k"], "sae_path": "saes/{layer}/{width}"}
+    published["models"] = [one | {"sae_path": "sae"}, one | {"sae_train": {"d_sae": 64}}, many]
+    assert len(parse_config(published).models) == 3
+
+
+def test_a_key_given_twice_is_named_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "conf.yaml"
+    file.write_text("settings:\n  seed: 1\n  dtype: auto\n  'seed': 2\n")
+    with pytest.raises(ConfigError, match=r"the key 'seed' is given twice.*line 4"):
+        load_config(file)
+    file.write_text(PUBLISHED + "settings: {}\n")
+    with pytest.raises(ConfigError, match="the key 'settings' is given twice"):
+        load_config(file)
+
+
+def test_merge_keys_may_be_overridden(tmp_path: Path) -> None:
+    file = tmp_path / "conf.yaml"
+    file.write_text(
+        """
+models:
+  - &one {name: m, layers: [1], widths: [1k]}
+  - &two {<<: *one, layers: [2], revision: a}
+  - {<<: *two, layers: [3]}
+datasets: [{name: d}]
+"""
+    )
+    models = load_config(file).models
+    assert [model.layers for model in models] == [[1], [2], [3]]
+    assert [model.revision for model in models] == [None, "a", "a"]
 
 
 def test_files_that_are_no_configuration(tmp_path: Path) -> None:

@@ -99,6 +99,11 @@ def test_one_unit_cannot_be_split():
         split_rows(["a", "b", "a"], keys_of(["x", "y", "z"]), ["g"] * 3, 0.2, 0)
 
 
+def test_rows_without_any_label_are_called_that():
+    with pytest.raises(DataError, match="no row of 3 has both a text and a label"):
+        split_rows([None] * 3, keys_of(["x", "y", "z"]), [None] * 3, 0.2, 0)
+
+
 @given(rows, rows)
 def test_training_rows_like_a_test_row_are_dropped(train, test):
     train_texts, test_texts = ([str(text) for _, text, _ in table] for table in (train, test))

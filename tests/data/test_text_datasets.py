@@ -190,7 +190,7 @@ def test_the_fingerprint_follows_the_bytes(kind, write, tmp_path):
     ("keys", "key", "message"),
     [
         ({"text_field": "boby"}, "text_field", "'boby': .*columns body, topic.*did you mean 'body'"),
-        ({"text_field": ""}, "text_field", "is needed; .*columns body, topic"),
+        ({"image_field": "imge"}, "image_field", "'imge': .*columns body, topic"),
         ({"label_field": "label"}, "label_field", "'label': .*columns body, topic"),
         ({"id_field": "key"}, "id_field", "'key': .*columns body, topic"),
         ({"group_field": "who"}, "group_field", "'who'"),
@@ -206,6 +206,19 @@ def test_planning_names_key_value_and_way_out(write, tmp_path, keys, key, messag
     ((found, text),) = check_dataset(spec(tmp_path, **keys))
     assert found == key
     assert re.search(message, text)
+
+
+def test_whether_a_text_is_needed_is_not_for_the_dataset_to_say(write, tmp_path):
+    write(tmp_path / "train.csv", TRICKY)
+    without = spec(tmp_path, text_field="", image_field="body")
+    assert check_dataset(without) == []
+    with pytest.raises(DataError, match="text_field is needed; the dataset has the columns body, topic"):
+        open_dataset(without, "train")
+
+
+def test_half_a_surrogate_pair_is_replaced(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(r'{"body": "a\ud800b\ud83d\ude42", "topic": "\udfff"}' + "\n")
+    assert read(tmp_path / "rows.jsonl") == [("a\ufffdb🙂", "\ufffd")]
 
 
 def test_every_mistake_is_listed_at_once(write, tmp_path):

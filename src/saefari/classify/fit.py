@@ -59,7 +59,7 @@ def fit_linear_probe(features: FeatureSet, problem: Problem, task: Task) -> Fitt
     estimator = Pipeline([*preparation.steps, ("probe", probe)])
     candidates = [{"C": c, "folds": s} for c, s in zip(search.penalties, search.scores.tolist(), strict=True)]
     details = {
-        "chosen": {"C": search.penalties[search.best]},
+        "chosen": {"C": search.penalties[search.best], **features.chosen},
         "candidates": candidates,
         "top_features": linear_features(probe, columns, features.names, task.names),
     }
@@ -86,7 +86,7 @@ def fit_decision_tree(features: FeatureSet, problem: Problem, task: Task, max_de
     estimator = Pipeline([*preparation.steps, ("tree", tree)])
     candidates = [asdict(s) | {"folds": f} for s, f in zip(search.settings, search.scores.tolist(), strict=True)]
     details = {
-        "chosen": asdict(search.chosen),
+        "chosen": asdict(search.chosen) | features.chosen,
         "candidates": candidates,
         "top_features": tree_features(tree, offered, problem.classes, columns, features.names, task.names),
         "nodes": tree_nodes(tree, columns, features.names, problem.n_classes),

@@ -24,6 +24,11 @@ _LABELS = ("model", "model_type", "dataset", "config", "split", "layer", "width"
 _SETTING = ("pooling", "top_n", "binarize", "select_k")
 
 
+def discard_results(folder: Path) -> None:
+    """Remove a setting's results.json, so that it can never speak for files of another run."""
+    (folder / RESULTS).unlink(missing_ok=True)
+
+
 def write_results(
     folder: Path,
     fitted: Sequence[FittedClassifier],

@@ -17,7 +17,7 @@ from saefari.classify.fit import (
     fit_majority,
     make_problem,
 )
-from saefari.classify.record import FORMAT, write_results
+from saefari.classify.record import FORMAT, discard_results, write_results
 from saefari.classify.settings import Setting, Source, settings_of
 from saefari.classify.sources import FeatureSet, code_features, hidden_features, term_features
 from saefari.classify.task import Task, load_task
@@ -132,6 +132,8 @@ def run_classify_job(job: ClassifyJob) -> JobOutcome:
 
 def _run_settings(job: ClassifyJob, settings: Sequence[Setting], outcome: JobOutcome) -> None:
     try:
+        for setting in settings:
+            discard_results(job.out / setting.folder(job.source))
         task = load_task(job.sample_folders, job.cv_folds, job.seed)
         warnings = _warnings(job, task)
         features = list(_features(job, settings, task))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 from sklearn.compose import ColumnTransformer
-from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.preprocessing import StandardScaler
 
 from saefari.classify.features import (
@@ -23,11 +23,10 @@ from saefari.classify.features import (
 )
 from saefari.classify.settings import Setting
 from saefari.classify.task import Task
+from saefari.classify.terms import MIN_DF, count_terms
 from saefari.classify.views import Matrix, View, standardised, tfidf_weighted
 from saefari.errors import StoreError
-from saefari.store import iter_codes, read_pooled_hidden
-
-_MIN_DF = 2
+from saefari.store import Manifest, iter_codes, read_pooled_hidden
 
 Steps = list[tuple[str, Any]]
 
@@ -40,6 +39,7 @@ class FeatureSet:
     train, test: what the saved estimator takes (a matrix, or texts); first_steps: fitted, make features of that.
     scaled: whether the linear probe's features are brought to unit deviation.
     names: of the features, where they have any beside their number.
+    chosen: what the training rows decided about how features are made, JSON-able.
     """
 
     matrix: Matrix
@@ -49,6 +49,7 @@ class FeatureSet:
     scaled: bool
     first_steps: Steps = field(default_factory=list)
     names: Sequence[str] | None = None
+    chosen: dict[str, Any] = field(default_factory=dict)
 
     def linear_steps(self, columns: np.ndarray) -> Steps:
         """Unfitted but for the first: keep the columns, then scale them."""
@@ -69,7 +70,7 @@ def code_features(
     """
     pooled = _pool_all(folders, list(dict.fromkeys((s.pooling, s.top_n or 0) for s in settings)))
     for matrix in pooled.values():
-        _check_rows(matrix.shape[0], task)
+        _check_rows(folders, matrix.shape[0], task)
     for setting in settings:
         yield setting, lambda s=setting: _code_set(pooled[s.pooling, s.top_n or 0], s, task)  # type: ignore[misc]
 
@@ -77,25 +78,25 @@ def code_features(
 def hidden_features(folders: Sequence[Path], how: str, task: Task) -> FeatureSet:
     """Pooled hidden states, dense, raw values."""
     hidden = np.concatenate([read_pooled_hidden(folder, how) for folder in folders])
-    _check_rows(len(hidden), task)
+    _check_rows(folders, len(hidden), task)
     train, test = hidden[task.train], hidden[task.test]
     return FeatureSet(train, lambda rows: standardised(train, rows), train, test, scaled=True)
 
 
 def term_features(task: Task) -> FeatureSet:
-    """TF-IDF of words and pairs of words, sublinear in the count; vocabulary and weights from training rows only."""
-    counter = CountVectorizer(ngram_range=(1, 2), min_df=_MIN_DF, dtype=np.float32)
-    counts = sparse.csr_array(counter.fit_transform(task.train_texts))
+    """TF-IDF, sublinear in the count; terms (see `count_terms`) and weights from training rows only."""
+    counter, counts = count_terms(task.train_texts)
     weighting = TfidfTransformer(sublinear_tf=True).fit(counts)
     term_weights = sparse.csr_array((np.log(counts.data) + 1, counts.indices, counts.indptr), shape=counts.shape)
     return FeatureSet(
         term_weights,
-        lambda rows: tfidf_weighted(term_weights, rows, _MIN_DF),
+        lambda rows: tfidf_weighted(term_weights, rows, MIN_DF),
         task.train_texts,
         task.test_texts,
         scaled=False,
         first_steps=[("count", counter), ("weight", weighting)],
         names=counter.get_feature_names_out().tolist(),
+        chosen={"analyzer": counter.analyzer},
     )
 
 
@@ -131,9 +132,16 @@ def _code_set(pooled: sparse.csr_array, setting: Setting, task: Task) -> Feature
     return FeatureSet(train, view, train, test, scaled=True)
 
 
-def _check_rows(found: int, task: Task) -> None:
+def _check_rows(folders: Sequence[Path], found: int, task: Task) -> None:
+    """The features are those of the rows that samples.parquet holds."""
     if found != task.n_rows:
         raise StoreError(f"features hold {found} rows, samples.parquet {task.n_rows}: run the extraction again")
+    for folder, samples in zip(folders, task.samples, strict=True):
+        manifest = Manifest.load(folder)
+        if manifest is None or manifest.settings.get("samples") != samples:
+            raise StoreError(
+                f"{folder} was made from other rows than samples.parquet holds now: run the extraction again"
+            )
 
 
 def _keep(columns: np.ndarray) -> tuple[str, ColumnTransformer]:

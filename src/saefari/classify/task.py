@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from saefari.classify.splits import make_folds, tied_rows, usable_classes
-from saefari.store import read_samples, read_split
+from saefari.errors import DataError, StoreError
+from saefari.store import read_samples, read_samples_record, read_split
 
 TRAIN, TEST = 0, 1
 
@@ -18,11 +19,13 @@ TRAIN, TEST = 0, 1
 class Task:
     """Rows are numbered through the sample folders, one after the other.
 
+    samples: sha256 of each folder's samples.parquet.
     train, test: int64 indices of the rows used. train_classes, test_classes: int, indices into `names`.
     folds: int8 [len(train)]. row, id, texts: of the test rows, and texts of the training rows.
     dropped: class -> why it is left out, with n_dropped rows in all.
     """
 
+    samples: list[str]
     n_rows: int
     train: np.ndarray
     test: np.ndarray
@@ -51,7 +54,13 @@ def load_task(folders: Sequence[Path], n_folds: int, seed: int) -> Task:
     kept_test = test[[label in number for label in labels[test]]]
     train_classes = np.asarray([number[label] for label in labels[kept_train]], dtype=np.int64)
     ties = tied_rows([columns["text"][i] for i in kept_train], [columns["group"][i] for i in kept_train])
+    if len(np.unique(ties)) < 2:
+        raise DataError(
+            f"the {len(kept_train)} training rows cannot be cross-validated: all share one text or group, directly or "
+            "in a chain; give another group_field"
+        )
     return Task(
+        samples=[_digest(folder) for folder in folders],
         n_rows=len(parts),
         train=kept_train,
         test=kept_test,
@@ -66,3 +75,10 @@ def load_task(folders: Sequence[Path], n_folds: int, seed: int) -> Task:
         dropped=dropped,
         n_dropped=len(train) + len(test) - len(kept_train) - len(kept_test),
     )
+
+
+def _digest(folder: Path) -> str:
+    record = read_samples_record(folder)
+    if record is None:
+        raise StoreError(f"{folder}: the samples are missing or damaged: run the extraction again")
+    return str(record["sha256"])

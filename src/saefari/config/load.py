@@ -19,6 +19,23 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "classification_params": ClassificationParams,
     "sae_train": SaeTraining,
 }
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML comes without types
+    """Refuses a key that a mapping holds twice, of which YAML would silently keep the last."""
+
+    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                if (key.tag, key.value) in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark
+                    )
+                seen.add((key.tag, key.value))
+        return node
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -28,7 +45,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = Path(path)
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise ConfigError([Problem("--config", f"there is no file {str(path)!r}")], str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -63,7 +80,7 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     try:
         for key in keys[:-1]:
             target = target[int(key)] if isinstance(target, list) else target.setdefault(key, {})
-        parsed = yaml.safe_load(value)
+        parsed = yaml.load(value, _Loader)
         if isinstance(target, list):
             target[int(keys[-1])] = parsed
         else:
@@ -76,7 +93,10 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
 
 def _problem(error: Any) -> Problem:
     """One pydantic error in our words: YAML path, value, what is allowed, nearest name."""
-    location = [part for part in error["loc"] if not _is_internal(part)]
+    *parents, last = error["loc"] or [""]
+    location = [part for part in parents if not _is_internal(part)]
+    if error["type"] == "extra_forbidden" or not _is_internal(last):
+        location.append(last)
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".") or "file"
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":

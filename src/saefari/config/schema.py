@@ -143,6 +143,19 @@ class ModelSpec(Section):
             raise ValueError("a width may not be called 'hidden' or end in '-random': the store uses those names")
         return self
 
+    @model_validator(mode="after")
+    def _one_sae_each(self) -> ModelSpec:
+        """No two widths or layers may mean the same SAE."""
+        if self.sae_train is not None and self.sae_train.d_sae is not None and len(self.widths) > 1:
+            raise ValueError(
+                f"sae_train.d_sae = {self.sae_train.d_sae} would give the widths {self.widths} the same size: "
+                "leave it out, or give one width"
+            )
+        for values, place in ((self.layers, "{layer}"), (self.widths, "{width}")):
+            if self.sae_path is not None and len(values) > 1 and place not in self.sae_path:
+                raise ValueError(f"sae_path {self.sae_path!r} must hold {place}: it is one folder for {values}")
+        return self
+
 
 class DatasetSpec(Section):
     name: Text
@@ -168,7 +181,9 @@ class ClassificationParams(Section):
     extra_binarize_value: Threshold | None = None
     pooling: Annotated[list[Pooling], Field(min_length=1), BeforeValidator(_listed)] = ["sum"]
     hidden_pooling: Annotated[list[HiddenPooling], Field(min_length=1), BeforeValidator(_listed)] = ["last", "mean"]
-    select_k: Annotated[list[Annotated[int, Field(ge=1)] | None], BeforeValidator(_listed)] = [None]
+    select_k: Annotated[list[Annotated[int, Field(ge=1)] | None], Field(min_length=1), BeforeValidator(_listed)] = [
+        None
+    ]
     """Keep the k most class-separating latents; null = all."""
     class_weight: Literal["balanced"] | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, time
@@ -11,6 +12,8 @@ from numbers import Number
 from typing import Any
 
 from saefari.errors import DataError
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -29,13 +32,14 @@ class Example:
 def as_text(value: object) -> str | None:
     """A raw value as text: strings stay as they are, numbers and dates are written out; None = null or NaN.
 
-    A whole number is written without a fraction whatever its column's type (3.0 -> "3"), booleans as "true"
-    and "false". Raises DataError for lists, mappings and bytes, which are no text.
+    Half of a surrogate pair, which JSON can hold but UTF-8 cannot, becomes U+FFFD. A whole number is written
+    without a fraction whatever its column's type (3.0 -> "3"), booleans as "true" and "false". Raises DataError for
+    lists, mappings and bytes, which are no text.
     """
     if value is None or (isinstance(value, (float, Decimal)) and math.isnan(value)):
         return None
     if isinstance(value, str):
-        return value
+        return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():

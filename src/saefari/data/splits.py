@@ -38,10 +38,13 @@ def split_rows(
     text_keys: uint64 [n_rows], see `text_key`. Rows that share a text or a group, directly or through others,
     form a unit, which stays on one side. Each class has about `test_size` of its rows in the test
     set, as near as whole units allow; units are drawn in random order, so duplicated texts are as frequent
-    in the test set as in the data. Neither side is left empty. Raises DataError when there is only one unit.
+    in the test set as in the data. Neither side is left empty. Raises DataError when there is only one unit,
+    or none.
     """
     sides = np.full(len(labels), EXCLUDED, dtype=np.int8)
     labelled = [row for row, label in enumerate(labels) if label is not None]
+    if not labelled:
+        raise DataError(f"no row of {len(labels)} has both a text and a label")
     units = _units(labelled, text_keys, groups)
     if len(units) < 2:
         raise DataError(

@@ -79,6 +79,8 @@ def open_dataset(spec: DatasetSpec, split: str) -> TextDataset:
     else:
         table = open_hub(spec, split)
     problems = _field_problems(spec, table.columns)
+    if not spec.text_field:
+        problems.insert(0, ("text_field", f"is needed; {_listed(table.columns)}"))
     if problems:
         raise DataError(f"{spec.name}: " + "; ".join(f"{key} {message}" for key, message in problems))
     return TextDataset(spec, split, table)
@@ -87,6 +89,7 @@ def open_dataset(spec: DatasetSpec, split: str) -> TextDataset:
 def check_dataset(spec: DatasetSpec, allow_unreachable: bool = False) -> Problems:
     """Mistakes in a dataset's section, as (YAML key, message); reads headers only and downloads no data.
 
+    A section without text_field is right: whether it is needed, the model decides.
     allow_unreachable: a hub dataset that cannot be reached now counts as right, until it is opened.
     """
     if spec.test_split == spec.split:
@@ -159,10 +162,12 @@ def _read_fields(spec: DatasetSpec) -> list[tuple[str, str]]:
 
 
 def _field_problems(spec: DatasetSpec, columns: Sequence[str]) -> Problems:
-    listed = f"the dataset has the columns {', '.join(columns)}"
-    problems = [
-        (key, f"{name!r}: {listed}{nearest(name, columns)}") for key, name in _read_fields(spec) if name not in columns
+    """Columns that the section names and the dataset has not."""
+    named = _read_fields(spec) + ([("image_field", spec.image_field)] if spec.image_field else [])
+    return [
+        (key, f"{name!r}: {_listed(columns)}{nearest(name, columns)}") for key, name in named if name not in columns
     ]
-    if not spec.text_field:
-        problems.insert(0, ("text_field", f"is needed; {listed}"))
-    return problems
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return f"the dataset has the columns {', '.join(columns)}"

@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 
-from saefari.extract.encoding import CALIBRATION_POSITIONS, CodesEncoder, SaeBank, codes_output, refs_by_layer
+from saefari.errors import ConflictError
+from saefari.extract.encoding import (
+    CALIBRATION_POSITIONS,
+    CodesEncoder,
+    SaeBank,
+    codes_output,
+    finish_codes,
+    refs_by_layer,
+)
 from saefari.extract.outputs import inspect_all
 from saefari.extract.run import ExtractJob
 from saefari.extract.shard import CodesArrays
@@ -36,13 +44,18 @@ def _encode_layer(job: ExtractJob, layer: int) -> list[str]:
         next(iter_hidden_positions(folder), None)  # says what is missing and what to run
         return []
     shared = {key: manifest.settings[key] for key in ("model", "samples")}
-    outputs = [codes_output(job.samples, manifest.n_rows, cell, shared, job.seed) for cell in cells]
+    outputs = [codes_output(job, manifest.n_rows, cell, shared) for cell in cells]
     ranges = shard_ranges(manifest.n_rows)
     missing = inspect_all(outputs, ranges, job.overwrite)
     if missing:
         bank = SaeBank(job.device)
         refs = refs_by_layer(cells)
-        bank.hooks(refs, bank.load(refs[0]).d_in, job.model)
+        hook = bank.hooks(refs, bank.load(refs[0]).d_in, job.model)[layer].name
+        if hook != manifest.facts["hook"]:
+            raise ConflictError(
+                f"{folder} holds the activations of {manifest.facts['hook']}, but the SAE reads {hook}: "
+                "extract again with another settings.base_save_dir"
+            )
         encoders = [
             CodesEncoder(cell, output, bank.load(cell.ref))
             for cell, output in zip(cells, outputs, strict=True)
@@ -50,6 +63,8 @@ def _encode_layer(job: ExtractJob, layer: int) -> list[str]:
         ]
         _calibrate(job, layer, encoders)
         _encode_shards(job, layer, encoders, ranges, missing)
+    for cell, output in zip(cells, outputs, strict=True):
+        finish_codes(output, cell)
     return [warning for output in outputs for warning in output.manifest.warnings]
 
 
@@ -70,8 +85,6 @@ def _encode_shards(
                         encoder.encode(arrays, rows, counts, hidden.to(job.device))
                     encoder.output.write(index, ranges[index], arrays.arrays())
             bar.update(len(shard.offsets) - 1)
-    for encoder in encoders:
-        encoder.finish()
 
 
 def _batches(shard: HiddenShard) -> Iterator[tuple[np.ndarray, np.ndarray, torch.Tensor]]:

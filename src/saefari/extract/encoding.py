@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -21,7 +21,7 @@ from saefari.saes.encode import encode
 from saefari.saes.load import LoadedSae, check_width, load_sae
 from saefari.saes.quality import Quality
 from saefari.saes.ref import SaeRef
-from saefari.store import codes_folder, read_arrays
+from saefari.store import codes_folder, read_arrays, read_split_record
 
 RANDOM = "-random"
 _FAR_BELOW = 0.2  # explained variance this much under the catalogue's is no matter of another dataset
@@ -56,12 +56,24 @@ def sae_settings(ref: SaeRef) -> dict[str, Any]:
         raise SaeError(f"{ref.title} cannot be read: {error}") from None
 
 
-def codes_output(samples: Path, n_rows: int, cell: Cell, shared: dict[str, Any], seed: int) -> Output:
+class CodesPlace(Protocol):
+    """What decides where a cell's codes go and what shapes a random control; an ExtractJob is one."""
+
+    @property
+    def samples(self) -> Path: ...
+    @property
+    def calibration(self) -> Path: ...
+    @property
+    def seed(self) -> int: ...
+
+
+def codes_output(place: CodesPlace, n_rows: int, cell: Cell, shared: dict[str, Any]) -> Output:
     """Where a cell's codes go, and the settings that shape them."""
     settings = {**shared, "hook": cell.ref.hook, "sae": sae_settings(cell.ref)}
     if cell.random:
-        settings["random_seed"] = seed
-    return Output("codes", codes_folder(samples, cell.ref.layer, cell.name), settings, n_rows)
+        split = read_split_record(place.calibration)
+        settings |= {"random_seed": place.seed, "calibrated_on": split["sha256"] if split else None}
+    return Output("codes", codes_folder(place.samples, cell.ref.layer, cell.name), settings, n_rows)
 
 
 class SaeBank:
@@ -120,21 +132,25 @@ class CodesEncoder:
         codes = encode(self._loaded, hidden)
         into.add(rows, counts, codes, Quality.measure(self._loaded, hidden, codes))
 
-    def finish(self) -> None:
-        """Once complete: sum the shards' statistics up, and warn of an SAE that does not fit."""
-        manifest = self.output.manifest
-        if not manifest.complete:
-            return
-        quality: Quality | None = None
-        for _, arrays in read_arrays(self.output.folder, "stat_"):
-            part = Quality.from_arrays({name.removeprefix("stat_"): value for name, value in arrays.items()})
-            quality = part if quality is None else quality.merge(part)
-        assert quality is not None
-        manifest.stats = quality.summary()
-        manifest.warnings = [] if self.cell.random else quality_warnings(self.cell, manifest.stats)
-        for warning in manifest.warnings:
-            logger.warning("%s: %s", self.output.folder, warning)
-        manifest.save(self.output.folder)
+
+def finish_codes(output: Output, cell: Cell) -> None:
+    """Once all shards are there: sum their statistics up, and warn of an SAE that does not fit.
+
+    Needs the shards alone, so that a run that was killed before it got here is completed by the next one.
+    """
+    manifest = output.manifest
+    if not manifest.complete or manifest.stats:
+        return
+    quality: Quality | None = None
+    for _, arrays in read_arrays(output.folder, "stat_"):
+        part = Quality.from_arrays({name.removeprefix("stat_"): value for name, value in arrays.items()})
+        quality = part if quality is None else quality.merge(part)
+    assert quality is not None
+    manifest.stats = quality.summary()
+    manifest.warnings = [] if cell.random else quality_warnings(cell, manifest.stats)
+    for warning in manifest.warnings:
+        logger.warning("%s: %s", output.folder, warning)
+    manifest.save(output.folder)
 
 
 def quality_warnings(cell: Cell, stats: dict[str, Any]) -> list[str]:

@@ -24,11 +24,12 @@ Batch = tuple[np.ndarray, np.ndarray, dict[HookPoint, torch.Tensor]]
 """Indices of the rows [B], positions of each row int64 [B], and hook -> float32 [n_positions, d]."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Forward:
     """A model and the budget of its batches.
 
-    max_tokens: padded tokens in a batch; max_sequences: None = only the tokens count.
+    max_tokens: padded tokens in a batch, lowered for good when the GPU's memory does not hold one.
+    max_sequences: None = only the tokens count.
     """
 
     model: TextModel
@@ -37,33 +38,51 @@ class Forward:
 
     def __call__(self, rows: Sequence[TokenisedRow], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
         """Every row's valid positions, in length-sorted batches."""
-        lengths = np.asarray([len(row.input_ids) for row in rows])
-        for batch in token_batches(lengths, self.max_tokens, self.max_sequences):
-            yield from self._batch(batch, rows, hooks)
+        for batch in token_batches(_lengths(rows), self.max_tokens, self.max_sequences):
+            yield from self._within_budget(batch, rows, hooks)
+
+    def _within_budget(
+        self, batch: np.ndarray, rows: Sequence[TokenisedRow], hooks: Sequence[HookPoint]
+    ) -> Iterator[Batch]:
+        """A batch: whole, or in parts where the budget was lowered since it was put together."""
+        for part in token_batches(_lengths([rows[i] for i in batch]), self.max_tokens):
+            yield from self._batch(batch[part], rows, hooks)
 
     def _batch(self, batch: np.ndarray, rows: Sequence[TokenisedRow], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
-        """One batch, or its halves where the GPU's memory does not hold it."""
+        """One batch, or its parts under half the budget where the GPU's memory does not hold it."""
         chosen = [rows[i] for i in batch]
+        longest = int(_lengths(chosen).max())
         try:
-            captured = self.model.capture([row.input_ids for row in chosen], hooks)
-            n_padded = next(iter(captured.values())).shape[1]
-            where, counts = valid_positions([row.valid for row in chosen], n_padded)
-            where = where.to(self.model.device)
-            states = {hook: x.flatten(0, 1)[where].float() for hook, x in captured.items()}
+            counts, states = self._states(chosen, hooks)
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise ModelError(
-                    f"a single text of {len(chosen[0].input_ids)} tokens does not fit the GPU's memory; "
+                    f"a single text of {longest} tokens does not fit the GPU's memory; "
                     "lower settings.max_length or use a smaller settings.dtype"
                 ) from None
         else:
             yield batch, counts, states
             return
         torch.cuda.empty_cache()
-        logger.warning("out of GPU memory at %d sequences: halving the batch", len(batch))
-        half = len(batch) // 2
-        yield from self._batch(batch[:half], rows, hooks)
-        yield from self._batch(batch[half:], rows, hooks)
+        self.max_tokens = len(batch) * max(longest, 1) // 2
+        logger.warning(
+            "out of GPU memory at %d sequences: from now on at most %d tokens a batch", len(batch), self.max_tokens
+        )
+        yield from self._within_budget(batch, rows, hooks)
+
+    def _states(
+        self, rows: Sequence[TokenisedRow], hooks: Sequence[HookPoint]
+    ) -> tuple[np.ndarray, dict[HookPoint, torch.Tensor]]:
+        """Positions of each row, and their hidden states, from one forward pass."""
+        captured = self.model.capture([row.input_ids for row in rows], hooks)
+        n_padded = next(iter(captured.values())).shape[1]
+        where, counts = valid_positions([row.valid for row in rows], n_padded)
+        where = where.to(self.model.device)
+        return counts, {hook: x.flatten(0, 1)[where].float() for hook, x in captured.items()}
+
+
+def _lengths(rows: Sequence[TokenisedRow]) -> np.ndarray:
+    return np.asarray([len(row.input_ids) for row in rows])
 
 
 def valid_positions(valid: Sequence[np.ndarray], n_padded: int) -> tuple[torch.Tensor, np.ndarray]:

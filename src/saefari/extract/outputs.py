@@ -47,7 +47,7 @@ class Output:
         if self.manifest.shards and self.manifest.facts != facts:
             raise ConflictError(
                 f"{self.folder}: its shards were made with {self.manifest.facts}, now there is {facts}; "
-                "add --overwrite or choose another settings.base_save_dir"
+                "remove that folder or choose another settings.base_save_dir"
             )
         self.manifest.facts = facts
 

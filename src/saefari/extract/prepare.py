@@ -86,9 +86,9 @@ def prepare_split(folder: Path, test_folder: Path | None, test_size: float, seed
     """
     settings: dict[str, Any] = {"samples": _digest(folder), "seed": seed}
     settings |= {"test_samples": _digest(test_folder)} if test_folder else {"test_size": test_size}
-    record = read_split_record(folder)
-    if record is not None and record["settings"] == settings and (not test_folder or read_split_record(test_folder)):
-        return record
+    records = [read_split_record(place) for place in (folder, test_folder) if place]
+    if all(record is not None and record["settings"] == settings for record in records):
+        return records[0] or {}
     labels, keys, groups = _identities(folder)
     if test_folder is None:
         parts = split_rows(labels, keys, groups, test_size, seed)

@@ -19,6 +19,7 @@ from saefari.extract.encoding import (
     CodesEncoder,
     SaeBank,
     codes_output,
+    finish_codes,
     refs_by_layer,
 )
 from saefari.extract.forward import Forward, background_calls
@@ -26,6 +27,7 @@ from saefari.extract.outputs import Output, inspect_all
 from saefari.extract.shard import CodesArrays, HiddenArrays
 from saefari.log import logger, progress_bar
 from saefari.models.hooks import HookPoint
+from saefari.models.settings import model_settings
 from saefari.models.text import TextModel
 from saefari.store import (
     TokenisedRow,
@@ -47,8 +49,6 @@ class ExtractJob:
     title: str
     model: str
     revision: str | None
-    model_settings: dict[str, Any]
-    """What identifies the model, its precision and its tokenizer (models.registry)."""
     dtype: str
     device: str
     samples: Path
@@ -74,12 +74,16 @@ def run_extract(job: ExtractJob, model: Callable[[], TextModel]) -> list[str]:
         raise DataError(f"{job.samples}: the samples are missing or damaged; run the extraction again")
     n_rows = record["n_rows"]
     ranges = shard_ranges(n_rows)
-    shared = {"model": job.model_settings, "samples": record["sha256"]}
+    identity = model_settings(job.model, job.revision, job.dtype, job.device)
+    shared: dict[str, Any] = {"model": identity, "samples": record["sha256"]}
     hidden = _hidden_outputs(job, n_rows, shared)
-    codes = [codes_output(job.samples, n_rows, cell, shared, job.seed) for cell in job.cells] if job.encode else []
+    codes = [codes_output(job, n_rows, cell, shared) for cell in job.cells] if job.encode else []
     missing = inspect_all([*hidden.values(), *codes], ranges, job.overwrite)
     if missing:
         _Extraction(job, model(), hidden, codes).run(missing, ranges)
+    for cell, output in zip(job.cells, codes, strict=False):
+        finish_codes(output, cell)
+    _finish_hidden(list(hidden.values()), job.samples)
     return [warning for output in (*hidden.values(), *codes) for warning in output.manifest.warnings]
 
 
@@ -128,12 +132,6 @@ class _Extraction:
                 _wait(writing)
                 writing = [writers.submit(write) for write in writes]
             _wait(writing)
-        for encoder in self._encoders:
-            encoder.finish()
-        empty = _count_empty(self._job.samples)
-        for output in self._hidden.values():
-            output.manifest.warnings = [f"{empty} rows have no position that counts: all zeros"] if empty else []
-            output.manifest.save(output.folder)
 
     def _shard(
         self, shard: int, rows: tuple[int, int], tokens: Sequence[TokenisedRow], bar: Any
@@ -202,5 +200,13 @@ def _training_rows(samples: Path) -> list[TokenisedRow]:
     return chosen
 
 
-def _count_empty(samples: Path) -> int:
-    return sum(len(row.valid) == 0 for _, rows in iter_token_rows(samples) for row in rows)
+def _finish_hidden(outputs: Sequence[Output], samples: Path) -> None:
+    """Once all shards are there: count the rows that have no position, whose pooled states are all zeros."""
+    pending = [output for output in outputs if output.manifest.complete and not output.manifest.stats]
+    if not pending:
+        return
+    empty = sum(len(row.valid) == 0 for _, rows in iter_token_rows(samples) for row in rows)
+    for output in pending:
+        output.manifest.stats = {"empty_rows": empty}
+        output.manifest.warnings = [f"{empty} rows have no position that counts: all zeros"] if empty else []
+        output.manifest.save(output.folder)

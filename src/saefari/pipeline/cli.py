@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from saefari.errors import ConfigError, Problem, SaefariError
+from saefari.log import start_logging
 
 if TYPE_CHECKING:
     from saefari.config import Config
@@ -59,6 +61,12 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite", action="store_true", help="replace stored data that was made with other settings"
     )
+    add_verbose_flag(parser)
+
+
+def add_verbose_flag(parser: argparse.ArgumentParser) -> None:
+    """The flag that every command has."""
+    parser.add_argument("--verbose", action="store_true", help="debug log, with tracebacks of unexpected errors")
 
 
 def _run_experiments(flags: argparse.Namespace) -> int:
@@ -69,12 +77,10 @@ def _run_experiments(flags: argparse.Namespace) -> int:
 
 
 def _run(config: Config, dry_run: bool, extract: bool, classify: bool, overwrite: bool, source: str) -> int:
-    from saefari.log import start_logging
     from saefari.pipeline.describe import describe_plan
     from saefari.pipeline.plan import make_plan
     from saefari.pipeline.run import describe_report, run_plan
 
-    start_logging()
     # Waiting threads that spin make a machine with other work on it two to three times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if dry_run:
@@ -90,6 +96,7 @@ def _run(config: Config, dry_run: bool, extract: bool, classify: bool, overwrite
 
 def _guarded(function: Callable[[argparse.Namespace], int], flags: argparse.Namespace) -> int:
     """Run a command; errors that a user can mend become one message and an exit code, not a traceback."""
+    start_logging(logging.DEBUG if flags.verbose else logging.INFO)
     try:
         return function(flags)
     except ConfigError as error:

@@ -100,10 +100,10 @@ class Train:
         from saefari.store import read_samples_record, read_split_record
         from saefari.train.sae import is_trained, train_saes
 
-        rows = {
-            folder.name: [(read_samples_record(folder) or {})["sha256"], (read_split_record(folder) or {})["sha256"]]
+        rows = [
+            [(read_samples_record(folder) or {})["sha256"], (read_split_record(folder) or {})["sha256"]]
             for folder in self.samples
-        }
+        ]
         shared = {
             "model": model_settings(self.model, self.revision, self.dtype, self.device),
             "training_rows": fingerprint(rows),
@@ -195,7 +195,10 @@ def classify(job: ClassifyJob, save_plots: bool) -> JobOutcome:
         for setting in settings_of(job.source, job.params):
             folder = job.out / setting.folder(job.source)
             if (folder / RESULTS).exists():
-                save_figures(folder)
+                try:
+                    save_figures(folder)
+                except Exception as error:  # the results themselves are whole
+                    outcome.warnings.append(f"{folder}: figures could not be drawn ({type(error).__name__}: {error})")
     return outcome
 
 

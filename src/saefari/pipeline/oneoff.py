@@ -3,33 +3,46 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from saefari.config import Config
 
 
+Place = tuple[str, str, str]
+"""A stored split: its dataset's folder, config ("" = none) and split."""
+
+_TEXT = "llm"
+_REFUSED = "any"  # what nothing is looked up for: the plan says that this release runs text models only
+
+
 def add_extract_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of `saefari extract`."""
     _add_model_flags(parser)
-    _add_dataset_flags(parser)
+    parser.add_argument("--dataset-name", required=True, help="local file or folder, embedded dataset or hub id")
+    parser.add_argument("--dataset-config-name", default="")
+    parser.add_argument("--dataset-split", default="train")
+    parser.add_argument("--text-field", default="text")
+    parser.add_argument("--image-field", default="")
+    parser.add_argument("--label-field", default="label")
     parser.add_argument("--save-dir", default="./output/activations", help="where activations and codes go")
-    parser.add_argument("--act-only", type=_boolean, default=False, metavar="True|False", help="store activations only")
+    _add_act_only_flag(parser, default=False, help="store activations only")
     parser.add_argument("--max-batches", type=int, help="at most this many batches of --batch-size rows")
     parser.add_argument("--batch-size", type=int, default=32, help="sequences in a batch (default: 32)")
     _add_common_flags(parser)
 
 
 def add_classify_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of `saefari classify`."""
+    """The flags of `saefari classify`. What is stored settles those of the dataset that are left out."""
     parser.add_argument("--input-dir", default="./output/activations", help="what `saefari extract --save-dir` wrote")
     _add_model_flags(parser)
-    _add_dataset_flags(parser)
-    parser.add_argument("--act-only", type=_boolean, default=False, metavar="True|False", help="as it was extracted")
+    for flag in ("--dataset-name", "--dataset-config-name", "--dataset-split", "--text-field", "--label-field"):
+        parser.add_argument(flag, help="default: what is stored")
+    _add_act_only_flag(parser, default=None, help="default: True where only activations are stored")
     parser.add_argument("--top-n", type=int, default=0, help="0: all latents, n: count of each position's n largest")
     parser.add_argument("--binarize-value", type=float, help="1 where a feature exceeds this")
     parser.add_argument("--output-dir", default="./output/classifications", help="where classifiers and results go")
-    parser.add_argument("--test-size", type=float, default=0.2)
     parser.add_argument("--tree-depth", type=int, default=5)
     parser.add_argument("--save-plots", action="store_true", help="confusion matrix, ROC, tree and top-feature figures")
     _add_common_flags(parser)
@@ -43,34 +56,6 @@ def extract_config(flags: argparse.Namespace) -> Config:
         "act_only": flags.act_only,
         "max_batches": flags.max_batches,
     }
-    return _config(flags, settings, {})
-
-
-def classify_config(flags: argparse.Namespace) -> Config:
-    """The configuration that `saefari classify` runs. Raises ConfigError."""
-    settings = {
-        "base_save_dir": flags.input_dir,
-        "base_classify_dir": flags.output_dir,
-        "act_only": flags.act_only,
-        "test_size": flags.test_size,
-        "tree_depth": flags.tree_depth,
-        "save_plots": flags.save_plots,
-    }
-    params = {"top_n_values": [flags.top_n], "binarize_values": [flags.binarize_value]}
-    return _config(flags, settings, params)
-
-
-def _config(flags: argparse.Namespace, settings: dict[str, Any], params: dict[str, Any]) -> Config:
-    from saefari.config import parse_config
-
-    model = {
-        "name": flags.model_name,
-        "layers": flags.layer,
-        "widths": flags.width or _only_width(flags),
-        "revision": flags.checkpoint,
-        "sae_release": flags.sae_release,
-        "sae_path": flags.sae_path,
-    }
     dataset = {
         "name": flags.dataset_name,
         "config_name": flags.dataset_config_name,
@@ -79,13 +64,69 @@ def _config(flags: argparse.Namespace, settings: dict[str, Any], params: dict[st
         "image_field": flags.image_field,
         "label_field": flags.label_field,
     }
-    common = {"model_type": flags.model_type, "sae_location": flags.sae_location}
+    return _config(flags, settings, dataset, flags.width or _only_width(flags))
+
+
+def classify_config(flags: argparse.Namespace) -> Config:
+    """The configuration that `saefari classify` runs: that of the stored split, where flags say no other.
+
+    Raises ConfigError where nothing is stored, or more than one split that the flags fit.
+    """
+    settings: dict[str, Any] = {
+        "base_save_dir": flags.input_dir,
+        "base_classify_dir": flags.output_dir,
+        "tree_depth": flags.tree_depth,
+        "save_plots": flags.save_plots,
+    }
+    params = {"top_n_values": [flags.top_n], "binarize_values": [flags.binarize_value]}
+    if flags.model_type != _TEXT:
+        return _config(flags, settings, {"name": flags.dataset_name or _REFUSED}, [_REFUSED], params)
+    folder, (name, config_name, split) = _stored_split(flags)
+    record = _stored_settings(folder)
+    given = {"text_field": flags.text_field, "label_field": flags.label_field}
+    dataset = {
+        **record["fields"],
+        **{key: value for key, value in given.items() if value is not None},
+        "name": flags.dataset_name or name,
+        "config_name": config_name,
+        "split": split,
+    }
+    sampled = record["sampled"] or {"rows": None, "seed": 0}
+    settings |= {
+        "max_samples": sampled["rows"],
+        "seed": sampled["seed"],
+        "max_length": record["max_length"],
+        "include_special_tokens": record["include_special_tokens"],
+    }
+    widths = flags.width or _stored_widths(folder, flags.layer) or _only_width(flags)
+    settings["act_only"] = _is_act_only(folder, flags.layer, widths) if flags.act_only is None else flags.act_only
+    return _config(flags, settings, dataset, widths, params)
+
+
+def _config(
+    flags: argparse.Namespace,
+    settings: dict[str, Any],
+    dataset: dict[str, Any],
+    widths: list[str],
+    params: dict[str, Any] | None = None,
+) -> Config:
+    from saefari.config import parse_config
+
+    model = {
+        "name": flags.model_name,
+        "layers": flags.layer,
+        "widths": widths,
+        "revision": flags.checkpoint,
+        "sae_release": flags.sae_release,
+        "sae_path": flags.sae_path,
+    }
+    common = {"model_type": flags.model_type, "sae_location": flags.sae_location, "test_size": flags.test_size}
     return parse_config(
         {
             "settings": {**settings, **common},
             "models": [model],
             "datasets": [dataset],
-            "classification_params": params,
+            "classification_params": params or {},
         },
         source="flags",
     )
@@ -97,6 +138,8 @@ def _only_width(flags: argparse.Namespace) -> list[str]:
     from saefari.pipeline.cli import flag_error
     from saefari.saes.catalogue import widths_at
 
+    if flags.model_type != _TEXT:
+        return [_REFUSED]
     if flags.sae_path is not None:
         raise flag_error("--width", "is needed with --sae-path: it names the folder of the codes")
     widths: set[str] = set()
@@ -110,6 +153,69 @@ def _only_width(flags: argparse.Namespace) -> list[str]:
     return list(widths)
 
 
+def _stored_split(flags: argparse.Namespace) -> tuple[Path, Place]:
+    """The one stored dataset split that the flags fit, and its place below the model's folder."""
+    from saefari.data.slug import dataset_slug
+    from saefari.models.registry import model_slug
+    from saefari.pipeline.cli import flag_error
+    from saefari.store.layout import SAMPLES
+
+    root = Path(flags.input_dir, model_slug(flags.model_name, flags.checkpoint))
+    stored = {_place(path.parent.relative_to(root)): path.parent for path in sorted(root.rglob(SAMPLES))}
+    if not stored:
+        raise flag_error("--input-dir", f"{root} holds no dataset: run `saefari extract` with this model first")
+    slug = None if flags.dataset_name is None else dataset_slug(flags.dataset_name)
+    wanted = (slug, flags.dataset_config_name, flags.dataset_split)
+    fitting = [place for place in stored if all(w is None or w == p for w, p in zip(wanted, place, strict=True))]
+    if len(fitting) != 1:
+        names = ("--dataset-name", "--dataset-config-name", "--dataset-split")
+        places = fitting or list(stored)
+        open_flag = next((flag for flag, values in zip(names, zip(*places)) if len(set(values)) > 1), names[0])
+        which = "several stored splits fit" if fitting else "no stored split fits"
+        listed = "; ".join(" ".join(f"{n} {p!r}" for n, p in zip(names, place, strict=True)) for place in places)
+        raise flag_error(open_flag, f"{which}; there are: {listed}")
+    (place,) = fitting
+    if flags.dataset_name is None and dataset_slug(place[0]) != place[0]:
+        raise flag_error("--dataset-name", f"is needed: it does not follow from the folder {place[0]!r}")
+    return stored[place], place
+
+
+def _place(relative: Path) -> Place:
+    dataset, *config, split = relative.parts
+    return dataset, "/".join(config), split
+
+
+def _stored_settings(folder: Path) -> dict[str, Any]:
+    """What shaped the stored split."""
+    from saefari.pipeline.cli import flag_error
+    from saefari.store import read_samples_record
+
+    record = read_samples_record(folder)
+    if record is None:
+        raise flag_error("--input-dir", f"{folder}: the samples are damaged; run `saefari extract` again")
+    settings: dict[str, Any] = record["settings"]
+    return settings
+
+
+def _stored_widths(folder: Path, layers: list[int]) -> list[str]:
+    """Widths of the codes that are stored at any of the layers, random controls aside."""
+    from saefari.store import codes_folder
+    from saefari.store.layout import HIDDEN
+
+    found = {path.parent.name for layer in layers for path in codes_folder(folder, layer, "").glob("*/manifest.json")}
+    return sorted(name for name in found if name != HIDDEN and not name.endswith("-random"))
+
+
+def _is_act_only(folder: Path, layers: list[int], widths: list[str]) -> bool:
+    """Codes are missing, and can be made from stored positions."""
+    from saefari.store import Manifest, codes_folder, hidden_folder
+
+    if all(Manifest.load(codes_folder(folder, layer, width)) for layer in layers for width in widths):
+        return False
+    hidden = [Manifest.load(hidden_folder(folder, layer)) for layer in layers]
+    return all(manifest is not None and manifest.settings["positions"] for manifest in hidden)
+
+
 def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model-name", required=True, help="local path, embedded model or hub id")
     parser.add_argument("--model-type", default="llm", help="llm (default), vlm or vit")
@@ -118,25 +224,26 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
         "--sae-release", help="release in sae-lens' catalogue; default: the best-known one of the model"
     )
     parser.add_argument("--sae-path", help="local SAELens folder; may hold {layer} and {width}")
-    parser.add_argument("--sae-location", default="res", help="res (default), mlp or att")
+    parser.add_argument("--sae-location", default="res", choices=("res", "mlp", "att"), help="default: res")
     parser.add_argument("--layer", type=_layers, required=True, help="one layer, or several with commas")
     parser.add_argument("--width", type=lambda text: text.split(","), help="default: the only one there is")
 
 
-def _add_dataset_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset-name", required=True, help="local file or folder, embedded dataset or hub id")
-    parser.add_argument("--dataset-config-name", default="")
-    parser.add_argument("--dataset-split", default="train")
-    parser.add_argument("--text-field", default="text")
-    parser.add_argument("--image-field", default="")
-    parser.add_argument("--label-field", default="label")
+def _add_act_only_flag(parser: argparse.ArgumentParser, default: bool | None, help: str) -> None:
+    parser.add_argument(
+        "--act-only", type=_boolean, nargs="?", const=True, default=default, metavar="True|False", help=help
+    )
 
 
 def _add_common_flags(parser: argparse.ArgumentParser) -> None:
+    from saefari.pipeline.cli import add_verbose_flag
+
+    parser.add_argument("--test-size", type=float, default=0.2, help="share of rows held out (default: 0.2)")
     parser.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, do nothing")
     parser.add_argument(
         "--overwrite", action="store_true", help="replace stored data that was made with other settings"
     )
+    add_verbose_flag(parser)
 
 
 def _boolean(text: str) -> bool:

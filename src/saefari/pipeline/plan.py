@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,13 +53,25 @@ class DatasetPlan:
 
 @dataclass
 class Plan:
-    """Everything that a run will do. notes: what could not be checked yet."""
+    """Everything that a run will do.
+
+    notes: what could not be checked yet.
+    dropped: models' views of datasets that failed in an earlier stage, as (model slug, dataset).
+    """
 
     config: Config
     layout: Layout
     models: list[ModelPlan]
     datasets: list[DatasetPlan]
     notes: list[str] = field(default_factory=list)
+    dropped: set[tuple[str, DatasetPlan]] = field(default_factory=set)
+
+    def pairs(self) -> Iterator[tuple[ModelPlan, DatasetPlan]]:
+        """Every model with every dataset, but for what was dropped."""
+        for model in self.models:
+            for dataset in self.datasets:
+                if (model.slug, dataset) not in self.dropped:
+                    yield model, dataset
 
     def samples(self, model: ModelPlan, dataset: DatasetPlan, split: str) -> Path:
         """The folder of a dataset split as a model sees it."""
@@ -110,7 +123,7 @@ class _Checker:
                 key = f"{path}.model_type" if spec.model_type else "settings.model_type"
                 self._problem(key, f"{model_type!r} is planned, but this release runs text models only: use llm")
                 continue
-            slug = model_slug(spec.name)
+            slug = _slug(spec)
             if slugs.setdefault(slug, spec.name) != spec.name:
                 self._problem(f"{path}.name", f"{spec.name!r} would share its folder with {slugs[slug]!r}")
             if need_model:
@@ -120,10 +133,18 @@ class _Checker:
                 clash = [p for p in planned if (p.ref.layer, p.ref.width) == (sae.ref.layer, sae.ref.width)]
                 if clash:
                     self._problem(path, f"layer {sae.ref.layer}, width {sae.ref.width!r} is already asked for above")
+                elif other := next((p for p in planned if _reads_elsewhere(p.ref, sae.ref)), None):
+                    self._problem(
+                        f"{path}.widths",
+                        f"at layer {sae.ref.layer}, {sae.ref.width!r} reads {sae.ref.hook}, {other.ref.width!r} reads "
+                        f"{other.ref.hook}: give each a run and a settings.base_save_dir of its own",
+                    )
                 else:
                     planned.append(sae)
-        for (name, revision), saes in by_name.items():
-            yield ModelPlan(name, model_slug(name), "llm", revision, tuple(saes))
+        for saes in by_name.values():
+            if saes:
+                spec = saes[0].spec
+                yield ModelPlan(spec.name, _slug(spec), "llm", spec.revision, tuple(saes))
 
     def _shape(self, path: str, spec: ModelSpec) -> None:
         """The model is there, and has the layers."""
@@ -171,16 +192,29 @@ class _Checker:
         for i, spec in enumerate(self._config.datasets):
             path = f"datasets[{i}]"
             slug = dataset_slug(spec.name)
-            if spec.text_field is None:
+            if spec.text_field is None and any(self._config.model_type_of(m) == "llm" for m in self._config.models):
                 self._problem(f"{path}.text_field", "is missing: a text model needs it")
             if need_rows:
                 for key, message in check_dataset(spec, allow_unreachable=not self._reach):
                     self._problem(f"{path}.{key}", message)
-            place = (slug, spec.config_name, spec.split)
-            if place in slugs:
-                self._problem(f"{path}.name", f"{spec.name!r} would share its folder with {slugs[place]!r}")
-            slugs[place] = spec.name
-            yield DatasetPlan(spec, slug)
+            plan = DatasetPlan(spec, slug)
+            for split in plan.splits:
+                place = (slug, spec.config_name, split)
+                if place in slugs:
+                    self._problem(f"{path}.name", f"split {split!r} of {spec.name!r} is already used by {slugs[place]}")
+                slugs[place] = path
+            yield plan
 
     def _problem(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))
+
+
+def _slug(spec: ModelSpec) -> str:
+    """The model's folder; a revision has a folder of its own."""
+    slug = model_slug(spec.name)
+    return f"{slug}--{re.sub(r'[^A-Za-z0-9._-]', '_', spec.revision)}" if spec.revision else slug
+
+
+def _reads_elsewhere(one: SaeRef, other: SaeRef) -> bool:
+    """Two SAEs of one layer read different hook points, as far as is known before they are loaded."""
+    return one.layer == other.layer and None not in (one.hook, other.hook) and one.hook != other.hook

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from saefari.log import logger, progress_bar
 from saefari.pipeline import stages
 from saefari.pipeline.jobs import classify
 from saefari.pipeline.launch import Outcome, explain_failure, run_in_processes, run_on_devices
-from saefari.pipeline.plan import Plan
+from saefari.pipeline.plan import ModelPlan, Plan
+from saefari.pipeline.verify import verified
 from saefari.store import hold_tree, write_json
 
 
@@ -43,10 +44,11 @@ def run_plan(plan: Plan, *, extracting: bool = True, classifying: bool = True, o
     """
     report = Report()
     with ExitStack() as held:
-        for folder in sorted({plan.layout.activations.resolve(), plan.layout.classifications.resolve()}):
+        layout = plan.layout
+        for folder in sorted({place.resolve() for place in (layout.activations, layout.classifications, layout.saes)}):
             held.enter_context(hold_tree(folder))
         if extracting:
-            _extract(plan, report, overwrite)
+            plan = _extract(plan, report, overwrite)
         if classifying:
             _classify(plan, report, overwrite)
         failures = [{"job": job, "reason": reason} for job, reason in report.failures]
@@ -66,37 +68,41 @@ def visible_devices(plan: Plan) -> list[str]:
     return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]
 
 
-def _extract(plan: Plan, report: Report, overwrite: bool) -> None:
+def _extract(plan: Plan, report: Report, overwrite: bool) -> Plan:
+    """Run stage 1; returns the plan without what failed."""
     devices = visible_devices(plan)
     prepared = run_on_devices(stages.prepare_jobs(plan, overwrite), ["cpu"])
     report.add(prepared)
-    unprepared = {outcome.title for outcome in prepared if outcome.failure}
-    if unprepared:
-        plan = _without(plan, unprepared)
-    if not plan.datasets:
-        return
-    report.add(run_on_devices(stages.train_jobs(plan, devices[0], overwrite), devices))
-    report.add(run_on_devices(stages.extract_jobs(plan, devices[0], overwrite), devices))
-
-
-def _without(plan: Plan, titles: set[str]) -> Plan:
-    """The plan less the datasets that a model could not be prepared for."""
-    failed = {
-        dataset.spec
-        for model in plan.models
-        for dataset in plan.datasets
-        if stages.title(model, dataset, dataset.spec.split) in titles
+    failed = {outcome.title for outcome in prepared if outcome.failure}
+    plan.dropped |= {
+        (model.slug, dataset)
+        for model, dataset in plan.pairs()
+        if stages.title(model, dataset, dataset.spec.split) in failed
     }
-    kept = [dataset for dataset in plan.datasets if dataset.spec not in failed]
-    return Plan(plan.config, plan.layout, plan.models, kept)
+    jobs = stages.train_jobs(plan, devices[0], overwrite)
+    trained = run_on_devices(jobs, devices)
+    report.add(trained)
+    lost = {sae.folder for job, outcome in zip(jobs, trained, strict=True) if outcome.failure for sae in job.saes}
+    plan = replace(plan, models=[_without(model, lost) for model in plan.models])
+    report.add(run_on_devices(stages.extract_jobs(plan, devices[0], overwrite), devices))
+    return plan
+
+
+def _without(model: ModelPlan, folders: set[Path]) -> ModelPlan:
+    """The model less the SAEs that could not be trained."""
+    return replace(model, saes=tuple(sae for sae in model.saes if Path(sae.ref.path or "") not in folders))
 
 
 def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
     from saefari.classify.run import ClassifyJob, JobOutcome, n_cells
     from saefari.report.tables import write_summary
 
-    encode = stages.encode_jobs(plan, visible_devices(plan)[0], overwrite) if plan.config.settings.act_only else []
-    report.add(run_on_devices(encode, visible_devices(plan)) if encode else [])
+    plan, mismatches = verified(plan)
+    for what, why in mismatches:
+        _fail(report, what, why)
+    if plan.config.settings.act_only:
+        devices = visible_devices(plan)
+        report.add(run_on_devices(stages.encode_jobs(plan, devices[0], overwrite), devices))
     jobs = sorted(stages.classify_jobs(plan), key=n_cells, reverse=True)  # the longest first, to end together
     workers = plan.config.settings.n_jobs if plan.config.settings.n_jobs > 0 else os.cpu_count() or 1
 

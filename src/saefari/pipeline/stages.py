@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 from saefari.config.schema import width_to_d_sae
 from saefari.fingerprint import fingerprint
 from saefari.pipeline.jobs import Encode, Extract, Prepare, Train
-from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan
+from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan, PlannedSae
 from saefari.store import Manifest, codes_folder, hidden_folder, read_samples_record, read_split_record
 
 if TYPE_CHECKING:
     from saefari.classify.run import ClassifyJob
     from saefari.extract.encoding import Cell
+    from saefari.train.sae import SaeJob
 
 TOKENS_ON_CPU = 4096
 TOKENS_ON_GPU = 32_768
@@ -34,32 +35,18 @@ def prepare_jobs(plan: Plan, overwrite: bool) -> list[Prepare]:
             test_folder=test_folder(plan, model, dataset),
             overwrite=overwrite,
         )
-        for model in plan.models
-        for dataset in plan.datasets
+        for model, dataset in plan.pairs()
     ]
 
 
 def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
     """One job per entry of conf.yaml that trains SAEs: all its layers and widths from the same forward passes."""
-    from saefari.models.hooks import HookPoint
-    from saefari.train.sae import SaeJob
-
     jobs = []
     for model in plan.models:
+        samples = [plan.samples(model, dataset, dataset.spec.split) for m, dataset in plan.pairs() if m is model]
         for spec, planned in groupby(model.saes, key=lambda sae: sae.spec):
-            if spec.sae_train is None:
+            if spec.sae_train is None or not samples:
                 continue
-            saes = []
-            for sae in planned:
-                assert sae.ref.path is not None
-                assert sae.ref.hook is not None
-                settings = {
-                    **spec.sae_train.model_dump(),
-                    "d_sae": spec.sae_train.d_sae or width_to_d_sae(sae.ref.width),
-                    "hook": sae.ref.hook,
-                }
-                hook = HookPoint.parse(sae.ref.hook)
-                saes.append(SaeJob(sae.ref.layer, sae.ref.width, spec.sae_train, hook, Path(sae.ref.path), settings))
             jobs.append(
                 Train(
                     title=f"SAEs of {model.name}",
@@ -67,8 +54,8 @@ def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
                     revision=model.revision,
                     device=device,
                     dtype=plan.config.settings.dtype,
-                    saes=tuple(saes),
-                    samples=tuple(plan.samples(model, dataset, dataset.spec.split) for dataset in plan.datasets),
+                    saes=tuple(sae_job(sae) for sae in planned),
+                    samples=tuple(samples),
                     seed=plan.config.settings.seed,
                     max_tokens=max_tokens(plan, device),
                     overwrite=overwrite,
@@ -77,43 +64,54 @@ def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
     return jobs
 
 
+def sae_job(sae: PlannedSae) -> SaeJob:
+    """An SAE to train; `settings` holds what conf.yaml says of it."""
+    from saefari.models.hooks import HookPoint
+    from saefari.train.sae import SaeJob
+
+    training, ref = sae.spec.sae_train, sae.ref
+    assert training is not None
+    assert ref.path is not None
+    assert ref.hook is not None
+    d_sae = training.d_sae or width_to_d_sae(ref.width)
+    settings = {**training.model_dump(), "d_sae": d_sae, "hook": ref.hook}
+    return SaeJob(ref.layer, ref.width, training, HookPoint.parse(ref.hook), Path(ref.path), settings)
+
+
 def extract_jobs(plan: Plan, device: str, overwrite: bool) -> list[Extract]:
     """One job per model and dataset split."""
     from saefari.extract.run import ExtractJob
-    from saefari.models.settings import model_settings
 
     settings = plan.config.settings
-    jobs = []
-    for model in plan.models:
-        identity = model_settings(model.name, model.revision, settings.dtype, device)
-        for dataset in plan.datasets:
-            for split in dataset.splits:
-                job = ExtractJob(
-                    title=title(model, dataset, split),
-                    model=model.name,
-                    revision=model.revision,
-                    model_settings=identity,
-                    dtype=settings.dtype,
-                    device=device,
-                    samples=plan.samples(model, dataset, split),
-                    calibration=plan.samples(model, dataset, dataset.spec.split),
-                    cells=cells(model),
-                    encode=not settings.act_only,
-                    store_positions=settings.store_positions,
-                    max_tokens=max_tokens(plan, device),
-                    max_sequences=settings.batch_size,
-                    seed=settings.seed,
-                    overwrite=overwrite,
-                )
-                jobs.append(Extract(job))
-    return jobs
+    return [
+        Extract(
+            ExtractJob(
+                title=title(model, dataset, split),
+                model=model.name,
+                revision=model.revision,
+                dtype=settings.dtype,
+                device=device,
+                samples=plan.samples(model, dataset, split),
+                calibration=plan.samples(model, dataset, dataset.spec.split),
+                cells=cells(model),
+                encode=not settings.act_only,
+                store_positions=settings.store_positions,
+                max_tokens=max_tokens(plan, device),
+                max_sequences=settings.batch_size,
+                seed=settings.seed,
+                overwrite=overwrite,
+            )
+        )
+        for model, dataset in plan.pairs()
+        for split in dataset.splits
+    ]
 
 
 def encode_jobs(plan: Plan, device: str, overwrite: bool) -> list[Encode]:
     """One job per model and dataset split of an `act_only` run; none otherwise."""
     if not plan.config.settings.act_only:
         return []
-    return [Encode(job.job) for job in extract_jobs(plan, device, overwrite)]
+    return [Encode(extract.job) for extract in extract_jobs(plan, device, overwrite)]
 
 
 def classify_jobs(plan: Plan) -> list[ClassifyJob]:
@@ -155,18 +153,25 @@ def max_tokens(plan: Plan, device: str) -> int:
 
 
 def _dataset_jobs(plan: Plan, dataset: DatasetPlan) -> Iterator[ClassifyJob]:
-    for model in plan.models:
+    models = [model for model, other in plan.pairs() if other is dataset]
+    for model in models:
         for cell in cells(model):
             source = "random_sae" if cell.random else "sae"
-            yield _classify_job(plan, model, dataset, source, cell.ref.layer, cell.name)
+            yield _classify_job(plan, model, dataset, source, cell.ref.layer, cell.name, cell.ref.width)
         for layer in sorted({sae.ref.layer for sae in model.saes}):
             yield _classify_job(plan, model, dataset, "hidden", layer, "hidden")
-    for source in ["tfidf"] * plan.config.settings.bow_baseline + ["majority"]:
-        yield _classify_job(plan, plan.models[0], dataset, source, None, None)
+    for source in (["tfidf"] * plan.config.settings.bow_baseline + ["majority"]) if models else []:
+        yield _classify_job(plan, models[0], dataset, source)
 
 
 def _classify_job(
-    plan: Plan, model: ModelPlan, dataset: DatasetPlan, source: str, layer: int | None, folder: str | None
+    plan: Plan,
+    model: ModelPlan,
+    dataset: DatasetPlan,
+    source: str,
+    layer: int | None = None,
+    folder: str | None = None,
+    width: str | None = None,
 ) -> ClassifyJob:
     from saefari.classify.run import ClassifyJob
 
@@ -182,7 +187,7 @@ def _classify_job(
         config=spec.config_name or "",
         split=spec.split,
         layer=layer,
-        width=folder if source in ("sae", "random_sae") else None,
+        width=width,
         samples=samples,
         test_samples=test_samples,
         features="/".join(place) if of_model else None,

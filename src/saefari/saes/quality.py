@@ -32,7 +32,7 @@ class Quality:
         """Statistics of hidden states [n, d_in] and the codes they were encoded to."""
         x = centred(loaded, hidden)
         residual = reconstruct(loaded, codes, hidden).sub_(x)
-        mean = x.mean(dim=0, dtype=torch.float64) if len(x) else torch.zeros(loaded.d_in, dtype=torch.float64)
+        mean = x.mean(dim=0, dtype=torch.float64) if len(x) else x.new_zeros(loaded.d_in, dtype=torch.float64)
         deviation = x - mean.to(x.dtype)
         return cls(
             n_positions=len(x),

@@ -8,6 +8,7 @@ Row group i holds the rows of shard i. Beside it lie samples.json (what shaped i
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from saefari.errors import StoreError
+from saefari.errors import DataError, StoreError
 from saefari.fingerprint import file_sha256
-from saefari.store.files import explain, read_json, replacing, write_json, write_parquet
+from saefari.store.files import read_json, replacing, write_json, write_parquet
 from saefari.store.layout import SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_RECORD
 from saefari.store.shards import SHARD_ROWS
 
@@ -52,7 +53,10 @@ class TokenisedRow:
 
 
 class SamplesWriter:
-    """Writes samples.parquet a shard's rows at a time; the file appears, with its record, when all went well."""
+    """Writes samples.parquet a shard's rows at a time; the file appears, with its record, when all went well.
+
+    Raises StoreError when it cannot be written, DataError when there were no rows; then nothing is left of it.
+    """
 
     def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
         self._folder = folder
@@ -61,9 +65,11 @@ class SamplesWriter:
         self._pending: list[dict[str, Any]] = []
 
     def __enter__(self) -> SamplesWriter:
-        self._replacing = replacing(self._folder / SAMPLES)
-        self._temporary = self._replacing.__enter__()
-        self._writer = pq.ParquetWriter(self._temporary, SCHEMA, compression="zstd")
+        with ExitStack() as opened:
+            temporary = opened.enter_context(replacing(self._folder / SAMPLES))
+            self._writer = opened.enter_context(pq.ParquetWriter(temporary, SCHEMA, compression="zstd"))
+            opened.push(self._finish)
+            self._opened = opened.pop_all()
         return self
 
     def write(self, row: dict[str, Any]) -> None:
@@ -75,10 +81,7 @@ class SamplesWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._flush()
-        self._writer.close()
-        self._replacing.__exit__(kind, error, trace)
+        self._opened.__exit__(kind, error, trace)
         if kind is None:
             record = {
                 "settings": self._settings,
@@ -87,13 +90,18 @@ class SamplesWriter:
             }
             write_json(self._folder / SAMPLES_RECORD, record)
 
+    def _finish(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """What comes before the file is closed and renamed; an error here undoes it."""
+        if kind is None:
+            self._flush()
+            if self._n_rows == 0:
+                raise DataError(f"{self._folder}: the split has no rows")
+
     def _flush(self) -> None:
         if self._pending:
-            table = pa.Table.from_pylist(self._pending, SCHEMA)
-            try:
-                self._writer.write_table(table, row_group_size=SHARD_ROWS)
-            except OSError as error:
-                raise StoreError(f"{self._folder / SAMPLES}: {explain(error)}") from error
+            self._writer.write_table(pa.Table.from_pylist(self._pending, SCHEMA), row_group_size=SHARD_ROWS)
             self._n_rows += len(self._pending)
             self._pending = []
 

@@ -13,6 +13,7 @@ import torch
 from saefari.config import SaeTraining
 from saefari.config.schema import width_to_d_sae
 from saefari.errors import ConflictError, SaeError
+from saefari.fingerprint import fingerprint
 from saefari.models.hooks import HookPoint
 from saefari.models.text import TextModel
 from saefari.store.files import read_json
@@ -61,7 +62,7 @@ def is_trained(job: SaeJob) -> bool:
         changes = "; ".join(f"{key}: {stored.get(key)!r} there, {job.settings.get(key)!r} now" for key in differing)
         raise ConflictError(
             f"{job.folder} holds an SAE trained with other settings ({changes}); "
-            f"give the new one another width name, or remove that folder"
+            f"give the new one another width name, or add --overwrite"
         )
     return True
 
@@ -98,7 +99,7 @@ def train_saes(
         stream = stream_activations(model, token_rows, hooks, max_tokens_per_batch)
         buffer_size = max(training.batch_size, min(training.buffer_size, training.n_positions))
         batches = shuffled_batches(stream, hooks, training.batch_size, buffer_size)
-        trainers = _train(jobs, training, batches, progress)
+        trainers = _train(jobs, training, batches, seed, progress)
         evaluation = min(EVALUATION_POSITIONS, training.n_positions)
         samples = [next(batches) for _ in range(math.ceil(evaluation / training.batch_size))]
     for job, trainer in zip(jobs, trainers, strict=True):
@@ -130,6 +131,7 @@ def _train(
     jobs: Sequence[SaeJob],
     training: SaeTraining,
     batches: Iterator[dict[HookPoint, torch.Tensor]],
+    seed: int,
     progress: Callable[[int], None] | None,
 ) -> list[Any]:
     """sae-lens' trainers, one per job, after their last step, the input scale folded into the weights."""
@@ -137,7 +139,7 @@ def _train(
     trainers: list[Any] = []
     for step in range(n_steps):
         batch = next(batches)
-        trainers = trainers or [_trainer(job, training, batch[job.hook], n_steps) for job in jobs]
+        trainers = trainers or [_trainer(job, training, batch[job.hook], n_steps, seed) for job in jobs]
         for job, trainer in zip(jobs, trainers, strict=True):
             loss = trainer.step(batch[job.hook]).loss
             trainer.n_training_steps += 1
@@ -154,17 +156,43 @@ def _train(
     return trainers
 
 
-def _trainer(job: SaeJob, training: SaeTraining, first_batch: torch.Tensor, n_steps: int) -> Any:
+def _trainer(job: SaeJob, training: SaeTraining, first_batch: torch.Tensor, n_steps: int, seed: int) -> Any:
     """A sae-lens trainer for one job; its input scale comes from the first batch, positions x d_in."""
     from sae_lens.config import LoggingConfig, SAETrainerConfig
-    from sae_lens.registry import get_sae_training_class
-    from sae_lens.saes.sae import SAEMetadata
     from sae_lens.training.sae_trainer import SAETrainer
 
     d_in = first_batch.shape[1]
-    device = str(first_batch.device)
+    device = first_batch.device
+    # Initialised apart from the stream, so that it does not matter which other SAEs are trained along.
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(int(fingerprint([seed, job.layer, job.width])[:8], 16))
+        sae = _new_sae(job, training, d_in, str(device), n_steps)
+    trainer = SAETrainer(
+        cfg=SAETrainerConfig(
+            total_training_samples=n_steps * training.batch_size,
+            train_batch_size_samples=training.batch_size,
+            lr=training.lr,
+            lr_end=training.lr,
+            lr_decay_steps=int(DECAY_SHARE * n_steps),
+            dead_feature_window=max(10, n_steps // 10),
+            device=str(device),
+            logger=LoggingConfig(log_to_wandb=False),
+        ),
+        sae=sae,
+        data_provider=iter(()),
+    )
+    if training.normalize_activations == "expected_average_only_in":
+        trainer.activation_scaler.scaling_factor = d_in**0.5 / first_batch.norm(dim=-1).mean().item()
+    return trainer
+
+
+def _new_sae(job: SaeJob, training: SaeTraining, d_in: int, device: str, n_steps: int) -> Any:
+    """sae-lens' training SAE of a job, freshly initialised."""
+    from sae_lens.registry import get_sae_training_class
+    from sae_lens.saes.sae import SAEMetadata
+
     sae_class, config_class = get_sae_training_class(training.architecture)
-    sae = sae_class(
+    return sae_class(
         config_class(
             d_in=d_in,
             d_sae=job.d_sae,
@@ -174,23 +202,6 @@ def _trainer(job: SaeJob, training: SaeTraining, first_batch: torch.Tensor, n_st
             **_architecture_options(training, n_steps),
         )
     )
-    trainer = SAETrainer(
-        cfg=SAETrainerConfig(
-            total_training_samples=n_steps * training.batch_size,
-            train_batch_size_samples=training.batch_size,
-            lr=training.lr,
-            lr_end=training.lr,
-            lr_decay_steps=int(DECAY_SHARE * n_steps),
-            dead_feature_window=max(10, n_steps // 10),
-            device=device,
-            logger=LoggingConfig(log_to_wandb=False),
-        ),
-        sae=sae,
-        data_provider=iter(()),
-    )
-    if training.normalize_activations == "expected_average_only_in":
-        trainer.activation_scaler.scaling_factor = d_in**0.5 / first_batch.norm(dim=-1).mean().item()
-    return trainer
 
 
 def _architecture_options(training: SaeTraining, n_steps: int) -> dict[str, Any]:
