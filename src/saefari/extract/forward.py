@@ -39,19 +39,17 @@ class Forward:
     def __call__(self, rows: Sequence[TokenisedRow], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
         """Every row's valid positions, in length-sorted batches."""
         for batch in token_batches(_lengths(rows), self.max_tokens, self.max_sequences):
-            yield from self._within_budget(batch, rows, hooks)
-
-    def _within_budget(
-        self, batch: np.ndarray, rows: Sequence[TokenisedRow], hooks: Sequence[HookPoint]
-    ) -> Iterator[Batch]:
-        """A batch: whole, or in parts where the budget was lowered since it was put together."""
-        for part in token_batches(_lengths([rows[i] for i in batch]), self.max_tokens):
-            yield from self._batch(batch[part], rows, hooks)
+            yield from self._batch(batch, rows, hooks)
 
     def _batch(self, batch: np.ndarray, rows: Sequence[TokenisedRow], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
-        """One batch, or its parts under half the budget where the GPU's memory does not hold it."""
+        """One batch, or its parts where the budget was lowered since it was put together, or must be now."""
         chosen = [rows[i] for i in batch]
-        longest = int(_lengths(chosen).max())
+        lengths = _lengths(chosen)
+        longest = max(int(lengths.max()), 1)
+        if len(batch) > 1 and len(batch) * longest > self.max_tokens:
+            for part in token_batches(lengths, self.max_tokens):
+                yield from self._batch(batch[part], rows, hooks)
+            return
         try:
             counts, states = self._states(chosen, hooks)
         except torch.OutOfMemoryError:
@@ -64,11 +62,11 @@ class Forward:
             yield batch, counts, states
             return
         torch.cuda.empty_cache()
-        self.max_tokens = len(batch) * max(longest, 1) // 2
+        self.max_tokens = len(batch) * longest // 2
         logger.warning(
             "out of GPU memory at %d sequences: from now on at most %d tokens a batch", len(batch), self.max_tokens
         )
-        yield from self._within_budget(batch, rows, hooks)
+        yield from self._batch(batch, rows, hooks)
 
     def _states(
         self, rows: Sequence[TokenisedRow], hooks: Sequence[HookPoint]

@@ -72,10 +72,7 @@ def prepare_samples(
             rows = tokeniser.tokenize(texts, settings["max_length"], settings["include_special_tokens"])
             for example, tokens in zip(examples, rows, strict=True):
                 writer.write(_columns(example, tokens))
-    record = read_samples_record(folder)
-    if record is None or record["n_rows"] == 0:
-        raise DataError(f"{dataset.slug}: the split has no rows")
-    return str(record["sha256"])
+    return _digest(folder)
 
 
 def prepare_split(folder: Path, test_folder: Path | None, test_size: float, seed: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from saefari.config import Config
+    from saefari.errors import ConfigError
 
 
 Place = tuple[str, str, str]
@@ -155,29 +156,44 @@ def _only_width(flags: argparse.Namespace) -> list[str]:
 
 def _stored_split(flags: argparse.Namespace) -> tuple[Path, Place]:
     """The one stored dataset split that the flags fit, and its place below the model's folder."""
+    from saefari.config import ModelSpec
     from saefari.data.slug import dataset_slug
-    from saefari.models.registry import model_slug
     from saefari.pipeline.cli import flag_error
+    from saefari.pipeline.plan import folder_of
     from saefari.store.layout import SAMPLES
 
-    root = Path(flags.input_dir, model_slug(flags.model_name, flags.checkpoint))
+    model = ModelSpec(name=flags.model_name, layers=flags.layer, widths=[_REFUSED], revision=flags.checkpoint)
+    root = Path(flags.input_dir, folder_of(model))
     stored = {_place(path.parent.relative_to(root)): path.parent for path in sorted(root.rglob(SAMPLES))}
     if not stored:
         raise flag_error("--input-dir", f"{root} holds no dataset: run `saefari extract` with this model first")
     slug = None if flags.dataset_name is None else dataset_slug(flags.dataset_name)
     wanted = (slug, flags.dataset_config_name, flags.dataset_split)
-    fitting = [place for place in stored if all(w is None or w == p for w, p in zip(wanted, place, strict=True))]
+    fitting = [place for place in stored if all(w in (None, p) for w, p in zip(wanted, place, strict=True))]
     if len(fitting) != 1:
-        names = ("--dataset-name", "--dataset-config-name", "--dataset-split")
-        places = fitting or list(stored)
-        open_flag = next((flag for flag, values in zip(names, zip(*places)) if len(set(values)) > 1), names[0])
-        which = "several stored splits fit" if fitting else "no stored split fits"
-        listed = "; ".join(" ".join(f"{n} {p!r}" for n, p in zip(names, place, strict=True)) for place in places)
-        raise flag_error(open_flag, f"{which}; there are: {listed}")
+        raise _unclear(wanted, fitting, list(stored))
     (place,) = fitting
     if flags.dataset_name is None and dataset_slug(place[0]) != place[0]:
         raise flag_error("--dataset-name", f"is needed: it does not follow from the folder {place[0]!r}")
     return stored[place], place
+
+
+def _unclear(wanted: tuple[str | None, ...], fitting: list[Place], stored: list[Place]) -> ConfigError:
+    """Which flag leaves several stored splits, or none, and which splits there are."""
+    from saefari.pipeline.cli import flag_error
+
+    flags = ("--dataset-name", "--dataset-config-name", "--dataset-split")
+    values = [{place[i] for place in fitting or stored} for i in range(len(flags))]
+    doubtful = [
+        flag
+        for flag, want, found in zip(flags, wanted, values, strict=True)
+        if (len(found) > 1 if fitting else want not in (None, *found))
+    ]
+    listed = "; ".join(
+        " ".join(f"{flag} {part!r}" for flag, part in zip(flags, place, strict=True)) for place in fitting or stored
+    )
+    state = "several stored splits fit" if fitting else "no stored split fits"
+    return flag_error((doubtful or flags)[0], f"{state}; there are: {listed}")
 
 
 def _place(relative: Path) -> Place:

@@ -123,7 +123,7 @@ class _Checker:
                 key = f"{path}.model_type" if spec.model_type else "settings.model_type"
                 self._problem(key, f"{model_type!r} is planned, but this release runs text models only: use llm")
                 continue
-            slug = _slug(spec)
+            slug = folder_of(spec)
             if slugs.setdefault(slug, spec.name) != spec.name:
                 self._problem(f"{path}.name", f"{spec.name!r} would share its folder with {slugs[slug]!r}")
             if need_model:
@@ -144,7 +144,7 @@ class _Checker:
         for saes in by_name.values():
             if saes:
                 spec = saes[0].spec
-                yield ModelPlan(spec.name, _slug(spec), "llm", spec.revision, tuple(saes))
+                yield ModelPlan(spec.name, folder_of(spec), "llm", spec.revision, tuple(saes))
 
     def _shape(self, path: str, spec: ModelSpec) -> None:
         """The model is there, and has the layers."""
@@ -209,7 +209,7 @@ class _Checker:
         self.problems.append(Problem(path, message))
 
 
-def _slug(spec: ModelSpec) -> str:
+def folder_of(spec: ModelSpec) -> str:
     """The model's folder; a revision has a folder of its own."""
     slug = model_slug(spec.name)
     return f"{slug}--{re.sub(r'[^A-Za-z0-9._-]', '_', spec.revision)}" if spec.revision else slug

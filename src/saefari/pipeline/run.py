@@ -13,7 +13,7 @@ from typing import Any
 from saefari.log import logger, progress_bar
 from saefari.pipeline import stages
 from saefari.pipeline.jobs import classify
-from saefari.pipeline.launch import Outcome, explain_failure, run_in_processes, run_on_devices
+from saefari.pipeline.launch import Outcome, available_cores, explain_failure, run_in_processes, run_on_devices
 from saefari.pipeline.plan import ModelPlan, Plan
 from saefari.pipeline.verify import verified
 from saefari.store import hold_tree, write_json
@@ -104,7 +104,7 @@ def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
         devices = visible_devices(plan)
         report.add(run_on_devices(stages.encode_jobs(plan, devices[0], overwrite), devices))
     jobs = sorted(stages.classify_jobs(plan), key=n_cells, reverse=True)  # the longest first, to end together
-    workers = plan.config.settings.n_jobs if plan.config.settings.n_jobs > 0 else os.cpu_count() or 1
+    workers = plan.config.settings.n_jobs if plan.config.settings.n_jobs > 0 else available_cores()
 
     def done(job: ClassifyJob, outcome: JobOutcome | BaseException) -> None:
         bar.update(n_cells(job))

@@ -1,0 +1,56 @@
+"""The batches of a forward pass when the GPU's memory does not hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from saefari.extract.forward import Forward
+from saefari.models.hooks import HookPoint
+from saefari.models.text import TextModel
+from saefari.store import TokenisedRow
+
+HOOK = HookPoint.parse("blocks.1.hook_resid_post")
+
+
+def rows_of(lengths: list[int]) -> list[TokenisedRow]:
+    return [TokenisedRow(np.full(n, 4, dtype=np.int32), np.arange(n, dtype=np.int32)) for n in lengths]
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
+    """A GPU that holds 100 padded tokens; gives (padded tokens, fits) of every pass that is tried."""
+    tried: list[tuple[int, bool]] = []
+    original = TextModel.capture
+
+    def capture(self: TextModel, input_ids: Any, hooks: Any) -> Any:
+        padded = len(input_ids) * max(map(len, input_ids))
+        tried.append((padded, padded <= 100))
+        if padded > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(self, input_ids, hooks)
+
+    monkeypatch.setattr(TextModel, "capture", capture)
+    return tried
+
+
+def test_what_did_not_fit_is_not_tried_again(
+    load_tiny: Callable[..., TextModel], memory: list[tuple[int, bool]]
+) -> None:
+    forward = Forward(load_tiny("gpt2"), max_tokens=320)
+    for _ in range(2):  # two shards
+        rows = rows_of([20] * 33 + [10] * 40 + [3, 1])
+        seen = np.concatenate([batch for batch, _, _ in forward(rows, [HOOK])])
+        assert sorted(seen) == list(range(len(rows)))
+    assert [padded for padded, fits in memory if not fits] == [320, 160]
+    assert max(padded for padded, fits in memory if fits) <= 80
+
+
+def test_batches_that_fit_stay_as_they_are(load_tiny: Callable[..., TextModel], memory: list[tuple[int, bool]]) -> None:
+    rows = rows_of([20, 3, 20, 20, 0, 1, 20, 20, 20])
+    sizes = [len(batch) for batch, _, _ in Forward(load_tiny("gpt2"), 100, max_sequences=4)(rows, [HOOK])]
+    assert sizes == [4, 4, 1]
