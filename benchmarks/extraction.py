@@ -39,8 +39,8 @@ MAX_TOKENS = 4096
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=4096)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--rows", type=int, default=8000)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--per-sample-rows", type=int, default=40)
     flags = parser.parse_args()
     model = TextModel.load(MODEL, device="cpu")

@@ -117,7 +117,7 @@ class _Extraction:
         ]
 
     def run(self, missing: Sequence[int], ranges: Sequence[tuple[int, int]]) -> None:
-        """Make the missing shards. The next shard's forward passes run while one is compressed and written."""
+        """Make the missing shards. On a GPU the next shard is computed while one is compressed and written."""
         self._calibrate_controls()
         done = sum(stop - start for i, (start, stop) in enumerate(ranges) if i not in set(missing))
         if done:
@@ -131,6 +131,8 @@ class _Extraction:
                 writes = self._shard(shard, ranges[shard], rows, bar)
                 _wait(writing)
                 writing = [writers.submit(write) for write in writes]
+                if self._model.device.type == "cpu":
+                    _wait(writing)  # a CPU writes and computes faster one after the other
             _wait(writing)
 
     def _shard(

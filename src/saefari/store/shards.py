@@ -58,13 +58,13 @@ def shard_ranges(n_rows: int, shard_rows: int = SHARD_ROWS) -> list[tuple[int, i
 def write_shard(folder: Path, index: int, rows: tuple[int, int], arrays: Mapping[str, np.ndarray]) -> ShardRecord:
     """Write one shard by rename; the same arrays always give the same bytes.
 
-    Codes are compressed; hidden states are not, since nothing is gained on dense floats.
+    Whole numbers are compressed; floats are not, since they would hardly shrink.
     """
-    method = zipfile.ZIP_STORED if any(name.startswith("pooled_") for name in arrays) else zipfile.ZIP_DEFLATED
     path = folder / f"shard-{index:05d}.npz"
     with replacing(path) as temporary:
-        with zipfile.ZipFile(temporary, "w", method, compresslevel=_COMPRESSION_LEVEL) as archive:
+        with zipfile.ZipFile(temporary, "w", compresslevel=_COMPRESSION_LEVEL) as archive:
             for name, array in arrays.items():
+                archive.compression = zipfile.ZIP_DEFLATED if array.dtype.kind in "iu" else zipfile.ZIP_STORED
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
         size, digest = temporary.stat().st_size, file_sha256(temporary)
