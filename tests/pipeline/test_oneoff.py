@@ -131,19 +131,17 @@ def test_workers_log_at_the_same_level() -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """Leaves a mark; `deadly` ones kill their process, `once` only if they are the first to."""
+    """Leaves a mark; `deadly` ones kill their process."""
 
     title: str
     mark: Path
     deadly: bool = False
-    once: bool = False
 
     def on(self, device: str) -> Task:
         return replace(self)
 
     def run(self) -> list[str]:
-        if self.deadly and not (self.once and self.mark.exists()):
-            self.mark.touch()
+        if self.deadly:
             os.kill(os.getpid(), signal.SIGKILL)
         self.mark.touch()
         return [self.title]
@@ -157,7 +155,6 @@ def test_jobs_lost_with_a_killed_process_are_tried_again_alone(tmp_path: Path) -
     from concurrent.futures.process import BrokenProcessPool
 
     tasks = [Task(f"{i}", tmp_path / f"{i}") for i in range(6)]
-    tasks[1] = replace(tasks[1], deadly=True, once=True)
     tasks[2] = replace(tasks[2], deadly=True)
     found: dict[str, Any] = {}
     run_in_processes(_run, tasks, 2, lambda task, result: found.update({task.title: result}))

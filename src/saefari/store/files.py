@@ -22,7 +22,8 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises StoreError, naming the path and the way out, when the disk is full or not writable.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # One name per file: what a killed run left behind is replaced. The tree's lock keeps other writers out.
+    temporary = path.with_name(f".{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
