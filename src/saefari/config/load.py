@@ -22,12 +22,12 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML comes without types
+class _Loader(yaml.SafeLoader):
     """Refuses a key that a mapping holds twice, of which YAML would silently keep the last."""
 
-    def compose_mapping_node(self, anchor: str | None) -> yaml.MappingNode:
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)
-        seen = set()
+        seen: set[tuple[str, Any]] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
                 if (key.tag, key.value) in seen:
