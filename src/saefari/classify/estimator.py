@@ -20,7 +20,8 @@ _IDENTITY = re.compile(r'(?<="__id__": )\d+|(?<=")\d+(?=\.np[yz]")')
 def save_estimator(path: Path, estimator: Any) -> None:
     """Write an estimator in skops format; equal estimators give equal bytes."""
     for _, step in getattr(estimator, "steps", []):
-        vars(step).pop("_stop_words_id", None)  # a memory address that scikit-learn's vectorisers remember
+        if hasattr(step, "_stop_words_id"):  # a memory address that scikit-learn's vectorisers remember
+            del step._stop_words_id
     content = _canonical(skops.io.dumps(estimator))
     with replacing(path) as temporary:
         temporary.write_bytes(content)
