@@ -57,7 +57,7 @@ def test_the_summary_holds_every_result_in_a_fixed_order(tmp_path: Path) -> None
         written = list(csv.DictReader(file))
     assert tuple(written[0]) == COLUMNS
     assert [(r["layer"], r["binarize"]) for r in written] == [("9", ""), ("9", "1.0"), ("10", "")]
-    (tmp_path / "a").rename(tmp_path / "z")
+    assert [r["folder"] for r in written] == ["b/x", "b/x", "a"]
     write_summary(tmp_path)
     assert (tmp_path / "summary.csv").read_text() == text
 

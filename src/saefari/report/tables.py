@@ -11,19 +11,27 @@ from saefari.store import iter_results
 from saefari.store.files import replacing
 
 SUMMARY = "summary.csv"
-COLUMNS = (
+_RESULT = (
     "model", "model_type", "dataset", "config", "split", "layer", "width", "source", "pooling", "top_n", "binarize",
     "select_k", "classifier", "macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "roc_auc", "cv_macro_f1",
     "n_train", "n_test", "n_features", "seconds",
 )  # fmt: skip
+COLUMNS = (*_RESULT, "folder")
 
 Row = dict[str, Any]
 
 
 def write_summary(classifications: Path) -> list[Row]:
-    """Write summary.csv from every results.json below a folder; return its rows, one per setting and classifier."""
-    rows = [row for _, result in iter_results(classifications) for row in result["summary"]]
-    rows.sort(key=lambda row: [_sortable(row[column]) for column in COLUMNS])
+    """Write summary.csv from every results.json below a folder; return its rows, one per setting and classifier.
+
+    `folder` says where a row's results.json lies, below `classifications`.
+    """
+    rows = [
+        row | {"folder": folder.relative_to(classifications).as_posix()}
+        for folder, result in iter_results(classifications)
+        for row in result["summary"]
+    ]
+    rows.sort(key=lambda row: [_sortable(row[column]) for column in _RESULT])
     with (
         replacing(classifications / SUMMARY) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
@@ -40,7 +48,7 @@ def best_settings(rows: Iterable[Row]) -> list[Row]:
     Never by the test score: the best of many test scores is too good. Equal ones: the first in the table's order.
     """
     best: dict[tuple[str, ...], Row] = {}
-    for row in sorted(rows, key=lambda row: [_sortable(row[column]) for column in COLUMNS]):
+    for row in sorted(rows, key=lambda row: [_sortable(row[column]) for column in _RESULT]):
         group = tuple(str(row[column]) for column in ("dataset", "config", "split", "model", "source"))
         if group not in best or row["cv_macro_f1"] > best[group]["cv_macro_f1"]:
             best[group] = row
