@@ -1,10 +1,11 @@
 """The only code that knows the paths and file formats of the output tree."""
 
+from saefari.store.explanations import Explanation, read_explanation, read_explanations
 from saefari.store.files import write_json, write_parquet
 from saefari.store.layout import Layout, codes_folder, hidden_folder
 from saefari.store.lock import hold_tree
 from saefari.store.manifest import Decision, Manifest, ShardRecord, decide
-from saefari.store.results import finished_result, iter_results, read_result
+from saefari.store.results import finished_result, iter_results, read_result, read_summary, summary_table
 from saefari.store.samples import (
     SamplesWriter,
     TokenisedRow,
@@ -16,6 +17,7 @@ from saefari.store.samples import (
     read_split_record,
     write_split,
 )
+from saefari.store.scan import FoundFile, find_files, looks_whole
 from saefari.store.shards import (
     CodesShard,
     HiddenShard,
@@ -31,6 +33,8 @@ from saefari.store.shards import (
 __all__ = [
     "CodesShard",
     "Decision",
+    "Explanation",
+    "FoundFile",
     "HiddenShard",
     "Layout",
     "Manifest",
@@ -40,6 +44,7 @@ __all__ = [
     "codes_arrays",
     "codes_folder",
     "decide",
+    "find_files",
     "finished_result",
     "hidden_folder",
     "hold_tree",
@@ -48,14 +53,19 @@ __all__ = [
     "iter_results",
     "iter_samples",
     "iter_token_rows",
+    "looks_whole",
     "read_arrays",
+    "read_explanation",
+    "read_explanations",
     "read_pooled_hidden",
     "read_result",
     "read_samples",
     "read_samples_record",
     "read_split",
     "read_split_record",
+    "read_summary",
     "shard_ranges",
+    "summary_table",
     "write_json",
     "write_parquet",
     "write_shard",

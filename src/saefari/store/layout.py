@@ -35,6 +35,15 @@ class Layout:
     activations: Path
     classifications: Path
 
+    @classmethod
+    def below(cls, output: Path) -> Layout:
+        """The tree as the default settings lay it out in one folder."""
+        return cls(output / "activations", output / "classifications")
+
+    @property
+    def explanations(self) -> Path:
+        return self.activations.parent / "explanations"
+
     @property
     def saes(self) -> Path:
         return self.activations.parent / "saes"

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from saefari.errors import StoreError
 from saefari.log import logger
 from saefari.store.files import read_json
 from saefari.store.layout import RESULTS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_TEXTS = ("model", "model_type", "dataset", "config", "split", "width", "source", "pooling", "classifier", "folder")
+_WHOLE = ("layer", "top_n", "select_k", "n_train", "n_test", "n_features")
+_FRACTIONS = (
+    "binarize", "macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "roc_auc", "cv_macro_f1", "seconds",
+)  # fmt: skip
+SUMMARY_COLUMNS = (*_TEXTS, *_WHOLE, *_FRACTIONS)
 
 
 def finished_result(folder: Path, fingerprint: str) -> dict[str, Any] | None:
@@ -36,3 +46,31 @@ def iter_results(classifications: Path) -> Iterator[tuple[Path, dict[str, Any]]]
             yield path.parent, read_result(path.parent)
         except StoreError as error:
             logger.warning("%s", error)
+
+
+def read_summary(path: Path) -> pd.DataFrame:
+    """summary.csv, one row per setting and classifier: text columns "" where empty, numbers missing where empty.
+
+    Raises StoreError when it is no such table.
+    """
+    import pandas as pd
+
+    try:
+        return summary_table(pd.read_csv(path, dtype=str, keep_default_na=False))
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StoreError(f"{path}: is no summary of results ({error}); run `python run_experiments.py`") from None
+
+
+def summary_table(rows: Any) -> pd.DataFrame:
+    """Rows of the summary with typed columns. Raises KeyError, TypeError or ValueError for rows of something else."""
+    import pandas as pd
+
+    table = pd.DataFrame(rows)
+    missing = table.isna() | (table == "")
+    texts = {name: table[name].astype(str).where(~missing[name], "") for name in _TEXTS}
+    numbers = {
+        name: pd.to_numeric(table[name].where(~missing[name], None)).astype(kind)
+        for names, kind in ((_WHOLE, "Int64"), (_FRACTIONS, "float64"))
+        for name in names
+    }
+    return pd.DataFrame(texts | numbers)

@@ -1,0 +1,70 @@
+"""Figures: one look, colours that colour-blind people can tell apart, PNG and SVG export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_mantine_components as dmc
+import plotly.graph_objects as go
+from dash import MATCH, ClientsideFunction, Input, Output, State, clientside_callback, dcc
+
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#7F7F7F")
+"""Okabe and Ito's colours (jfly.uni-koeln.de/color), black left out: it cannot be seen on a dark page."""
+SEQUENTIAL = "Cividis"
+"""One hue order for amounts; made for colour-blind readers."""
+DASHES = ("solid", "dash", "dot", "dashdot")
+SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up", "x", "star", "hexagon")
+
+
+def colours(n: int) -> list[str]:
+    """n colours; after eight they repeat, so give lines and marks a second difference."""
+    return [PALETTE[i % len(PALETTE)] for i in range(n)]
+
+
+def styled(figure: go.Figure, height: int = 360, **layout: Any) -> go.Figure:
+    """The figure in the app's look; text and lines take the page's colours (assets/theme.css)."""
+    figure.update_layout(
+        template="plotly_white",
+        height=height,
+        margin={"l": 56, "r": 16, "t": 32, "b": 48},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        colorway=PALETTE,
+        font={"family": "system-ui, sans-serif", "size": 13},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+        hoverlabel={"align": "left"},
+    )
+    figure.update_layout(**layout)
+    return figure
+
+
+def graph(name: str, figure: go.Figure, label: str) -> dmc.Box:
+    """A figure with its exports. Its id is `graph_id(name)`. label: what it shows, for screen readers."""
+    plot = dcc.Graph(
+        id=graph_id(name),
+        figure=figure,
+        config={
+            "displaylogo": False,
+            "responsive": True,
+            "toImageButtonOptions": {"format": "png", "filename": f"saefari-{name}", "scale": 2},
+            "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
+        },
+    )
+    button = dmc.Button("SVG", id={"type": "svg", "name": name}, variant="subtle", size="compact-xs")
+    return dmc.Box(
+        [dmc.VisuallyHidden(label), dmc.Group(button, justify="flex-end"), plot], className="figure", role="figure"
+    )
+
+
+def graph_id(name: str) -> dict[str, str]:
+    """The id of a figure made by `graph`."""
+    return {"type": "graph", "name": name}
+
+
+clientside_callback(
+    ClientsideFunction("saefari", "downloadSvg"),
+    Output({"type": "svg", "name": MATCH}, "title"),
+    Input({"type": "svg", "name": MATCH}, "n_clicks"),
+    State({"type": "svg", "name": MATCH}, "id"),
+    prevent_initial_call=True,
+)

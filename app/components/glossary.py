@@ -1,0 +1,47 @@
+"""The words of the field, as this project uses them; every page's `?` shows those it needs."""
+
+from __future__ import annotations
+
+GLOSSARY: dict[str, str] = {
+    "hidden state": "The model's vector at one position, after one block (the residual stream).",
+    "layer": "Layer L is the output of block L, counted from 0: Hugging Face's hidden_states[L + 1].",
+    "SAE": "Sparse autoencoder: writes a hidden state as a sum of few directions out of thousands.",
+    "latent": "One unit of an SAE. Its activation is 0 or more; most latents are 0 at most positions.",
+    "code": "The latent activations of one position, nearly all of them 0.",
+    "feature": "One column of what a classifier reads: a pooled latent, a hidden dimension or a term.",
+    "pooling": "How the positions of a text become one row: sum, mean, max, last, or count (see top-n).",
+    "top-n": "Per position keep the n largest latents, then count over positions. 0: all latents, pooled.",
+    "binarize": "Feature = 1 where the pooled value is above the threshold, else 0.",
+    "source": "What the features are: sae, random_sae (random directions, same sparsity), hidden (pooled hidden "
+    "states), tfidf (words) or majority (always the most frequent class).",
+    "baseline": "What an SAE has to beat to be worth it: hidden states, TF-IDF, the majority class, a random SAE.",
+    "macro-F1": "F1 is the harmonic mean of precision and recall of one class; macro-F1 is its mean over classes, so "
+    "that rare classes count as much as frequent ones.",
+    "CV macro-F1": "Macro-F1 by cross-validation on training rows alone. It alone chooses what is best: the best of "
+    "many test scores would be too good.",
+    "interval": "Central 95% of macro-F1 over resampled test rows (bootstrap). Where two overlap, the difference may "
+    "be luck.",
+    "win rate": "The share of datasets on which the best SAE setting scores above the best setting of a baseline.",
+    "accuracy": "The share of test rows that are classified right.",
+    "ROC AUC": "How well a class's probability ranks its rows above the others: 0.5 is chance, 1 is perfect.",
+    "confusion matrix": "Rows are true classes, columns predicted ones; what lies off the diagonal is wrong.",
+    "weight": "What the linear probe multiplies a feature by, per standard deviation of that feature.",
+    "contribution": "Weight × scaled value of a feature in one row. With the intercept they add up to the class's "
+    "logit.",
+    "logit": "The linear probe's score of a class before it is turned into a probability.",
+    "importance": "How much a tree's splits on a feature lower the impurity; all importances add up to 1.",
+    "decision tree": "Questions asked one after the other: is this feature at most the threshold? Left is yes.",
+    "density": "The share of positions at which a latent is active.",
+    "lift": "How many times more often a latent fires in rows of a class than in all rows.",
+    "decile": "Tenths of a latent's activations, from the weakest to the strongest.",
+    "explanation": "What a person or a language model wrote about a latent after reading where it fires.",
+    "score": "How well an explanation predicts where its latent fires.",
+    "FVU": "Fraction of variance unexplained by the SAE's reconstruction: 0 is perfect, 1 is no better than the mean.",
+    "L0": "Mean number of active latents per position.",
+    "dead": "A latent that was never active on the rows looked at.",
+    "decoder cosine": "Cosine between the directions that two latents write: near 1, they mean much the same.",
+    "manifest": "The record beside a folder of shards: what shaped them, which are done, and what they hash to.",
+    "shard": "A file that holds a fixed range of a dataset's rows.",
+    "provenance": "What made a result: settings, seed, versions and the fingerprint of its inputs.",
+    "PCA": "The two directions in which the rows differ most; distances on the map are only roughly true.",
+}

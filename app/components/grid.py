@@ -1,0 +1,67 @@
+"""Tables: sortable, filterable, exported as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dash_ag_grid as dag
+import dash_mantine_components as dmc
+from dash import MATCH, ClientsideFunction, Input, Output, clientside_callback
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def text_column(name: str, title: str = "", **options: Any) -> dict[str, Any]:
+    """A column of words, filtered by what they contain."""
+    return {"field": name, "headerName": title or name, "filter": "agTextColumnFilter", **options}
+
+
+def number_column(name: str, title: str = "", digits: int | None = None, **options: Any) -> dict[str, Any]:
+    """A column of numbers, right-aligned; digits: decimals shown (the full value is kept and exported)."""
+    shown = {} if digits is None else {"valueFormatter": {"function": _decimals(digits)}}
+    column = {"field": name, "headerName": title or name, "filter": "agNumberColumnFilter", "type": "rightAligned"}
+    return column | shown | options
+
+
+def link_column(name: str, title: str, href: str, **options: Any) -> dict[str, Any]:
+    """A column whose cells link to the URL in the row's field `href`; an empty URL is plain text."""
+    renderer = {"cellRenderer": "PageLink", "cellRendererParams": {"href": href}}
+    return text_column(name, title) | renderer | options
+
+
+def grid(
+    name: str, columns: Sequence[dict[str, Any]], rows: Rows, height: int | str = 420, **options: Any
+) -> dmc.Stack:
+    """A table with its export button. Its id is `grid_id(name)`; options go to dash-ag-grid."""
+    settings = {"animateRows": False, "enableCellTextSelection": True}
+    table = dag.AgGrid(
+        id=grid_id(name),
+        columnDefs=list(columns),
+        rowData=list(rows),
+        defaultColDef={"sortable": True, "filter": True, "resizable": True, "floatingFilter": False, "minWidth": 90},
+        dashGridOptions=settings | options.pop("dashGridOptions", {}),
+        csvExportParams={"fileName": f"saefari-{name}.csv"},
+        style={"height": height, "width": "100%"},
+        **options,
+    )
+    button = dmc.Button("CSV", id={"type": "export", "name": name}, variant="subtle", size="compact-xs")
+    button.to_plotly_json()["props"]["aria-label"] = f"Export the table {name} as CSV"
+    return dmc.Stack([dmc.Group(button, justify="flex-end"), table], gap=2)
+
+
+def grid_id(name: str) -> dict[str, str]:
+    """The id of a table made by `grid`."""
+    return {"type": "grid", "name": name}
+
+
+def _decimals(digits: int) -> str:
+    return f"params.value == null ? '' : d3.format(',.{digits}f')(params.value)"
+
+
+clientside_callback(
+    ClientsideFunction("saefari", "exportCsv"),
+    Output({"type": "grid", "name": MATCH}, "exportDataAsCsv"),
+    Input({"type": "export", "name": MATCH}, "n_clicks"),
+    prevent_initial_call=True,
+)

@@ -1,0 +1,59 @@
+"""How results are named for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+SOURCES = {
+    "sae": "SAE features",
+    "random_sae": "random SAE",
+    "hidden": "hidden states",
+    "tfidf": "TF-IDF",
+    "majority": "majority class",
+}
+
+
+def short_model(name: str) -> str:
+    """A model's name without its owner."""
+    return name.replace("--", "/").rsplit("/", 1)[-1]
+
+
+def short_dataset(name: str) -> str:
+    """A dataset's name without folders and owner."""
+    return name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
+
+
+def where(row: Any) -> str:
+    """`layer 3 · 3k` of a row of results; "" for baselines without a layer."""
+    if pd.isna(row.layer):
+        return ""
+    return f"layer {row.layer}" + (f" · {row.width}" if row.width else "")
+
+
+def setting(row: Any) -> str:
+    """`sum, top-n 0, > 1` of a row of results."""
+    parts = [row.pooling]
+    if not pd.isna(row.top_n):
+        parts.append(f"top-n {row.top_n}")
+    if not pd.isna(row.binarize):
+        parts.append(f"> {row.binarize:g}")
+    if not pd.isna(row.select_k):
+        parts.append(f"best {row.select_k}")
+    return ", ".join(part for part in parts if part)
+
+
+def result_title(row: Any) -> str:
+    """One line that tells a result from others."""
+    parts = [SOURCES.get(row.source, row.source), short_model(row.model), where(row), setting(row), row.classifier]
+    return " · ".join(part for part in parts if part)
+
+
+def score(value: Any, low: Any = None, high: Any = None) -> str:
+    """`0.734 (0.713–0.755)`; a dash for what is unknown."""
+    if value is None or pd.isna(value):
+        return "–"
+    if low is None or high is None or pd.isna(low) or pd.isna(high):
+        return f"{value:.3f}"
+    return f"{value:.3f} ({low:.3f}–{high:.3f})"

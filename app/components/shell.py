@@ -1,0 +1,72 @@
+"""The frame around every page: name, navigation, light and dark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Input, Output, State, clientside_callback, dcc, html
+
+PAGES = {
+    "/": "Runs",
+    "/compare": "Compare",
+    "/run": "Run",
+    "/samples": "Samples",
+    "/latent": "Latent",
+    "/latents": "Latents",
+    "/try": "Try it",
+    "/saes": "SAEs",
+    "/health": "Health",
+}
+
+
+def shell(content: Any) -> dmc.MantineProvider:
+    """The app's outermost layout."""
+    return dmc.MantineProvider(
+        [
+            dcc.Store(id="colour-scheme", storage_type="local"),
+            dcc.Store(id="state-written"),
+            html.A("Skip to the content", href="#content", className="skip-link"),
+            dmc.AppShell(
+                [_header(), _navigation(), dmc.AppShellMain(html.Main(content, id="content", tabIndex=-1))],
+                header={"height": 52},
+                navbar={"width": 180, "breakpoint": "sm", "collapsed": {"mobile": True}},
+                padding="md",
+                id="frame",
+            ),
+        ],
+        id="theme",
+        defaultColorScheme="light",
+        theme={"primaryColor": "blue", "fontFamily": "system-ui, sans-serif"},
+    )
+
+
+def _header() -> dmc.AppShellHeader:
+    menu = dmc.Burger(id="menu", size="sm", hiddenFrom="sm", opened=False, **{"aria-label": "Show the pages"})
+    name = dcc.Link("SAEfari", href="/", className="brand")
+    toggle = dmc.Button("Light / dark", id="toggle-colours", variant="default", size="xs")
+    return dmc.AppShellHeader(dmc.Group([dmc.Group([menu, name]), toggle], justify="space-between", h="100%", px="md"))
+
+
+def _navigation() -> dmc.AppShellNavbar:
+    links = [dmc.NavLink(label=name, href=path, active="exact") for path, name in PAGES.items()]
+    return dmc.AppShellNavbar(html.Nav(links, **{"aria-label": "Pages"}), p="xs")
+
+
+clientside_callback(
+    ClientsideFunction("saefari", "toggleColours"),
+    Output("colour-scheme", "data"),
+    Input("toggle-colours", "n_clicks"),
+    State("colour-scheme", "data"),
+    prevent_initial_call=True,
+)
+clientside_callback(
+    ClientsideFunction("saefari", "applyColours"), Output("theme", "forceColorScheme"), Input("colour-scheme", "data")
+)
+clientside_callback(
+    ClientsideFunction("saefari", "toggleMenu"),
+    Output("frame", "navbar"),
+    Input("menu", "opened"),
+    Input("_pages_location", "pathname"),
+    State("frame", "navbar"),
+)

@@ -1,0 +1,57 @@
+"""A text with each token coloured by a value: the text itself is shown, tokens are places in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from dash import html
+
+_STRONGEST = 0.85
+
+
+def coloured_text(
+    text: str,
+    spans: np.ndarray,
+    values: np.ndarray,
+    peak: float,
+    tip: Callable[[int], str] | None = None,
+) -> html.Div:
+    """The text, its tokens shaded from nothing at 0 to full strength at `peak`.
+
+    spans: int [n, 2], first and past-last character of each token, ascending; values: [n], 0 or more.
+    tip: what hovering over token i shows; its value unless given.
+    """
+    parts: list[Any] = []
+    at = 0
+    for i, (start, stop) in enumerate(spans.tolist()):
+        if start < at:  # a token without characters of its own, or bytes of one character: it has been shown
+            continue
+        parts.append(text[at:start])
+        parts.append(_token(text[start:stop], float(values[i]), peak, f"{values[i]:.3g}" if tip is None else tip(i)))
+        at = stop
+    parts.append(text[at:])
+    return html.Div([part for part in parts if part != ""], className="tokens")
+
+
+def excerpt(text: str, spans: np.ndarray, centre: int, tokens_each_side: int) -> tuple[str, np.ndarray, slice]:
+    """The text around token `centre`: (its characters, spans [m, 2] within them, which tokens they are)."""
+    first, last = max(0, centre - tokens_each_side), min(len(spans), centre + tokens_each_side + 1)
+    start = 0 if first == 0 else int(spans[first, 0])
+    stop = len(text) if last == len(spans) else int(spans[last - 1, 1])
+    before, after = "" if start == 0 else "… ", "" if stop == len(text) else " …"
+    return before + text[start:stop] + after, spans[first:last] - start + len(before), slice(first, last)
+
+
+def _token(text: str, value: float, peak: float, tip: str) -> html.Span:
+    strength = min(1.0, max(0.0, value / peak)) if peak > 0 else 0.0
+    if strength == 0:
+        return html.Span(text, className="token", title=tip)
+    style = {"backgroundColor": f"rgba(230, 159, 0, {0.15 + (_STRONGEST - 0.15) * strength:.3f})"}
+    return html.Span(text, className="token", style=style, title=tip, **{"data-value": f"{value:.4g}"})
+
+
+def spans_of(row: dict[str, Sequence[int]]) -> np.ndarray:
+    """Spans int [n, 2] of a row of samples.parquet, one per valid position."""
+    return np.column_stack([row["span_start"], row["span_end"]]).astype(np.int64).reshape(-1, 2)

@@ -1,0 +1,1 @@
+"""One module per page; `layout` takes what the URL says."""

@@ -1,0 +1,193 @@
+"""Runs: the table of all results, and per dataset the best SAE setting against the best baseline."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import dash
+import dash_mantine_components as dmc
+import pandas as pd
+from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
+
+from app.components.grid import grid, grid_id, link_column, number_column, text_column
+from app.components.labels import result_title, score, short_dataset
+from app.components.page import notice, page
+from app.components.state import chosen_many, link, options_of, state_id
+from app.data.selection import Duel, best_rows, duels
+from app.data.tree import tree
+
+dash.register_page(__name__, path="/", name="Runs", order=0)
+
+GROUPS = {
+    "dataset": "dataset",
+    "model": "model",
+    "source": "source",
+    "layer": "layer",
+    "width": "width",
+    "pooling": "pooling",
+    "top_n": "top-n",
+    "binarize": "binarize",
+    "select_k": "select k",
+    "classifier": "classifier",
+    "split": "split",
+    "config": "config",
+    "model_type": "model type",
+}
+_WORDS = ["source", "baseline", "macro-F1", "CV macro-F1", "interval", "layer", "pooling", "top-n", "binarize"]
+_LINE = "Every result of the output tree: one row per setting and classifier, with its score on the test rows."
+
+
+def layout(group: str | list[str] | None = None, filters: str = "", **_: Any) -> Any:
+    """The page for what the URL says. group: columns to group by; filters: the table's own filters, as JSON."""
+    index = tree().index()
+    if index.results.empty:
+        return page("Runs", _LINE, _WORDS, [_nothing_yet(index.problems)])
+    groups = chosen_many(group, list(GROUPS))
+    controls = dmc.Group(
+        [
+            dmc.MultiSelect(
+                id=state_id("group"),
+                label="Group by",
+                data=options_of(GROUPS),
+                value=groups,
+                placeholder="nothing: every result",
+                clearable=True,
+                w=360,
+            ),
+            dmc.Button("Compare the selected rows", id="compare-selected", variant="light"),
+        ],
+        align="flex-end",
+    )
+    table = dmc.Box(_table(index.results, groups, filters), id="runs-table")
+    remembered = dcc.Input(id=state_id("filters"), type="hidden", value=filters)
+    return page("Runs", _LINE, _WORDS, [_strip(duels(index.results)), controls, table, remembered])
+
+
+@callback(
+    Output("runs-table", "children"),
+    Input(state_id("group"), "value"),
+    State(state_id("filters"), "value"),
+    prevent_initial_call=True,
+)
+def _regroup(groups: list[str], filters: str) -> Any:
+    return _table(tree().index().results, groups or [], filters)
+
+
+clientside_callback(
+    ClientsideFunction("saefari", "filtersAsText"),
+    Output(state_id("filters"), "value"),
+    Input(grid_id("runs"), "filterModel"),
+    prevent_initial_call=True,
+)
+clientside_callback(
+    ClientsideFunction("saefari", "compareSelected"),
+    Output("_pages_location", "href"),
+    Input("compare-selected", "n_clicks"),
+    State(grid_id("runs"), "selectedRows"),
+    prevent_initial_call=True,
+)
+
+
+def _table(results: pd.DataFrame, groups: list[str], filters: str) -> Any:
+    rows = _grouped(results, groups) if groups else results
+    extra = [number_column("n_results", "results", width=100)] if groups else []
+    return grid(
+        "runs",
+        [link_column("open", "", "href", width=90, sortable=False, filter=False, pinned="left"), *extra, *_columns()],
+        _records(rows),
+        height="60vh",
+        filterModel=_filters(filters),
+        dashGridOptions={
+            "rowSelection": {"mode": "multiRow", "headerCheckbox": False},
+            "pagination": True,
+            "paginationPageSize": 100,
+        },
+    )
+
+
+def _columns() -> list[dict[str, Any]]:
+    return [
+        text_column("dataset", width=190, tooltipField="dataset"),
+        text_column("source", width=120),
+        text_column("model", width=200, tooltipField="model"),
+        number_column("layer", width=90),
+        text_column("width", width=90),
+        text_column("pooling", width=100),
+        number_column("top_n", "top-n", width=90),
+        number_column("binarize", width=100),
+        number_column("select_k", "select k", width=100),
+        text_column("classifier", width=110),
+        number_column("macro_f1", "macro-F1", 3, width=115),
+        number_column("macro_f1_low", "95% from", 3, width=110),
+        number_column("macro_f1_high", "to", 3, width=90),
+        number_column("cv_macro_f1", "CV macro-F1", 3, width=130, sort="desc"),
+        number_column("accuracy", "accuracy", 3, width=110),
+        number_column("roc_auc", "ROC AUC", 3, width=110),
+        number_column("n_train", "training rows", 0, width=130),
+        number_column("n_test", "test rows", 0, width=110),
+        number_column("n_features", "features", 0, width=110),
+        number_column("seconds", "seconds", 2, width=110),
+        text_column("config", width=110),
+        text_column("split", width=100),
+        text_column("model_type", "model type", width=110),
+    ]
+
+
+def _grouped(results: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
+    """Per group the row that cross-validation chooses, with the number of results it was chosen from."""
+    sizes = results.groupby(groups, dropna=False).size().rename("n_results").reset_index()
+    return best_rows(results, groups).merge(sizes, on=groups, how="left")
+
+
+def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    links = [link("/run", run=run, classifier=name) if run else "" for run, name in zip(rows.run, rows.classifier)]
+    shown = rows.drop(columns="folder").assign(href=links, open=["open" if one else "" for one in links])
+    return json.loads(shown.to_json(orient="records", double_precision=6))
+
+
+def _filters(text: str) -> dict[str, Any]:
+    try:
+        model = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return model if isinstance(model, dict) else {}
+
+
+def _strip(found: list[Duel]) -> Any:
+    return dmc.SimpleGrid([_tile(duel) for duel in found], cols={"base": 1, "sm": 2, "lg": 3}, spacing="sm")
+
+
+def _tile(duel: Duel) -> Any:
+    """Best SAE setting against best baseline of one dataset."""
+    verdict, colour = "only one side has results", "gray"
+    if duel.difference is not None:
+        verdict = f"SAE {duel.difference:+.3f}"
+        verdict += {True: ", intervals overlap", False: ", intervals apart", None: ""}[duel.overlap]
+        colour = "gray" if duel.overlap else ("teal" if duel.difference > 0 else "orange")
+    head = dmc.Group(
+        [dmc.Text(short_dataset(duel.dataset.rsplit("/", 1)[0]) + " / " + duel.dataset.rsplit("/", 1)[1], fw=700)]
+        + [dmc.Badge(verdict, color=colour, variant="light", tt="none")],
+        justify="space-between",
+    )
+    return dmc.Paper(
+        dmc.Stack([head, _side(duel.sae), _side(duel.baseline)], gap=4), withBorder=True, p="sm", radius="md"
+    )
+
+
+def _side(row: pd.Series | None) -> Any:
+    if row is None:
+        return dmc.Text("–", size="sm", c="dimmed")
+    number = dmc.Text(score(row.macro_f1, row.macro_f1_low, row.macro_f1_high), size="sm", fw=600, span=True)
+    title = result_title(row)
+    named = dcc.Link(title, href=link("/run", run=row.run, classifier=row.classifier)) if row.run else title
+    return dmc.Text([number, " ", named], size="sm")
+
+
+def _nothing_yet(problems: list[tuple[str, str]]) -> Any:
+    found = f" {len(problems)} files cannot be read: see Health." if problems else ""
+    return notice(
+        f"There are no results in {tree().output} yet. Run `python run_experiments.py` (or `make run`) and they show "
+        f"here, without a restart.{found}",
+        "Nothing to show yet",
+    )

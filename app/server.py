@@ -1,0 +1,59 @@
+"""The app: pages, shell, and what protects it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dash
+import flask
+from dash import ALL, ClientsideFunction, Dash, Input, Output, State
+
+from app.components.shell import shell
+from app.data.tree import OutputTree
+
+_MAX_UPLOAD = 8 * 1024 * 1024
+_FOLDER = Path(__file__).parent
+
+
+def create_app(output: Path, loopback_only: bool = True) -> Dash:
+    """The dashboard of an output folder.
+
+    loopback_only: answer only requests that name this machine, so that no web page can reach the app through a name
+    that it makes point here.
+    """
+    server = flask.Flask("saefari")
+    server.config["SAEFARI_TREE"] = OutputTree(output)
+    server.config["MAX_CONTENT_LENGTH"] = _MAX_UPLOAD
+    if loopback_only:
+        server.config["TRUSTED_HOSTS"] = ["localhost", "127.0.0.1", "[::1]"]
+    server.after_request(_protect)
+    app = Dash(
+        "app",
+        server=server,
+        use_pages=True,
+        pages_folder=str(_FOLDER / "pages"),
+        assets_folder=str(_FOLDER / "assets"),
+        title="SAEfari",
+        update_title=None,
+        suppress_callback_exceptions=True,
+    )
+    app.layout = shell(dash.page_container)
+    app.clientside_callback(
+        ClientsideFunction("saefari", "rememberState"),
+        Output("state-written", "data"),
+        Input({"type": "state", "name": ALL}, "value"),
+        State({"type": "state", "name": ALL}, "id"),
+        prevent_initial_call=True,
+    )
+    return app
+
+
+def _protect(response: flask.Response) -> flask.Response:
+    """Nothing is loaded from elsewhere, and no other page may frame this one."""
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+    )
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    return response

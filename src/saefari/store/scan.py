@@ -1,0 +1,62 @@
+"""What lies in an output tree, found without reading it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file below a root: where it is, its size in bytes, and when it was last written."""
+
+    root: Path
+    relative: str
+    """Its folder below the root, in POSIX spelling."""
+    name: str
+    size: int
+    mtime_ns: int
+
+    @property
+    def folder(self) -> Path:
+        return self.root / self.relative
+
+    @property
+    def path(self) -> Path:
+        return self.folder / self.name
+
+
+def find_files(root: Path, name: str) -> Iterator[FoundFile]:
+    """Every file of that name below `root`, in a fixed order.
+
+    Links are not followed, and folders that cannot be listed hold nothing: a tree may change while it is walked.
+    """
+    folders = [root]
+    while folders:
+        folder = folders.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        folders += [folder / entry.name for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
+        for entry in entries:
+            if entry.name == name and entry.is_file(follow_symlinks=False):
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except OSError:
+                    continue
+                yield FoundFile(root, folder.relative_to(root).as_posix(), name, status.st_size, status.st_mtime_ns)
+
+
+def looks_whole(path: Path) -> bool:
+    """Whether a JSON file ends as one does: tells a half-written one at the price of reading its last bytes."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - 16))
+            return file.read().rstrip().endswith(b"}")
+    except OSError:
+        return False
