@@ -29,12 +29,12 @@ def create_app(output: Path, loopback_only: bool = True) -> Dash:
     server.after_request(_protect)
     app = Dash(
         "app",
-        server=server,
+        server=server,  # type: ignore[arg-type]  # dash's stubs forget that it takes a Flask
         use_pages=True,
         pages_folder=str(_FOLDER / "pages"),
         assets_folder=str(_FOLDER / "assets"),
         title="SAEfari",
-        update_title=None,
+        update_title="SAEfari",
         suppress_callback_exceptions=True,
     )
     app.layout = shell(dash.page_container)

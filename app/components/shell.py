@@ -50,7 +50,8 @@ def _header() -> dmc.AppShellHeader:
 
 def _navigation() -> dmc.AppShellNavbar:
     links = [dmc.NavLink(label=name, href=path, active="exact") for path, name in PAGES.items()]
-    return dmc.AppShellNavbar(html.Nav(links, **{"aria-label": "Pages"}), p="xs")
+    label: dict[str, Any] = {"aria-label": "Pages"}
+    return dmc.AppShellNavbar(html.Nav(links, **label), p="xs")
 
 
 clientside_callback(

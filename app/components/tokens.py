@@ -48,8 +48,9 @@ def _token(text: str, value: float, peak: float, tip: str) -> html.Span:
     strength = min(1.0, max(0.0, value / peak)) if peak > 0 else 0.0
     if strength == 0:
         return html.Span(text, className="token", title=tip)
+    attributes: dict[str, Any] = {"data-value": f"{value:.4g}"}
     style = {"backgroundColor": f"rgba(230, 159, 0, {0.15 + (_STRONGEST - 0.15) * strength:.3f})"}
-    return html.Span(text, className="token", style=style, title=tip, **{"data-value": f"{value:.4g}"})
+    return html.Span(text, className="token", style=style, title=tip, **attributes)
 
 
 def spans_of(row: dict[str, Sequence[int]]) -> np.ndarray:

@@ -26,15 +26,11 @@ class Duel:
     def overlap(self) -> bool | None:
         if self.sae is None or self.baseline is None:
             return None
-        bounds = [
-            self.sae.macro_f1_low,
-            self.sae.macro_f1_high,
-            self.baseline.macro_f1_low,
-            self.baseline.macro_f1_high,
-        ]
-        if any(pd.isna(bound) for bound in bounds):
+        lows = [side.macro_f1_low for side in (self.sae, self.baseline)]
+        highs = [side.macro_f1_high for side in (self.sae, self.baseline)]
+        if any(pd.isna(bound) for bound in [*lows, *highs]):
             return None
-        return bool(bounds[0] <= bounds[3] and bounds[2] <= bounds[1])
+        return bool(max(lows) <= min(highs))
 
     @property
     def difference(self) -> float | None:
@@ -57,13 +53,8 @@ def best_rows(table: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
 
 def dataset_names(table: pd.DataFrame) -> pd.Series:
     """`<dataset>[/<config>]/<split>` of each row."""
-    parts = [
-        table["dataset"],
-        table["config"].where(table["config"] == "", "/" + table["config"]),
-        "/" + table["split"],
-    ]
-    names: pd.Series = parts[0] + parts[1] + parts[2]
-    return names
+    config = table["config"].where(table["config"] == "", "/" + table["config"])
+    return table["dataset"] + config + "/" + table["split"]
 
 
 def duels(table: pd.DataFrame) -> list[Duel]:

@@ -141,7 +141,10 @@ def _grouped(results: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    links = [link("/run", run=run, classifier=name) if run else "" for run, name in zip(rows.run, rows.classifier)]
+    links = [
+        link("/run", run=run, classifier=name) if run else ""
+        for run, name in zip(rows.run, rows.classifier, strict=True)
+    ]
     shown = rows.drop(columns="folder").assign(href=links, open=["open" if one else "" for one in links])
     return json.loads(shown.to_json(orient="records", double_precision=6))
 
@@ -165,14 +168,11 @@ def _tile(duel: Duel) -> Any:
         verdict = f"SAE {duel.difference:+.3f}"
         verdict += {True: ", intervals overlap", False: ", intervals apart", None: ""}[duel.overlap]
         colour = "gray" if duel.overlap else ("teal" if duel.difference > 0 else "orange")
-    head = dmc.Group(
-        [dmc.Text(short_dataset(duel.dataset.rsplit("/", 1)[0]) + " / " + duel.dataset.rsplit("/", 1)[1], fw=700)]
-        + [dmc.Badge(verdict, color=colour, variant="light", tt="none")],
-        justify="space-between",
-    )
-    return dmc.Paper(
-        dmc.Stack([head, _side(duel.sae), _side(duel.baseline)], gap=4), withBorder=True, p="sm", radius="md"
-    )
+    name, split = duel.dataset.rsplit("/", 1)
+    title = dmc.Text(f"{short_dataset(name)} / {split}", fw=700)
+    head = dmc.Group([title, dmc.Badge(verdict, color=colour, variant="light", tt="none")], justify="space-between")
+    lines = dmc.Stack([head, _side(duel.sae), _side(duel.baseline)], gap=4)
+    return dmc.Paper(lines, withBorder=True, p="sm", radius="md")
 
 
 def _side(row: pd.Series | None) -> Any:

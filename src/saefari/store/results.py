@@ -73,4 +73,5 @@ def summary_table(rows: Any) -> pd.DataFrame:
         for names, kind in ((_WHOLE, "Int64"), (_FRACTIONS, "float64"))
         for name in names
     }
-    return pd.DataFrame(texts | numbers)
+    typed: pd.DataFrame = pd.DataFrame(texts | numbers)
+    return typed
