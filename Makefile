@@ -1,4 +1,4 @@
-# make run | test | lint | bench | clean; each first builds .venv from requirements.lock, once.
+# make run | app | test | lint | bench | clean; each first builds .venv from requirements.lock, once.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,10 +10,13 @@ ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint bench clean
+.PHONY: run app test lint bench clean
 
 run: $(READY)
 	$(BIN)/python run_experiments.py --config $(CONFIG) $(ARGS)
+
+app: $(READY)
+	$(BIN)/python app/main.py $(ARGS)
 
 test: export OMP_NUM_THREADS := 1
 test: $(READY)
@@ -28,7 +31,7 @@ bench: $(READY)
 
 clean:
 	rm -rf $(VENV) output .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find src app tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch goes first and brings what its build needs (CUDA libraries, or none); the lock pins all else.
 $(READY): requirements.lock pyproject.toml

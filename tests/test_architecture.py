@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-SRC = Path(__file__).resolve().parents[1] / "src" / "saefari"
+ROOT = Path(__file__).resolve().parents[1]
+SRC = ROOT / "src" / "saefari"
+APP = ROOT / "app"
 GROUND = {"errors", "log", "fingerprint", "provenance"}
 ROOMS = {"store", "data", "models", "saes"}
 STAGES = {"extract", "classify", "train", "interp", "report"}
@@ -24,8 +26,17 @@ WITHOUT_TORCH = {"config", "store", "data", "classify", "report", *GROUND}
 AT_START = {"pipeline/cli.py", "pipeline/oneoff.py", "errors.py", "log.py", "fingerprint.py", "provenance.py"}
 
 
+APP_MAY_READ = GROUND | {"config", "store"}
+APP_DOOR = APP / "engine.py"
+"""The app's one way to heavy code; it imports it inside functions, on first use."""
+
+
 def files() -> list[Path]:
     return sorted(SRC.rglob("*.py"))
+
+
+def app_files() -> list[Path]:
+    return sorted(APP.rglob("*.py"))
 
 
 def room_of(path: Path) -> str:
@@ -72,6 +83,15 @@ def test_light_rooms_stay_light(path: Path) -> None:
     assert "sae_lens" not in top
 
 
-@pytest.mark.parametrize("path", files(), ids=lambda path: str(path.relative_to(SRC)))
+@pytest.mark.parametrize("path", app_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_app_reads_the_store_and_nothing_heavy(path: Path) -> None:
+    found = set(imports(path, at_top=path == APP_DOOR))
+    rooms = {module.split(".")[1] for module in found if module.startswith("saefari.")}
+    assert rooms <= APP_MAY_READ
+    assert not {module.split(".")[0] for module in found} & (HEAVY | {"safetensors", "skops", "pickle"})
+    assert not {module.split(".")[0] for module in imports(path, at_top=True)} & {"sklearn", "umap", "scipy"}
+
+
+@pytest.mark.parametrize("path", [*files(), *app_files()], ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_has_one_subject(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300

@@ -47,7 +47,7 @@ def find_code_sets(layout: Layout, memory: Memory) -> tuple[dict[str, CodeSet], 
     found: dict[str, CodeSet] = {}
     problems = []
     for file in find_files(layout.activations, MANIFEST):
-        manifest = memory.read(file, lambda file=file: Manifest.load(file.folder))  # type: ignore[misc]
+        manifest = memory.read(_manifest, file)
         where = f"activations/{file.relative}/{file.name}"
         parts = file.relative.split("/")
         if isinstance(manifest, str):
@@ -58,6 +58,10 @@ def find_code_sets(layout: Layout, memory: Memory) -> tuple[dict[str, CodeSet], 
             one = _code_set(file, parts, manifest)
             found[one.id] = one
     return found, problems
+
+
+def _manifest(file: FoundFile) -> Manifest | None:
+    return Manifest.load(file.folder)
 
 
 def _code_set(file: FoundFile, parts: list[str], manifest: Manifest) -> CodeSet:

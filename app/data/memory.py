@@ -13,17 +13,18 @@ T = TypeVar("T")
 
 
 class Memory:
-    """Values by file, time and size; `forget_unused` drops those not asked for since its last call."""
+    """Values by function, file, time and size; `forget_unused` drops those not asked for since its last call."""
 
     def __init__(self) -> None:
-        self._kept: dict[FoundFile, Any] = {}
-        self._used: dict[FoundFile, Any] = {}
+        self._kept: dict[Any, Any] = {}
+        self._used: dict[Any, Any] = {}
 
-    def read(self, file: FoundFile, make: Callable[[], T]) -> T | str:
+    def read(self, make: Callable[[FoundFile], T], file: FoundFile) -> T | str:
         """What `make` gives for the file, or, as text, why it cannot be read."""
-        if file not in self._used:
-            self._used[file] = self._kept[file] if file in self._kept else _made(make)
-        value: T | str = self._used[file]
+        key = make, file
+        if key not in self._used:
+            self._used[key] = self._kept[key] if key in self._kept else _made(make, file)
+        value: T | str = self._used[key]
         return value
 
     def forget_unused(self) -> None:
@@ -31,10 +32,10 @@ class Memory:
         self._kept, self._used = self._used, {}
 
 
-def _made(make: Callable[[], T]) -> T | str:
+def _made(make: Callable[[FoundFile], T], file: FoundFile) -> T | str:
     """A foreign file may hold anything: whatever it breaks is a finding, not a failure of the page."""
     try:
-        return make()
+        return make(file)
     except SaefariError as error:
         return str(error)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:

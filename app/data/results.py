@@ -28,14 +28,14 @@ def find_results(layout: Layout, memory: Memory) -> tuple[pd.DataFrame, dict[str
     files, whole = {}, set()
     for file in find_files(layout.classifications, RESULTS):
         files[file.relative] = file
-        if memory.read(file, lambda file=file: looks_whole(file.path)):  # type: ignore[misc]
+        if memory.read(_whole, file):
             whole.add(file.relative)
         else:
             problems.append((_place(file.relative), "is only half there; run its configuration again"))
     changed = {name for name in whole if files[name].mtime_ns > written} | (whole - set(summary["folder"]))
     parts = [summary[~summary["folder"].isin(changed)]]
     for name in sorted(changed):
-        rows = memory.read(files[name], lambda file=files[name]: _rows(file))  # type: ignore[misc]
+        rows = memory.read(_rows, files[name])
         if isinstance(rows, str):
             problems.append((_place(name), rows))
         else:
@@ -75,10 +75,18 @@ def _read_summary(layout: Layout, memory: Memory) -> tuple[pd.DataFrame, int, Pr
     except OSError:
         return empty, 0, []
     file = FoundFile(layout.classifications, ".", layout.summary.name, status.st_size, status.st_mtime_ns)
-    table = memory.read(file, lambda: read_summary(file.path))
+    table = memory.read(_summary, file)
     if isinstance(table, str):
         return empty, 0, [("classifications/summary.csv", table)]
     return table, file.mtime_ns, []
+
+
+def _summary(file: FoundFile) -> pd.DataFrame:
+    return read_summary(file.path)
+
+
+def _whole(file: FoundFile) -> bool:
+    return looks_whole(file.path)
 
 
 def _rows(file: FoundFile) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.data.codes import CodeSet
 from app.data.memory import Memory, short_id
-from saefari.store import Layout, find_files
+from saefari.store import FoundFile, Layout, find_files
 from saefari.store.files import read_json
 
 QUALITY = "quality.json"
@@ -68,13 +68,17 @@ def collect_saes(
     return found, problems
 
 
+def _quality(file: FoundFile) -> Any:
+    return read_json(file.path)
+
+
 def _trained(
     layout: Layout, memory: Memory
 ) -> tuple[dict[tuple[str, int, str], tuple[Path, dict[str, Any]]], list[tuple[str, str]]]:
     found = {}
     problems = []
     for file in find_files(layout.saes, QUALITY):
-        quality = memory.read(file, lambda file=file: read_json(file.path))  # type: ignore[misc]
+        quality = memory.read(_quality, file)
         parts = file.relative.split("/")
         where = f"saes/{file.relative}/{QUALITY}"
         if isinstance(quality, str):

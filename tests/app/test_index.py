@@ -1,0 +1,147 @@
+"""The index: what it finds, what it reports, and that it notices changes."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.data import tree as tree_module
+from app.data.results import read_record
+from app.data.tree import OutputTree
+from saefari.errors import StoreError
+from saefari.report.tables import write_summary
+from saefari.store import Manifest, codes_arrays, write_json, write_shard
+
+CODES = "activations/m/d/train/layer_3/3k"
+
+
+@pytest.fixture(autouse=True)
+def _always_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_module, "_SECONDS_BETWEEN_SCANS", -1)
+
+
+def write_result(output: Path, folder: str, **changes: Any) -> Path:
+    row = {
+        "model": "m", "model_type": "llm", "dataset": "d", "config": "", "split": "train", "layer": 3, "width": "3k",
+        "source": "sae", "pooling": "sum", "top_n": 0, "binarize": None, "select_k": None, "classifier": "linear",
+        "macro_f1": 0.5, "macro_f1_low": 0.4, "macro_f1_high": 0.6, "accuracy": 0.5, "roc_auc": 0.7,
+        "cv_macro_f1": 0.5, "n_train": 80, "n_test": 20, "n_features": 60, "seconds": 1.0,
+    }  # fmt: skip
+    place = output / "classifications" / folder
+    record = {"classes": ["a", "b"], "classifiers": {}, "settings": {}, "summary": [row | changes]}
+    write_json(place / "results.json", record)
+    return place
+
+
+def write_codes(output: Path, folder: str = CODES) -> Path:
+    place = output / folder
+    arrays = codes_arrays(np.array([0, 1, 2]), np.array([0, 4]), np.array([1.0, 2.0]), np.array([0, 1, 2]), 8)
+    manifest = Manifest("codes", {}, 2, {"d_sae": 8})
+    place.mkdir(parents=True)
+    manifest.add(write_shard(place, 0, (0, 2), arrays))
+    manifest.save(place)
+    return place
+
+
+def test_summary_and_results_that_came_after_it_are_one_table(tmp_path: Path) -> None:
+    first = write_result(tmp_path, "m/d/train/layer_3/3k/one")
+    write_summary(tmp_path / "classifications")
+    tree = OutputTree(tmp_path)
+    assert list(tree.index().results.macro_f1) == [0.5]
+    write_result(tmp_path, "m/d/train/layer_3/3k/two", macro_f1=0.7, top_n=20)
+    write_result(tmp_path, "m/d/train/layer_3/3k/one", macro_f1=0.9)
+    os.utime(first / "results.json", ns=(2**62, 2**62))
+    table = tree.index().results
+    assert sorted(table.macro_f1) == [0.7, 0.9]
+    assert [str(kind) for kind in table.dtypes[["layer", "macro_f1"]]] == ["Int64", "float64"]
+    assert {tree.index().folders[run].name for run in table.run} == {"one", "two"}
+
+
+def test_the_summary_is_believed_about_what_did_not_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_result(tmp_path, "one")
+    write_summary(tmp_path / "classifications")
+    monkeypatch.setattr("app.data.results.read_result", lambda folder: pytest.fail("read one by one"))
+    assert len(OutputTree(tmp_path).index().results) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('{"summary": [{"mod', "half there"),
+        ("", "half there"),
+        ('{"foreign": {}}', "not what SAEfari writes"),
+        ('{"summary": [{"model": 3}]}', "not what SAEfari writes"),
+        ('{"summary": 5}', "not what SAEfari writes"),
+        ("[1, 2] }", "cannot be read"),
+    ],
+)
+def test_a_broken_result_is_listed_and_breaks_nothing(tmp_path: Path, content: str, said: str) -> None:
+    write_result(tmp_path, "good")
+    bad = tmp_path / "classifications" / "bad" / "results.json"
+    bad.parent.mkdir()
+    bad.write_text(content)
+    index = OutputTree(tmp_path).index()
+    assert len(index.results) == 1
+    [(place, message)] = index.problems
+    assert place == "classifications/bad/results.json"
+    assert said in message
+
+
+def test_a_broken_summary_is_listed_and_the_results_are_read_themselves(tmp_path: Path) -> None:
+    write_result(tmp_path, "one")
+    (tmp_path / "classifications" / "summary.csv").write_text("model,dataset\nm\n")
+    index = OutputTree(tmp_path).index()
+    assert len(index.results) == 1
+    assert index.problems[0][0] == "classifications/summary.csv"
+
+
+def test_a_summary_without_its_files_still_shows_but_does_not_link(tmp_path: Path) -> None:
+    place = write_result(tmp_path, "one")
+    write_summary(tmp_path / "classifications")
+    (place / "results.json").unlink()
+    index = OutputTree(tmp_path).index()
+    assert list(index.results.run) == [""]
+    assert index.folders == {}
+    assert "not here" in index.problems[0][1]
+
+
+def test_code_sets_tell_complete_from_partial_and_damaged(tmp_path: Path) -> None:
+    folder = write_codes(tmp_path)
+    tree = OutputTree(tmp_path)
+    [one] = tree.index().code_sets.values()
+    assert (one.model, one.dataset, one.layer, one.name, one.state) == ("m", "d/train", 3, "3k", "complete")
+    assert one.samples == tmp_path / "activations/m/d/train"
+    [sae] = tree.index().saes.values()
+    assert (sae.title, sae.d_sae, sae.code_sets) == ("m · layer 3 · 3k", 8, (one,))
+    shard = folder / "shard-00000.npz"
+    shard.write_bytes(shard.read_bytes()[:-5])
+    assert next(iter(tree.index().code_sets.values())).state == "damaged"
+    manifest = json.loads((folder / "manifest.json").read_text()) | {"n_rows": 5, "shards": []}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    one = next(iter(tree.index().code_sets.values()))
+    assert (one.state, one.problem) == ("partial", "0 of 5 rows are done")
+
+
+def test_foreign_manifests_and_quality_records_are_listed(tmp_path: Path) -> None:
+    write_codes(tmp_path)
+    for place in ("activations/elsewhere", "activations/m/d/train/layer_x/3k", "activations/m/d/train/layer_4/3k"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "manifest.json").write_text('{"what": 1, "shards": []}')
+    (tmp_path / "saes" / "m").mkdir(parents=True)
+    (tmp_path / "saes" / "m" / "quality.json").write_text("{}")
+    index = OutputTree(tmp_path).index()
+    assert len(index.code_sets) == 1
+    assert len(index.problems) == 4
+
+
+def test_a_record_that_vanished_or_is_foreign_is_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="not there any more"):
+        read_record(tmp_path)
+    write_json(tmp_path / "results.json", {"summary": []})
+    with pytest.raises(StoreError, match="classes, classifiers, settings missing"):
+        read_record(tmp_path)

@@ -1,0 +1,44 @@
+"""What is best is chosen by cross-validation, and duels say whether intervals overlap."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from app.data.selection import best_rows, duels
+
+
+def table(*rows: tuple[str, str, float, float | None]) -> pd.DataFrame:
+    """Rows of (dataset, source, macro-F1, CV macro-F1) with an interval of 0.1 to both sides."""
+    frame = pd.DataFrame(rows, columns=["dataset", "source", "macro_f1", "cv_macro_f1"]).astype({"cv_macro_f1": float})
+    return frame.assign(config="", split="train", macro_f1_low=frame.macro_f1 - 0.1, macro_f1_high=frame.macro_f1 + 0.1)
+
+
+def test_the_test_score_chooses_nothing() -> None:
+    rows = table(("d", "sae", 0.9, 0.5), ("d", "sae", 0.6, 0.6), ("d", "tfidf", 0.7, 0.7))
+    [duel] = duels(rows)
+    assert duel.sae is not None
+    assert duel.sae.macro_f1 == 0.6
+    assert duel.difference == pytest.approx(-0.1)
+    assert duel.overlap is True
+
+
+def test_the_strongest_baseline_is_met_and_intervals_can_be_apart() -> None:
+    rows = table(
+        ("d", "sae", 0.9, 0.9), ("d", "tfidf", 0.5, 0.4), ("d", "hidden", 0.6, 0.5), ("d", "random_sae", 0.3, 0.3)
+    )
+    [duel] = duels(rows)
+    assert duel.baseline is not None
+    assert duel.baseline.source == "hidden"
+    assert duel.overlap is False
+
+
+def test_a_missing_side_or_score_is_no_verdict() -> None:
+    [duel] = duels(table(("d", "sae", 0.9, 0.9)))
+    assert (duel.baseline, duel.difference, duel.overlap) == (None, None, None)
+    rows = table(("d", "sae", 0.9, None), ("d", "tfidf", 0.5, 0.4))
+    [duel] = duels(rows)
+    assert duel.sae is None
+    assert best_rows(rows[rows.source == "sae"], ["dataset"]).empty
+    unknown = table(("d", "sae", 0.9, 0.9), ("d", "tfidf", 0.5, 0.4)).assign(macro_f1_low=None)
+    assert duels(unknown)[0].overlap is None
