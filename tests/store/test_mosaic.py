@@ -56,6 +56,16 @@ def test_what_the_file_does_not_hold_stays_null(tmp_path: Path) -> None:
         assert row["cv_macro_f1"] is row["macro_f1_low"] is row["macro_f1_high"] is row["seconds"] is None
 
 
+def test_no_key_is_dropped_in_silence(tmp_path: Path) -> None:
+    document = mosaic_document()
+    assert not [key for key in convert(tmp_path, document).unused if "best_params" in key or "config_name" in key]
+    document["metadata"]["new"] = {"a": 1}
+    document["models"]["linearProbe"]["class_metrics"]["Other"] = {}
+    document["third"] = 3
+    added = {"metadata.new", "models.linearProbe.class_metrics.Other", "third"}
+    assert added <= set(convert(tmp_path, document).unused)
+
+
 def test_the_record_says_what_it_is(tmp_path: Path) -> None:
     converted = convert(tmp_path, mosaic_document())
     origin = converted.result["imported_from"]

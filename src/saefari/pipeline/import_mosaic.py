@@ -94,10 +94,7 @@ def import_mosaic(source: Path, layout: Layout, *, dry_run: bool = False) -> Imp
 def describe_import(report: ImportReport, dry_run: bool) -> str:
     """The report as text, the most important last."""
     lines = [f"  {folder}  <-  {name}" for folder, name in sorted(report.imported.items())]
-    for keys, names in report.unused.items():
-        if keys:
-            shown = ", ".join(sorted(names)[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
-            lines += [f"no counterpart here, in {_count(len(names), 'file')} ({shown}):", f"  {', '.join(keys)}"]
+    lines += _unused_lines(report.unused)
     if report.problems:
         lines.append("could not be read, and is empty in the result:")
         lines += [f"  {name}: {problem}" for name, listed in sorted(report.problems.items()) for problem in listed]
@@ -114,6 +111,18 @@ def describe_import(report: ImportReport, dry_run: bool) -> str:
         + f", {_count(len(report.repeats), 'repeated run')} left out, {_count(len(report.left), 'file')} not imported"
     )
     return "\n".join(lines)
+
+
+def _unused_lines(unused: dict[tuple[str, ...], list[str]]) -> list[str]:
+    """The keys that every file has once, then those that only some have."""
+    shared = set.intersection(*map(set, unused)) if unused else set()
+    lines = ["no counterpart here, in every file:", f"  {', '.join(sorted(shared))}"] if shared else []
+    for keys, names in unused.items():
+        rest = [key for key in keys if key not in shared]
+        if rest:
+            shown = ", ".join(sorted(names)[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+            lines += [f"no counterpart here, in {_count(len(names), 'file')} ({shown}):", f"  {', '.join(rest)}"]
+    return lines
 
 
 def _place(result: dict[str, Any], folder: Path, dry_run: bool) -> bool:

@@ -45,6 +45,8 @@ class Foreign:
         return replace(self, value=value, place=place, quiet=self.quiet or not is_object)
 
     def __contains__(self, key: str) -> bool:
+        """Whether an object holds something under a key; null is nothing."""
+        self.read.add((*self.place, key))
         return isinstance(self.value, dict) and self.value.get(key) is not None
 
     def keys(self) -> list[str]:
@@ -100,8 +102,10 @@ class Foreign:
 
     def scalars(self) -> dict[str, str | int | float]:
         """The texts and finite numbers that an object holds."""
-        scalars = self.value.items() if isinstance(self.value, dict) else ()
-        return {key: one for key, one in scalars if isinstance(one, str) or _finite(one) is not None}
+        held = self.value.items() if isinstance(self.value, dict) else ()
+        scalars = {key: one for key, one in held if isinstance(one, str) or _finite(one) is not None}
+        self.read.update((*self.place, key) for key in scalars)
+        return scalars
 
     def complain(self, expected: str, low: float = -math.inf, high: float = math.inf) -> None:
         """Note that something else should stand here."""

@@ -151,7 +151,6 @@ def _source(dataset: Foreign, file_name: str) -> str | None:
 def _threshold(args: Foreign) -> float | None:
     """Features above it were set to 1; None where that was not done. Early versions could not."""
     if "binarize_value" not in args:
-        args["binarize_value"]
         return None
     value = args["binarize_value"]
     if isinstance(value.value, str):
