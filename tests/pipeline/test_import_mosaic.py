@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.store.mosaic_tree import mosaic_document, write_document, write_mosaic_tree
 
 from saefari.pipeline.cli import main
 from saefari.report.tables import best_table, write_summary
 from saefari.store import iter_results
+from tests.store.mosaic_tree import mosaic_document, write_document, write_mosaic_tree
 
 SAE = "sae_classifier_results.json"
 PLACE = Path("google--gemma-2-2b", "Anthropic--election_questions", "test", "layer_12", "16k", "sum_top0_bin-none")

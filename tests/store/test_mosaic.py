@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import auc
-from tests.store.mosaic_tree import N_FEATURES, N_TEST, N_TRAIN, mosaic_document, write_document
 
 from saefari.errors import StoreError
 from saefari.report.tables import COLUMNS
 from saefari.store.mosaic import MosaicResult, read_mosaic
+from tests.store.mosaic_tree import N_FEATURES, N_TEST, N_TRAIN, mosaic_document, write_document
 
 
 def convert(folder: Path, document: object, name: str = "sae_classifier_results.json") -> MosaicResult:
