@@ -28,7 +28,8 @@ def run_experiments(arguments: Sequence[str] | None = None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`saefari run | extract | classify`. Returns the exit code."""
+    """`saefari run | extract | classify | import-mosaic`. Returns the exit code."""
+    from saefari.pipeline.import_mosaic import add_import_flags, run_import
     from saefari.pipeline.oneoff import add_classify_flags, add_extract_flags, classify_config, extract_config
 
     parser = argparse.ArgumentParser(
@@ -44,6 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     classify = commands.add_parser("classify", help="classifiers on what `saefari extract` wrote")
     add_classify_flags(classify)
     classify.set_defaults(function=lambda a: _run(classify_config(a), a.dry_run, False, True, a.overwrite, "flags"))
+    mosaic = commands.add_parser("import-mosaic", help="published MOSAIC results, converted into our results tree")
+    add_import_flags(mosaic)
+    add_verbose_flag(mosaic)
+    mosaic.set_defaults(function=run_import)
     parsed = parser.parse_args(arguments)
     return _guarded(parsed.function, parsed)
 

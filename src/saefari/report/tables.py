@@ -45,10 +45,13 @@ def write_summary(classifications: Path) -> list[Row]:
 def best_settings(rows: Iterable[Row]) -> list[Row]:
     """The best row of each (dataset, model, source), chosen by cross-validation on training rows alone.
 
-    Never by the test score: the best of many test scores is too good. Equal ones: the first in the table's order.
+    Never by the test score: the best of many test scores is too good; so rows without cross-validation (imported
+    ones) are never chosen. Equal ones: the first in the table's order.
     """
     best: dict[tuple[str, ...], Row] = {}
     for row in sorted(rows, key=lambda row: [_sortable(row[column]) for column in _RESULT]):
+        if row["cv_macro_f1"] is None:
+            continue
         group = tuple(str(row[column]) for column in ("dataset", "config", "split", "model", "source"))
         if group not in best or row["cv_macro_f1"] > best[group]["cv_macro_f1"]:
             best[group] = row

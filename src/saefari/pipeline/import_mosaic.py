@@ -1,0 +1,185 @@
+"""`saefari import-mosaic DIR`: MOSAIC's published results beside our own, and what of them could not be taken over."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from saefari.store.layout import Layout
+
+_LISTED = 3
+
+
+@dataclass
+class ImportReport:
+    """What an import did, file by file; files are named relative to the imported folder.
+
+    imported: a result's folder -> its file. unchanged: how many of these were there already, word for word.
+    repeats: file -> the file that was imported instead, another run of the same setting.
+    left: file -> why it was not imported. problems: file -> values that could not be read, null in the result.
+    unused: keys that have no counterpart -> the files that have just these.
+    """
+
+    imported: dict[Path, str] = field(default_factory=dict)
+    unchanged: int = 0
+    repeats: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    unused: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
+
+
+def add_import_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of `saefari import-mosaic`."""
+    parser.add_argument("folder", metavar="DIR", help="searched for *classifier_results.json")
+    parser.add_argument("--output-dir", default="./output", help="its `classifications` gets the results")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be imported, write nothing")
+
+
+def run_import(flags: argparse.Namespace) -> int:
+    """Run the command and print its report. The exit code is 1 when a file, or every file, was not imported.
+
+    Raises ConfigError when DIR is no folder, StoreError when the output cannot be written.
+    """
+    from saefari.pipeline.cli import flag_error
+    from saefari.store.layout import Layout
+
+    source, output = Path(flags.folder), Path(flags.output_dir)
+    if not source.is_dir():
+        raise flag_error("DIR", f"{flags.folder!r} is no folder: give one that holds MOSAIC's results")
+    report = import_mosaic(source, Layout(output / "activations", output / "classifications"), dry_run=flags.dry_run)
+    print(describe_import(report, flags.dry_run))
+    return 1 if report.left or not report.imported else 0
+
+
+def import_mosaic(source: Path, layout: Layout, *, dry_run: bool = False) -> ImportReport:
+    """Convert every MOSAIC result below a folder into the output tree, then write summary.csv.
+
+    A folder is only written to when it is new or holds an import of the same content. Of several runs of one setting
+    the last by name is imported: MOSAIC names a run's folder by its time.
+    """
+    from saefari.errors import StoreError
+    from saefari.report.tables import write_summary
+    from saefari.store import hold_tree
+    from saefari.store.mosaic import PATTERN, read_mosaic
+
+    report = ImportReport()
+    with ExitStack() as held:
+        if not dry_run:
+            held.enter_context(hold_tree(layout.classifications))
+        for path in sorted(source.rglob(PATTERN), reverse=True):
+            name = _printable(path.relative_to(source).as_posix())
+            try:
+                converted = read_mosaic(path, name)
+                folder = _folder(converted.result["settings"], layout)
+                if folder in report.imported:
+                    report.repeats[name] = report.imported[folder]
+                    continue
+                report.unchanged += _place(converted.result, folder, dry_run)
+            except StoreError as error:
+                report.left[name] = str(error)
+                continue
+            report.imported[folder] = name
+            if converted.problems:
+                report.problems[name] = converted.problems
+            report.unused.setdefault(tuple(converted.unused), []).append(name)
+        if not dry_run:
+            write_summary(layout.classifications)
+    return report
+
+
+def describe_import(report: ImportReport, dry_run: bool) -> str:
+    """The report as text, the most important last."""
+    lines = [f"  {folder}  <-  {name}" for folder, name in sorted(report.imported.items())]
+    lines += _unused_lines(report.unused)
+    if report.problems:
+        lines.append("could not be read, and is empty in the result:")
+        lines += [f"  {name}: {problem}" for name, listed in sorted(report.problems.items()) for problem in listed]
+    if report.repeats:
+        lines.append("another run of the same setting was imported instead:")
+        lines += [f"  {name}: {other}" for name, other in sorted(report.repeats.items())]
+    if report.left:
+        lines.append("not imported:")
+        lines += [f"  {name}: {reason}" for name, reason in sorted(report.left.items())]
+    done = "would be imported" if dry_run else "imported"
+    lines.append(
+        f"{_count(len(report.imported), 'result')} {done}"
+        + (f" ({report.unchanged} there already)" if report.unchanged else "")
+        + f", {_count(len(report.repeats), 'repeated run')} left out, {_count(len(report.left), 'file')} not imported"
+    )
+    return "\n".join(lines)
+
+
+def _unused_lines(unused: dict[tuple[str, ...], list[str]]) -> list[str]:
+    """The keys that every file has once, then those that only some have."""
+    shared = set.intersection(*map(set, unused)) if unused else set()
+    lines = ["no counterpart here, in every file:", f"  {', '.join(sorted(shared))}"] if shared else []
+    for keys, names in unused.items():
+        rest = [key for key in keys if key not in shared]
+        if rest:
+            shown = ", ".join(sorted(names)[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
+            lines += [f"no counterpart here, in {_count(len(names), 'file')} ({shown}):", f"  {', '.join(rest)}"]
+    return lines
+
+
+def _place(result: dict[str, Any], folder: Path, dry_run: bool) -> bool:
+    """Write a result to its folder, unless that is another's; True when it was there already.
+
+    Raises StoreError, saying whose the folder is.
+    """
+    from saefari.errors import StoreError
+    from saefari.store import read_result, write_json
+    from saefari.store.layout import RESULTS
+
+    if (folder / RESULTS).exists():
+        there = read_result(folder)
+        origin = there.get("imported_from")
+        if origin is None or origin.get("sha256") != result["imported_from"]["sha256"]:
+            whose = "a result of this program" if origin is None else "the import of another file"
+            raise StoreError(f"{folder} holds {whose}; remove it to import this file")
+        if there == result:
+            return True
+    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+        raise StoreError(f"{folder} holds files of an unfinished run; remove it to import this file")
+    if not dry_run:
+        write_json(folder / RESULTS, result)
+    return False
+
+
+def _folder(settings: dict[str, Any], layout: Layout) -> Path:
+    """Where a result belongs. Raises StoreError for a name that gives no folder."""
+    from saefari.classify.settings import Setting
+
+    setting = Setting(settings["pooling"], settings["top_n"], settings["binarize"], None)
+    source = settings["source"]
+    return layout.results(
+        _slug("model", settings["model"]),
+        _slug("dataset", settings["dataset"]),
+        _slug("config", settings["config"]) if settings["config"] else None,
+        _slug("split", settings["split"]),
+        f"layer_{settings['layer']}",
+        _slug("width", settings["width"]) if source == "sae" else "hidden",
+        setting.folder(source),
+    )
+
+
+def _slug(what: str, name: str) -> str:
+    """A name's folder, the same as that of our own runs for a hub id."""
+    from saefari.data.slug import dataset_slug
+    from saefari.errors import StoreError
+
+    if all(part in ("..", PurePath(name).anchor) for part in PurePath(name).parts):
+        raise StoreError(f"the {what} {name!r:.80} is no name")
+    return dataset_slug(name)
+
+
+def _printable(text: str) -> str:
+    """A file's name as text that can be printed and stored."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

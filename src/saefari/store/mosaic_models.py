@@ -1,0 +1,202 @@
+"""The two classifiers of a MOSAIC file: scores, ROC curves, weightiest features and the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from saefari.store.foreign import Foreign
+
+_TOP = 20
+_ROC_POINTS = 200
+_MOST_ROWS = 10**12
+
+Features = dict[str, list[dict[str, Any]]] | list[dict[str, Any]] | None
+
+
+@dataclass(frozen=True)
+class ImportedClassifier:
+    """scores: as under `classifiers` in results.json. unsigned: the weights' class is not known, only their size."""
+
+    scores: dict[str, Any]
+    n_test: int | None
+    n_train: int | None = None
+    unsigned: bool = False
+
+
+def read_linear(model: Foreign, classes: Sequence[str]) -> ImportedClassifier:
+    """The linear probe. Its top features are per class where the file holds each class's weights, else one list."""
+    scores, n_test = _scores(model, classes)
+    weights = _weights(model["feature_analysis"]["importance_scores"])
+    names = _names(model["feature_analysis"])
+    top: Features = None
+    if weights is not None and len(weights) == len(classes) > 2:
+        top = {
+            name: [
+                feature | {"weight": row[feature["feature"]], "direction": _speaks(row[feature["feature"]])}
+                for feature in _heaviest(row, names)
+            ]
+            for name, row in zip(classes, weights, strict=True)
+        }
+    elif weights is not None and len(weights) == 1:
+        top = _importances(weights[0], names)
+    elif weights is not None:
+        model["feature_analysis"]["importance_scores"].complain(f"1 or {len(classes)} lists of numbers")
+    scores |= {"top_features": top, "n_features": len(weights[0]) if weights else None}
+    return ImportedClassifier(scores, n_test, unsigned=isinstance(top, list))
+
+
+def read_tree(model: Foreign, classes: Sequence[str]) -> ImportedClassifier:
+    """The decision tree with its nodes, root first."""
+    scores, n_test = _scores(model, classes)
+    importance = model["feature_analysis"]["importance_scores"].numbers()
+    names = _names(model["feature_analysis"])
+    top = None if importance is None else _importances(importance, names)
+    nodes = _nodes(model["tree_structure"], classes)
+    scores |= {"top_features": top, "nodes": nodes, "n_features": None if importance is None else len(importance)}
+    return ImportedClassifier(scores, n_test, n_train=nodes[0]["n_rows"] if nodes else None)
+
+
+def _scores(model: Foreign, classes: Sequence[str]) -> tuple[dict[str, Any], int | None]:
+    performance, averages = model["performance"], model["aggregated_metrics"]
+    folds = performance["cross_validation"]
+    roc, roc_auc = _roc(model, classes)
+    scores = {
+        "accuracy": performance["accuracy"].number(0, 1),
+        "macro_f1": averages["macro avg"]["f1_score"].number(0, 1),
+        "macro_f1_interval": None,
+        "weighted_f1": averages["weighted avg"]["f1_score"].number(0, 1),
+        "roc_auc": roc_auc,
+        "per_class": {name: _class_report(model["class_metrics"][name]) for name in classes},
+        "confusion": None,
+        "roc": roc,
+        "cross_validation": {
+            "macro_f1": None,
+            "folds": [],
+            "accuracy": folds["mean_accuracy"].number(0, 1),
+            "accuracy_folds": folds["fold_scores"].numbers(0, 1) or [],
+        },
+        "chosen": model["hyperparameters"]["best_params"].scalars() if "hyperparameters" in model else None,
+        "seconds": None,
+    }
+    return scores, averages["macro avg"]["support"].integer(0, _MOST_ROWS)
+
+
+def _class_report(report: Foreign) -> dict[str, float | None]:
+    return {
+        "precision": report["precision"].number(0, 1),
+        "recall": report["recall"].number(0, 1),
+        "f1": report["f1_score"].number(0, 1),
+        "support": report["support"].integer(0, _MOST_ROWS),
+    }
+
+
+def _roc(model: Foreign, classes: Sequence[str]) -> tuple[dict[str, Any] | None, float | None]:
+    """Curves per class (of two classes only the second's), and the area below them, averaged over classes."""
+    early = "roc_analysis" in model  # early versions wrote it one level higher
+    node = model["roc_analysis"] if early else model["feature_analysis"]["roc_analysis"]
+    wanted = {classes[1]: node} if len(classes) == 2 else {name: node[name] for name in classes if name in node}
+    curves, areas = {}, []
+    for name, curve in wanted.items():
+        false_rate, true_rate = curve["fpr"].numbers(0, 1), curve["tpr"].numbers(0, 1)
+        if false_rate is None or true_rate is None:
+            continue
+        if not false_rate or len(false_rate) != len(true_rate):
+            curve["tpr"].complain(f"a list of {len(false_rate)} numbers, as many as fpr holds")
+            continue
+        areas.append(_area(false_rate, true_rate))
+        kept = sorted({round(i * (len(false_rate) - 1) / (_ROC_POINTS - 1)) for i in range(_ROC_POINTS)})
+        curves[name] = {"fpr": [false_rate[i] for i in kept], "tpr": [true_rate[i] for i in kept]}
+    complete = len(areas) == (1 if len(classes) == 2 else len(classes))
+    return curves or None, sum(areas) / len(areas) if areas and complete else None
+
+
+def _area(x: Sequence[float], y: Sequence[float]) -> float:
+    return sum((b - a) * (c + d) / 2 for (a, b), (c, d) in zip(pairwise(x), pairwise(y), strict=True))
+
+
+def _weights(node: Foreign) -> list[list[float]] | None:
+    """Rows of equal length, or None."""
+    rows = node.items()
+    if rows is None:
+        return None
+    read = [Foreign(row, node.place, node.problems, node.read).numbers() for row in rows]
+    kept = [row for row in read if row]
+    if not kept or len(kept) != len(read) or len({len(row) for row in kept}) != 1:
+        node.complain("lists of numbers, equally long")
+        return None
+    return kept
+
+
+def _names(analysis: Foreign) -> dict[int, str]:
+    """What MOSAIC knew of its ten best features, where that is more than their number."""
+    listed = (analysis["top_features"].items() or []) if "top_features" in analysis else []
+    pairs = [(one.get("index"), one.get("name")) for one in listed if isinstance(one, dict)]
+    return {
+        index: name for index, name in pairs if isinstance(index, int) and isinstance(name, str) and _tells(index, name)
+    }
+
+
+def _tells(index: int, name: str) -> bool:
+    return bool(name) and name != f"Feature {index}"
+
+
+def _heaviest(row: Sequence[float], names: dict[int, str]) -> list[dict[str, Any]]:
+    order = sorted(range(len(row)), key=lambda i: -abs(row[i]))[:_TOP]
+    return [{"feature": i} | ({"name": names[i]} if i in names else {}) for i in order if row[i] != 0]
+
+
+def _importances(row: Sequence[float], names: dict[int, str]) -> list[dict[str, Any]]:
+    return [
+        feature | {"importance": abs(row[feature["feature"]]), "direction": {}} for feature in _heaviest(row, names)
+    ]
+
+
+def _speaks(weight: float) -> str:
+    return "for" if weight > 0 else "against"
+
+
+def _nodes(structure: Foreign, classes: Sequence[str]) -> list[dict[str, Any]] | None:
+    """Nodes as ours from scikit-learn's arrays; None when they make no tree."""
+    topology, data = structure["topology"], structure["node_data"]
+    left, right = topology["children_left"].numbers(), topology["children_right"].numbers()
+    features, thresholds = topology["feature_indices"].numbers(), data["thresholds"].numbers()
+    rows, shares = data["samples"].numbers(0, _MOST_ROWS), _shares(data["values"], len(classes))
+    names = topology["feature_names"].items() if "feature_names" in topology else None
+    if left is None or right is None or features is None or thresholds is None or rows is None or shares is None:
+        return None
+    n = len(left)
+    if n == 0 or any(len(column) != n for column in (right, features, thresholds, rows, shares)):
+        structure.complain("arrays of one entry per node, equally long")
+        return None
+    nodes = []
+    for i in range(n):
+        node: dict[str, Any] = {"n_rows": int(rows[i]), "distribution": shares[i]}
+        if left[i] >= 0:
+            feature = int(features[i])
+            name = names[i] if names is not None and i < len(names) else None
+            named = isinstance(name, str) and _tells(feature, name)
+            node |= {"feature": feature} | ({"name": name} if named else {})
+            node |= {"threshold": thresholds[i], "left": int(left[i]), "right": int(right[i])}
+        nodes.append(node)
+    children = [child for node in nodes if "left" in node for child in (node["left"], node["right"])]
+    below = all(i < min(node["left"], node["right"]) for i, node in enumerate(nodes) if "left" in node)
+    if not below or sorted(children) != list(range(1, n)) or any(node.get("feature", 0) < 0 for node in nodes):
+        structure.complain("a tree whose every node but the root hangs below one earlier node")
+        return None
+    return nodes
+
+
+def _shares(values: Foreign, n_classes: int) -> list[list[float]] | None:
+    """Share of each class per node, from scikit-learn's [n_nodes, 1, n_classes] of shares (early versions: counts)."""
+    read = []
+    for one in values.items() or []:
+        row = one[0] if isinstance(one, list) and len(one) == 1 else None
+        numbers = Foreign(row, quiet=True).numbers(0, _MOST_ROWS)
+        if numbers is None or len(numbers) != n_classes or sum(numbers) <= 0:
+            values.complain(f"one list of {n_classes} shares per node")
+            return None
+        read.append([number / sum(numbers) for number in numbers])
+    return read or None
