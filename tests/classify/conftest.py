@@ -141,6 +141,7 @@ def make_job(tree: Path, tmp_path: Path) -> MakeJob:
             "width": "3k" if source in ("sae", "random_sae") else None,
             "samples": samples,
             "test_samples": None,
+            "sample_places": ("tiny/rows/train",),
             "features": features.get(source),
             "out": tmp_path / "out",
             "params": ClassificationParams(),

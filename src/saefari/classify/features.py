@@ -69,6 +69,18 @@ def top_n_counts(
     return _add_positions(np.ones(codes.shape[0], dtype=np.float32), counted, offsets)
 
 
+def pool_or_count(
+    codes: sparse.csr_array, offsets: np.ndarray, how: str, top_n: int, ranks: np.ndarray | None = None
+) -> sparse.csr_array:
+    """One row per sample as a setting says: pooled by `how` where top_n is 0, else counted.
+
+    codes, offsets: as for `pool_codes`. ranks: as for `top_n_counts`. Returns [n_samples, d_sae], float32.
+    """
+    if top_n == 0:
+        return pool_codes(codes, offsets, how)  # type: ignore[arg-type]
+    return top_n_counts(codes, offsets, top_n, ranks)
+
+
 def binarize(features: sparse.csr_array, threshold: float) -> sparse.csr_array:
     """1 where a feature is strictly above the threshold, float32.
 

@@ -19,7 +19,7 @@ from saefari.provenance import library_versions
 from saefari.store import write_json, write_parquet
 from saefari.store.layout import RESULTS
 
-FORMAT = 1
+FORMAT = 2
 _LABELS = ("model", "model_type", "dataset", "config", "split", "layer", "width", "source")
 _SETTING = ("pooling", "top_n", "binarize", "select_k")
 
@@ -34,10 +34,12 @@ def write_results(
     fitted: Sequence[FittedClassifier],
     task: Task,
     settings: dict[str, Any],
+    read_from: dict[str, Any],
     warnings: Sequence[str],
 ) -> dict[str, Any]:
     """Write one setting's files and return the content of results.json.
 
+    read_from: `ClassifyJob.read_from`; it says where to look and decides nothing, so it is no part of the fingerprint.
     Two runs differ only in its `seconds` and `created`, wherever those keys stand.
     """
     classifiers = {}
@@ -50,6 +52,7 @@ def write_results(
     result = {
         "fingerprint": fingerprint(settings),
         "settings": settings,
+        **read_from,
         "classes": task.names,
         "n_train": len(task.train),
         "n_test": len(task.test),

@@ -35,6 +35,7 @@ class ClassifyJob:
 
     model, model_type, dataset, config, split, layer, width: labels for the summary.
     samples, test_samples: folders of the split, and of `test_split` where the dataset has one.
+    sample_places: the same folders as results.json names them, '/'-joined below the activations' root.
     features: folder below those that holds codes or hidden states. out: each setting writes a folder below it.
     inputs: fingerprint of everything read; with the settings it decides whether a finished setting is used again.
     """
@@ -49,6 +50,7 @@ class ClassifyJob:
     width: str | None
     samples: Path
     test_samples: Path | None
+    sample_places: tuple[str, ...]
     features: str | None
     out: Path
     params: ClassificationParams
@@ -71,6 +73,11 @@ class ClassifyJob:
     @property
     def feature_folders(self) -> list[Path]:
         return [folder / (self.features or "") for folder in self.sample_folders]
+
+    @property
+    def read_from(self) -> dict[str, Any]:
+        """Where the rows and features lie, so that a reader of results.json finds them: JSON-able, without a root."""
+        return {"samples": list(self.sample_places), "features": self.features}
 
     def settings_record(self, setting: Setting) -> dict[str, Any]:
         """Everything that decides a setting's results, JSON-able."""
@@ -145,7 +152,12 @@ def _run_settings(job: ClassifyJob, settings: Sequence[Setting], outcome: JobOut
         try:
             fitted = _fit(job, build, task)
             result = write_results(
-                job.out / setting.folder(job.source), fitted, task, job.settings_record(setting), warnings
+                job.out / setting.folder(job.source),
+                fitted,
+                task,
+                job.settings_record(setting),
+                job.read_from,
+                warnings,
             )
             outcome.rows += result["summary"]
         except Exception as error:

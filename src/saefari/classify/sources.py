@@ -16,10 +16,9 @@ from sklearn.preprocessing import StandardScaler
 from saefari.classify.features import (
     activation_ranks,
     binarize,
-    pool_codes,
+    pool_or_count,
     select_k,
     stack_rows,
-    top_n_counts,
 )
 from saefari.classify.settings import Setting
 from saefari.classify.task import Task
@@ -106,16 +105,10 @@ def _pool_all(folders: Sequence[Path], wanted: Sequence[tuple[str, int]]) -> dic
     smallest = min((top_n for _, top_n in wanted if top_n > 0), default=0)
     for folder in folders:
         for shard in iter_codes(folder):
-            shape = (len(shard.indptr) - 1, shard.d_sae)
-            codes = sparse.csr_array((shard.values, shard.indices, shard.indptr), shape=shape)
+            codes = shard.to_csr()
             ranks = activation_ranks(codes, smallest) if smallest else None
             for how, top_n in wanted:
-                pooled = (
-                    pool_codes(codes, shard.offsets, how)  # type: ignore[arg-type]
-                    if top_n == 0
-                    else top_n_counts(codes, shard.offsets, top_n, ranks)
-                )
-                parts[how, top_n].append(pooled)
+                parts[how, top_n].append(pool_or_count(codes, shard.offsets, how, top_n, ranks))
     return {key: stack_rows(matrices) for key, matrices in parts.items()}
 
 

@@ -190,6 +190,9 @@ def _classify_job(
         width=width,
         samples=samples,
         test_samples=test_samples,
+        sample_places=tuple(
+            place.relative_to(plan.layout.activations).as_posix() for place in (samples, test_samples) if place
+        ),
         features="/".join(place) if of_model else None,
         out=plan.layout.results(
             model.slug if of_model else "baselines", dataset.slug, spec.config_name, spec.split, *place

@@ -6,6 +6,7 @@ from saefari.store.layout import Layout, codes_folder, hidden_folder
 from saefari.store.lock import hold_tree
 from saefari.store.manifest import Decision, Manifest, ShardRecord, decide
 from saefari.store.results import finished_result, iter_results, read_result, read_summary, summary_table
+from saefari.store.rows import read_codes_rows, read_hidden_rows, read_sample_rows
 from saefari.store.samples import (
     SamplesWriter,
     TokenisedRow,
@@ -55,10 +56,13 @@ __all__ = [
     "iter_token_rows",
     "looks_whole",
     "read_arrays",
+    "read_codes_rows",
     "read_explanation",
     "read_explanations",
+    "read_hidden_rows",
     "read_pooled_hidden",
     "read_result",
+    "read_sample_rows",
     "read_samples",
     "read_samples_record",
     "read_split",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from saefari.errors import StoreError
 from saefari.fingerprint import file_sha256
@@ -39,6 +40,10 @@ class CodesShard:
     @property
     def n_rows(self) -> int:
         return len(self.offsets) - 1
+
+    def to_csr(self) -> sparse.csr_array:
+        """[n_positions, d_sae], sharing the memory."""
+        return sparse.csr_array((self.values, self.indices, self.indptr), shape=(len(self.indptr) - 1, self.d_sae))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,124 @@
+"""A few rows of a stored dataset split, read fast: only the shards that hold them, and without checking their hashes.
+
+Rows are named by their number in the dataset, the column `row` of samples.parquet and predictions.parquet; where a
+run sampled rows that is not their place in the files. Everything comes back in the order asked for.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from saefari.errors import StoreError
+from saefari.store.layout import SAMPLES
+from saefari.store.manifest import Manifest
+from saefari.store.samples import read_samples
+from saefari.store.shards import CodesShard
+
+
+def read_sample_rows(folder: Path, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
+    """Columns of samples.parquet for just these dataset rows; folder: a split's samples.
+
+    Raises StoreError where samples.parquet is missing, unreadable, or lacks a row or column.
+    """
+    places = _places(folder, rows)
+    path = folder / SAMPLES
+    try:
+        with pq.ParquetFile(path) as file:
+            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+            starts = np.concatenate([[0], np.cumsum(sizes)])
+            group = np.searchsorted(starts, places, side="right") - 1
+            wanted = np.unique(group)
+            table = file.read_row_groups(wanted.tolist(), columns=list(columns))
+            missing = sorted(set(columns) - set(table.column_names))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StoreError(f"{path} cannot be read ({error}): run the extraction again") from None
+    if missing:
+        raise StoreError(f"{path} has no column {missing[0]!r}")
+    before = np.cumsum([0, *(sizes[i] for i in wanted)])[np.searchsorted(wanted, group)]
+    return table.take(pa.array(before + places - starts[group]))
+
+
+def read_codes_rows(folder: Path, rows: Sequence[int]) -> CodesShard:
+    """Codes of just these dataset rows; folder: that of one SAE's codes, below the split's samples.
+
+    Row i of the result is rows[i]; its `start` is 0. Raises StoreError where a row's shard is missing or unreadable.
+    """
+    places = _places(folder.parents[1], rows)
+    counts: dict[int, np.ndarray] = {}
+    active: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for start, arrays, wanted in _shards(folder, places, ("indptr", "indices", "values", "offsets", "d_sae")):
+        d_sae = int(arrays["d_sae"])
+        for i in wanted:
+            first, last = arrays["offsets"][places[i] - start :][:2]
+            indptr = arrays["indptr"][first : last + 1]
+            counts[i] = np.diff(indptr)
+            active[i] = arrays["indices"][indptr[0] : indptr[-1]], arrays["values"][indptr[0] : indptr[-1]]
+    in_order = range(len(places))
+    per_position = np.concatenate([counts[i] for i in in_order])
+    return CodesShard(
+        start=0,
+        indptr=np.concatenate([[0], np.cumsum(per_position, dtype=np.int64)]),
+        indices=np.concatenate([active[i][0] for i in in_order]).astype(np.int32),
+        values=np.concatenate([active[i][1] for i in in_order]).astype(np.float32),
+        offsets=np.cumsum([0, *(len(counts[i]) for i in in_order)], dtype=np.int64),
+        d_sae=d_sae,
+    )
+
+
+def read_hidden_rows(folder: Path, rows: Sequence[int], how: str) -> np.ndarray:
+    """Pooled hidden states of just these dataset rows, float32 [n_rows, d_model]; how: 'last' or 'mean'.
+
+    folder: that of a layer's hidden states, below the split's samples. Raises StoreError where a row's shard is
+    missing or unreadable.
+    """
+    places = _places(folder.parents[1], rows)
+    name = f"pooled_{how}"
+    pooled: dict[int, np.ndarray] = {}
+    for start, arrays, wanted in _shards(folder, places, [name]):
+        pooled.update((i, arrays[name][places[i] - start]) for i in wanted)
+    return np.stack([pooled[i] for i in range(len(places))])
+
+
+def _places(samples: Path, rows: Sequence[int]) -> np.ndarray:
+    """int64 [n]: where each dataset row stands in the split's files."""
+    if len(rows) == 0:
+        raise ValueError("no rows are asked for")
+    stored = read_samples(samples, ["row"])["row"].to_numpy()  # ascending: rows are stored in the dataset's order
+    wanted = np.asarray(rows, dtype=np.int64)
+    places: np.ndarray = np.searchsorted(stored, wanted).clip(max=len(stored) - 1)
+    absent = wanted[stored[places] != wanted]
+    if len(absent):
+        raise StoreError(f"{samples / SAMPLES} has no row {absent[0]}")
+    return places
+
+
+def _shards(
+    folder: Path, places: np.ndarray, names: Collection[str]
+) -> Iterator[tuple[int, dict[str, np.ndarray], list[int]]]:
+    """(first place, named arrays, indices into `places` it holds) of each shard that holds some."""
+    manifest = Manifest.load(folder)
+    held = np.zeros(len(places), dtype=bool)
+    for record in manifest.shards if manifest else []:
+        here = (places >= record.start) & (places < record.start + record.rows)
+        if here.any():
+            held |= here
+            yield record.start, _arrays(folder / record.name, names), np.flatnonzero(here).tolist()
+    if not held.all():
+        raise StoreError(
+            f"{folder} does not hold {(~held).sum()} of the {len(places)} rows asked for: run the extraction again"
+        )
+
+
+def _arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in names}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise StoreError(f"{path} cannot be read ({error}): run the extraction again") from None
