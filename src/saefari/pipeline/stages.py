@@ -202,11 +202,11 @@ def _classify_job(
         cv_folds=settings.cv_folds,
         n_bootstrap=settings.n_bootstrap,
         tree_depth=settings.tree_depth,
-        inputs=_inputs(samples, test_samples, layer, folder),
+        inputs=inputs_fingerprint(samples, test_samples, layer, folder),
     )
 
 
-def _inputs(samples: Path, test_samples: Path | None, layer: int | None, folder: str | None) -> str:
+def inputs_fingerprint(samples: Path, test_samples: Path | None, layer: int | None, folder: str | None) -> str:
     """Fingerprint of everything that a classify job reads."""
     read: list[object] = []
     for place in (samples, test_samples):

@@ -54,7 +54,7 @@ def read_codes_rows(folder: Path, rows: Sequence[int]) -> CodesShard:
     counts: dict[int, np.ndarray] = {}
     active: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     for start, arrays, wanted in _shards(folder, places, ("indptr", "indices", "values", "offsets", "d_sae")):
-        d_sae = int(arrays["d_sae"])
+        d_sae = arrays["d_sae"]
         for i in wanted:
             first, last = arrays["offsets"][places[i] - start :][:2]
             indptr = arrays["indptr"][first : last + 1]
@@ -62,14 +62,14 @@ def read_codes_rows(folder: Path, rows: Sequence[int]) -> CodesShard:
             active[i] = arrays["indices"][indptr[0] : indptr[-1]], arrays["values"][indptr[0] : indptr[-1]]
     in_order = range(len(places))
     per_position = np.concatenate([counts[i] for i in in_order])
-    return CodesShard(
-        start=0,
-        indptr=np.concatenate([[0], np.cumsum(per_position, dtype=np.int64)]),
-        indices=np.concatenate([active[i][0] for i in in_order]).astype(np.int32),
-        values=np.concatenate([active[i][1] for i in in_order]).astype(np.float32),
-        offsets=np.cumsum([0, *(len(counts[i]) for i in in_order)], dtype=np.int64),
-        d_sae=d_sae,
-    )
+    chosen = {
+        "indptr": np.concatenate([[0], np.cumsum(per_position, dtype=np.int64)]),
+        "indices": np.concatenate([active[i][0] for i in in_order]),
+        "values": np.concatenate([active[i][1] for i in in_order]),
+        "offsets": np.cumsum([0, *(len(counts[i]) for i in in_order)], dtype=np.int64),
+        "d_sae": d_sae,
+    }
+    return CodesShard.from_arrays(0, chosen)
 
 
 def read_hidden_rows(folder: Path, rows: Sequence[int], how: str) -> np.ndarray:

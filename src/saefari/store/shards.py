@@ -37,6 +37,18 @@ class CodesShard:
     offsets: np.ndarray
     d_sae: int
 
+    @classmethod
+    def from_arrays(cls, start: int, arrays: Mapping[str, np.ndarray]) -> CodesShard:
+        """The inverse of `codes_arrays`: indices int32 and values float32, whatever they are stored as."""
+        return cls(
+            start,
+            arrays["indptr"],
+            arrays["indices"].astype(np.int32),
+            arrays["values"].astype(np.float32),
+            arrays["offsets"],
+            int(arrays["d_sae"]),
+        )
+
     @property
     def n_rows(self) -> int:
         return len(self.offsets) - 1
@@ -98,14 +110,7 @@ def iter_codes(folder: Path) -> Iterator[CodesShard]:
     """The folder's shards in row order, verified. Raises StoreError when they are incomplete or altered."""
     manifest = _complete(folder)
     for record, arrays in _verified(folder, manifest, ("indptr", "indices", "values", "offsets", "d_sae")):
-        yield CodesShard(
-            record.start,
-            arrays["indptr"],
-            arrays["indices"].astype(np.int32),
-            arrays["values"].astype(np.float32),
-            arrays["offsets"],
-            int(arrays["d_sae"]),
-        )
+        yield CodesShard.from_arrays(record.start, arrays)
 
 
 def iter_hidden_positions(folder: Path) -> Iterator[HiddenShard]:
