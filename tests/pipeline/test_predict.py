@@ -34,7 +34,7 @@ class Run:
 
     @property
     def layout(self) -> Layout:
-        return Layout(self.root / "activations", self.root / "classifications")
+        return Layout.below(self.root)
 
     def folder(self, *parts: str) -> Path:
         """The one result folder whose path holds all these parts."""
@@ -146,6 +146,25 @@ def test_special_tokens_count_where_the_run_counted_them(
     run = experiment(tmp_path, model, write_texts, include_special_tokens=True, sae_location="mlp")
     run.check(run.folder("64", "sum_top0_bin-none"), "linear")
     assert run.predict(run.folder("64", "sum_top0_bin-none"), "linear", "the cat").spans.tolist()[0] == [0, 0]
+
+
+def test_rows_of_a_test_split_of_its_own(
+    tmp_path: Path, save_tiny: Callable[..., Path], write_texts: Callable[..., Any], save_sae: Callable[..., Any]
+) -> None:
+    save_sae(tmp_path / "saes" / "mine", "blocks.1.hook_resid_post", 32)
+    (tmp_path / "both").mkdir()
+    for seed, split in enumerate(("train", "test")):
+        write_texts(tmp_path / "both" / f"{split}.jsonl", 240, seed=seed, longest=10)
+    model = {"name": str(save_tiny("gpt2")), "sae_path": str(tmp_path / "saes" / "mine")}
+    run = experiment(tmp_path, model, write_texts)
+    raw = yaml.safe_load((tmp_path / "conf.yaml").read_text())
+    raw["datasets"] = [{"name": str(tmp_path / "both"), "test_split": "test", "text_field": "text"}]
+    (tmp_path / "conf.yaml").write_text(yaml.safe_dump(raw))
+    run_again(tmp_path)
+    folder = next(run.layout.classifications.glob("*/*both/train/layer_1/64/sum_top0_bin-none"))
+    places = load_classifier(folder, "linear").result["samples"]
+    assert [place.split("/")[-1] for place in places] == ["train", "test"]
+    run.check(folder, "linear")
 
 
 def test_a_centred_and_normalised_sae_of_the_catalogue(
