@@ -19,11 +19,11 @@ import torch
 
 from saefari.config import DatasetSpec
 from saefari.data.text import open_dataset
-from saefari.extract.batching import token_batches
 from saefari.extract.encoding import Cell
-from saefari.extract.forward import Forward, valid_positions
 from saefari.extract.prepare import prepare_samples, prepare_split, samples_settings
 from saefari.extract.run import ExtractJob, run_extract
+from saefari.models.batching import token_batches
+from saefari.models.forward import Forward, valid_positions
 from saefari.models.hooks import HookPoint
 from saefari.models.text import TextModel
 from saefari.models.tokenizer import TextTokenizer

@@ -11,7 +11,7 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from saefari.models.text import TextModel
-from saefari.train.activations import TokenRow
+from saefari.store import TokenisedRow
 
 D_MODEL = 16
 
@@ -43,11 +43,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> TextModel:
 
 
 @pytest.fixture(scope="session")
-def token_rows() -> Callable[[], Iterator[TokenRow]]:
+def token_rows() -> Callable[[], Iterator[TokenisedRow]]:
     """400 texts of 2 to 12 tokens; the first position of each does not count."""
     generator = np.random.default_rng(0)
     rows = []
     for _ in range(400):
         input_ids = generator.integers(2, 50, generator.integers(2, 13)).astype(np.int32)
-        rows.append((input_ids, np.arange(1, len(input_ids), dtype=np.int32)))
+        rows.append(TokenisedRow(input_ids, np.arange(1, len(input_ids), dtype=np.int32)))
     return lambda: iter(rows)

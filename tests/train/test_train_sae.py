@@ -13,18 +13,20 @@ import torch
 
 from saefari.config import SaeTraining
 from saefari.errors import ConflictError, SaeError
+from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
 from saefari.models.text import TextModel
 from saefari.saes.encode import encode
 from saefari.saes.load import load_sae
 from saefari.saes.quality import Quality
 from saefari.saes.ref import SaeRef
+from saefari.store import TokenisedRow
 from saefari.train import sae as sae_module
 from saefari.train import save as save_module
-from saefari.train.activations import TokenRow, stream_activations
+from saefari.train.activations import stream_activations
 from saefari.train.sae import SaeJob, is_trained, train_saes
 
-Rows = Callable[[], Iterator[TokenRow]]
+Rows = Callable[[], Iterator[TokenisedRow]]
 
 
 def make_job(folder: Path, layer: int = 1, width: str = "64", **training: Any) -> SaeJob:
@@ -61,7 +63,7 @@ def test_recorded_quality_is_that_of_the_saved_sae(tiny_model: TextModel, token_
     job = make_job(tmp_path)
     train(tiny_model, token_rows, job)
     loaded = load_sae(SaeRef(1, "64", path=str(job.folder)))
-    hidden = next(stream_activations(tiny_model, token_rows, [job.hook], 4096))[job.hook]
+    hidden = next(stream_activations(Forward(tiny_model, 4096), token_rows, [job.hook]))[job.hook]
     measured = Quality.measure(loaded, hidden, encode(loaded, hidden)).summary()
     recorded = quality_of(job)
     assert measured["fvu"] == pytest.approx(recorded["fvu"], rel=0.1)

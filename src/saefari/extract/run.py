@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from saefari.errors import DataError
+from saefari.extract.background import background_calls
 from saefari.extract.encoding import (
     CALIBRATION_POSITIONS,
     Cell,
@@ -22,10 +23,10 @@ from saefari.extract.encoding import (
     finish_codes,
     refs_by_layer,
 )
-from saefari.extract.forward import Forward, background_calls
 from saefari.extract.outputs import Output, inspect_all
 from saefari.extract.shard import CodesArrays, HiddenArrays
 from saefari.log import logger, progress_bar
+from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
 from saefari.models.settings import model_settings
 from saefari.models.text import TextModel

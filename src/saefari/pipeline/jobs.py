@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from saefari.classify.run import ClassifyJob, JobOutcome
     from saefari.extract.run import ExtractJob
     from saefari.models.text import TextModel
+    from saefari.store import TokenisedRow
     from saefari.train.sae import SaeJob
 
 
@@ -127,8 +128,8 @@ class Train:
                 train_saes(model, self._training_rows, missing, self.seed, self.max_tokens, bar.update)
         return []
 
-    def _training_rows(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Token ids and valid positions of training rows only, in a seeded order that mixes datasets and classes."""
+    def _training_rows(self) -> Iterator[TokenisedRow]:
+        """Training rows only, in a seeded order that mixes datasets and classes."""
         from saefari.store import iter_token_rows, read_split
         from saefari.store.shards import SHARD_ROWS
 
@@ -141,7 +142,7 @@ class Train:
             _, rows = next(iter_token_rows(folder, [shard]))
             parts = read_split(folder)[shard * SHARD_ROWS :][: len(rows)]
             for index in generator.permutation(np.flatnonzero(parts == 0)):
-                yield rows[index].input_ids, rows[index].valid
+                yield rows[index]
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 import torch
 
 from saefari.errors import SaeError
+from saefari.models.forward import Forward, TokenRow
 from saefari.models.hooks import HookPoint
-from saefari.models.text import TextModel
 
-TokenRow = tuple[np.ndarray, np.ndarray]
-"""One text: its token ids, and which of its positions are valid."""
 TokenRows = Callable[[], Iterator[TokenRow]]
 """Starts a pass over the texts; called again for every epoch."""
 
@@ -24,19 +21,20 @@ WINDOW_BATCHES = 16
 
 
 def stream_activations(
-    model: TextModel, token_rows: TokenRows, hooks: Sequence[HookPoint], max_tokens_per_batch: int
+    forward: Forward, token_rows: TokenRows, hooks: Sequence[HookPoint]
 ) -> Iterator[dict[HookPoint, torch.Tensor]]:
-    """Hidden states [n, d] of valid positions, one dict per forward pass, over and over.
+    """Float32 hidden states [n, d] of valid positions, one dict per forward pass, over and over.
 
-    All hook points come from one forward pass and agree in their positions. A batch holds at most
-    `max_tokens_per_batch` tokens, padding included, but always at least one text.
+    All hook points come from one forward pass and agree in their positions.
     Raises SaeError when the texts hold no valid position.
     """
     while True:
+        usable = (row for row in token_rows() if len(row.valid))
         empty = True
-        for batch in _batches(token_rows(), max_tokens_per_batch):
+        while window := _window(usable, WINDOW_BATCHES * forward.max_tokens):
             empty = False
-            yield _valid_positions(model, batch, hooks)
+            for _, _, states in forward(window, hooks):
+                yield states
         if empty:
             raise SaeError("there is nothing to train an SAE on: no training row holds a valid token")
 
@@ -62,25 +60,11 @@ def shuffled_batches(
 def count_positions(token_rows: TokenRows, enough: int) -> int:
     """Valid positions of one pass over the texts, counted no further than `enough`."""
     total = 0
-    for _, valid in token_rows():
-        total += len(valid)
+    for row in token_rows():
+        total += len(row.valid)
         if total >= enough:
             break
     return total
-
-
-def _batches(rows: Iterator[TokenRow], max_tokens: int) -> Iterator[list[TokenRow]]:
-    """Texts with a valid position, sorted by length within windows and cut at the token budget."""
-    usable = (row for row in rows if len(row[1]))
-    while window := _window(usable, WINDOW_BATCHES * max_tokens):
-        window.sort(key=lambda row: len(row[0]))
-        batch: list[TokenRow] = []
-        for row in window:
-            if batch and (len(batch) + 1) * len(row[0]) > max_tokens:
-                yield batch
-                batch = []
-            batch.append(row)
-        yield batch
 
 
 def _window(rows: Iterator[TokenRow], n_tokens: int) -> list[TokenRow]:
@@ -89,21 +73,10 @@ def _window(rows: Iterator[TokenRow], n_tokens: int) -> list[TokenRow]:
     total = 0
     for row in rows:
         window.append(row)
-        total += len(row[0])
+        total += len(row.input_ids)
         if total >= n_tokens:
             break
     return window
-
-
-def _valid_positions(
-    model: TextModel, batch: Sequence[TokenRow], hooks: Sequence[HookPoint]
-) -> dict[HookPoint, torch.Tensor]:
-    """One forward pass, without padding and special tokens."""
-    captured = model.capture([input_ids for input_ids, _ in batch], hooks)
-    length = next(iter(captured.values())).shape[1]
-    rows = np.concatenate([valid.astype(np.int64) + i * length for i, (_, valid) in enumerate(batch)])
-    index = torch.from_numpy(rows).to(model.device)
-    return {hook: hidden.flatten(0, 1).index_select(0, index) for hook, hidden in captured.items()}
 
 
 def _blocks(
@@ -116,4 +89,4 @@ def _blocks(
         while total < n_positions:
             parts.append(next(stream))
             total += len(next(iter(parts[-1].values())))
-        yield {name: torch.cat([part[hook] for part in parts]).float() for hook, name in names.items()}
+        yield {name: torch.cat([part[hook] for part in parts]) for hook, name in names.items()}

@@ -14,6 +14,7 @@ from saefari.config import SaeTraining
 from saefari.config.schema import width_to_d_sae
 from saefari.errors import ConflictError, SaeError
 from saefari.fingerprint import fingerprint
+from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
 from saefari.models.text import TextModel
 from saefari.store.files import read_json
@@ -96,7 +97,7 @@ def train_saes(
     gpus = [model.device] if model.device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus):
         torch.manual_seed(seed)
-        stream = stream_activations(model, token_rows, hooks, max_tokens_per_batch)
+        stream = stream_activations(Forward(model, max_tokens_per_batch), token_rows, hooks)
         buffer_size = max(training.batch_size, min(training.buffer_size, training.n_positions))
         batches = shuffled_batches(stream, hooks, training.batch_size, buffer_size)
         trainers = _train(jobs, training, batches, seed, progress)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
 
 from saefari.errors import ModelError
-from saefari.extract.batching import token_batches
 from saefari.log import logger
+from saefari.models.batching import token_batches
 from saefari.models.hooks import HookPoint
 from saefari.models.text import TextModel
-from saefari.store import TokenisedRow
-
-_WAITING_BATCHES = 2  # bounds the memory of batches that wait to be encoded
 
 Batch = tuple[np.ndarray, np.ndarray, dict[HookPoint, torch.Tensor]]
 """Indices of the rows [B], positions of each row int64 [B], and hook -> float32 [n_positions, d]."""
+
+
+class TokenRow(Protocol):
+    """One tokenised text: input_ids int [n_tokens]; valid int [n_valid], the positions in them that count."""
+
+    @property
+    def input_ids(self) -> np.ndarray: ...
+    @property
+    def valid(self) -> np.ndarray: ...
 
 
 @dataclass
@@ -36,12 +40,12 @@ class Forward:
     max_tokens: int
     max_sequences: int | None = None
 
-    def __call__(self, rows: Sequence[TokenisedRow], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
+    def __call__(self, rows: Sequence[TokenRow], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
         """Every row's valid positions, in length-sorted batches."""
         for batch in token_batches(_lengths(rows), self.max_tokens, self.max_sequences):
             yield from self._batch(batch, rows, hooks)
 
-    def _batch(self, batch: np.ndarray, rows: Sequence[TokenisedRow], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
+    def _batch(self, batch: np.ndarray, rows: Sequence[TokenRow], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
         """One batch, or its parts where the budget was lowered since it was put together, or must be now."""
         chosen = [rows[i] for i in batch]
         lengths = _lengths(chosen)
@@ -69,7 +73,7 @@ class Forward:
         yield from self._batch(batch, rows, hooks)
 
     def _states(
-        self, rows: Sequence[TokenisedRow], hooks: Sequence[HookPoint]
+        self, rows: Sequence[TokenRow], hooks: Sequence[HookPoint]
     ) -> tuple[np.ndarray, dict[HookPoint, torch.Tensor]]:
         """Positions of each row, and their hidden states, from one forward pass."""
         captured = self.model.capture([row.input_ids for row in rows], hooks)
@@ -79,7 +83,7 @@ class Forward:
         return counts, {hook: x.flatten(0, 1)[where].float() for hook, x in captured.items()}
 
 
-def _lengths(rows: Sequence[TokenisedRow]) -> np.ndarray:
+def _lengths(rows: Sequence[TokenRow]) -> np.ndarray:
     return np.asarray([len(row.input_ids) for row in rows])
 
 
@@ -92,25 +96,3 @@ def valid_positions(valid: Sequence[np.ndarray], n_padded: int) -> tuple[torch.T
     counts = np.asarray([len(v) for v in valid], dtype=np.int64)
     starts = np.repeat(np.arange(len(valid), dtype=np.int64) * n_padded, counts)
     return torch.from_numpy(starts + np.concatenate(valid).astype(np.int64)), counts
-
-
-@contextmanager
-def background_calls(device: torch.device) -> Iterator[Callable[..., None]]:
-    """Give a function that makes calls in order: on a GPU in a thread, so that the next forward pass starts meanwhile.
-
-    Leaving the block waits for all calls and raises what any of them raised.
-    """
-    if device.type != "cuda":
-        yield lambda function, *args: function(*args)
-        return
-    pending: list[Future[None]] = []
-    with ThreadPoolExecutor(1) as pool:
-
-        def call(function: Callable[..., None], *args: Any) -> None:
-            pending.append(pool.submit(function, *args))
-            if len(pending) > _WAITING_BATCHES:
-                pending.pop(0).result()
-
-        yield call
-        for future in pending:
-            future.result()

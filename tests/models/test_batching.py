@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saefari.extract.batching import token_batches
+from saefari.models.batching import token_batches
 
 
 @given(st.lists(st.integers(0, 90), max_size=80), st.integers(16, 200), st.none() | st.integers(1, 9))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from saefari.extract.forward import Forward
+from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
 from saefari.models.text import TextModel
 from saefari.store import TokenisedRow

@@ -1,0 +1,35 @@
+"""Work on one batch while the next one is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+_WAITING = 2  # bounds the memory of batches that wait to be encoded
+
+
+@contextmanager
+def background_calls(device: torch.device) -> Iterator[Callable[..., None]]:
+    """Give `call(function, *args)`, which makes calls in order.
+
+    On a GPU they run in a thread of their own, so that the next forward pass starts meanwhile; elsewhere at once.
+    Leaving the block waits for all of them and raises what any of them raised.
+    """
+    if device.type != "cuda":
+        yield lambda function, *args: function(*args)
+        return
+    pending: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as pool:
+
+        def call(function: Callable[..., None], *args: Any) -> None:
+            pending.append(pool.submit(function, *args))
+            if len(pending) > _WAITING:
+                pending.pop(0).result()
+
+        yield call
+        for future in pending:
+            future.result()
