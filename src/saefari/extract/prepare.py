@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from saefari.config import DatasetSpec, Settings
 from saefari.data.example import Example
 from saefari.data.splits import sample_rows, separate_test, split_rows, text_key
-from saefari.data.text import TextDataset
+from saefari.data.text import TextDataset, open_dataset
 from saefari.errors import ConflictError, DataError
 from saefari.log import logger
 from saefari.store import (
@@ -30,6 +32,54 @@ class Tokeniser(Protocol):
     """What turns texts into tokens; a TextModel is one."""
 
     def tokenize(self, texts: list[str], max_length: int, include_special_tokens: bool) -> list[Any]: ...
+
+
+@dataclass(frozen=True)
+class PrepareJob:
+    """One dataset as one model reads it; test_folder: of its own test split, where it has one."""
+
+    title: str
+    model: str
+    revision: str | None
+    spec: DatasetSpec
+    settings: Settings
+    folder: Path
+    test_folder: Path | None
+    overwrite: bool
+
+
+def run_prepare(job: PrepareJob) -> list[str]:
+    """Freeze rows, tokens and split where they are not there yet. Returns warnings.
+
+    Raises ConflictError when samples of other settings are there, DataError when the dataset cannot be read.
+    """
+    from saefari.models.tokenizer import TextTokenizer
+
+    settings, spec = job.settings, job.spec
+    tokenizer = TextTokenizer.load(job.model, job.revision)
+    for split, folder in ((spec.split, job.folder), (spec.test_split, job.test_folder)):
+        if split is None or folder is None:
+            continue
+        dataset = open_dataset(spec, split)
+        wanted = samples_settings(
+            dataset,
+            rows_wanted(settings),
+            settings.seed,
+            settings.max_length,
+            settings.include_special_tokens,
+            tokenizer.digest,
+        )
+        prepare_samples(folder, dataset, tokenizer, wanted, job.overwrite)
+    record = prepare_split(job.folder, job.test_folder, settings.test_size, settings.seed)
+    return [f"{job.title}: {warning}" for warning in record["warnings"]]
+
+
+def rows_wanted(settings: Settings) -> int | None:
+    """Rows of each split to use: the smaller of max_samples and max_batches x batch_size; None = all."""
+    limits = [settings.max_samples]
+    if settings.max_batches is not None and settings.batch_size is not None:
+        limits.append(settings.max_batches * settings.batch_size)
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def samples_settings(

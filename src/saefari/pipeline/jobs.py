@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from pathlib import Path
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Protocol
-
-import numpy as np
-
-from saefari.config import DatasetSpec, Settings
 
 if TYPE_CHECKING:
     from saefari.classify.run import ClassifyJob, JobOutcome
+    from saefari.extract.prepare import PrepareJob
     from saefari.extract.run import ExtractJob
     from saefari.models.text import TextModel
-    from saefari.store import TokenisedRow
-    from saefari.train.sae import SaeJob
+    from saefari.train.run import TrainJob
 
 
 class Job(Protocol):
@@ -37,112 +32,38 @@ class Job(Protocol):
 class Prepare:
     """Freeze a dataset's rows, tokens and split as one model reads them."""
 
-    title: str
-    model: str
-    revision: str | None
-    spec: DatasetSpec
-    settings: Settings
-    folder: Path
-    test_folder: Path | None
-    overwrite: bool
+    job: PrepareJob
+
+    @property
+    def title(self) -> str:
+        return self.job.title
 
     def on(self, device: str) -> Prepare:
         return self
 
     def run(self) -> list[str]:
-        from saefari.data.text import open_dataset
-        from saefari.extract.prepare import prepare_samples, prepare_split, samples_settings
-        from saefari.models.tokenizer import TextTokenizer
+        from saefari.extract.prepare import run_prepare
 
-        settings, spec = self.settings, self.spec
-        tokenizer = TextTokenizer.load(self.model, self.revision)
-        for split, folder in ((spec.split, self.folder), (spec.test_split, self.test_folder)):
-            if split is None or folder is None:
-                continue
-            dataset = open_dataset(spec, split)
-            wanted = samples_settings(
-                dataset,
-                rows_wanted(settings),
-                settings.seed,
-                settings.max_length,
-                settings.include_special_tokens,
-                tokenizer.digest,
-            )
-            prepare_samples(folder, dataset, tokenizer, wanted, self.overwrite)
-        record = prepare_split(self.folder, self.test_folder, settings.test_size, settings.seed)
-        return [f"{self.title}: {warning}" for warning in record["warnings"]]
+        return run_prepare(self.job)
 
 
 @dataclass(frozen=True)
 class Train:
-    """Train the SAEs that one entry of conf.yaml asks for, all from one forward pass per batch."""
+    """Train the SAEs that one entry of conf.yaml asks for."""
 
-    title: str
-    model: str
-    revision: str | None
-    device: str
-    dtype: str
-    saes: tuple[SaeJob, ...]
-    samples: tuple[Path, ...]
-    seed: int
-    max_tokens: int
-    overwrite: bool
+    job: TrainJob
+
+    @property
+    def title(self) -> str:
+        return self.job.title
 
     def on(self, device: str) -> Train:
-        return replace(self, device=device)
+        return Train(replace(self.job, device=device))
 
     def run(self) -> list[str]:
-        import shutil
+        from saefari.train.run import run_train
 
-        from saefari.errors import ConflictError
-        from saefari.fingerprint import fingerprint
-        from saefari.log import logger, progress_bar
-        from saefari.models.settings import model_settings
-        from saefari.store import read_samples_record, read_split_record
-        from saefari.train.sae import is_trained, train_saes
-
-        rows = [
-            [(read_samples_record(folder) or {})["sha256"], (read_split_record(folder) or {})["sha256"]]
-            for folder in self.samples
-        ]
-        shared = {
-            "model": model_settings(self.model, self.revision, self.dtype, self.device),
-            "training_rows": fingerprint(rows),
-            "seed": self.seed,
-        }
-        jobs = [replace(job, settings={**job.settings, **shared}) for job in self.saes]
-        missing = []
-        for job in jobs:
-            try:
-                if not is_trained(job):
-                    missing.append(job)
-            except ConflictError:
-                if not self.overwrite:
-                    raise
-                logger.warning("%s: removed, it was trained with other settings", job.folder)
-                shutil.rmtree(job.folder)
-                missing.append(job)
-        if missing:
-            model = load_model(self.model, self.revision, self.dtype, self.device)
-            with progress_bar(missing[0].training.n_positions, f"train {self.title}", "positions") as bar:
-                train_saes(model, self._training_rows, missing, self.seed, self.max_tokens, bar.update)
-        return []
-
-    def _training_rows(self) -> Iterator[TokenisedRow]:
-        """Training rows only, in a seeded order that mixes datasets and classes."""
-        from saefari.store import iter_token_rows, read_split
-        from saefari.store.shards import SHARD_ROWS
-
-        generator = np.random.default_rng(self.seed)
-        places = [
-            (folder, shard) for folder in self.samples for shard in range(-(-len(read_split(folder)) // SHARD_ROWS))
-        ]
-        for place in generator.permutation(len(places)):
-            folder, shard = places[place]
-            _, rows = next(iter_token_rows(folder, [shard]))
-            parts = read_split(folder)[shard * SHARD_ROWS :][: len(rows)]
-            for index in generator.permutation(np.flatnonzero(parts == 0)):
-                yield rows[index]
+        return run_train(self.job, _model_of(self.job))
 
 
 @dataclass(frozen=True)
@@ -161,8 +82,7 @@ class Extract:
     def run(self) -> list[str]:
         from saefari.extract.run import run_extract
 
-        job = self.job
-        return run_extract(job, lambda: load_model(job.model, job.revision, job.dtype, job.device))
+        return run_extract(self.job, _model_of(self.job))
 
 
 @dataclass(frozen=True)
@@ -203,12 +123,8 @@ def classify(job: ClassifyJob, save_plots: bool) -> JobOutcome:
     return outcome
 
 
-def rows_wanted(settings: Settings) -> int | None:
-    """Rows of each split to use: the smaller of max_samples and max_batches x batch_size."""
-    limits = [settings.max_samples]
-    if settings.max_batches is not None and settings.batch_size is not None:
-        limits.append(settings.max_batches * settings.batch_size)
-    return min((limit for limit in limits if limit is not None), default=None)
+def _model_of(job: TrainJob | ExtractJob) -> Callable[[], TextModel]:
+    return partial(load_model, job.model, job.revision, job.dtype, job.device)
 
 
 @lru_cache(maxsize=1)

@@ -82,7 +82,9 @@ def _extract(plan: Plan, report: Report, overwrite: bool) -> Plan:
     jobs = stages.train_jobs(plan, devices[0], overwrite)
     trained = run_on_devices(jobs, devices)
     report.add(trained)
-    lost = {sae.folder for job, outcome in zip(jobs, trained, strict=True) if outcome.failure for sae in job.saes}
+    lost = {
+        sae.folder for train, outcome in zip(jobs, trained, strict=True) if outcome.failure for sae in train.job.saes
+    }
     plan = replace(plan, models=[_without(model, lost) for model in plan.models])
     report.add(run_on_devices(stages.extract_jobs(plan, devices[0], overwrite), devices))
     return plan

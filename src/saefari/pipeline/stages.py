@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saefari.config.schema import width_to_d_sae
+from saefari.extract.prepare import PrepareJob
 from saefari.fingerprint import fingerprint
 from saefari.pipeline.jobs import Encode, Extract, Prepare, Train
 from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan, PlannedSae
@@ -26,14 +27,16 @@ def prepare_jobs(plan: Plan, overwrite: bool) -> list[Prepare]:
     """One job per model and dataset."""
     return [
         Prepare(
-            title=title(model, dataset, dataset.spec.split),
-            model=model.name,
-            revision=model.revision,
-            spec=dataset.spec,
-            settings=plan.config.settings,
-            folder=plan.samples(model, dataset, dataset.spec.split),
-            test_folder=test_folder(plan, model, dataset),
-            overwrite=overwrite,
+            PrepareJob(
+                title=title(model, dataset, dataset.spec.split),
+                model=model.name,
+                revision=model.revision,
+                spec=dataset.spec,
+                settings=plan.config.settings,
+                folder=plan.samples(model, dataset, dataset.spec.split),
+                test_folder=test_folder(plan, model, dataset),
+                overwrite=overwrite,
+            )
         )
         for model, dataset in plan.pairs()
     ]
@@ -41,6 +44,8 @@ def prepare_jobs(plan: Plan, overwrite: bool) -> list[Prepare]:
 
 def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
     """One job per entry of conf.yaml that trains SAEs: all its layers and widths from the same forward passes."""
+    from saefari.train.run import TrainJob
+
     jobs = []
     for model in plan.models:
         samples = [plan.samples(model, dataset, dataset.spec.split) for m, dataset in plan.pairs() if m is model]
@@ -49,16 +54,18 @@ def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
                 continue
             jobs.append(
                 Train(
-                    title=f"SAEs of {model.name}",
-                    model=model.name,
-                    revision=model.revision,
-                    device=device,
-                    dtype=plan.config.settings.dtype,
-                    saes=tuple(sae_job(sae) for sae in planned),
-                    samples=tuple(samples),
-                    seed=plan.config.settings.seed,
-                    max_tokens=max_tokens(plan, device),
-                    overwrite=overwrite,
+                    TrainJob(
+                        title=f"SAEs of {model.name}",
+                        model=model.name,
+                        revision=model.revision,
+                        device=device,
+                        dtype=plan.config.settings.dtype,
+                        saes=tuple(sae_job(sae) for sae in planned),
+                        samples=tuple(samples),
+                        seed=plan.config.settings.seed,
+                        max_tokens=max_tokens(plan, device),
+                        overwrite=overwrite,
+                    )
                 )
             )
     return jobs

@@ -7,9 +7,8 @@ from typing import Any
 
 from saefari.errors import SaefariError
 from saefari.extract.encoding import sae_settings
-from saefari.extract.prepare import prepare_split
+from saefari.extract.prepare import prepare_split, rows_wanted
 from saefari.pipeline import stages
-from saefari.pipeline.jobs import rows_wanted
 from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan, PlannedSae
 from saefari.store import Manifest, codes_folder, read_samples_record, read_split_record
 from saefari.store.files import read_json
