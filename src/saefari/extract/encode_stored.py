@@ -16,8 +16,8 @@ from saefari.extract.encoding import (
     finish_codes,
     refs_by_layer,
 )
+from saefari.extract.job import ExtractJob
 from saefari.extract.outputs import inspect_all
-from saefari.extract.run import ExtractJob
 from saefari.extract.shard import CodesArrays
 from saefari.log import progress_bar
 from saefari.store import HiddenShard, Manifest, hidden_folder, iter_hidden_positions, read_split, shard_ranges

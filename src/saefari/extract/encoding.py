@@ -3,77 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from saefari.errors import SaeError
+from saefari.extract.job import Cell, ExtractJob
 from saefari.extract.outputs import Output
 from saefari.extract.shard import CodesArrays
-from saefari.fingerprint import file_sha256
 from saefari.log import logger
 from saefari.models.hooks import HookPoint
-from saefari.provenance import library_versions
 from saefari.saes.control import random_control
 from saefari.saes.encode import encode
 from saefari.saes.load import LoadedSae, check_width, load_sae
 from saefari.saes.quality import Quality
 from saefari.saes.ref import SaeRef
+from saefari.saes.settings import sae_settings
 from saefari.store import codes_folder, read_arrays, read_split_record
 
-RANDOM = "-random"
 _FAR_BELOW = 0.2  # explained variance this much under the catalogue's is no matter of another dataset
 CALIBRATION_POSITIONS = 8192
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One SAE whose codes are wanted, or its control with random weights.
-
-    trained: it was trained in this run, so that it cannot be at the wrong place.
-    """
-
-    ref: SaeRef
-    random: bool = False
-    trained: bool = False
-
-    @property
-    def name(self) -> str:
-        """The folder of its codes."""
-        return self.ref.width + RANDOM if self.random else self.ref.width
-
-
-def sae_settings(ref: SaeRef) -> dict[str, Any]:
-    """What identifies an SAE before it is loaded: its place in the catalogue, or its files' digests."""
-    if ref.path is None:
-        return {"release": ref.release, "sae_id": ref.sae_id, **library_versions("sae-lens")}
-    folder = Path(ref.path)
-    try:
-        return {name: file_sha256(folder / name) for name in ("cfg.json", "sae_weights.safetensors")}
-    except OSError as error:
-        raise SaeError(f"{ref.title} cannot be read: {error}") from None
-
-
-class CodesPlace(Protocol):
-    """What decides where a cell's codes go and what shapes a random control; an ExtractJob is one."""
-
-    @property
-    def samples(self) -> Path: ...
-    @property
-    def calibration(self) -> Path: ...
-    @property
-    def seed(self) -> int: ...
-
-
-def codes_output(place: CodesPlace, n_rows: int, cell: Cell, shared: dict[str, Any]) -> Output:
+def codes_output(job: ExtractJob, n_rows: int, cell: Cell, shared: dict[str, Any]) -> Output:
     """Where a cell's codes go, and the settings that shape them."""
     settings = {**shared, "hook": cell.ref.hook, "sae": sae_settings(cell.ref)}
     if cell.random:
-        split = read_split_record(place.calibration)
-        settings |= {"random_seed": place.seed, "calibrated_on": split["sha256"] if split else None}
-    return Output("codes", codes_folder(place.samples, cell.ref.layer, cell.name), settings, n_rows)
+        split = read_split_record(job.calibration)
+        settings |= {"random_seed": job.seed, "calibrated_on": split["sha256"] if split else None}
+    return Output("codes", codes_folder(job.samples, cell.ref.layer, cell.name), settings, n_rows)
 
 
 class SaeBank:

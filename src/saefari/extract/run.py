@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,13 @@ from saefari.errors import DataError
 from saefari.extract.background import background_calls
 from saefari.extract.encoding import (
     CALIBRATION_POSITIONS,
-    Cell,
     CodesEncoder,
     SaeBank,
     codes_output,
     finish_codes,
     refs_by_layer,
 )
+from saefari.extract.job import ExtractJob
 from saefari.extract.outputs import Output, inspect_all
 from saefari.extract.shard import CodesArrays, HiddenArrays
 from saefari.log import logger, progress_bar
@@ -43,28 +42,6 @@ from saefari.store.shards import SHARD_ROWS
 _WRITERS = 4  # threads that compress: each output of a shard is a file of its own
 
 
-@dataclass(frozen=True)
-class ExtractJob:
-    """One model over one dataset split. Idempotent: it makes only the shards that are missing or do not verify."""
-
-    title: str
-    model: str
-    revision: str | None
-    dtype: str
-    device: str
-    samples: Path
-    calibration: Path
-    """Samples whose training rows calibrate the random controls; they may be another split's."""
-    cells: tuple[Cell, ...]
-    encode: bool
-    """False = store activations only (settings.act_only)."""
-    store_positions: bool
-    max_tokens: int
-    max_sequences: int | None
-    seed: int
-    overwrite: bool
-
-
 def run_extract(job: ExtractJob, model: Callable[[], TextModel]) -> list[str]:
     """Run the job; `model` loads the model, and is called only if something is missing. Returns warnings.
 
@@ -78,11 +55,11 @@ def run_extract(job: ExtractJob, model: Callable[[], TextModel]) -> list[str]:
     identity = model_settings(job.model, job.revision, job.dtype, job.device)
     shared: dict[str, Any] = {"model": identity, "samples": record["sha256"]}
     hidden = _hidden_outputs(job, n_rows, shared)
-    codes = [codes_output(job, n_rows, cell, shared) for cell in job.cells] if job.encode else []
+    codes = [codes_output(job, n_rows, cell, shared) for cell in job.coded_cells]
     missing = inspect_all([*hidden.values(), *codes], ranges, job.overwrite)
     if missing:
         _Extraction(job, model(), hidden, codes).run(missing, ranges)
-    for cell, output in zip(job.cells, codes, strict=False):
+    for cell, output in zip(job.coded_cells, codes, strict=True):
         finish_codes(output, cell)
     _finish_hidden(list(hidden.values()), job.samples)
     return [warning for output in (*hidden.values(), *codes) for warning in output.manifest.warnings]
@@ -113,7 +90,7 @@ class _Extraction:
             output.confirm({"hook": self._hooks[layer].name})
         self._encoders = [
             CodesEncoder(cell, output, bank.load(cell.ref))
-            for cell, output in zip(job.cells if job.encode else (), codes, strict=True)
+            for cell, output in zip(job.coded_cells, codes, strict=True)
             if output.decision.missing
         ]
 

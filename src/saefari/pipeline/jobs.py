@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from saefari.classify.run import ClassifyJob, JobOutcome
+    from saefari.extract.job import ExtractJob
     from saefari.extract.prepare import PrepareJob
-    from saefari.extract.run import ExtractJob
     from saefari.models.text import TextModel
     from saefari.train.run import TrainJob
 

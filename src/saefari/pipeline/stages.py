@@ -16,7 +16,7 @@ from saefari.store import Manifest, codes_folder, hidden_folder, read_samples_re
 
 if TYPE_CHECKING:
     from saefari.classify.run import ClassifyJob
-    from saefari.extract.encoding import Cell
+    from saefari.extract.job import Cell
     from saefari.train.sae import SaeJob
 
 TOKENS_ON_CPU = 4096
@@ -87,7 +87,7 @@ def sae_job(sae: PlannedSae) -> SaeJob:
 
 def extract_jobs(plan: Plan, device: str, overwrite: bool) -> list[Extract]:
     """One job per model and dataset split."""
-    from saefari.extract.run import ExtractJob
+    from saefari.extract.job import ExtractJob
 
     settings = plan.config.settings
     return [
@@ -128,7 +128,7 @@ def classify_jobs(plan: Plan) -> list[ClassifyJob]:
 
 def cells(model: ModelPlan) -> tuple[Cell, ...]:
     """The model's SAEs, each followed by its random control where one is asked for."""
-    from saefari.extract.encoding import Cell
+    from saefari.extract.job import Cell
 
     return tuple(
         Cell(sae.ref, random, trained=sae.spec.sae_train is not None)

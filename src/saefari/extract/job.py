@@ -1,0 +1,54 @@
+"""What an extraction is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from saefari.saes.ref import SaeRef
+
+RANDOM = "-random"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One SAE whose codes are wanted, or its control with random weights.
+
+    trained: it was trained in this run, so that it cannot be at the wrong place.
+    """
+
+    ref: SaeRef
+    random: bool = False
+    trained: bool = False
+
+    @property
+    def name(self) -> str:
+        """The folder of its codes."""
+        return self.ref.width + RANDOM if self.random else self.ref.width
+
+
+@dataclass(frozen=True)
+class ExtractJob:
+    """One model over one dataset split. Idempotent: it makes only the shards that are missing or do not verify."""
+
+    title: str
+    model: str
+    revision: str | None
+    dtype: str
+    device: str
+    samples: Path
+    calibration: Path
+    """Samples whose training rows calibrate the random controls; they may be another split's."""
+    cells: tuple[Cell, ...]
+    encode: bool
+    """False = store activations only (settings.act_only)."""
+    store_positions: bool
+    max_tokens: int
+    max_sequences: int | None
+    seed: int
+    overwrite: bool
+
+    @property
+    def coded_cells(self) -> tuple[Cell, ...]:
+        """The cells whose codes are made in the forward pass: none where activations alone are stored."""
+        return self.cells if self.encode else ()

@@ -1,0 +1,25 @@
+"""What identifies an SAE, found without loading it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from saefari.errors import SaeError
+from saefari.fingerprint import file_sha256
+from saefari.provenance import library_versions
+from saefari.saes.ref import SaeRef
+
+
+def sae_settings(ref: SaeRef) -> dict[str, Any]:
+    """What identifies an SAE before it is loaded: its place in the catalogue, or its files' digests.
+
+    Raises SaeError when its files cannot be read.
+    """
+    if ref.path is None:
+        return {"release": ref.release, "sae_id": ref.sae_id, **library_versions("sae-lens")}
+    folder = Path(ref.path)
+    try:
+        return {name: file_sha256(folder / name) for name in ("cfg.json", "sae_weights.safetensors")}
+    except OSError as error:
+        raise SaeError(f"{ref.title} cannot be read: {error}") from None
