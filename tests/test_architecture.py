@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src" / "saefari"
 APP = ROOT / "app"
-GROUND = {"errors", "log", "fingerprint", "provenance"}
+GROUND = {"errors", "log", "fingerprint", "names", "provenance"}
 ROOMS = {"store", "data", "models", "saes"}
 STAGES = {"extract", "classify", "train", "interp", "report"}
 ALLOWED = {
@@ -23,7 +23,7 @@ ALLOWED = {
 }
 HEAVY = {"torch", "transformers", "sae_lens", "datasets"}
 WITHOUT_TORCH = {"config", "store", "data", "classify", "report", *GROUND}
-AT_START = {"pipeline/cli.py", "pipeline/oneoff.py", "errors.py", "log.py", "fingerprint.py", "provenance.py"}
+AT_START = {"pipeline/cli.py", "pipeline/oneoff.py", *(f"{name}.py" for name in GROUND)}
 
 
 APP_MAY_READ = GROUND | {"config", "store"}

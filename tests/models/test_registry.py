@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -83,10 +84,18 @@ def test_a_local_folder_has_no_revision(save_tiny: Callable[..., Path]) -> None:
 def test_slugs(tmp_path: Path) -> None:
     assert model_slug("google/gemma-2-2b") == "google--gemma-2-2b"
     assert model_slug("gpt2") == "gpt2"
-    folder = tmp_path / "my models" / "tiny.v1"
+    folder = tmp_path / "models" / "tiny.v1"
     folder.mkdir(parents=True)
-    assert model_slug(str(folder)) == "my_models--tiny.v1"
-    assert model_slug(f"{folder}/") == "my_models--tiny.v1"
+    assert model_slug(str(folder)) == "models--tiny.v1"
+    assert model_slug(f"{folder}/") == "models--tiny.v1"
+
+
+def test_replaced_characters_do_not_make_two_models_one(tmp_path: Path) -> None:
+    slugs = {
+        model_slug(str(tmp_path / name)) for name in ("my models/a", "my-models/a", "my_models/a", "mes modèles/a")
+    }
+    assert len(slugs) == 4
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+", slug) for slug in slugs)
 
 
 def test_describe_gives_the_shape(kind: str, save_tiny: Callable[..., Path]) -> None:

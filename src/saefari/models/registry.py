@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from saefari.errors import ModelError
+from saefari.names import folder_name
 
 T = TypeVar("T")
 Source = Literal["local", "embedded", "hub"]
@@ -58,8 +59,8 @@ class ModelInfo:
 def model_slug(name: str) -> str:
     """The model's folder name in the store: of a hub id 'a/b' 'a--b', of a local path its last two parts."""
     folder = Path(name).expanduser()
-    parts = folder.resolve().parts[-2:] if folder.is_dir() or _is_path(name) else tuple(name.split("/"))
-    return re.sub(r"[^A-Za-z0-9._-]", "_", "--".join(part.strip("/") for part in parts if part.strip("/")))
+    parts = folder.resolve().parts if folder.is_dir() or _is_path(name) else tuple(name.split("/"))
+    return folder_name([part for part in parts if part.strip("/")], "model")
 
 
 def resolve_model(name: str, revision: str | None = None) -> tuple[str, Source]:

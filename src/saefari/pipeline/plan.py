@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from saefari.data.slug import dataset_slug
 from saefari.data.text import check_dataset
 from saefari.errors import ConfigError, ModelError, Problem, SaeError
 from saefari.models.registry import UnreachableModel, describe, model_slug
+from saefari.names import folder_name
 from saefari.saes.catalogue import find_sae
 from saefari.saes.local import find_local_sae
 from saefari.saes.ref import SaeRef
@@ -212,7 +212,7 @@ class _Checker:
 def folder_of(spec: ModelSpec) -> str:
     """The model's folder; a revision has a folder of its own."""
     slug = model_slug(spec.name)
-    return f"{slug}--{re.sub(r'[^A-Za-z0-9._-]', '_', spec.revision)}" if spec.revision else slug
+    return f"{slug}--{folder_name([spec.revision], 'revision')}" if spec.revision else slug
 
 
 def _reads_elsewhere(one: SaeRef, other: SaeRef) -> bool:

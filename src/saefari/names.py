@@ -1,0 +1,22 @@
+"""Names of folders in the output tree: those that are fixed, and the rule by which everything else gets one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from hashlib import blake2b
+
+_LONGEST = 120
+
+
+def folder_name(parts: Sequence[str], kind: str) -> str:
+    """A folder name made only of letters, digits, '.', '_' and '-': the last two parts, joined by '--'.
+
+    Where characters had to be replaced or the name cut, a short hash of the original keeps different names apart.
+    kind: stands for a name of which nothing is left, as in `dataset-1f2e3d4c`.
+    """
+    joined = "--".join(parts[-2:])
+    cleaned = re.sub(r"[^A-Za-z0-9._-]", "-", joined).lstrip(".-")[:_LONGEST]
+    if cleaned == joined:
+        return cleaned
+    return f"{cleaned or kind}-{blake2b(joined.encode(), digest_size=4).hexdigest()}"
