@@ -11,9 +11,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saefari.config import load_config, parse_config
+from saefari.config import SaeTraining, load_config, parse_config
 from saefari.config.schema import width_to_d_sae
-from saefari.errors import ConfigError
+from saefari.errors import ConfigError, SaeError
 
 PUBLISHED = """
 settings:
@@ -246,3 +246,13 @@ def test_whatever_the_file_holds_is_right_or_a_mistake(raw: dict[str, Any]) -> N
     with pytest.raises(ConfigError) as caught:  # nothing drawn here names a model and a dataset
         parse_config(raw)
     assert caught.value.problems
+
+
+def test_latents_of_a_trained_sae() -> None:
+    assert SaeTraining().latents("3k") == 3072
+    assert SaeTraining(d_sae=96).latents("mine") == 96
+    with pytest.raises(SaeError, match=r"'mine' names no number of latents.*sae_train\.d_sae"):
+        SaeTraining().latents("mine")
+    with pytest.raises(SaeError, match="k = 100 is more than the 64 latents of width '64'"):
+        SaeTraining(architecture="topk", k=100).latents("64")
+    assert SaeTraining(architecture="standard", k=100).latents("64") == 64

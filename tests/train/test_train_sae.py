@@ -155,7 +155,7 @@ def test_files_name_no_place_on_this_machine(tiny_model: TextModel, token_rows: 
 
 
 def test_more_active_latents_than_latents_are_refused(tiny_model: TextModel, token_rows: Rows, tmp_path: Path) -> None:
-    with pytest.raises(SaeError, match="k is 100, but the SAE '64' has only 64 latents"):
+    with pytest.raises(SaeError, match="k = 100 is more than the 64 latents of width '64'"):
         train(tiny_model, token_rows, make_job(tmp_path, k=100))
 
 
@@ -178,10 +178,3 @@ def test_divergence_is_said_with_the_step(
     with pytest.raises(SaeError, match=r"'64' of layer 1 diverged at step 3.*sae_train\.lr"):
         train(tiny_model, token_rows, job)
     assert not job.folder.exists()
-
-
-def test_a_width_without_a_number_needs_d_sae(tmp_path: Path) -> None:
-    assert make_job(tmp_path, width="3k").d_sae == 3072
-    assert make_job(tmp_path, width="mine", d_sae=96).d_sae == 96
-    with pytest.raises(SaeError, match=r"'mine' names no number of latents; give sae_train\.d_sae"):
-        _ = make_job(tmp_path, width="mine").d_sae

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from saefari.errors import SaeError
+
 ModelType = Literal["llm", "vlm", "vit"]
 SaeLocation = Literal["res", "mlp", "att"]
 Pooling = Literal["sum", "mean", "max", "last"]
@@ -110,6 +112,18 @@ class SaeTraining(Section):
     buffer_size: Annotated[int, Field(ge=1)] = 65_536
     """Positions that the shuffle buffer mixes."""
     normalize_activations: Literal["none", "expected_average_only_in"] = "expected_average_only_in"
+
+    def latents(self, width: str) -> int:
+        """d_sae of the SAE called `width`: the section's own, or the number that the width names.
+
+        Raises SaeError where neither gives one, or `k` is more than that.
+        """
+        d_sae = self.d_sae or width_to_d_sae(width)
+        if d_sae is None:
+            raise SaeError(f"width {width!r} names no number of latents: write it as '3k', or give sae_train.d_sae")
+        if self.architecture in ("topk", "batchtopk") and self.k > d_sae:
+            raise SaeError(f"sae_train.k = {self.k} is more than the {d_sae} latents of width {width!r}")
+        return d_sae
 
 
 class ModelSpec(Section):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from saefari.config import Config, DatasetSpec, ModelSpec
-from saefari.config.schema import width_to_d_sae
 from saefari.data.slug import dataset_slug
 from saefari.data.text import check_dataset
 from saefari.errors import ConfigError, ModelError, Problem, SaeError
@@ -176,11 +175,7 @@ class _Checker:
         if spec.sae_train is not None:
             from saefari.models.hooks import HookPoint
 
-            d_sae = spec.sae_train.d_sae or width_to_d_sae(width)
-            if d_sae is None:
-                raise SaeError("names no number of latents; write it as '3k', or give sae_train.d_sae")
-            if spec.sae_train.architecture in ("topk", "batchtopk") and spec.sae_train.k > d_sae:
-                raise SaeError(f"sae_train.k = {spec.sae_train.k} is more than the {d_sae} latents")
+            spec.sae_train.latents(width)  # raises where that is not clear
             folder = self._layout.sae(slug, layer, width)
             return SaeRef(layer, width, path=str(folder), hook=HookPoint.for_location(layer, location).name)
         if spec.sae_path is not None:

@@ -7,7 +7,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from saefari.config.schema import width_to_d_sae
 from saefari.extract.prepare import PrepareJob
 from saefari.fingerprint import fingerprint
 from saefari.pipeline.jobs import Encode, Extract, Prepare, Train
@@ -80,8 +79,7 @@ def sae_job(sae: PlannedSae) -> SaeJob:
     assert training is not None
     assert ref.path is not None
     assert ref.hook is not None
-    d_sae = training.d_sae or width_to_d_sae(ref.width)
-    settings = {**training.model_dump(), "d_sae": d_sae, "hook": ref.hook}
+    settings = {**training.model_dump(), "d_sae": training.latents(ref.width), "hook": ref.hook}
     return SaeJob(ref.layer, ref.width, training, HookPoint.parse(ref.hook), Path(ref.path), settings)
 
 

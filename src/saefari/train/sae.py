@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from saefari.config import SaeTraining
-from saefari.config.schema import width_to_d_sae
 from saefari.errors import ConflictError, SaeError
 from saefari.fingerprint import fingerprint
 from saefari.models.forward import Forward
@@ -39,14 +38,6 @@ class SaeJob:
     """Where the SAE goes, in SAELens' format."""
     settings: dict[str, Any]
     """JSON-able: everything that shapes the SAE. It decides whether a trained one is reused."""
-
-    @property
-    def d_sae(self) -> int:
-        """Latents: the training section's, or those that the width names."""
-        d_sae = self.training.d_sae or width_to_d_sae(self.width)
-        if d_sae is None:
-            raise SaeError(f"width {self.width!r} names no number of latents; give sae_train.d_sae")
-        return d_sae
 
 
 def is_trained(job: SaeJob) -> bool:
@@ -117,15 +108,11 @@ def train_saes(
 
 
 def _shared_training(jobs: Sequence[SaeJob]) -> SaeTraining:
-    """The training section of all jobs, checked against each job's size."""
-    training = jobs[0].training
+    """The training section of all jobs; they differ in `d_sae` alone."""
     shared = {job.training.model_copy(update={"d_sae": None}) for job in jobs}
     if len(shared) > 1:
         raise ValueError("SAEs trained together share one training section")
-    for job in jobs:
-        if training.architecture in ("topk", "batchtopk") and training.k > job.d_sae:
-            raise SaeError(f"sae_train.k is {training.k}, but the SAE {job.width!r} has only {job.d_sae} latents")
-    return training
+    return jobs[0].training
 
 
 def _train(
@@ -196,7 +183,7 @@ def _new_sae(job: SaeJob, training: SaeTraining, d_in: int, device: str, n_steps
     return sae_class(
         config_class(
             d_in=d_in,
-            d_sae=job.d_sae,
+            d_sae=job.training.latents(job.width),
             device=device,
             normalize_activations=training.normalize_activations,
             metadata=SAEMetadata(hook_name=job.hook.name, saefari_settings=job.settings),
