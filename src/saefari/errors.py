@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+
+from saefari.log import logger
 
 
 class SaefariError(Exception):
@@ -60,3 +63,11 @@ def nearest(value: str, allowed: Sequence[str]) -> str:
     """' (did you mean X?)' for the closest allowed name, or an empty string."""
     match = get_close_matches(str(value), list(allowed), n=1, cutoff=0.5)
     return f" (did you mean {match[0]!r}?)" if match else ""
+
+
+def explain_failure(error: BaseException) -> str:
+    """Our own errors in their words; anything else with its type, and its traceback in the log at debug level."""
+    if isinstance(error, SaefariError):
+        return str(error)
+    logger.debug("%s", "".join(traceback.format_exception(error)))
+    return f"{type(error).__name__}: {error}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,11 +21,9 @@ from saefari.classify.settings import Setting, Source, settings_of
 from saefari.classify.sources import FeatureSet, code_features, hidden_features, term_features
 from saefari.classify.task import Task, load_task
 from saefari.config import ClassificationParams
-from saefari.errors import SaefariError
+from saefari.errors import explain_failure
 from saefari.fingerprint import fingerprint
 from saefari.store import finished_result
-
-logger = logging.getLogger("saefari")
 
 
 @dataclass(frozen=True)
@@ -145,7 +142,7 @@ def _run_settings(job: ClassifyJob, settings: Sequence[Setting], outcome: JobOut
         warnings = _warnings(job, task)
         features = list(_features(job, settings, task))
     except Exception as error:
-        outcome.failures.append(CellFailure(_title(job), _reason(error)))
+        outcome.failures.append(CellFailure(_title(job), explain_failure(error)))
         return
     outcome.warnings += warnings
     for setting, build in features:
@@ -161,7 +158,7 @@ def _run_settings(job: ClassifyJob, settings: Sequence[Setting], outcome: JobOut
             )
             outcome.rows += result["summary"]
         except Exception as error:
-            outcome.failures.append(CellFailure(_title(job, setting), _reason(error)))
+            outcome.failures.append(CellFailure(_title(job, setting), explain_failure(error)))
 
 
 def _features(
@@ -203,10 +200,3 @@ def _title(job: ClassifyJob, setting: Setting | None = None) -> str:
     layer = "" if job.layer is None else f"layer {job.layer}"
     parts = [job.model, job.dataset, job.config, layer, job.width or "", job.source]
     return " ".join([*filter(None, parts), setting.folder(job.source) if setting else ""]).strip()
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, SaefariError):
-        return str(error)
-    logger.debug("a setting failed", exc_info=error)
-    return f"{type(error).__name__}: {error}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from saefari.errors import SaefariError
+from saefari.errors import SaefariError, explain_failure
 from saefari.log import logger, start_logging
 from saefari.pipeline.jobs import Job
 
@@ -88,16 +87,6 @@ def attempt(job: Job) -> Outcome:
         return Outcome(job.title, failure=explain_failure(error))
 
 
-def explain_failure(error: BaseException) -> str:
-    """Our own errors in their words; anything else with its type, and its traceback in the log at debug level."""
-    if isinstance(error, SaefariError):
-        return str(error)
-    if isinstance(error, BrokenProcessPool):
-        return "a process was killed, perhaps because the memory ran out; the same command goes on from here"
-    logger.debug("%s", "".join(traceback.format_exception(error)))
-    return f"{type(error).__name__}: {error}"
-
-
 def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=start_logging, initargs=(_level(),)
@@ -121,6 +110,10 @@ def _submit(pool: ProcessPoolExecutor, function: Callable[[T], R], job: T) -> Fu
 
 def _result(future: Future[R]) -> R | BaseException:
     error = future.exception()
+    if isinstance(error, BrokenProcessPool):
+        return SaefariError(
+            "a process was killed, perhaps because the memory ran out; the same command goes on from here"
+        )
     return future.result() if error is None else error
 
 

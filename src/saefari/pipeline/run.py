@@ -10,10 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from saefari.errors import explain_failure
 from saefari.log import logger, progress_bar
 from saefari.pipeline import stages
 from saefari.pipeline.jobs import classify
-from saefari.pipeline.launch import Outcome, available_cores, explain_failure, run_in_processes, run_on_devices
+from saefari.pipeline.launch import Outcome, available_cores, run_in_processes, run_on_devices
 from saefari.pipeline.plan import ModelPlan, Plan
 from saefari.pipeline.verify import verified
 from saefari.store import hold_tree, write_json
