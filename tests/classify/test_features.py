@@ -110,17 +110,29 @@ def test_separation_is_the_largest_standardised_mean_difference(form: type) -> N
             spread = np.sqrt((inside.var() + outside.var()) / 2)
             if spread > 1e-9:
                 expected[feature] = max(expected[feature], abs(inside.mean() - outside.mean()) / spread)
-    np.testing.assert_allclose(class_separation(form(dense), classes, 3), expected, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(class_separation(form(dense), classes), expected, rtol=1e-6, atol=1e-9)
     best = sorted(np.argsort(-expected)[:2])
-    np.testing.assert_array_equal(select_k(form(dense), classes, 3, 2), best)
-    assert len(select_k(form(dense), classes, 3, 99)) == 5
+    np.testing.assert_array_equal(select_k(form(dense), classes, 2), best)
+    assert len(select_k(form(dense), classes, 99)) == 5
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("form", [sparse.csr_array, np.asarray])
+def test_a_class_that_a_fold_lacks_changes_nothing(form: type) -> None:
+    generator = np.random.default_rng(0)
+    classes = generator.integers(0, 3, size=50)
+    dense = generator.random((50, 5))
+    np.testing.assert_array_equal(
+        class_separation(form(dense), classes), class_separation(form(dense), np.array([1, 4, 6])[classes])
+    )
+    assert not class_separation(form(dense), np.full(50, 2)).any()
 
 
 def test_a_feature_that_separates_perfectly_comes_first() -> None:
     classes = np.array([0, 0, 1, 1])
     features = np.array([[1.0, 0, 5], [1, 3, 5], [0, 4, 5], [0, 4, 5]])
-    assert class_separation(features, classes, 2)[0] == np.inf
-    assert select_k(features, classes, 2, 1).tolist() == [0]
+    assert class_separation(features, classes)[0] == np.inf
+    assert select_k(features, classes, 1).tolist() == [0]
 
 
 def test_stacked_rows_have_the_indices_that_scikit_learn_takes() -> None:

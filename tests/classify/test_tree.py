@@ -90,7 +90,7 @@ def test_screening_sees_the_training_rows_of_the_fold_only(monkeypatch: pytest.M
 def test_the_final_tree_uses_the_chosen_setting() -> None:
     problem = make_problem()
     search = search_tree(problem, 3)
-    columns = screen(problem.matrix, problem.classes, 3)
+    columns = screen(problem.matrix, problem.classes)
     tree = fit_tree(search.chosen, problem.matrix[:, columns], problem)
     assert tree.get_depth() <= search.chosen.max_depth
     assert tree.min_samples_leaf == search.chosen.min_samples_leaf

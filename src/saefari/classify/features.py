@@ -94,10 +94,10 @@ def binarize(features: sparse.csr_array, threshold: float) -> sparse.csr_array:
     return ones
 
 
-def class_separation(features: sparse.csr_array | np.ndarray, classes: np.ndarray, n_classes: int) -> np.ndarray:
+def class_separation(features: sparse.csr_array | np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Largest standardised mean difference of each feature between one class and the rest.
 
-    features: [n_rows, n_features]; classes: int [n_rows] in 0..n_classes - 1.
+    features: [n_rows, n_features]; classes: int [n_rows]; a fold may lack some of them.
     |mean(class) - mean(rest)| / sqrt((var(class) + var(rest)) / 2), the largest over classes; 0 for a constant
     feature, inf where both variances are 0 and the means differ. Returns float64 [n_features].
     """
@@ -105,12 +105,15 @@ def class_separation(features: sparse.csr_array | np.ndarray, classes: np.ndarra
         occurring = np.unique(features.indices)
         if len(occurring) < features.shape[1]:  # a wide SAE has few latents that ever fire
             separation = np.zeros(features.shape[1])
-            separation[occurring] = class_separation(features[:, occurring], classes, n_classes)
+            separation[occurring] = class_separation(features[:, occurring], classes)
             return separation
+    present, classes = np.unique(classes, return_inverse=True)
+    if len(present) < 2:
+        return np.zeros(features.shape[1])
     n_rows = len(classes)
-    member = sparse.csr_array((np.ones(n_rows), (classes, np.arange(n_rows))), shape=(n_classes, n_rows))
+    member = sparse.csr_array((np.ones(n_rows), (classes, np.arange(n_rows))), shape=(len(present), n_rows))
     sums, squares = _dense(member @ features), _dense(member @ features**2)
-    sizes = np.bincount(classes, minlength=n_classes)[:, None].astype(float)
+    sizes = np.bincount(classes)[:, None].astype(float)
     inside = _moments(sums, squares, sizes)
     outside = _moments(sums.sum(0) - sums, squares.sum(0) - squares, n_rows - sizes)
     difference = np.abs(inside[0] - outside[0])
@@ -121,12 +124,12 @@ def class_separation(features: sparse.csr_array | np.ndarray, classes: np.ndarra
     return largest
 
 
-def select_k(features: sparse.csr_array | np.ndarray, classes: np.ndarray, n_classes: int, k: int) -> np.ndarray:
+def select_k(features: sparse.csr_array | np.ndarray, classes: np.ndarray, k: int) -> np.ndarray:
     """Ascending indices of the k features that separate the classes best; ties go to the lower index.
 
     Give training rows only. k beyond the number of features keeps them all.
     """
-    order = np.argsort(-class_separation(features, classes, n_classes), kind="stable")
+    order = np.argsort(-class_separation(features, classes), kind="stable")
     return np.sort(order[:k])
 
 

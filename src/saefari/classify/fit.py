@@ -79,7 +79,7 @@ def fit_decision_tree(features: FeatureSet, problem: Problem, task: Task, max_de
     started = time.perf_counter()
     search = search_tree(problem, max_depth)
     viewed = problem.view.apply(problem.matrix)
-    columns = problem.view.columns[screen(viewed, problem.classes, problem.n_classes)]
+    columns = problem.view.columns[screen(viewed, problem.classes)]
     preparation = Pipeline(features.tree_steps(columns))
     offered = preparation.fit_transform(features.train)
     tree = fit_tree(search.chosen, offered, problem)

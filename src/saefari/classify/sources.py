@@ -119,7 +119,7 @@ def _code_set(pooled: sparse.csr_array, setting: Setting, task: Task) -> Feature
     def view(rows: np.ndarray) -> View:
         chosen = None
         if setting.select_k is not None:
-            chosen = select_k(train[rows], task.train_classes[rows], len(task.names), setting.select_k)
+            chosen = select_k(train[rows], task.train_classes[rows], setting.select_k)
         return standardised(train, rows, chosen)
 
     return FeatureSet(train, view, train, test, scaled=True)

@@ -54,7 +54,7 @@ def search_tree(problem: Problem, max_depth: int) -> TreeSearch:
     for fold, view in enumerate(problem.fold_views):
         train, held = problem.kept_in(fold), problem.held_out(fold)
         viewed = _rounded(view.apply(problem.matrix))  # a tree sees order only: the view's scaling changes nothing
-        columns = screen(viewed[train], problem.classes[train], problem.n_classes)
+        columns = screen(viewed[train], problem.classes[train])
         train_features, held_features = (
             tree_input(viewed[train][:, columns]),
             tree_input(viewed[held][:, columns]),
@@ -69,9 +69,9 @@ def search_tree(problem: Problem, max_depth: int) -> TreeSearch:
     return TreeSearch(settings, flat, int(flat.mean(axis=1).argmax()))
 
 
-def screen(features: Matrix, classes: np.ndarray, n_classes: int) -> np.ndarray:
+def screen(features: Matrix, classes: np.ndarray) -> np.ndarray:
     """Ascending indices of the features that are offered to a tree; give training rows only."""
-    return select_k(features, classes, n_classes, SCREENED_DENSE if isinstance(features, np.ndarray) else SCREENED)
+    return select_k(features, classes, SCREENED_DENSE if isinstance(features, np.ndarray) else SCREENED)
 
 
 def fit_tree(setting: TreeSetting, features: Matrix, problem: Problem) -> DecisionTreeClassifier:
