@@ -51,17 +51,17 @@ def test_the_summary_holds_every_result_in_a_fixed_order(tmp_path: Path) -> None
     one, two = row(layer=10), row(layer=9, binarize=1.0)
     write_json(tmp_path / "a" / "results.json", {"summary": [one]})
     write_json(tmp_path / "b" / "x" / "results.json", {"summary": [two, row(layer=9)]})
-    assert [r["layer"] for r in write_summary(tmp_path)] == [9, 9, 10]
+    assert [r["layer"] for r in write_summary(tmp_path / "summary.csv")] == [9, 9, 10]
     text = (tmp_path / "summary.csv").read_text()
     with (tmp_path / "summary.csv").open(newline="") as file:
         written = list(csv.DictReader(file))
     assert tuple(written[0]) == COLUMNS
     assert [(r["layer"], r["binarize"]) for r in written] == [("9", ""), ("9", "1.0"), ("10", "")]
     assert [r["folder"] for r in written] == ["b/x", "b/x", "a"]
-    write_summary(tmp_path)
+    write_summary(tmp_path / "summary.csv")
     assert (tmp_path / "summary.csv").read_text() == text
 
 
 def test_a_tree_without_results_gives_a_heading(tmp_path: Path) -> None:
-    assert write_summary(tmp_path) == []
+    assert write_summary(tmp_path / "summary.csv") == []
     assert (tmp_path / "summary.csv").read_text().strip() == ",".join(COLUMNS)

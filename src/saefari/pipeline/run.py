@@ -53,7 +53,7 @@ def run_plan(plan: Plan, *, extracting: bool = True, classifying: bool = True, o
         if classifying:
             _classify(plan, report, overwrite)
         failures = [{"job": job, "reason": reason} for job, reason in report.failures]
-        write_json(plan.layout.reports / "last_run.json", {"failures": failures, "warnings": report.warnings})
+        write_json(plan.layout.last_run, {"failures": failures, "warnings": report.warnings})
     return report
 
 
@@ -122,7 +122,7 @@ def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
 
     with progress_bar(sum(map(n_cells, jobs)), "classify", "settings") as bar:
         run_in_processes(partial(classify, save_plots=plan.config.settings.save_plots), jobs, workers, done)
-    write_summary(plan.layout.classifications)
+    write_summary(plan.layout.summary)
 
 
 def _fail(report: Report, what: str, why: str) -> None:

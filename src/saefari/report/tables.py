@@ -10,7 +10,6 @@ from typing import Any
 from saefari.store import iter_results
 from saefari.store.files import replacing
 
-SUMMARY = "summary.csv"
 _RESULT = (
     "model", "model_type", "dataset", "config", "split", "layer", "width", "source", "pooling", "top_n", "binarize",
     "select_k", "classifier", "macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "roc_auc", "cv_macro_f1",
@@ -21,19 +20,19 @@ COLUMNS = (*_RESULT, "folder")
 Row = dict[str, Any]
 
 
-def write_summary(classifications: Path) -> list[Row]:
-    """Write summary.csv from every results.json below a folder; return its rows, one per setting and classifier.
+def write_summary(path: Path) -> list[Row]:
+    """Write `Layout.summary` from every results.json below its folder; return a row per setting and classifier.
 
-    `folder` says where a row's results.json lies, below `classifications`.
+    Column `folder` says where a row's results.json lies, below that folder.
     """
     rows = [
-        row | {"folder": folder.relative_to(classifications).as_posix()}
-        for folder, result in iter_results(classifications)
+        row | {"folder": folder.relative_to(path.parent).as_posix()}
+        for folder, result in iter_results(path.parent)
         for row in result["summary"]
     ]
     rows.sort(key=lambda row: [_sortable(row[column]) for column in _RESULT])
     with (
-        replacing(classifications / SUMMARY) as temporary,
+        replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
