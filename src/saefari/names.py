@@ -6,6 +6,13 @@ import re
 from collections.abc import Sequence
 from hashlib import blake2b
 
+HIDDEN = "hidden"
+"""Beside the folders of the SAEs' widths: a layer's hidden states, or the classifiers that read them."""
+RANDOM = "-random"
+"""What the folder of an SAE's random control has after the width."""
+BASELINES = "baselines"
+"""Stands for the model where classifiers read none."""
+
 _LONGEST = 120
 
 

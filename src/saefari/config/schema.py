@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from saefari.errors import SaeError
+from saefari.names import HIDDEN, RANDOM
 
 ModelType = Literal["llm", "vlm", "vit"]
 SaeLocation = Literal["res", "mlp", "att"]
@@ -153,8 +154,8 @@ class ModelSpec(Section):
             values = getattr(self, what)
             if len(set(values)) != len(values):
                 raise ValueError(f"{what} lists a value twice: {values}")
-        if "hidden" in self.widths or any(w.endswith("-random") for w in self.widths):
-            raise ValueError("a width may not be called 'hidden' or end in '-random': the store uses those names")
+        if HIDDEN in self.widths or any(width.endswith(RANDOM) for width in self.widths):
+            raise ValueError(f"a width may not be called {HIDDEN!r} or end in {RANDOM!r}: the store uses those names")
         return self
 
     @model_validator(mode="after")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from saefari.names import RANDOM
 from saefari.saes.ref import SaeRef
-
-RANDOM = "-random"
 
 
 @dataclass(frozen=True)

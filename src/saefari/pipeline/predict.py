@@ -139,9 +139,7 @@ def _classifier(layout: Layout, folder: Path, name: str, written: tuple[int, ...
     if stored.features is not None:
         places = [layout.activations / sample for sample in stored.result["samples"]]
         settings = stored.result["settings"]
-        inputs = inputs_fingerprint(
-            places[0], places[1] if len(places) > 1 else None, settings["layer"], Path(stored.features).name
-        )
+        inputs = inputs_fingerprint(places[0], places[1] if len(places) > 1 else None, stored.features)
         if inputs != settings["inputs"]:
             raise StoreError(
                 f"{folder} was made from other features than {places[0] / stored.features} holds now: "

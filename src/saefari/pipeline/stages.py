@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from saefari.extract.prepare import PrepareJob
 from saefari.fingerprint import fingerprint
+from saefari.names import BASELINES, HIDDEN
 from saefari.pipeline.jobs import Encode, Extract, Prepare, Train
 from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan, PlannedSae
-from saefari.store import Manifest, codes_folder, hidden_folder, read_samples_record, read_split_record
+from saefari.store import Manifest, read_samples_record, read_split_record
 
 if TYPE_CHECKING:
     from saefari.classify.run import ClassifyJob
@@ -164,7 +165,7 @@ def _dataset_jobs(plan: Plan, dataset: DatasetPlan) -> Iterator[ClassifyJob]:
             source = "random_sae" if cell.random else "sae"
             yield _classify_job(plan, model, dataset, source, cell.ref.layer, cell.name, cell.ref.width)
         for layer in sorted({sae.ref.layer for sae in model.saes}):
-            yield _classify_job(plan, model, dataset, "hidden", layer, "hidden")
+            yield _classify_job(plan, model, dataset, "hidden", layer, HIDDEN)
     for source in (["tfidf"] * plan.config.settings.bow_baseline + ["majority"]) if models else []:
         yield _classify_job(plan, models[0], dataset, source)
 
@@ -184,6 +185,7 @@ def _classify_job(
     samples, test_samples = plan.samples(model, dataset, spec.split), test_folder(plan, model, dataset)
     of_model = layer is not None
     place = (f"layer_{layer}", str(folder)) if of_model else (source,)
+    features = "/".join(place) if of_model else None
     return ClassifyJob(
         source=source,  # type: ignore[arg-type]
         model=shown(model.name, model.slug) if of_model else "",
@@ -198,28 +200,27 @@ def _classify_job(
         sample_places=tuple(
             place.relative_to(plan.layout.activations).as_posix() for place in (samples, test_samples) if place
         ),
-        features="/".join(place) if of_model else None,
+        features=features,
         out=plan.layout.results(
-            model.slug if of_model else "baselines", dataset.slug, spec.config_name, spec.split, *place
+            model.slug if of_model else BASELINES, dataset.slug, spec.config_name, spec.split, *place
         ),
         params=plan.config.classification_params,
         seed=settings.seed,
         cv_folds=settings.cv_folds,
         n_bootstrap=settings.n_bootstrap,
         tree_depth=settings.tree_depth,
-        inputs=inputs_fingerprint(samples, test_samples, layer, folder),
+        inputs=inputs_fingerprint(samples, test_samples, features),
     )
 
 
-def inputs_fingerprint(samples: Path, test_samples: Path | None, layer: int | None, folder: str | None) -> str:
+def inputs_fingerprint(samples: Path, test_samples: Path | None, features: str | None) -> str:
     """Fingerprint of everything that a classify job reads."""
     read: list[object] = []
     for place in (samples, test_samples):
         if place is None:
             continue
         read += [(read_samples_record(place) or {}).get("sha256"), (read_split_record(place) or {}).get("sha256")]
-        if layer is not None and folder is not None:
-            where = hidden_folder(place, layer) if folder == "hidden" else codes_folder(place, layer, folder)
-            manifest = Manifest.load(where)
+        if features is not None:
+            manifest = Manifest.load(place / features)
             read.append([shard.sha256 for shard in manifest.shards] if manifest else None)
     return fingerprint(read)

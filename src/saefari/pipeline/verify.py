@@ -12,6 +12,7 @@ from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan, PlannedSae
 from saefari.saes.settings import sae_settings
 from saefari.store import Manifest, codes_folder, read_samples_record, read_split_record
 from saefari.store.files import read_json
+from saefari.store.layout import SAE_QUALITY
 from saefari.store.manifest import differences
 
 Mismatch = tuple[str, str]
@@ -46,7 +47,7 @@ def _sae_mismatch(plan: Plan, model: ModelPlan, sae: PlannedSae) -> str | None:
     """Why an SAE's codes may not be used, if they may not."""
     if sae.spec.sae_train is not None:
         job = stages.sae_job(sae)
-        record = read_json(job.folder / "quality.json") or {}
+        record = read_json(job.folder / SAE_QUALITY) or {}
         stored = record.get("settings", {})
         changed = differences({key: stored.get(key) for key in job.settings}, job.settings) if stored else []
         if changed:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from saefari.names import HIDDEN
+
 SAMPLES = "samples.parquet"
 SAMPLES_RECORD = "samples.json"
 SPLIT = "split.parquet"
 SPLIT_RECORD = "split.json"
 MANIFEST = "manifest.json"
 RESULTS = "results.json"
-HIDDEN = "hidden"
+SAE_QUALITY = "quality.json"
+SAE_DENSITY = "density.npz"
 
 
 def hidden_folder(samples: Path, layer: int) -> Path:
@@ -51,6 +54,11 @@ class Layout:
     @property
     def reports(self) -> Path:
         return self.activations.parent / "reports"
+
+    @property
+    def last_run(self) -> Path:
+        """Failures and warnings of the last run."""
+        return self.reports / "last_run.json"
 
     @property
     def summary(self) -> Path:

@@ -17,8 +17,9 @@ from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
 from saefari.models.text import TextModel
 from saefari.store.files import read_json
+from saefari.store.layout import SAE_QUALITY
 from saefari.train.activations import TokenRows, count_positions, shuffled_batches, stream_activations
-from saefari.train.save import QUALITY, save_trained
+from saefari.train.save import save_trained
 
 EVALUATION_POSITIONS = 32_768
 """Further positions on which a trained SAE's quality is measured."""
@@ -45,7 +46,7 @@ def is_trained(job: SaeJob) -> bool:
 
     Raises ConflictError, naming what differs, when it holds one that was trained with other settings.
     """
-    record = read_json(job.folder / QUALITY)
+    record = read_json(job.folder / SAE_QUALITY)
     if record is None:
         return False
     stored = record["settings"]

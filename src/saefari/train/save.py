@@ -19,9 +19,7 @@ from saefari.saes.load import load_sae
 from saefari.saes.quality import Quality
 from saefari.saes.ref import SaeRef
 from saefari.store.files import explain, read_json, write_json
-
-QUALITY = "quality.json"
-DENSITY = "density.npz"
+from saefari.store.layout import SAE_DENSITY, SAE_QUALITY
 
 
 def save_trained(
@@ -45,8 +43,8 @@ def save_trained(
         _, config = sae.save_inference_model(partial)
         write_json(config, dict(sorted((read_json(config) or {}).items())))  # sae-lens orders the keys anew each time
         quality = _measure(SaeRef(layer=layer, width=width, path=str(partial)), hidden)
-        np.savez(partial / DENSITY, counts=quality.counts, n_positions=quality.n_positions)
-        write_json(partial / QUALITY, {"settings": settings, "training": training, **quality.summary()})
+        np.savez(partial / SAE_DENSITY, counts=quality.counts, n_positions=quality.n_positions)
+        write_json(partial / SAE_QUALITY, {"settings": settings, "training": training, **quality.summary()})
         for file in partial.iterdir():
             with file.open("rb+") as opened:
                 os.fsync(opened.fileno())
