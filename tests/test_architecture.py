@@ -23,7 +23,7 @@ ALLOWED = {
 }
 HEAVY = {"torch", "transformers", "sae_lens", "datasets"}
 WITHOUT_TORCH = {"config", "store", "data", "classify", "report", *GROUND}
-AT_START = {"pipeline/cli.py", "pipeline/oneoff.py", *(f"{name}.py" for name in GROUND)}
+AT_START = {"pipeline/cli.py", "pipeline/flags.py", *(f"{name}.py" for name in GROUND)}
 
 
 APP_MAY_READ = GROUND | {"config", "store"}

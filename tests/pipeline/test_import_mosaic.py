@@ -168,6 +168,6 @@ def test_the_tables_bear_results_without_cross_validation(tmp_path: Path) -> Non
     document["models"]["linearProbe"]["aggregated_metrics"] = None
     write_document(tmp_path / "theirs" / SAE, document)
     assert run(tmp_path / "theirs", tmp_path / "out") == 0
-    rows = write_summary(tmp_path / "out" / "classifications")
+    rows = write_summary(tmp_path / "out" / "classifications" / "summary.csv")
     assert [row["macro_f1"] is None for row in rows] == [True, False]
     assert len(best_table(rows).splitlines()) == 2

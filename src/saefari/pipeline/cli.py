@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from saefari.errors import ConfigError, Problem, SaefariError
+from saefari.errors import ConfigError, SaefariError
 from saefari.log import start_logging
+from saefari.pipeline.flags import add_classify_flags, add_extract_flags, add_import_flags, add_run_flags
 
 if TYPE_CHECKING:
     from saefari.config import Config
@@ -29,9 +30,6 @@ def run_experiments(arguments: Sequence[str] | None = None) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """`saefari run | extract | classify | import-mosaic`. Returns the exit code."""
-    from saefari.pipeline.import_mosaic import add_import_flags, run_import
-    from saefari.pipeline.oneoff import add_classify_flags, add_extract_flags, classify_config, extract_config
-
     parser = argparse.ArgumentParser(
         prog="saefari", description="Classifiers that explain themselves, from SAE features."
     )
@@ -41,37 +39,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.set_defaults(function=_run_experiments)
     extract = commands.add_parser("extract", help="one model, one layer, one dataset: activations and codes")
     add_extract_flags(extract)
-    extract.set_defaults(function=lambda a: _run(extract_config(a), a.dry_run, True, False, a.overwrite, "flags"))
+    extract.set_defaults(function=_run_extract)
     classify = commands.add_parser("classify", help="classifiers on what `saefari extract` wrote")
     add_classify_flags(classify)
-    classify.set_defaults(function=lambda a: _run(classify_config(a), a.dry_run, False, True, a.overwrite, "flags"))
+    classify.set_defaults(function=_run_classify)
     mosaic = commands.add_parser("import-mosaic", help="published MOSAIC results, converted into our results tree")
     add_import_flags(mosaic)
-    add_verbose_flag(mosaic)
-    mosaic.set_defaults(function=run_import)
+    mosaic.set_defaults(function=_run_import)
     parsed = parser.parse_args(arguments)
     return _guarded(parsed.function, parsed)
-
-
-def add_run_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of a run that a YAML file describes."""
-    parser.add_argument("--config", default="conf.yaml", metavar="FILE", help="default: conf.yaml")
-    only = parser.add_mutually_exclusive_group()
-    only.add_argument("--extract-only", action="store_true", help="activations and codes, no classifiers")
-    only.add_argument("--classify-only", action="store_true", help="classifiers on what is extracted already")
-    parser.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, do nothing")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, as settings.max_samples=200"
-    )
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace stored data that was made with other settings"
-    )
-    add_verbose_flag(parser)
-
-
-def add_verbose_flag(parser: argparse.ArgumentParser) -> None:
-    """The flag that every command has."""
-    parser.add_argument("--verbose", action="store_true", help="debug log, with tracebacks of unexpected errors")
 
 
 def _run_experiments(flags: argparse.Namespace) -> int:
@@ -79,6 +55,24 @@ def _run_experiments(flags: argparse.Namespace) -> int:
 
     config = load_config(flags.config, flags.set)
     return _run(config, flags.dry_run, not flags.classify_only, not flags.extract_only, flags.overwrite, flags.config)
+
+
+def _run_extract(flags: argparse.Namespace) -> int:
+    from saefari.pipeline.oneoff import extract_config
+
+    return _run(extract_config(flags), flags.dry_run, True, False, flags.overwrite, "flags")
+
+
+def _run_classify(flags: argparse.Namespace) -> int:
+    from saefari.pipeline.oneoff import classify_config
+
+    return _run(classify_config(flags), flags.dry_run, False, True, flags.overwrite, "flags")
+
+
+def _run_import(flags: argparse.Namespace) -> int:
+    from saefari.pipeline.import_mosaic import run_import
+
+    return run_import(flags)
 
 
 def _run(config: Config, dry_run: bool, extract: bool, classify: bool, overwrite: bool, source: str) -> int:
@@ -113,8 +107,3 @@ def _guarded(function: Callable[[argparse.Namespace], int], flags: argparse.Name
     except KeyboardInterrupt:
         print("interrupted: run the same command to go on from here", file=sys.stderr)
         return INTERRUPTED
-
-
-def flag_error(flag: str, message: str) -> ConfigError:
-    """A mistake in a flag, in the form of a mistake in a file."""
-    return ConfigError([Problem(flag, message)], "flags")

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from saefari.pipeline.flags import flag_error
+
 if TYPE_CHECKING:
     from saefari.store.layout import Layout
 
@@ -32,19 +34,11 @@ class ImportReport:
     unused: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
 
 
-def add_import_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of `saefari import-mosaic`."""
-    parser.add_argument("folder", metavar="DIR", help="searched for *classifier_results.json")
-    parser.add_argument("--output-dir", default="./output", help="its `classifications` gets the results")
-    parser.add_argument("--dry-run", action="store_true", help="say what would be imported, write nothing")
-
-
 def run_import(flags: argparse.Namespace) -> int:
     """Run the command and print its report. The exit code is 1 when a file, or every file, was not imported.
 
     Raises ConfigError when DIR is no folder, StoreError when the output cannot be written.
     """
-    from saefari.pipeline.cli import flag_error
     from saefari.store.layout import Layout
 
     source, output = Path(flags.folder), Path(flags.output_dir)
@@ -87,7 +81,7 @@ def import_mosaic(source: Path, layout: Layout, *, dry_run: bool = False) -> Imp
                 report.problems[name] = converted.problems
             report.unused.setdefault(tuple(converted.unused), []).append(name)
         if not dry_run:
-            write_summary(layout.classifications)
+            write_summary(layout.summary)
     return report
 
 

@@ -4,49 +4,23 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from saefari.config import Config
-    from saefari.errors import ConfigError
-
+from saefari.config import Config, ModelSpec, parse_config
+from saefari.data.slug import dataset_slug
+from saefari.errors import ConfigError, SaeError
+from saefari.names import HIDDEN, RANDOM
+from saefari.pipeline.flags import flag_error
+from saefari.pipeline.plan import folder_of
+from saefari.saes.catalogue import widths_at
+from saefari.store import Manifest, codes_folder, hidden_folder, read_samples_record
+from saefari.store.layout import MANIFEST, SAMPLES
 
 Place = tuple[str, str, str]
 """A stored split: its dataset's folder, config ("" = none) and split."""
 
 _TEXT = "llm"
 _REFUSED = "any"  # what nothing is looked up for: the plan says that this release runs text models only
-
-
-def add_extract_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of `saefari extract`."""
-    _add_model_flags(parser)
-    parser.add_argument("--dataset-name", required=True, help="local file or folder, embedded dataset or hub id")
-    parser.add_argument("--dataset-config-name", default="")
-    parser.add_argument("--dataset-split", default="train")
-    parser.add_argument("--text-field", default="text")
-    parser.add_argument("--image-field", default="")
-    parser.add_argument("--label-field", default="label")
-    parser.add_argument("--save-dir", default="./output/activations", help="where activations and codes go")
-    _add_act_only_flag(parser, default=False, help="store activations only")
-    parser.add_argument("--max-batches", type=int, help="at most this many batches of --batch-size rows")
-    parser.add_argument("--batch-size", type=int, default=32, help="sequences in a batch (default: 32)")
-    _add_common_flags(parser)
-
-
-def add_classify_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags of `saefari classify`. What is stored settles those of the dataset that are left out."""
-    parser.add_argument("--input-dir", default="./output/activations", help="what `saefari extract --save-dir` wrote")
-    _add_model_flags(parser)
-    for flag in ("--dataset-name", "--dataset-config-name", "--dataset-split", "--text-field", "--label-field"):
-        parser.add_argument(flag, help="default: what is stored")
-    _add_act_only_flag(parser, default=None, help="default: True where only activations are stored")
-    parser.add_argument("--top-n", type=int, default=0, help="0: all latents, n: count of each position's n largest")
-    parser.add_argument("--binarize-value", type=float, help="1 where a feature exceeds this")
-    parser.add_argument("--output-dir", default="./output/classifications", help="where classifiers and results go")
-    parser.add_argument("--tree-depth", type=int, default=5)
-    parser.add_argument("--save-plots", action="store_true", help="confusion matrix, ROC, tree and top-feature figures")
-    _add_common_flags(parser)
 
 
 def extract_config(flags: argparse.Namespace) -> Config:
@@ -111,8 +85,6 @@ def _config(
     widths: list[str],
     params: dict[str, Any] | None = None,
 ) -> Config:
-    from saefari.config import parse_config
-
     model = {
         "name": flags.model_name,
         "layers": flags.layer,
@@ -135,10 +107,6 @@ def _config(
 
 def _only_width(flags: argparse.Namespace) -> list[str]:
     """The width of the SAEs at the layers, where --width leaves it open. Raises ConfigError where it is not one."""
-    from saefari.errors import SaeError
-    from saefari.pipeline.cli import flag_error
-    from saefari.saes.catalogue import widths_at
-
     if flags.model_type != _TEXT:
         return [_REFUSED]
     if flags.sae_path is not None:
@@ -156,12 +124,6 @@ def _only_width(flags: argparse.Namespace) -> list[str]:
 
 def _stored_split(flags: argparse.Namespace) -> tuple[Path, Place]:
     """The one stored dataset split that the flags fit, and its place below the model's folder."""
-    from saefari.config import ModelSpec
-    from saefari.data.slug import dataset_slug
-    from saefari.pipeline.cli import flag_error
-    from saefari.pipeline.plan import folder_of
-    from saefari.store.layout import SAMPLES
-
     model = ModelSpec(name=flags.model_name, layers=flags.layer, widths=[_REFUSED], revision=flags.checkpoint)
     root = Path(flags.input_dir, folder_of(model))
     stored = {_place(path.parent.relative_to(root)): path.parent for path in sorted(root.rglob(SAMPLES))}
@@ -180,8 +142,6 @@ def _stored_split(flags: argparse.Namespace) -> tuple[Path, Place]:
 
 def _unclear(wanted: tuple[str | None, ...], fitting: list[Place], stored: list[Place]) -> ConfigError:
     """Which flag leaves several stored splits, or none, and which splits there are."""
-    from saefari.pipeline.cli import flag_error
-
     flags = ("--dataset-name", "--dataset-config-name", "--dataset-split")
     values = [{place[i] for place in fitting or stored} for i in range(len(flags))]
     doubtful = [
@@ -203,9 +163,6 @@ def _place(relative: Path) -> Place:
 
 def _stored_settings(folder: Path) -> dict[str, Any]:
     """What shaped the stored split."""
-    from saefari.pipeline.cli import flag_error
-    from saefari.store import read_samples_record
-
     record = read_samples_record(folder)
     if record is None:
         raise flag_error("--input-dir", f"{folder}: the samples are damaged; run `saefari extract` again")
@@ -215,63 +172,13 @@ def _stored_settings(folder: Path) -> dict[str, Any]:
 
 def _stored_widths(folder: Path, layers: list[int]) -> list[str]:
     """Widths of the codes that are stored at any of the layers, random controls aside."""
-    from saefari.store import codes_folder
-    from saefari.store.layout import HIDDEN
-
-    found = {path.parent.name for layer in layers for path in codes_folder(folder, layer, "").glob("*/manifest.json")}
-    return sorted(name for name in found if name != HIDDEN and not name.endswith("-random"))
+    found = {path.parent.name for layer in layers for path in codes_folder(folder, layer, "").glob(f"*/{MANIFEST}")}
+    return sorted(name for name in found if name != HIDDEN and not name.endswith(RANDOM))
 
 
 def _is_act_only(folder: Path, layers: list[int], widths: list[str]) -> bool:
     """Codes are missing, and can be made from stored positions."""
-    from saefari.store import Manifest, codes_folder, hidden_folder
-
     if all(Manifest.load(codes_folder(folder, layer, width)) for layer in layers for width in widths):
         return False
     hidden = [Manifest.load(hidden_folder(folder, layer)) for layer in layers]
     return all(manifest is not None and manifest.settings["positions"] for manifest in hidden)
-
-
-def _add_model_flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model-name", required=True, help="local path, embedded model or hub id")
-    parser.add_argument("--model-type", default="llm", help="llm (default), vlm or vit")
-    parser.add_argument("--checkpoint", help="the model's revision on the hub: branch, tag or commit")
-    parser.add_argument(
-        "--sae-release", help="release in sae-lens' catalogue; default: the best-known one of the model"
-    )
-    parser.add_argument("--sae-path", help="local SAELens folder; may hold {layer} and {width}")
-    parser.add_argument("--sae-location", default="res", choices=("res", "mlp", "att"), help="default: res")
-    parser.add_argument("--layer", type=_layers, required=True, help="one layer, or several with commas")
-    parser.add_argument("--width", type=lambda text: text.split(","), help="default: the only one there is")
-
-
-def _add_act_only_flag(parser: argparse.ArgumentParser, default: bool | None, help: str) -> None:
-    parser.add_argument(
-        "--act-only", type=_boolean, nargs="?", const=True, default=default, metavar="True|False", help=help
-    )
-
-
-def _add_common_flags(parser: argparse.ArgumentParser) -> None:
-    from saefari.pipeline.cli import add_verbose_flag
-
-    parser.add_argument("--test-size", type=float, default=0.2, help="share of rows held out (default: 0.2)")
-    parser.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, do nothing")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace stored data that was made with other settings"
-    )
-    add_verbose_flag(parser)
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() in ("true", "1", "yes"):
-        return True
-    if text.lower() in ("false", "0", "no"):
-        return False
-    raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
-
-
-def _layers(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no list of layers such as 6,12") from None

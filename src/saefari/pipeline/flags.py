@@ -1,0 +1,111 @@
+"""What the command line takes."""
+
+from __future__ import annotations
+
+import argparse
+
+from saefari.errors import ConfigError, Problem
+
+
+def add_run_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of a run that a YAML file describes."""
+    parser.add_argument("--config", default="conf.yaml", metavar="FILE", help="default: conf.yaml")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--extract-only", action="store_true", help="activations and codes, no classifiers")
+    only.add_argument("--classify-only", action="store_true", help="classifiers on what is extracted already")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, as settings.max_samples=200"
+    )
+    _add_shared_flags(parser)
+
+
+def add_extract_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of `saefari extract`."""
+    _add_oneoff_flags(parser)
+    parser.add_argument("--dataset-name", required=True, help="local file or folder, embedded dataset or hub id")
+    parser.add_argument("--dataset-config-name", default="")
+    parser.add_argument("--dataset-split", default="train")
+    parser.add_argument("--text-field", default="text")
+    parser.add_argument("--image-field", default="")
+    parser.add_argument("--label-field", default="label")
+    parser.add_argument("--save-dir", default="./output/activations", help="where activations and codes go")
+    _add_act_only_flag(parser, default=False, help="store activations only")
+    parser.add_argument("--max-batches", type=int, help="at most this many batches of --batch-size rows")
+    parser.add_argument("--batch-size", type=int, default=32, help="sequences in a batch (default: 32)")
+
+
+def add_classify_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of `saefari classify`. What is stored settles those of the dataset that are left out."""
+    _add_oneoff_flags(parser)
+    parser.add_argument("--input-dir", default="./output/activations", help="what `saefari extract --save-dir` wrote")
+    for flag in ("--dataset-name", "--dataset-config-name", "--dataset-split", "--text-field", "--label-field"):
+        parser.add_argument(flag, help="default: what is stored")
+    _add_act_only_flag(parser, default=None, help="default: True where only activations are stored")
+    parser.add_argument("--top-n", type=int, default=0, help="0: all latents, n: count of each position's n largest")
+    parser.add_argument("--binarize-value", type=float, help="1 where a feature exceeds this")
+    parser.add_argument("--output-dir", default="./output/classifications", help="where classifiers and results go")
+    parser.add_argument("--tree-depth", type=int, default=5)
+    parser.add_argument("--save-plots", action="store_true", help="confusion matrix, ROC, tree and top-feature figures")
+
+
+def add_import_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of `saefari import-mosaic`."""
+    parser.add_argument("folder", metavar="DIR", help="searched for *classifier_results.json")
+    parser.add_argument("--output-dir", default="./output", help="its `classifications` gets the results")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be imported, write nothing")
+    _add_verbose_flag(parser)
+
+
+def flag_error(flag: str, message: str) -> ConfigError:
+    """A mistake in a flag, in the form of a mistake in a file."""
+    return ConfigError([Problem(flag, message)], "flags")
+
+
+def _add_oneoff_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that `saefari extract` and `saefari classify` share."""
+    parser.add_argument("--model-name", required=True, help="local path, embedded model or hub id")
+    parser.add_argument("--model-type", default="llm", help="llm (default), vlm or vit")
+    parser.add_argument("--checkpoint", help="the model's revision on the hub: branch, tag or commit")
+    parser.add_argument(
+        "--sae-release", help="release in sae-lens' catalogue; default: the best-known one of the model"
+    )
+    parser.add_argument("--sae-path", help="local SAELens folder; may hold {layer} and {width}")
+    parser.add_argument("--sae-location", default="res", choices=("res", "mlp", "att"), help="default: res")
+    parser.add_argument("--layer", type=_layers, required=True, help="one layer, or several with commas")
+    parser.add_argument("--width", type=lambda text: text.split(","), help="default: the only one there is")
+    parser.add_argument("--test-size", type=float, default=0.2, help="share of rows held out (default: 0.2)")
+    _add_shared_flags(parser)
+
+
+def _add_act_only_flag(parser: argparse.ArgumentParser, default: bool | None, help: str) -> None:
+    parser.add_argument(
+        "--act-only", type=_boolean, nargs="?", const=True, default=default, metavar="True|False", help=help
+    )
+
+
+def _add_shared_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of every command that runs experiments."""
+    parser.add_argument("--dry-run", action="store_true", help="check everything, say what would be done, do nothing")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace stored data that was made with other settings"
+    )
+    _add_verbose_flag(parser)
+
+
+def _add_verbose_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--verbose", action="store_true", help="debug log, with tracebacks of unexpected errors")
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in ("true", "1", "yes"):
+        return True
+    if text.lower() in ("false", "0", "no"):
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+
+
+def _layers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no list of layers such as 6,12") from None
