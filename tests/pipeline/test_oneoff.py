@@ -152,13 +152,11 @@ def _run(task: Task) -> list[str]:
 
 
 def test_jobs_lost_with_a_killed_process_are_tried_again_alone(tmp_path: Path) -> None:
-    from concurrent.futures.process import BrokenProcessPool
-
     tasks = [Task(f"{i}", tmp_path / f"{i}") for i in range(6)]
     tasks[2] = replace(tasks[2], deadly=True)
     found: dict[str, Any] = {}
     run_in_processes(_run, tasks, 2, lambda task, result: found.update({task.title: result}))
-    assert isinstance(found.pop("2"), BrokenProcessPool)
+    assert "a process was killed" in str(found.pop("2"))
     assert found == {title: [title] for title in "01345"}
 
 
