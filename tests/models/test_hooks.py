@@ -13,6 +13,8 @@ from saefari.errors import ModelError
 from saefari.models.hooks import HookPoint, Site, capture, find_blocks
 from saefari.models.text import TextModel
 
+from ..conftest import DECODERS, ENCODERS
+
 
 @pytest.mark.parametrize("site", get_args(Site))
 def test_names_round_trip(site: Site) -> None:
@@ -125,10 +127,9 @@ def test_an_mlp_of_experts_is_found_whole() -> None:
     torch.testing.assert_close(found[hooks[0]] + found[hooks[1]], found[hooks[2]])
 
 
+@pytest.mark.parametrize("kind", DECODERS)
 def test_what_the_sites_add_up_to(load_tiny: Callable[..., TextModel], kind: str) -> None:
     """In a block that normalises before it adds, the output is the input plus what the two parts write."""
-    if kind in ("bert", "roberta"):
-        pytest.skip("normalises after adding")
     model = load_tiny(kind)
     sites: list[Site] = ["resid_pre", "attn_out", "mlp_out", "resid_post"]
     before, attention, mlp, after = [HookPoint(2, site) for site in sites]
@@ -138,7 +139,7 @@ def test_what_the_sites_add_up_to(load_tiny: Callable[..., TextModel], kind: str
     torch.testing.assert_close(found[before] + found[attention] + found[mlp], found[after], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["bert", "roberta"])
+@pytest.mark.parametrize("kind", ENCODERS)
 def test_what_the_sites_are_in_bert(kind: str, load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny(kind)
     block = model.model.encoder.layer[2]

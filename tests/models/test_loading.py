@@ -9,12 +9,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from saefari.errors import ModelError
 from saefari.models import registry
+from saefari.models.hooks import HookPoint
 from saefari.models.registry import EMBEDDED
 from saefari.models.settings import model_settings
 from saefari.models.text import TextModel
@@ -69,11 +71,16 @@ def test_missing_weights_are_not_made_up(copy_of: Callable[[str], Path]) -> None
         TextModel.load(str(folder), device="cpu")
 
 
-def test_a_checkpoint_without_a_pooler_loads(copy_of: Callable[[str], Path]) -> None:
+def test_a_checkpoint_without_a_pooler_gives_the_same_states(
+    copy_of: Callable[[str], Path], load_tiny: Callable[..., TextModel]
+) -> None:
     folder = copy_of("bert")
     weights = {k: v for k, v in load_file(folder / "model.safetensors").items() if "pooler" not in k}
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
-    TextModel.load(str(folder), device="cpu")
+    hook = HookPoint(3, "resid_post")
+    ids = [np.arange(4, 12)]
+    found = TextModel.load(str(folder), device="cpu").capture(ids, [hook])[hook]
+    torch.testing.assert_close(found, load_tiny("bert").capture(ids, [hook])[hook])
 
 
 def test_pickled_weights_are_refused(copy_of: Callable[[str], Path]) -> None:

@@ -49,14 +49,14 @@ def quality_of(job: SaeJob) -> dict[str, Any]:
 def test_each_architecture_learns_and_loads(
     tiny_model: TextModel, token_rows: Rows, tmp_path: Path, architecture: str
 ) -> None:
-    job = make_job(tmp_path, architecture=architecture, l1_coefficient=0.05, l0_coefficient=0.01)
+    job = make_job(tmp_path, architecture=architecture, k=8, l1_coefficient=0.05, l0_coefficient=0.01)
     untrained = make_job(tmp_path / "untrained", architecture=architecture, n_positions=256, lr=1e-9)
     train(tiny_model, token_rows, job)
     train(tiny_model, token_rows, untrained)
     assert quality_of(job)["fvu"] < 0.5
     assert quality_of(job)["fvu"] < 0.6 * quality_of(untrained)["fvu"]
     loaded = load_sae(SaeRef(1, "64", path=str(job.folder)))
-    assert (loaded.d_in, loaded.d_sae, loaded.hook) == (16, 64, HookPoint(1, "resid_post"))
+    assert (loaded.d_in, loaded.d_sae, loaded.hook) == (32, 64, HookPoint(1, "resid_post"))
 
 
 def test_recorded_quality_is_that_of_the_saved_sae(tiny_model: TextModel, token_rows: Rows, tmp_path: Path) -> None:

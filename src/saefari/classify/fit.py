@@ -11,12 +11,12 @@ from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline
 
 from saefari.classify.explain import linear_features, tree_features, tree_nodes
-from saefari.classify.linear import fit_linear, search_linear
+from saefari.classify.linear import LinearSearch, fit_linear, search_linear
 from saefari.classify.metrics import confusion, macro_f1
 from saefari.classify.problem import Problem
 from saefari.classify.sources import FeatureSet
 from saefari.classify.task import Task
-from saefari.classify.tree import fit_tree, screen, search_tree
+from saefari.classify.tree import TreeSearch, fit_tree, screen, search_tree
 from saefari.errors import DataError
 
 
@@ -63,15 +63,7 @@ def fit_linear_probe(features: FeatureSet, problem: Problem, task: Task) -> Fitt
         "candidates": candidates,
         "top_features": linear_features(probe, columns, features.names, task.names),
     }
-    return FittedClassifier(
-        "linear",
-        estimator,
-        estimator.predict_proba(features.test),
-        search.scores[search.best].tolist(),
-        len(columns),
-        details,
-        time.perf_counter() - started,
-    )
+    return _fitted("linear", estimator, search, features, problem, details, started)
 
 
 def fit_decision_tree(features: FeatureSet, problem: Problem, task: Task, max_depth: int) -> FittedClassifier:
@@ -91,8 +83,21 @@ def fit_decision_tree(features: FeatureSet, problem: Problem, task: Task, max_de
         "top_features": tree_features(tree, offered, problem.classes, columns, features.names, task.names),
         "nodes": tree_nodes(tree, columns, features.names, problem.n_classes),
     }
+    return _fitted("tree", estimator, search, features, problem, details, started)
+
+
+def _fitted(
+    name: str,
+    estimator: Pipeline,
+    search: LinearSearch | TreeSearch,
+    features: FeatureSet,
+    problem: Problem,
+    details: dict[str, Any],
+    started: float,
+) -> FittedClassifier:
+    """What a search ended with; started: on the clock of `time.perf_counter`."""
     return FittedClassifier(
-        "tree",
+        name,
         estimator,
         estimator.predict_proba(features.test),
         search.scores[search.best].tolist(),
