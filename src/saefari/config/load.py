@@ -26,6 +26,7 @@ class _Loader(yaml.SafeLoader):
     """Refuses a key that a mapping holds twice, of which YAML would silently keep the last."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        """The mapping as YAML reads it. Raises MarkedYAMLError at a key that comes again; `<<` may."""
         node = super().compose_mapping_node(anchor)
         seen: set[tuple[str, Any]] = set()
         for key, _ in node.value:

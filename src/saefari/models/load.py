@@ -52,6 +52,7 @@ def load_weights(info: ModelInfo, location: str, dtype: torch.dtype) -> Any:
     chosen = {"attn_implementation": "eager"} if capped else {}
 
     def read(local_files_only: bool) -> Any:
+        """The model and what transformers says of its weights."""
         return AutoModel.from_pretrained(
             location,
             config=config,
@@ -78,6 +79,7 @@ def load_tokenizer(info: ModelInfo, location: str) -> Any:
     from transformers import AutoTokenizer
 
     def read(local_files_only: bool) -> Any:
+        """The tokenizer."""
         return AutoTokenizer.from_pretrained(
             location, revision=info.revision, local_files_only=local_files_only, trust_remote_code=False
         )

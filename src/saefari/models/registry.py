@@ -107,6 +107,7 @@ def read_config(name: str, revision: str | None = None, *, reach_hub: bool = Tru
     location, source = resolve_model(name, revision)
 
     def read(local_files_only: bool) -> Any:
+        """The configuration."""
         return AutoConfig.from_pretrained(
             location, revision=revision, local_files_only=local_files_only, trust_remote_code=False
         )

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 
 
 class Job(Protocol):
-    """title: how messages name the job. run: does the work, returns warnings, raises SaefariError."""
+    """One unit of work for `run_on_devices`."""
 
     @property
-    def title(self) -> str: ...
+    def title(self) -> str:
+        """How messages name the job."""
+        ...
 
-    def run(self) -> list[str]: ...
+    def run(self) -> list[str]:
+        """Do the work; returns warnings. Raises SaefariError for what a user can mend."""
+        ...
 
     def on(self, device: str) -> Job:
         """The same job for another device."""
@@ -42,6 +46,7 @@ class Prepare:
         return self
 
     def run(self) -> list[str]:
+        """See `run_prepare`."""
         from saefari.extract.prepare import run_prepare
 
         return run_prepare(self.job)
@@ -61,6 +66,7 @@ class Train:
         return Train(replace(self.job, device=device))
 
     def run(self) -> list[str]:
+        """See `run_train`."""
         from saefari.train.run import run_train
 
         return run_train(self.job, _model_of(self.job))
@@ -80,6 +86,7 @@ class Extract:
         return Extract(replace(self.job, device=device))
 
     def run(self) -> list[str]:
+        """See `run_extract`."""
         from saefari.extract.run import run_extract
 
         return run_extract(self.job, _model_of(self.job))
@@ -99,6 +106,7 @@ class Encode:
         return Encode(replace(self.job, device=device))
 
     def run(self) -> list[str]:
+        """See `run_encode`."""
         from saefari.extract.encode_stored import run_encode
 
         return run_encode(self.job)

@@ -65,12 +65,15 @@ class Plan:
     notes: list[str] = field(default_factory=list)
     dropped: set[tuple[str, DatasetPlan]] = field(default_factory=set)
 
+    def datasets_of(self, model: ModelPlan) -> list[DatasetPlan]:
+        """The datasets that a model is run over: all but those that were dropped."""
+        return [dataset for dataset in self.datasets if (model.slug, dataset) not in self.dropped]
+
     def pairs(self) -> Iterator[tuple[ModelPlan, DatasetPlan]]:
-        """Every model with every dataset, but for what was dropped."""
+        """Every model with each of its datasets."""
         for model in self.models:
-            for dataset in self.datasets:
-                if (model.slug, dataset) not in self.dropped:
-                    yield model, dataset
+            for dataset in self.datasets_of(model):
+                yield model, dataset
 
     def samples(self, model: ModelPlan, dataset: DatasetPlan, split: str) -> Path:
         """The folder of a dataset split as a model sees it."""
@@ -105,6 +108,7 @@ class _Checker:
         self.notes: list[str] = []
 
     def settings(self) -> None:
+        """Keys of `settings` and `classification_params` that need one another."""
         settings = self._config.settings
         if settings.max_batches is not None and settings.batch_size is None:
             self._problem("settings.max_batches", "counts batches of settings.batch_size rows: give that too")
@@ -113,6 +117,7 @@ class _Checker:
             self._problem("classification_params.extra_binarize_value", "needs classification_params.extra_top_n")
 
     def models(self, need_model: bool) -> Iterator[ModelPlan]:
+        """The models with their SAEs; need_model: the models themselves must be within reach."""
         by_name: dict[tuple[str, str | None], list[PlannedSae]] = {}
         slugs: dict[str, str] = {}
         for i, spec in enumerate(self._config.models):
@@ -143,7 +148,8 @@ class _Checker:
         for saes in by_name.values():
             if saes:
                 spec = saes[0].spec
-                yield ModelPlan(spec.name, folder_of(spec), "llm", spec.revision, tuple(saes))
+                model_type = self._config.model_type_of(spec)
+                yield ModelPlan(spec.name, folder_of(spec), model_type, spec.revision, tuple(saes))
 
     def _shape(self, path: str, spec: ModelSpec) -> None:
         """The model is there, and has the layers."""
@@ -183,6 +189,7 @@ class _Checker:
         return find_sae(spec.name, layer, width, location, spec.sae_release)
 
     def datasets(self, need_rows: bool) -> Iterator[DatasetPlan]:
+        """The datasets; need_rows: their rows must be within reach."""
         slugs: dict[tuple[str, str | None, str], str] = {}
         for i, spec in enumerate(self._config.datasets):
             path = f"datasets[{i}]"

@@ -110,6 +110,7 @@ def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
     workers = plan.config.settings.n_jobs if plan.config.settings.n_jobs > 0 else available_cores()
 
     def done(job: ClassifyJob, outcome: JobOutcome | BaseException) -> None:
+        """Take in what a job gave."""
         bar.update(n_cells(job))
         if isinstance(outcome, BaseException):
             _fail(report, str(job.out), explain_failure(outcome))

@@ -48,7 +48,7 @@ def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
 
     jobs = []
     for model in plan.models:
-        samples = [plan.samples(model, dataset, dataset.spec.split) for m, dataset in plan.pairs() if m is model]
+        samples = [plan.samples(model, dataset, dataset.spec.split) for dataset in plan.datasets_of(model)]
         for spec, planned in groupby(model.saes, key=lambda sae: sae.spec):
             if spec.sae_train is None or not samples:
                 continue
@@ -159,7 +159,7 @@ def max_tokens(plan: Plan, device: str) -> int:
 
 
 def _dataset_jobs(plan: Plan, dataset: DatasetPlan) -> Iterator[ClassifyJob]:
-    models = [model for model, other in plan.pairs() if other is dataset]
+    models = [model for model in plan.models if dataset in plan.datasets_of(model)]
     for model in models:
         for cell in cells(model):
             source = "random_sae" if cell.random else "sae"

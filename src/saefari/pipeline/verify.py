@@ -52,8 +52,8 @@ def _sae_mismatch(plan: Plan, model: ModelPlan, sae: PlannedSae) -> str | None:
         changed = differences({key: stored.get(key) for key in job.settings}, job.settings) if stored else []
         if changed:
             return _explain(f"{job.folder} was trained", changed)
-    for other, dataset in plan.pairs():
-        for split in dataset.splits if other.slug == model.slug else []:
+    for dataset in plan.datasets_of(model):
+        for split in dataset.splits:
             folder = codes_folder(plan.samples(model, dataset, split), sae.ref.layer, sae.ref.width)
             manifest = Manifest.load(folder)
             if manifest is None:
