@@ -50,7 +50,7 @@ def write_codes(output: Path, folder: str = CODES) -> Path:
 
 def test_summary_and_results_that_came_after_it_are_one_table(tmp_path: Path) -> None:
     first = write_result(tmp_path, "m/d/train/layer_3/3k/one")
-    write_summary(tmp_path / "classifications")
+    write_summary(tmp_path / "classifications" / "summary.csv")
     tree = OutputTree(tmp_path)
     assert list(tree.index().results.macro_f1) == [0.5]
     write_result(tmp_path, "m/d/train/layer_3/3k/two", macro_f1=0.7, top_n=20)
@@ -64,7 +64,7 @@ def test_summary_and_results_that_came_after_it_are_one_table(tmp_path: Path) ->
 
 def test_the_summary_is_believed_about_what_did_not_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_result(tmp_path, "one")
-    write_summary(tmp_path / "classifications")
+    write_summary(tmp_path / "classifications" / "summary.csv")
     monkeypatch.setattr("app.data.results.read_result", lambda folder: pytest.fail("read one by one"))
     assert len(OutputTree(tmp_path).index().results) == 1
 
@@ -102,7 +102,7 @@ def test_a_broken_summary_is_listed_and_the_results_are_read_themselves(tmp_path
 
 def test_a_summary_without_its_files_still_shows_but_does_not_link(tmp_path: Path) -> None:
     place = write_result(tmp_path, "one")
-    write_summary(tmp_path / "classifications")
+    write_summary(tmp_path / "classifications" / "summary.csv")
     (place / "results.json").unlink()
     index = OutputTree(tmp_path).index()
     assert list(index.results.run) == [""]
