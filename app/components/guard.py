@@ -9,6 +9,7 @@ import dash_mantine_components as dmc
 
 from app.components.page import notice
 from saefari.errors import SaefariError
+from saefari.log import logger
 
 T = TypeVar("T")
 
@@ -20,4 +21,5 @@ def said(build: Callable[[], T], what: str) -> T | dmc.Alert:
     except SaefariError as error:
         return notice(str(error), color="orange")
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError) as error:
+        logger.warning("%s cannot be shown", what, exc_info=True)
         return notice(f"{what} cannot be shown: the file holds something else ({error})", color="orange")

@@ -18,7 +18,7 @@ from app.components.page import notice, page, section
 from app.components.result_picker import result_picker
 from app.components.run_summary import provenance, remarks, tiles
 from app.components.score_figures import confusion_figure, confusion_width, describe, folds_figure, roc_figure
-from app.components.state import chosen, chosen_many, link, state_id
+from app.components.state import chosen, chosen_many, link, remembered, state_id
 from app.components.tree_figure import tree_figure, tree_width
 from app.data.decision_tree import children_of, question, rules
 from app.data.one_result import OneResult, best_baseline, classifiers_of, default_result, find_result
@@ -34,6 +34,7 @@ _WORDS = [
     "macro-F1", "CV macro-F1", "interval", "accuracy", "ROC AUC", "confusion matrix", "feature", "latent", "weight",
     "importance", "decision tree", "density", "explanation", "provenance",
 ]  # fmt: skip
+_SHOWN = (State(state_id("run"), "value"), State(state_id("classifier"), "value"))
 _CURVES = 8
 _CELLS = {"count": "rows", "share": "% of the true class"}
 Parameter = str | list[str] | None
@@ -76,7 +77,7 @@ def layout(
         _section("Top features", lambda: _features(result, shown_class)),
         _section("Decision tree", lambda: _tree(result, collapsed)) if "nodes" in result.scores else None,
         _section("How it was made", lambda: provenance(result)),
-        dcc.Store(id="run-shown", data={"run": result.run, "classifier": result.classifier}),
+        *remembered(run=result.run, classifier=result.classifier),
     ]
     return page("Run", _LINE, _WORDS, [part for part in parts if part is not None])
 
@@ -149,12 +150,12 @@ def _confusion(result: OneResult, cells: Parameter) -> list[Any]:
 @callback(
     Output(graph_id("confusion"), "figure"),
     Input(state_id("cells"), "value"),
-    State("run-shown", "data"),
+    *_SHOWN,
     prevent_initial_call=True,
 )
-def _switch_cells(how: str, shown: dict[str, str]) -> Any:
+def _switch_cells(how: str, run: str, classifier: str) -> Any:
     try:
-        result = find_result(tree().index(), **shown)
+        result = find_result(tree().index(), run, classifier)
         matrix = confusion(result.scores, result.classes)
     except (StoreError, ValueError):
         return dash.no_update
@@ -181,12 +182,12 @@ def _roc(result: OneResult, curves: Parameter) -> list[Any]:
 @callback(
     Output(graph_id("roc"), "figure"),
     Input(state_id("curves"), "value"),
-    State("run-shown", "data"),
+    *_SHOWN,
     prevent_initial_call=True,
 )
-def _choose_curves(names: list[str], shown: dict[str, str]) -> Any:
+def _choose_curves(names: list[str], run: str, classifier: str) -> Any:
     try:
-        result = find_result(tree().index(), **shown)
+        result = find_result(tree().index(), run, classifier)
         areas = curve_areas(result.scores)
     except (StoreError, ValueError, KeyError):
         return dash.no_update
@@ -240,7 +241,7 @@ def _features(result: OneResult, shown_class: Parameter) -> list[Any]:
         return [notice("This classifier reads no features, or the result does not list them.")]
     holder = dcc.Loading(dmc.Box(id="features", mih=200))
     if not is_signed(result.scores):
-        return [dmc.Text("Importance over all classes.", c="dimmed", size="sm"), _stateless(), holder]
+        return [dmc.Text("Importance over all classes.", c="dimmed", size="sm"), *remembered(shown_class=""), holder]
     names = list(result.scores["top_features"])
     pick = dmc.Select(
         id=state_id("shown_class"),
@@ -254,19 +255,14 @@ def _features(result: OneResult, shown_class: Parameter) -> list[Any]:
     return [pick, holder]
 
 
-def _stateless() -> dcc.Input:
-    """In place of the select of a class, where features speak for no single one."""
-    return dcc.Input(id=state_id("shown_class"), type="hidden", value="")
+@callback(Output("features", "children"), Input(state_id("shown_class"), "value"), *_SHOWN)
+def _show_features(shown_class: str, run: str, classifier: str) -> Any:
+    return said(lambda: _feature_parts(shown_class, run, classifier), "The features")
 
 
-@callback(Output("features", "children"), Input(state_id("shown_class"), "value"), State("run-shown", "data"))
-def _show_features(shown_class: str, shown: dict[str, str]) -> Any:
-    return said(lambda: _feature_parts(shown_class, shown), "The features")
-
-
-def _feature_parts(shown_class: str, shown: dict[str, str]) -> Any:
+def _feature_parts(shown_class: str, run: str, classifier: str) -> Any:
     index = tree().index()
-    result = find_result(index, **shown)
+    result = find_result(index, run, classifier)
     signed = is_signed(result.scores)
     features = top_features(index, result, shown_class)
     if not features:
@@ -347,12 +343,12 @@ def _fold_clicked(clicked: dict[str, Any] | None, folded: list[str], options: li
 @callback(
     Output(graph_id("tree"), "figure"),
     Input(state_id("collapsed"), "value"),
-    State("run-shown", "data"),
+    *_SHOWN,
     prevent_initial_call=True,
 )
-def _fold(folded: list[str], shown: dict[str, str]) -> Any:
+def _fold(folded: list[str], run: str, classifier: str) -> Any:
     try:
-        result = find_result(tree().index(), **shown)
+        result = find_result(tree().index(), run, classifier)
         nodes = result.scores["nodes"]
         return tree_figure(nodes, result.classes, [int(i) for i in folded], word=result.word)
     except (StoreError, ValueError, KeyError):
