@@ -72,6 +72,8 @@ def comparison_figure(rows: pd.DataFrame, view: View, names: Mapping[str, str]) 
             if len(members):
                 figure.add_trace(_points(members, view, ticks, i, len(groups), group, group not in named), **at)
                 named.add(group)
+                for line in _level_lines(members, view, ticks, i):
+                    figure.add_trace(line, **at)
     labels = [escape(shortened(value_label(view.x, tick), 22)) for tick in ticks]
     figure.update_xaxes(tickvals=list(range(len(ticks))), ticktext=labels, range=[-0.6, len(ticks) - 0.4])
     for column in range(1, across + 1):
@@ -83,7 +85,11 @@ def comparison_figure(rows: pd.DataFrame, view: View, names: Mapping[str, str]) 
 def heat_figure(values: pd.DataFrame, is_difference: bool, metric_name: str) -> go.Figure:
     """Models down, datasets across. values: as `best_by_model` gives them."""
     largest = float(np.nanmax(np.abs(values.to_numpy()), initial=0.0)) or 1.0
-    scale = {"colorscale": "PuOr", "zmin": -largest, "zmax": largest} if is_difference else {"colorscale": SEQUENTIAL}
+    scale = (
+        {"colorscale": "PuOr", "zmin": -largest, "zmax": largest}
+        if is_difference
+        else {"colorscale": SEQUENTIAL, "zmin": 0, "zmax": 1}
+    )
     figure = go.Figure(
         go.Heatmap(
             x=[escape(short_task(str(task))) for task in values.columns],
@@ -172,6 +178,19 @@ def _points(
         hovertext=[_hover(row, view) for row in rows.itertuples()],
         hovertemplate="%{hovertext}<extra></extra>",
     )
+
+
+def _level_lines(rows: pd.DataFrame, view: View, ticks: Sequence[Any], i: int) -> list[go.Scatter]:
+    """What has no value on x (a baseline without a layer) holds for all of them: a dotted line across the panel."""
+    if view.x not in _ORDERED or len(ticks) < 2:
+        return []
+    levels = rows.loc[rows[view.x].isna() | (rows[view.x] == ""), view.metric]
+    line = {"color": PALETTE[i % len(PALETTE)], "dash": "dot", "width": 1}
+    ends = [-0.6, len(ticks) - 0.4]
+    return [
+        go.Scatter(x=ends, y=[level, level], mode="lines", line=line, hoverinfo="skip", showlegend=False)
+        for level in levels
+    ]
 
 
 def _hover(row: Any, view: View) -> str:

@@ -62,22 +62,22 @@ def features_table(features: Sequence[TopFeature], signed: bool) -> dmc.Stack:
     ]
     columns = [
         link_column("label", "feature", "href", width=130),
-        number_column("strength", "weight" if signed else "importance", 3, width=110),
-        text_column("side", "for or against" if signed else "higher in", tooltipField="side", width=130),
+        number_column("strength", "weight" if signed else "importance", 3, width=130),
+        text_column("side", "for or against" if signed else "higher in", tooltipField="side", flex=1, minWidth=130),
     ]
     columns += _known_columns(features)
-    return grid("features", columns, rows, height=min(560, 90 + 42 * len(rows)))
+    return grid("features", columns, rows, height=min(560, 72 + 42 * len(rows)))
 
 
 def _known_columns(features: Sequence[TopFeature]) -> list[dict[str, Any]]:
     """Columns of what is known about at least one latent."""
     columns = []
     if any(feature.note.density is not None for feature in features):
-        columns.append(number_column("density", "density", 4, width=100))
+        columns.append(number_column("density", "density", 4, width=115))
     if any(feature.note.tokens for feature in features):
         columns.append(text_column("tokens", "top tokens", tooltipField="tokens", width=180))
     if any(feature.note.explanation for feature in features):
-        columns.append(text_column("explanation", "explanation", tooltipField="explanation", flex=1, minWidth=220))
+        columns.append(text_column("explanation", "explanation", tooltipField="explanation", flex=2, minWidth=220))
     return columns
 
 

@@ -51,10 +51,10 @@ def confusion_figure(matrix: np.ndarray, classes: Sequence[str], as_shares: bool
     margin = min(190, 24 + max(len(label) for label in labels) * (7 if few else 5))
     return styled(
         figure,
-        height=margin + 90 + len(classes) * (44 if few else 13),
+        height=margin + 60 + len(classes) * (44 if few else 13),
         xaxis=ticks | {"title": "predicted", "tickangle": -90 if not few else -40, "zeroline": False},
         yaxis=ticks | {"title": "true", "autorange": "reversed", "zeroline": False},
-        margin={"l": margin + 24, "r": 8, "t": 16, "b": margin + 24},
+        margin={"l": margin + 24, "r": 8, "t": 16, "b": round(margin * (0.75 if few else 1)) + 30},
     )
 
 
@@ -122,11 +122,11 @@ def folds_figure(found: Sequence[Candidate]) -> go.Figure:
     logarithmic = min(numbers) > 0 and max(numbers) / min(numbers) > 50
     return styled(
         figure,
-        height=400,
+        height=380 + 20 * len(lines),
         xaxis={"title": axis, "type": "log" if logarithmic else "linear"}
         | ({"dtick": 1} if not logarithmic and max(numbers) - min(numbers) < 20 else {}),
         yaxis={"title": "macro-F1 on held-out folds"},
-        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0},
+        legend={"orientation": "v", "yanchor": "bottom", "y": 1.0, "x": 0},
     )
 
 

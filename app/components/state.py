@@ -12,6 +12,9 @@ from urllib.parse import urlencode
 
 from dash import dcc
 
+Parameter = str | list[str] | None
+"""What the URL says of one name: nothing, one value or several."""
+
 
 def state_id(name: str) -> dict[str, str]:
     """The id of a control that the URL remembers under this name."""

@@ -14,9 +14,9 @@ from app.data.decision_tree import Node, below, check_nodes, children_of, majori
 COLUMN = 172
 """Pixels per level; a drawing that is given fewer overlaps its text."""
 _ROW = 56
-_BOX = (148, 46)
-_TEXT = 11
-_LETTERS = 24
+_BOX = (154, 46)
+_TEXT = 10.5
+_LETTERS = 20
 _LISTED = 12
 _GREY, _PATH = "#7F7F7F", "#D55E00"
 
@@ -193,8 +193,8 @@ def _shares(node: Node, classes: Sequence[str]) -> str:
     text = ""
     for i in sorted(range(len(classes)), key=lambda i: -node["distribution"][i]):
         share = f" {node['distribution'][i]:.0%}"
-        longer = f"{text}, {classes[i]}{share}" if text else shortened(classes[i], _LETTERS - len(share)) + share
-        if len(longer) > _LETTERS + 2 or node["distribution"][i] < 0.005:
+        longer = f"{text}, {classes[i]}{share}" if text else shortened(classes[i], _LETTERS + 1 - len(share)) + share
+        if len(longer) > _LETTERS + 1 or node["distribution"][i] < 0.005:
             break
         text = longer
     return text

@@ -17,7 +17,7 @@ from app.components.guard import said
 from app.components.labels import SOURCES, result_title, short_task
 from app.components.page import notice, page, section
 from app.components.side_by_side import side_by_side
-from app.components.state import chosen, chosen_many, link, options_of, state_id
+from app.components.state import Parameter, chosen, chosen_many, link, options_of, state_id
 from app.data.comparison import TASK, best_by_model, cells, in_order, narrowed, win_rates, with_tasks
 from app.data.selection import SAE
 from app.data.tree import tree
@@ -44,7 +44,6 @@ DIMENSIONS = {
 }
 _NONE = "none"
 _HEAT = {"best": "best SAE", "difference": "best SAE minus best baseline"}
-Parameter = str | list[str] | None
 
 
 def layout(
@@ -211,7 +210,7 @@ def _cells_table(rows: pd.DataFrame, view: View) -> dmc.Stack:
         number_column("n_results", "chosen from", width=125),
         link_column("title", "result", "href", flex=1, minWidth=320),
     ]
-    return grid("comparison", columns, records, height=min(460, 92 + 42 * len(records)))
+    return grid("comparison", columns, records, height=min(460, 72 + 42 * len(records)))
 
 
 def _heat_map(table: pd.DataFrame, metric: str, how: str) -> Any:
@@ -246,7 +245,7 @@ def _win_table(table: pd.DataFrame) -> Any:
         number_column("unknown", "without intervals", width=150),
         number_column("difference", "mean difference", 3, width=150),
     ]
-    return grid("win-rates", columns, rows, height=92 + 42 * len(rows))
+    return grid("win-rates", columns, rows, height=72 + 42 * len(rows))
 
 
 def _select(name: str, label: str, options: dict[str, str], value: str) -> dmc.Select:

@@ -7,23 +7,22 @@ from typing import Any
 
 import dash
 import dash_mantine_components as dmc
-from dash import Input, Output, State, callback, dcc
+from dash import Input, Output, callback, dcc
 
-from app.components.feature_bars import bars_figure, features_table
+from app.components.features_section import features_section
 from app.components.figure import graph, graph_id
 from app.components.grid import grid, number_column, text_column
 from app.components.guard import said
 from app.components.labels import result_title, short_dataset
-from app.components.page import notice, page, section
+from app.components.page import notice, page, section, wide
 from app.components.result_picker import result_picker
+from app.components.run_state import SHOWN
 from app.components.run_summary import provenance, remarks, tiles
 from app.components.score_figures import confusion_figure, confusion_width, describe, folds_figure, roc_figure
-from app.components.state import chosen, chosen_many, link, remembered, state_id
-from app.components.tree_figure import tree_figure, tree_width
-from app.data.decision_tree import children_of, question, rules
+from app.components.state import Parameter, chosen, chosen_many, link, remembered, state_id
+from app.components.tree_section import tree_section
 from app.data.one_result import OneResult, best_baseline, classifiers_of, default_result, find_result
 from app.data.scores import candidates, class_rows, confused_pairs, confusion, curve_areas
-from app.data.top_features import is_signed, top_features
 from app.data.tree import Index, tree
 from saefari.errors import StoreError
 
@@ -34,10 +33,8 @@ _WORDS = [
     "macro-F1", "CV macro-F1", "interval", "accuracy", "ROC AUC", "confusion matrix", "feature", "latent", "weight",
     "importance", "decision tree", "density", "explanation", "provenance",
 ]  # fmt: skip
-_SHOWN = (State(state_id("run"), "value"), State(state_id("classifier"), "value"))
 _CURVES = 8
 _CELLS = {"count": "rows", "share": "% of the true class"}
-Parameter = str | list[str] | None
 
 
 def layout(
@@ -66,20 +63,35 @@ def layout(
         result = find_result(index, run, classifier)
     except StoreError as error:
         return page("Run", _LINE, _WORDS, [notice(f"{error}. The page Runs lists those that are there.")])
+    asked = {"curves": curves, "shown_class": shown_class, "collapsed": collapsed}
     parts = [
         dmc.Stack([result_picker("/run", result.run, result.classifier), _heading(index, result)], gap="xs"),
         said(lambda: tiles(result), "The scores"),
         said(lambda: remarks(result.record), "What was noted on the way"),
         _section("Confusion matrix", lambda: _confusion(result, cells), "True classes down, predicted ones across."),
-        _section("ROC curves", lambda: _roc(result, curves), "Each class against all others; areas in brackets."),
-        _section("Scores per class", lambda: _classes(result)),
-        _section("Cross-validation", lambda: _folds(result), "On training rows alone: it chose the hyperparameters."),
-        _section("Top features", lambda: _features(result, shown_class)),
-        _section("Decision tree", lambda: _tree(result, collapsed)) if "nodes" in result.scores else None,
-        _section("How it was made", lambda: provenance(result)),
+        dcc.Loading(dmc.Stack(id="run-rest", mih=400)),
         *remembered(run=result.run, classifier=result.classifier),
+        dcc.Store(id="run-asked", data=asked),
     ]
     return page("Run", _LINE, _WORDS, [part for part in parts if part is not None])
+
+
+@callback(Output("run-rest", "children"), Input("run-asked", "data"), *SHOWN)
+def _rest(asked: dict[str, Parameter], run: str, classifier: str) -> Any:
+    """What stands below the first screen, once that is there."""
+    try:
+        result = find_result(tree().index(), run, classifier)
+    except StoreError as error:
+        return notice(str(error))
+    has_tree = "nodes" in result.scores
+    return [
+        _section("ROC curves", lambda: _roc(result, asked["curves"]), "Each class against all others."),
+        _section("Scores per class", lambda: _classes(result)),
+        _section("Top features", lambda: features_section(result, asked["shown_class"])),
+        *([_section("Decision tree", lambda: tree_section(result, asked["collapsed"]))] if has_tree else []),
+        _section("Cross-validation", lambda: _folds(result), "On training rows alone: it chose the hyperparameters."),
+        _section("How it was made", lambda: provenance(result)),
+    ]
 
 
 def _section(title: str, build: Callable[[], list[Any]], line: str = "") -> Any:
@@ -139,7 +151,7 @@ def _confusion(result: OneResult, cells: Parameter) -> list[Any]:
         dmc.Grid(
             [
                 dmc.GridCol(
-                    _wide(drawing, confusion_width(len(result.classes))), span={"base": 12, "lg": 12 if many else 7}
+                    wide(drawing, confusion_width(len(result.classes))), span={"base": 12, "lg": 12 if many else 7}
                 ),
                 dmc.GridCol(table, span={"base": 12, "lg": 12 if many else 5}),
             ]
@@ -150,7 +162,7 @@ def _confusion(result: OneResult, cells: Parameter) -> list[Any]:
 @callback(
     Output(graph_id("confusion"), "figure"),
     Input(state_id("cells"), "value"),
-    *_SHOWN,
+    *SHOWN,
     prevent_initial_call=True,
 )
 def _switch_cells(how: str, run: str, classifier: str) -> Any:
@@ -182,7 +194,7 @@ def _roc(result: OneResult, curves: Parameter) -> list[Any]:
 @callback(
     Output(graph_id("roc"), "figure"),
     Input(state_id("curves"), "value"),
-    *_SHOWN,
+    *SHOWN,
     prevent_initial_call=True,
 )
 def _choose_curves(names: list[str], run: str, classifier: str) -> Any:
@@ -206,7 +218,7 @@ def _classes(result: OneResult) -> list[Any]:
         number_column("support", "test rows", flex=1),
         number_column("roc_auc", "ROC AUC", 3, flex=1),
     ]
-    return [grid("classes", columns, rows, height=min(480, 90 + 42 * len(rows)))]
+    return [grid("classes", columns, rows, height=min(480, 72 + 42 * len(rows)))]
 
 
 def _folds(result: OneResult) -> list[Any]:
@@ -227,134 +239,10 @@ def _folds(result: OneResult) -> list[Any]:
         | {f"fold {i + 1}": fold for i, fold in enumerate(one.folds)}
         for one in tried
     ]
-    columns = [text_column("settings", "candidate", width=260), text_column("chosen", width=100)]
-    columns += [number_column("mean", digits=3, width=100, sort="desc")]
+    columns = [text_column("settings", "candidate", width=260), text_column("chosen", width=115)]
+    columns += [number_column("mean", digits=3, width=125, sort="desc")]
     columns += [number_column(f"fold {i + 1}", digits=3, width=100) for i in range(len(tried[0].folds))]
     table = grid("candidates", columns, rows, height=400)
     drawing = said(lambda: graph("folds", folds_figure(tried), "Cross-validation of every candidate"), "The candidates")
     halves = [dmc.GridCol(part, span={"base": 12, "lg": 6}) for part in (drawing, table)]
     return [*parts, dmc.Grid(halves)]
-
-
-def _features(result: OneResult, shown_class: Parameter) -> list[Any]:
-    if not result.scores.get("top_features"):
-        return [notice("This classifier reads no features, or the result does not list them.")]
-    holder = dcc.Loading(dmc.Box(id="features", mih=200))
-    if not is_signed(result.scores):
-        return [dmc.Text("Importance over all classes.", c="dimmed", size="sm"), *remembered(shown_class=""), holder]
-    names = list(result.scores["top_features"])
-    pick = dmc.Select(
-        id=state_id("shown_class"),
-        label="Weights for and against the class",
-        data=names,
-        value=chosen(shown_class, names, names[0]),
-        searchable=True,
-        allowDeselect=False,
-        maw=360,
-    )
-    return [pick, holder]
-
-
-@callback(Output("features", "children"), Input(state_id("shown_class"), "value"), *_SHOWN)
-def _show_features(shown_class: str, run: str, classifier: str) -> Any:
-    return said(lambda: _feature_parts(shown_class, run, classifier), "The features")
-
-
-def _feature_parts(shown_class: str, run: str, classifier: str) -> Any:
-    index = tree().index()
-    result = find_result(index, run, classifier)
-    signed = is_signed(result.scores)
-    features = top_features(index, result, shown_class)
-    if not features:
-        return notice("No feature has a weight here.")
-    drawing = graph("features", bars_figure(features, signed), "Top features; the table beside it links to each latent")
-    parts = [(drawing, 5), (features_table(features, signed), 7)]
-    return dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": span}) for part, span in parts])
-
-
-@callback(
-    Output("_pages_location", "href", allow_duplicate=True),
-    Input(graph_id("features"), "clickData"),
-    prevent_initial_call=True,
-)
-def _open_latent(clicked: dict[str, Any] | None) -> Any:
-    href = clicked["points"][0].get("customdata") if clicked else None
-    return href if isinstance(href, str) and href.startswith("/latent?") else dash.no_update
-
-
-def _tree(result: OneResult, collapsed: Parameter) -> list[Any]:
-    nodes = result.scores["nodes"]
-    if not nodes:
-        return [notice("This result does not hold the tree.")]
-    inner = [str(i) for i, node in enumerate(nodes) if children_of(node)]
-    folded = chosen_many(collapsed, inner)
-    drawing = tree_figure(nodes, result.classes, [int(i) for i in folded], word=result.word)
-    pick = dmc.MultiSelect(
-        id=state_id("collapsed"),
-        label="Folded nodes (or click a node in the drawing)",
-        data=[{"value": i, "label": f"node {i}: {question(nodes[int(i)], result.word)}"} for i in inner],
-        value=folded,
-        searchable=True,
-        clearable=True,
-        maw=760,
-    )
-    leaves = grid(
-        "leaves",
-        [
-            text_column("class", "predicts", width=160),
-            number_column("share", "share of its rows", 3, width=150),
-            number_column("rows", "training rows", width=130),
-            text_column("rule", "where", flex=1, minWidth=420, tooltipField="rule"),
-        ],
-        rules(nodes, result.classes, result.word),
-        height=360,
-    )
-    said_first = (
-        "From left to right: rows whose feature is at most the threshold go up (yes), the others down (no). The mark "
-        "has the colour of the node's most frequent class. Drag to move, zoom with the buttons above the drawing."
-    )
-    return [
-        dmc.Text(said_first, c="dimmed", size="sm"),
-        pick,
-        _wide(graph("tree", drawing, "The decision tree; the table below has its rules"), tree_width(nodes, [])),
-        dmc.Text("The leaves as rules", fw=600, size="sm"),
-        leaves,
-    ]
-
-
-@callback(
-    Output(state_id("collapsed"), "value"),
-    Output(graph_id("tree"), "clickData"),
-    Input(graph_id("tree"), "clickData"),
-    State(state_id("collapsed"), "value"),
-    State(state_id("collapsed"), "data"),
-    prevent_initial_call=True,
-)
-def _fold_clicked(clicked: dict[str, Any] | None, folded: list[str], options: list[dict[str, str]]) -> Any:
-    """A click folds what follows a node, or unfolds it; the click is forgotten, so that a second one counts."""
-    if not clicked:
-        return dash.no_update, dash.no_update
-    node = str(clicked["points"][0].get("customdata"))
-    if node not in [option["value"] for option in options]:
-        return dash.no_update, None
-    return ([i for i in folded if i != node] if node in folded else [*folded, node]), None
-
-
-@callback(
-    Output(graph_id("tree"), "figure"),
-    Input(state_id("collapsed"), "value"),
-    *_SHOWN,
-    prevent_initial_call=True,
-)
-def _fold(folded: list[str], run: str, classifier: str) -> Any:
-    try:
-        result = find_result(tree().index(), run, classifier)
-        nodes = result.scores["nodes"]
-        return tree_figure(nodes, result.classes, [int(i) for i in folded], word=result.word)
-    except (StoreError, ValueError, KeyError):
-        return dash.no_update
-
-
-def _wide(part: Any, pixels: int) -> dmc.Box:
-    """A part that scrolls sideways on a screen narrower than it needs."""
-    return dmc.Box(dmc.Box(part, miw=pixels), style={"overflowX": "auto"})
