@@ -18,7 +18,8 @@ from app.components.state import link
 from app.data.comparison import TASK, in_order
 
 FACETS = 12
-_ACROSS = 3
+ACROSS = 3
+_PANEL, _GAP = 260, 130
 _SPREAD = 0.5
 _ORDERED = ("layer", "width", "top_n", "binarize", "select_k")
 _MISSING = {"layer": "no layer", "width": "no SAE", "model": "no model", "binarize": "off", "select_k": "all"}
@@ -57,10 +58,11 @@ def comparison_figure(rows: pd.DataFrame, view: View, names: Mapping[str, str]) 
     names: column -> what it is called.
     """
     panels = in_order(list(rows[view.facet]))[:FACETS] if view.facet else [None]
-    across = min(_ACROSS, len(panels))
+    across = min(ACROSS, len(panels))
     down = -(-len(panels) // across)
     titles = [escape(value_label(view.facet, value)) for value in panels] if view.facet else None
-    figure = make_subplots(down, across, shared_yaxes="all", subplot_titles=titles, vertical_spacing=0.28 / down)
+    height = down * _PANEL + (down - 1) * _GAP
+    figure = make_subplots(down, across, shared_yaxes="all", subplot_titles=titles, vertical_spacing=_GAP / height)
     ticks = in_order(list(rows[view.x]))
     groups = in_order(list(rows[view.colour])) if view.colour else [None]
     named: set[Any] = set()
@@ -76,20 +78,19 @@ def comparison_figure(rows: pd.DataFrame, view: View, names: Mapping[str, str]) 
                     figure.add_trace(line, **at)
     labels = [escape(shortened(value_label(view.x, tick), 22)) for tick in ticks]
     figure.update_xaxes(tickvals=list(range(len(ticks))), ticktext=labels, range=[-0.6, len(ticks) - 0.4])
-    for column in range(1, across + 1):
-        figure.update_xaxes(title=names[view.x], row=down, col=column)
+    for place in range(max(0, len(panels) - across), len(panels)):
+        figure.update_xaxes(title=names[view.x], row=place // across + 1, col=place % across + 1)
     figure.update_yaxes(title=names[view.metric], col=1)
-    return styled(figure, height=130 + 300 * down, legend={"orientation": "h", "yanchor": "bottom", "y": 1.08, "x": 0})
+    legend = {"orientation": "h", "yanchor": "bottom", "y": 1 + 36 / height, "x": 0}
+    return styled(figure, height=height + 170, margin={"l": 56, "r": 16, "t": 84, "b": 86}, legend=legend)
 
 
-def heat_figure(values: pd.DataFrame, is_difference: bool, metric_name: str) -> go.Figure:
+def heat_figure(values: pd.DataFrame, is_difference: bool) -> go.Figure:
     """Models down, datasets across. values: as `best_by_model` gives them."""
     largest = float(np.nanmax(np.abs(values.to_numpy()), initial=0.0)) or 1.0
-    scale = (
-        {"colorscale": "PuOr", "zmin": -largest, "zmax": largest}
-        if is_difference
-        else {"colorscale": SEQUENTIAL, "zmin": 0, "zmax": 1}
-    )
+    scale: dict[str, Any] = {"colorscale": SEQUENTIAL, "zmin": 0, "zmax": 1}
+    if is_difference:
+        scale = {"colorscale": "PuOr", "zmin": -largest, "zmax": largest}
     figure = go.Figure(
         go.Heatmap(
             x=[escape(short_task(str(task))) for task in values.columns],
@@ -97,7 +98,7 @@ def heat_figure(values: pd.DataFrame, is_difference: bool, metric_name: str) -> 
             z=values.to_numpy(),
             texttemplate="%{z:+.3f}" if is_difference else "%{z:.3f}",
             hovertemplate="%{y}<br>%{x}<br>%{z:.3f}<extra></extra>",
-            colorbar={"title": "difference" if is_difference else metric_name},
+            showscale=False,
             xgap=2,
             ygap=2,
             **scale,
@@ -106,24 +107,24 @@ def heat_figure(values: pd.DataFrame, is_difference: bool, metric_name: str) -> 
     grid_off = {"showgrid": False, "type": "category"}
     return styled(
         figure,
-        height=170 + 44 * len(values),
+        height=110 + 44 * len(values),
         xaxis=grid_off,
         yaxis=grid_off | {"autorange": "reversed"},
-        margin={"l": 180, "r": 16, "t": 16, "b": 90},
+        margin={"l": 180, "r": 16, "t": 16, "b": 50},
     )
 
 
-def classes_figure(rows: Sequence[tuple[str, list[float | None]]], titles: Sequence[str]) -> go.Figure:
+def classes_figure(rows: Sequence[tuple[str, list[float | None]]], n_results: int) -> go.Figure:
     """F1 of each class, one mark per result."""
     figure = go.Figure()
     places = list(range(len(rows)))
-    for i, title in enumerate(titles):
+    for i in range(n_results):
         figure.add_trace(
             go.Scatter(
                 x=[values[i] for _, values in rows],
                 y=places,
                 mode="markers",
-                name=f"{i + 1}: {escape(title)}",
+                name=f"result {i + 1}",
                 marker={"symbol": SYMBOLS[i % len(SYMBOLS)], "color": PALETTE[i % len(PALETTE)], "size": 10},
                 hovertemplate="%{text}<br>F1 %{x:.3f}<extra>" + str(i + 1) + "</extra>",
                 text=[escape(name) for name, _ in rows],
@@ -132,11 +133,10 @@ def classes_figure(rows: Sequence[tuple[str, list[float | None]]], titles: Seque
     labels = [escape(shortened(name, 26)) for name, _ in rows]
     return styled(
         figure,
-        height=140 + 22 * len(titles) + 24 * len(rows),
+        height=130 + 24 * len(rows),
         xaxis={"title": "F1", "range": [-0.02, 1.02]},
         yaxis={"tickvals": places, "ticktext": labels, "autorange": "reversed"},
-        margin={"l": 30 + 7 * max(map(len, labels), default=0), "r": 16, "t": 16, "b": 48},
-        legend={"orientation": "v", "yanchor": "bottom", "y": 1.0, "x": 0},
+        margin={"l": 30 + 7 * max(map(len, labels), default=0), "r": 16, "t": 40, "b": 48},
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import dcc, html
+from dash import dcc
 
 from app.components.comparison_figures import classes_figure
 from app.components.figure import graph
@@ -46,29 +46,31 @@ def _legend(results: Sequence[OneResult]) -> dmc.Stack:
 
 def _table(results: Sequence[OneResult]) -> Any:
     """Scores, then settings; those that differ first, said in words and set in bold."""
-    numbers = [html.Th(str(i + 1)) for i in range(len(results))]
-    head = html.Thead(html.Tr([html.Th("result"), html.Th(""), *numbers]))
-    scores = [
-        html.Tr([html.Td(name), html.Td(""), *[html.Td(value) for value in values]])
-        for name, values in score_rows(results)
-    ]
-    settings = [
-        html.Tr(
-            [html.Td(name), html.Td("differs" if differ else "same")]
-            + [html.Td(html.B(value) if differ else value) for value in values]
-        )
+    rows = [{"name": name, "differs": ""} | _numbered(values) for name, values in score_rows(results)]
+    rows += [
+        {"name": name, "differs": "differs" if differ else "same"} | _numbered(values)
         for name, values, differ in setting_rows(results)
     ]
-    table = dmc.Table([head, html.Tbody(scores + settings)], striped=True, withTableBorder=True, verticalSpacing=4)
-    return dmc.TableScrollContainer(table, minWidth=260 + 150 * len(results), type="native")
+    bold = {"condition": "params.data.differs === 'differs'", "style": {"fontWeight": 700}}
+    options: dict[str, Any] = {"sortable": False, "filter": False, "cellStyle": {"styleConditions": [bold]}}
+    columns = [text_column("name", " ", width=170, pinned="left", **options)]
+    columns += [text_column("differs", "settings", width=100, **options)]
+    columns += [
+        text_column(str(i + 1), minWidth=170, flex=1, tooltipField=str(i + 1), **options) for i in range(len(results))
+    ]
+    return grid("picked", columns, rows, height=520, dashGridOptions={"rowHeight": 32})
+
+
+def _numbered(values: Sequence[Any]) -> dict[str, Any]:
+    """Values under the numbers of their results, from 1."""
+    return {str(i + 1): value for i, value in enumerate(values)}
 
 
 def _classes(results: Sequence[OneResult]) -> Any:
     rows = f1_rows(results)
-    titles = [result_title(one.row) for one in results]
     columns = [text_column("class", flex=1, minWidth=150)]
     columns += [number_column(str(i + 1), f"F1 of {i + 1}", 3, width=110) for i in range(len(results))]
-    records = [{"class": name} | {str(i + 1): value for i, value in enumerate(values)} for name, values in rows]
-    drawing = graph("class-f1", classes_figure(rows, titles), "F1 per class of the picked results")
+    records = [{"class": name} | _numbered(values) for name, values in rows]
+    drawing = graph("class-f1", classes_figure(rows, len(results)), "F1 per class of the picked results")
     table = grid("class-f1", columns, records, height=min(560, 72 + 42 * len(records)))
     return dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": 6}) for part in (drawing, table)])

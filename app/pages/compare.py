@@ -10,12 +10,12 @@ import dash_mantine_components as dmc
 import pandas as pd
 from dash import Input, Output, callback, dcc
 
-from app.components.comparison_figures import FACETS, View, comparison_figure, heat_figure, value_label
+from app.components.comparison_figures import ACROSS, FACETS, View, comparison_figure, heat_figure, value_label
 from app.components.figure import graph, graph_id
 from app.components.grid import grid, link_column, number_column, text_column
 from app.components.guard import said
 from app.components.labels import SOURCES, result_title, short_task
-from app.components.page import notice, page, section
+from app.components.page import notice, page, section, wide
 from app.components.side_by_side import side_by_side
 from app.components.state import Parameter, chosen, chosen_many, link, options_of, state_id
 from app.data.comparison import TASK, best_by_model, cells, in_order, narrowed, win_rates, with_tasks
@@ -189,7 +189,8 @@ def _comparison(table: pd.DataFrame, view: View) -> Any:
         parts.append(notice(f"The first {FACETS} panels are drawn; choose datasets to see others. The table has all."))
     label = f"{METRICS[view.metric]} by {DIMENSIONS[view.x]}; the table below has the same with links"
     drawing = graph("comparison", comparison_figure(found.rows, view, METRICS | DIMENSIONS), label)
-    return dmc.Stack([*parts, drawing, _cells_table(found.rows, view)])
+    panels = min(ACROSS, found.rows[view.facet].nunique(dropna=False)) if view.facet else 1
+    return dmc.Stack([*parts, wide(drawing, 280 * panels), _cells_table(found.rows, view)])
 
 
 def _cells_table(rows: pd.DataFrame, view: View) -> dmc.Stack:
@@ -218,7 +219,8 @@ def _heat_map(table: pd.DataFrame, metric: str, how: str) -> Any:
     if values.isna().all(axis=None):
         return notice("There is no SAE result with a cross-validation score, or no baseline to subtract.")
     label = f"{METRICS[metric]} of {_HEAT[chosen(how, list(_HEAT), 'best')]}, models by datasets"
-    return graph("heat", heat_figure(values, how == "difference", METRICS[metric]), label)
+    drawing = graph("heat", heat_figure(values, how == "difference"), label)
+    return wide(drawing, 240 + 90 * len(values.columns))
 
 
 def _win_table(table: pd.DataFrame) -> Any:
@@ -234,18 +236,19 @@ def _win_table(table: pd.DataFrame) -> Any:
         }
         for rate in rates
     ]
+    wrapped = {"wrapHeaderText": True, "autoHeaderHeight": True}
     columns = [
-        text_column("baseline", f"{SOURCES[SAE]} against", flex=1, minWidth=180),
+        text_column("baseline", f"{SOURCES[SAE]} against", flex=1, minWidth=200),
         number_column("n", "datasets", width=110),
         number_column("rate", "win rate", 2, width=110),
         number_column("wins", width=90),
-        number_column("wins_apart", "wins, intervals apart", width=180),
+        number_column("wins_apart", "wins, intervals apart", width=130, **wrapped),
         number_column("losses", width=100),
-        number_column("losses_apart", "losses, intervals apart", width=190),
-        number_column("unknown", "without intervals", width=150),
-        number_column("difference", "mean difference", 3, width=150),
+        number_column("losses_apart", "losses, intervals apart", width=130, **wrapped),
+        number_column("unknown", "without intervals", width=130, **wrapped),
+        number_column("difference", "mean difference", 3, width=130, **wrapped),
     ]
-    return grid("win-rates", columns, rows, height=72 + 42 * len(rows))
+    return grid("win-rates", columns, rows, height=96 + 42 * len(rows))
 
 
 def _select(name: str, label: str, options: dict[str, str], value: str) -> dmc.Select:
