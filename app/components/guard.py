@@ -12,6 +12,8 @@ from saefari.errors import SaefariError
 from saefari.log import logger
 
 T = TypeVar("T")
+FOREIGN = (SaefariError, KeyError, TypeError, ValueError, AttributeError, IndexError, OSError)
+"""What reading a file of something else may raise."""
 
 
 def said(build: Callable[[], T], what: str) -> T | dmc.Alert:
@@ -20,6 +22,6 @@ def said(build: Callable[[], T], what: str) -> T | dmc.Alert:
         return build()
     except SaefariError as error:
         return notice(str(error), color="orange")
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OSError) as error:
+    except FOREIGN as error:
         logger.warning("%s cannot be shown", what, exc_info=True)
         return notice(f"{what} cannot be shown: the file holds something else ({error})", color="orange")

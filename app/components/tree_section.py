@@ -10,6 +10,7 @@ from dash import Input, Output, State, callback
 
 from app.components.figure import graph, graph_id
 from app.components.grid import grid, number_column, text_column
+from app.components.guard import FOREIGN
 from app.components.page import notice, wide
 from app.components.run_state import SHOWN
 from app.components.state import Parameter, chosen_many, state_id
@@ -17,7 +18,6 @@ from app.components.tree_figure import tree_figure, tree_width
 from app.data.decision_tree import children_of, question, rules
 from app.data.one_result import OneResult, find_result
 from app.data.tree import tree
-from saefari.errors import StoreError
 
 
 def tree_section(result: OneResult, collapsed: Parameter) -> list[Any]:
@@ -89,5 +89,5 @@ def _fold(folded: list[str], run: str, classifier: str) -> Any:
         result = find_result(tree().index(), run, classifier)
         nodes = result.scores["nodes"]
         return tree_figure(nodes, result.classes, [int(i) for i in folded], word=result.word)
-    except (StoreError, ValueError, KeyError):
+    except FOREIGN:
         return dash.no_update

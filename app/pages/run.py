@@ -12,7 +12,7 @@ from dash import Input, Output, callback, dcc
 from app.components.features_section import features_section
 from app.components.figure import graph, graph_id
 from app.components.grid import grid, number_column, text_column
-from app.components.guard import said
+from app.components.guard import FOREIGN, said
 from app.components.labels import result_title, short_dataset
 from app.components.page import notice, page, section, wide
 from app.components.result_picker import result_picker
@@ -169,7 +169,7 @@ def _switch_cells(how: str, run: str, classifier: str) -> Any:
     try:
         result = find_result(tree().index(), run, classifier)
         matrix = confusion(result.scores, result.classes)
-    except (StoreError, ValueError):
+    except FOREIGN:
         return dash.no_update
     return dash.no_update if matrix is None else confusion_figure(matrix, result.classes, how == "share")
 
@@ -201,7 +201,7 @@ def _choose_curves(names: list[str], run: str, classifier: str) -> Any:
     try:
         result = find_result(tree().index(), run, classifier)
         areas = curve_areas(result.scores)
-    except (StoreError, ValueError, KeyError):
+    except FOREIGN:
         return dash.no_update
     return roc_figure(result.scores["roc"], areas, chosen_many(names, list(areas))[:_CURVES])
 
