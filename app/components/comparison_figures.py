@@ -17,7 +17,8 @@ from app.components.labels import SOURCES, result_title, score, short_model, sho
 from app.components.state import link
 from app.data.comparison import TASK, in_order
 
-FACETS = 12
+FACETS, GROUPS = 12, 24
+"""More panels and colours than these are not drawn: nobody could tell them apart."""
 ACROSS = 3
 _PANEL, _GAP = 260, 130
 _SPREAD = 0.5
@@ -64,7 +65,7 @@ def comparison_figure(rows: pd.DataFrame, view: View, names: Mapping[str, str]) 
     height = down * _PANEL + (down - 1) * _GAP
     figure = make_subplots(down, across, shared_yaxes="all", subplot_titles=titles, vertical_spacing=_GAP / height)
     ticks = in_order(list(rows[view.x]))
-    groups = in_order(list(rows[view.colour])) if view.colour else [None]
+    groups = in_order(list(rows[view.colour]))[:GROUPS] if view.colour else [None]
     named: set[Any] = set()
     for place, panel in enumerate(panels):
         shown = _having(rows, view.facet, panel)

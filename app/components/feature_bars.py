@@ -63,8 +63,10 @@ def features_table(features: Sequence[TopFeature], signed: bool) -> dmc.Stack:
     columns = [
         link_column("label", "feature", "href", width=130),
         number_column("strength", "weight" if signed else "importance", 3, width=130),
-        text_column("side", "for or against" if signed else "higher in", tooltipField="side", flex=1, minWidth=130),
     ]
+    if signed or any(feature.higher for feature in features):
+        title = "for or against" if signed else "higher in"
+        columns.append(text_column("side", title, tooltipField="side", flex=1, minWidth=130))
     columns += _known_columns(features)
     return grid("features", columns, rows, height=min(560, 72 + 42 * len(rows)))
 

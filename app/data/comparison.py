@@ -84,11 +84,11 @@ def best_by_model(table: pd.DataFrame, metric: str, minus_baseline: bool) -> pd.
     best = best_rows(table[table["source"] == SAE], ["model", TASK])
     values = best.set_index(["model", TASK])[metric].astype(float)
     if minus_baseline:
-        rivals = table[table["source"] != SAE]
+        rivals = best_rows(table[table["source"] != SAE], ["model", TASK]).set_index(["model", TASK])
+        scores = dict(zip(rivals.index, zip(rivals["cv_macro_f1"], rivals[metric], strict=True), strict=True))
         for model, task in values.index:
-            rows = rivals[(rivals[TASK] == task) & rivals["model"].isin(["", model])]
-            rival = best_rows(rows, [TASK])[metric]
-            values[model, task] -= rival.iloc[0] if len(rival) else float("nan")
+            there = [scores[key] for key in ((model, task), ("", task)) if key in scores]
+            values[model, task] -= max(there)[1] if there else float("nan")
     return values.unstack(TASK)
 
 

@@ -10,7 +10,7 @@ import dash_mantine_components as dmc
 import pandas as pd
 from dash import Input, Output, callback, dcc
 
-from app.components.comparison_figures import ACROSS, FACETS, View, comparison_figure, heat_figure, value_label
+from app.components.comparison_figures import ACROSS, FACETS, GROUPS, View, comparison_figure, heat_figure, value_label
 from app.components.figure import graph, graph_id
 from app.components.grid import grid, link_column, number_column, text_column
 from app.components.guard import said
@@ -185,8 +185,11 @@ def _comparison(table: pd.DataFrame, view: View) -> Any:
                 "(imported ones). Let colour or panel tell these apart."
             )
         )
-    if view.facet and found.rows[view.facet].nunique(dropna=False) > FACETS:
-        parts.append(notice(f"The first {FACETS} panels are drawn; choose datasets to see others. The table has all."))
+    for column, most, what in ((view.facet, FACETS, "panels"), (view.colour, GROUPS, "colours")):
+        if column and found.rows[column].nunique(dropna=False) > most:
+            parts.append(
+                notice(f"The first {most} {what} are drawn; choose datasets to see others. The table has all.")
+            )
     label = f"{METRICS[view.metric]} by {DIMENSIONS[view.x]}; the table below has the same with links"
     drawing = graph("comparison", comparison_figure(found.rows, view, METRICS | DIMENSIONS), label)
     panels = min(ACROSS, found.rows[view.facet].nunique(dropna=False)) if view.facet else 1

@@ -96,7 +96,7 @@ def test_a_feature_without_a_name_is_called_what_it_is() -> None:
     ],
 )
 def test_what_is_no_tree_is_refused(nodes: list[dict[str, Any]]) -> None:
-    with pytest.raises(ValueError, match="tree|shares"):
+    with pytest.raises(ValueError, match=r"tree|shares"):
         check_nodes(nodes, 2)
 
 

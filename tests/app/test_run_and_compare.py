@@ -1,4 +1,4 @@
-"""The pages Run and Compare: what is missing or foreign is said, what is there is shown, and unknown ids are no error."""
+"""The pages Run and Compare: what is there is shown, what is missing, foreign or unknown is said."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def record(**changes: Any) -> dict[str, Any]:
     row |= {key: scores[key] for key in ("macro_f1", "accuracy", "roc_auc", "n_features", "seconds")}
     whole = {
         "settings": setting, "classes": CLASSES, "n_train": 80, "n_test": 24, "dropped_classes": {}, "warnings": [],
-        "classifiers": {"linear": linear, "tree": tree}, "libraries": {"numpy": "2"}, "created": "2026", "fingerprint": "f",
+        "classifiers": {"linear": linear, "tree": tree}, "libraries": {"numpy": "2"}, "created": "2026",
         "summary": [setting | row | {"classifier": name} for name in ("linear", "tree")],
     }  # fmt: skip
     return whole | changes
