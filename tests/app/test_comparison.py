@@ -62,7 +62,7 @@ def test_filters_keep_what_is_named() -> None:
 def test_the_map_subtracts_the_model_s_own_baselines() -> None:
     rows = table(
         {"macro_f1": 0.7},
-        {"source": "hidden", "macro_f1": 0.6, "cv_macro_f1": 0.6},
+        {"source": "hidden", "macro_f1": 0.6, "cv_macro_f1": 0.8},
         {"source": "hidden", "macro_f1": 0.9, "cv_macro_f1": 0.1},
         {"source": "hidden", "model": "other", "macro_f1": 0.99, "cv_macro_f1": 0.99},
         {"model": "alone", "dataset": "e", "macro_f1": 0.3},
