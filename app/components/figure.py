@@ -6,7 +6,7 @@ from typing import Any
 
 import dash_mantine_components as dmc
 import plotly.graph_objects as go
-from dash import MATCH, ClientsideFunction, Input, Output, State, clientside_callback, dcc
+from dash import MATCH, ClientsideFunction, Input, Output, State, clientside_callback, dcc, html
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#7F7F7F")
 """Okabe and Ito's colours (jfly.uni-koeln.de/color), black left out: it cannot be seen on a dark page."""
@@ -38,7 +38,7 @@ def styled(figure: go.Figure, height: int = 360, **layout: Any) -> go.Figure:
     return figure
 
 
-def graph(name: str, figure: go.Figure, label: str) -> dmc.Box:
+def graph(name: str, figure: go.Figure, label: str) -> html.Div:
     """A figure with its exports. Its id is `graph_id(name)`. label: what it shows, for screen readers."""
     plot = dcc.Graph(
         id=graph_id(name),
@@ -51,9 +51,8 @@ def graph(name: str, figure: go.Figure, label: str) -> dmc.Box:
         },
     )
     button = dmc.Button("SVG", id={"type": "svg", "name": name}, variant="subtle", size="compact-xs")
-    return dmc.Box(
-        [dmc.VisuallyHidden(label), dmc.Group(button, justify="flex-end"), plot], className="figure", role="figure"
-    )
+    exports = dmc.Group(button, justify="flex-end")
+    return html.Div([exports, plot], className="figure", role="figure", **{"aria-label": label})
 
 
 def graph_id(name: str) -> dict[str, str]:

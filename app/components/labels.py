@@ -25,6 +25,17 @@ def short_dataset(name: str) -> str:
     return name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
 
 
+def short_task(task: str) -> str:
+    """`<dataset> / <split>` of `<folders>/<dataset>/<split>`."""
+    dataset, _, split = task.rpartition("/")
+    return f"{short_dataset(dataset)} / {split}"
+
+
+def shortened(text: str, letters: int) -> str:
+    """At most so many letters of a text, with an ellipsis for the rest."""
+    return text if len(text) <= letters else text[: max(1, letters - 1)] + "…"
+
+
 def where(row: Any) -> str:
     """`layer 3 · 3k` of a row of results; "" for baselines without a layer."""
     if pd.isna(row.layer):

@@ -26,6 +26,11 @@ def section(title: str, children: Children, line: str = "") -> dmc.Paper:
     return dmc.Paper(dmc.Stack([dmc.Stack(heading, gap=2), *children], gap="sm"), withBorder=True, p="md", radius="md")
 
 
+def wide(part: Any, pixels: int) -> dmc.Box:
+    """A part that scrolls sideways on a screen narrower than it needs."""
+    return dmc.Box(dmc.Box(part, miw=pixels), style={"overflowX": "auto"})
+
+
 def notice(message: str, title: str = "", color: str = "blue") -> dmc.Alert:
     """Something to know, or something that is missing and how to get it."""
     return dmc.Alert(message, title=title or None, color=color, variant="light")

@@ -10,10 +10,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from dash import dcc
+
+Parameter = str | list[str] | None
+"""What the URL says of one name: nothing, one value or several."""
+
 
 def state_id(name: str) -> dict[str, str]:
     """The id of a control that the URL remembers under this name."""
     return {"type": "state", "name": name}
+
+
+def remembered(**values: str) -> list[dcc.Input]:
+    """Values that stand in the URL without a control of their own, so that the page's link is whole."""
+    return [dcc.Input(id=state_id(name), type="hidden", value=value) for name, value in values.items()]
 
 
 def link(path: str, **parameters: Any) -> str:

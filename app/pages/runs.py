@@ -11,7 +11,7 @@ import pandas as pd
 from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
 
 from app.components.grid import grid, grid_id, link_column, number_column, text_column
-from app.components.labels import result_title, score, short_dataset
+from app.components.labels import result_title, score, short_task
 from app.components.page import notice, page
 from app.components.state import chosen_many, link, options_of, state_id
 from app.data.selection import Duel, best_rows, duels
@@ -168,8 +168,7 @@ def _tile(duel: Duel) -> Any:
         verdict = f"SAE {duel.difference:+.3f}"
         verdict += {True: ", intervals overlap", False: ", intervals apart", None: ""}[duel.overlap]
         colour = "gray" if duel.overlap else ("teal" if duel.difference > 0 else "orange")
-    name, split = duel.dataset.rsplit("/", 1)
-    title = dmc.Text(f"{short_dataset(name)} / {split}", fw=700)
+    title = dmc.Text(short_task(duel.dataset), fw=700)
     head = dmc.Group([title, dmc.Badge(verdict, color=colour, variant="light", tt="none")], justify="space-between")
     lines = dmc.Stack([head, _side(duel.sae), _side(duel.baseline)], gap=4)
     return dmc.Paper(lines, withBorder=True, p="sm", radius="md")

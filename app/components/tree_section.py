@@ -1,0 +1,93 @@
+"""A run's decision tree: the drawing with nodes that fold, and the leaves as rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash
+import dash_mantine_components as dmc
+from dash import Input, Output, State, callback
+
+from app.components.figure import graph, graph_id
+from app.components.grid import grid, number_column, text_column
+from app.components.guard import FOREIGN
+from app.components.page import notice, wide
+from app.components.run_state import SHOWN
+from app.components.state import Parameter, chosen_many, state_id
+from app.components.tree_figure import tree_figure, tree_width
+from app.data.decision_tree import children_of, question, rules
+from app.data.one_result import OneResult, find_result
+from app.data.tree import tree
+
+
+def tree_section(result: OneResult, collapsed: Parameter) -> list[Any]:
+    nodes = result.scores["nodes"]
+    if not nodes:
+        return [notice("This result does not hold the tree.")]
+    inner = [str(i) for i, node in enumerate(nodes) if children_of(node)]
+    folded = chosen_many(collapsed, inner)
+    drawing = tree_figure(nodes, result.classes, [int(i) for i in folded], word=result.word)
+    pick = dmc.MultiSelect(
+        id=state_id("collapsed"),
+        label="Folded nodes (or click a node in the drawing)",
+        data=[{"value": i, "label": f"node {i}: {question(nodes[int(i)], result.word)}"} for i in inner],
+        value=folded,
+        searchable=True,
+        clearable=True,
+        maw=760,
+    )
+    leaves = grid(
+        "leaves",
+        [
+            text_column("class", "predicts", width=160),
+            number_column("share", "share of its rows", 3, width=150),
+            number_column("rows", "training rows", width=130),
+            text_column("rule", "where", flex=1, minWidth=420, wrapText=True, autoHeight=True),
+        ],
+        rules(nodes, result.classes, result.word),
+        height=min(360, 72 + 42 * (len(nodes) + 1) // 2),
+    )
+    said_first = (
+        "From left to right: rows whose feature is at most the threshold go up (yes), the others down (no). The mark "
+        "has the colour of the node's most frequent class. Drag to move, zoom with the buttons above the drawing."
+    )
+    return [
+        dmc.Text(said_first, c="dimmed", size="sm"),
+        pick,
+        wide(graph("tree", drawing, "The decision tree; the table below has its rules"), tree_width(nodes, [])),
+        dmc.Text("The leaves as rules", fw=600, size="sm"),
+        leaves,
+    ]
+
+
+@callback(
+    Output(state_id("collapsed"), "value"),
+    Output(graph_id("tree"), "clickData"),
+    Input(graph_id("tree"), "clickData"),
+    State(state_id("collapsed"), "value"),
+    State(state_id("collapsed"), "data"),
+    prevent_initial_call=True,
+)
+def _fold_clicked(clicked: dict[str, Any] | None, folded: list[str], options: list[dict[str, str]]) -> Any:
+    """A click folds what follows a node, or unfolds it; the click is forgotten, so that a second one counts."""
+    if not clicked:
+        return dash.no_update, dash.no_update
+    node = str(clicked["points"][0].get("customdata"))
+    if node not in [option["value"] for option in options]:
+        return dash.no_update, None
+    return ([i for i in folded if i != node] if node in folded else [*folded, node]), None
+
+
+@callback(
+    Output(graph_id("tree"), "figure"),
+    Input(state_id("collapsed"), "value"),
+    *SHOWN,
+    prevent_initial_call=True,
+)
+def _fold(folded: list[str], run: str, classifier: str) -> Any:
+    try:
+        result = find_result(tree().index(), run, classifier)
+        nodes = result.scores["nodes"]
+        return tree_figure(nodes, result.classes, [int(i) for i in folded], word=result.word)
+    except FOREIGN:
+        return dash.no_update

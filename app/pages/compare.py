@@ -1,0 +1,274 @@
+"""Compare: settings, models and datasets against each other, and picked results side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dash
+import dash_mantine_components as dmc
+import pandas as pd
+from dash import Input, Output, callback, dcc
+
+from app.components.comparison_figures import ACROSS, FACETS, GROUPS, View, comparison_figure, heat_figure, value_label
+from app.components.figure import graph, graph_id
+from app.components.grid import grid, link_column, number_column, text_column
+from app.components.guard import said
+from app.components.labels import SOURCES, result_title, short_task
+from app.components.page import notice, page, section, wide
+from app.components.side_by_side import side_by_side
+from app.components.state import Parameter, chosen, chosen_many, link, options_of, state_id
+from app.data.comparison import TASK, best_by_model, cells, in_order, narrowed, win_rates, with_tasks
+from app.data.selection import SAE
+from app.data.tree import tree
+
+dash.register_page(__name__, path="/compare", name="Compare", order=1)
+
+_LINE = "Which settings, models and SAEs do better, on which datasets, and whether by more than luck."
+_WORDS = [
+    "macro-F1", "CV macro-F1", "interval", "accuracy", "ROC AUC", "source", "baseline", "win rate", "layer", "pooling",
+    "top-n", "binarize",
+]  # fmt: skip
+METRICS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "roc_auc": "ROC AUC", "cv_macro_f1": "CV macro-F1"}
+DIMENSIONS = {
+    "layer": "layer",
+    "width": "width",
+    "top_n": "top-n",
+    "pooling": "pooling",
+    "binarize": "binarize",
+    "select_k": "select k",
+    "source": "source",
+    "model": "model",
+    TASK: "dataset",
+    "classifier": "classifier",
+}
+_NONE = "none"
+_HEAT = {"best": "best SAE", "difference": "best SAE minus best baseline"}
+
+
+def layout(
+    metric: Parameter = None,
+    x: Parameter = None,
+    colour: Parameter = None,
+    facet: Parameter = None,
+    dataset: Parameter = None,
+    only: Parameter = None,
+    heat: Parameter = None,
+    pick: Parameter = None,
+    **_: Any,
+) -> Any:
+    """The page for what the URL says.
+
+    x, colour, facet: what varies there. dataset, only: datasets and classifiers that are kept; none named is all.
+    heat: what the heat map shows. pick: `<run>.<classifier>` of results to be set side by side.
+    """
+    index = tree().index()
+    if index.results.empty:
+        return page(
+            "Compare", _LINE, _WORDS, [notice("There are no results yet: the page Runs says how to make some.")]
+        )
+    table = with_tasks(index.results)
+    tasks = {task: short_task(task) for task in in_order(list(table[TASK]))}
+    classifiers = {name: name for name in in_order(list(table["classifier"]))}
+    kept, names = chosen_many(dataset, list(tasks)), chosen_many(only, list(classifiers))
+    view = _view(table, metric, x, colour, facet)
+    how = chosen(heat, list(_HEAT), "best")
+    optional = {_NONE: "nothing"} | DIMENSIONS
+    controls = dmc.SimpleGrid(
+        [
+            _select("metric", "Metric", METRICS, view.metric),
+            _select("x", "Across", DIMENSIONS, view.x),
+            _select("colour", "Colour", optional, view.colour or _NONE),
+            _select("facet", "One panel per", optional, view.facet or _NONE),
+            _filter("dataset", "Datasets", tasks, kept),
+            _filter("only", "Classifiers", classifiers, names),
+        ],
+        cols={"base": 1, "xs": 2, "lg": 3},
+        spacing="sm",
+    )
+    switch = dmc.SegmentedControl(
+        id=state_id("heat"),
+        value=how,
+        data=options_of(_HEAT),
+        orientation="horizontal",
+        **{"aria-label": "What the heat map shows"},
+    )
+    picks = [pick] if isinstance(pick, str) else pick or []
+    one_per_cell = (
+        "One result per mark. Where several results share a place, the one with the best cross-validation score is "
+        "shown, whatever its test score. Bars are 95% intervals, which only macro-F1 has."
+    )
+    parts = [
+        side_by_side(index, picks) if picks else None,
+        section("Settings", [controls, dcc.Loading(dmc.Box(id="comparison", mih=300))], one_per_cell),
+        section(
+            "Models and datasets",
+            [dmc.Group(switch), dmc.Box(id="heat-map")],
+            "The SAE setting that cross-validation chooses for each model and dataset.",
+        ),
+        section(
+            "Wins of the best SAE setting over each baseline",
+            [dmc.Box(id="win-rates")],
+            "Both sides are chosen by cross-validation on each dataset, then compared by test macro-F1. A win with "
+            "separate intervals is more than luck of the test rows.",
+        ),
+    ]
+    return page("Compare", _LINE, _WORDS, [part for part in parts if part is not None])
+
+
+@callback(
+    Output("comparison", "children"),
+    Input(state_id("metric"), "value"),
+    Input(state_id("x"), "value"),
+    Input(state_id("colour"), "value"),
+    Input(state_id("facet"), "value"),
+    Input(state_id("dataset"), "value"),
+    Input(state_id("only"), "value"),
+)
+def _compare(metric: str, x: str, colour: str, facet: str, datasets: list[str], only: list[str]) -> Any:
+    table = _table(datasets, only)
+    return said(lambda: _comparison(table, _view(table, metric, x, colour, facet)), "The comparison")
+
+
+@callback(
+    Output("heat-map", "children"),
+    Input(state_id("heat"), "value"),
+    Input(state_id("metric"), "value"),
+    Input(state_id("dataset"), "value"),
+    Input(state_id("only"), "value"),
+)
+def _heat(how: str, metric: str, datasets: list[str], only: list[str]) -> Any:
+    return said(lambda: _heat_map(_table(datasets, only), chosen(metric, list(METRICS), "macro_f1"), how), "The map")
+
+
+@callback(Output("win-rates", "children"), Input(state_id("dataset"), "value"), Input(state_id("only"), "value"))
+def _wins(datasets: list[str], only: list[str]) -> Any:
+    return said(lambda: _win_table(_table(datasets, only)), "The win rates")
+
+
+@callback(
+    Output("_pages_location", "href", allow_duplicate=True),
+    Input(graph_id("comparison"), "clickData"),
+    prevent_initial_call=True,
+)
+def _open_point(clicked: dict[str, Any] | None) -> Any:
+    href = clicked["points"][0].get("customdata") if clicked else None
+    return href if isinstance(href, str) and href.startswith("/run?") else dash.no_update
+
+
+def _table(datasets: Sequence[str], only: Sequence[str]) -> pd.DataFrame:
+    return narrowed(with_tasks(tree().index().results), task=datasets or [], classifier=only or [])
+
+
+def _view(table: pd.DataFrame, metric: Parameter, x: Parameter, colour: Parameter, facet: Parameter) -> View:
+    """The view that is asked for; where nothing is, layers where there are several, else the sources of features."""
+    layers = table["layer"].nunique() > 1
+    optional = [_NONE, *DIMENSIONS]
+    picked = chosen(colour, optional, "source" if layers else "classifier"), chosen(facet, optional, TASK)
+    without = ["" if one == _NONE else one for one in picked]
+    return View(
+        chosen(metric, list(METRICS), "macro_f1"),
+        chosen(x, list(DIMENSIONS), "layer" if layers else "source"),
+        *without,
+    )
+
+
+def _comparison(table: pd.DataFrame, view: View) -> Any:
+    found = cells(table[table[view.metric].notna()], view.keys)
+    if found.rows.empty:
+        return notice("No result is left: choose more datasets or classifiers.")
+    parts: list[Any] = []
+    if found.undecided:
+        parts.append(
+            notice(
+                f"{found.undecided} places are left out: they hold several results without a cross-validation score "
+                "(imported ones). Let colour or panel tell these apart."
+            )
+        )
+    for column, most, what in ((view.facet, FACETS, "panels"), (view.colour, GROUPS, "colours")):
+        if column and found.rows[column].nunique(dropna=False) > most:
+            parts.append(
+                notice(f"The first {most} {what} are drawn; choose datasets to see others. The table has all.")
+            )
+    label = f"{METRICS[view.metric]} by {DIMENSIONS[view.x]}; the table below has the same with links"
+    drawing = graph("comparison", comparison_figure(found.rows, view, METRICS | DIMENSIONS), label)
+    panels = min(ACROSS, found.rows[view.facet].nunique(dropna=False)) if view.facet else 1
+    return dmc.Stack([*parts, wide(drawing, 280 * panels), _cells_table(found.rows, view)])
+
+
+def _cells_table(rows: pd.DataFrame, view: View) -> dmc.Stack:
+    records = [
+        {f"key_{key}": value_label(key, getattr(row, key)) for key in view.keys}
+        | {"title": result_title(row), "href": link("/run", run=row.run, classifier=row.classifier) if row.run else ""}
+        | {name: _number(getattr(row, name)) for name in {*METRICS, "macro_f1_low", "macro_f1_high", "n_results"}}
+        for row in rows.itertuples()
+    ]
+    columns = [text_column(f"key_{key}", DIMENSIONS[key], width=130) for key in dict.fromkeys(view.keys)]
+    columns += [
+        number_column("macro_f1", "macro-F1", 3, width=120),
+        number_column("macro_f1_low", "95% from", 3, width=115),
+        number_column("macro_f1_high", "to", 3, width=90),
+        number_column("cv_macro_f1", "CV macro-F1", 3, width=140),
+        number_column("accuracy", "accuracy", 3, width=115),
+        number_column("roc_auc", "ROC AUC", 3, width=115),
+        number_column("n_results", "chosen from", width=125),
+        link_column("title", "result", "href", flex=1, minWidth=320),
+    ]
+    return grid("comparison", columns, records, height=min(460, 72 + 42 * len(records)))
+
+
+def _heat_map(table: pd.DataFrame, metric: str, how: str) -> Any:
+    values = best_by_model(table, metric, how == "difference")
+    if values.isna().all(axis=None):
+        return notice("There is no SAE result with a cross-validation score, or no baseline to subtract.")
+    label = f"{METRICS[metric]} of {_HEAT[chosen(how, list(_HEAT), 'best')]}, models by datasets"
+    drawing = graph("heat", heat_figure(values, how == "difference"), label)
+    return wide(drawing, 240 + 90 * len(values.columns))
+
+
+def _win_table(table: pd.DataFrame) -> Any:
+    rates = win_rates(table)
+    if not rates:
+        return notice("No dataset has both an SAE result and a baseline with cross-validation scores.")
+    rows = [
+        {
+            "baseline": SOURCES.get(rate.baseline, rate.baseline),
+            "rate": rate.wins / rate.n,
+            "difference": rate.difference,
+            **{name: getattr(rate, name) for name in ("n", "wins", "wins_apart", "losses", "losses_apart", "unknown")},
+        }
+        for rate in rates
+    ]
+    wrapped = {"wrapHeaderText": True, "autoHeaderHeight": True}
+    columns = [
+        text_column("baseline", f"{SOURCES[SAE]} against", flex=1, minWidth=200),
+        number_column("n", "datasets", width=110),
+        number_column("rate", "win rate", 2, width=110),
+        number_column("wins", width=90),
+        number_column("wins_apart", "wins, intervals apart", width=130, **wrapped),
+        number_column("losses", width=100),
+        number_column("losses_apart", "losses, intervals apart", width=130, **wrapped),
+        number_column("unknown", "without intervals", width=130, **wrapped),
+        number_column("difference", "mean difference", 3, width=130, **wrapped),
+    ]
+    return grid("win-rates", columns, rows, height=96 + 42 * len(rows))
+
+
+def _select(name: str, label: str, options: dict[str, str], value: str) -> dmc.Select:
+    return dmc.Select(id=state_id(name), label=label, data=options_of(options), value=value, allowDeselect=False)
+
+
+def _filter(name: str, label: str, options: dict[str, str], value: list[str]) -> dmc.MultiSelect:
+    return dmc.MultiSelect(
+        id=state_id(name),
+        label=label,
+        data=options_of(options),
+        value=value,
+        placeholder="" if value else "all",
+        searchable=True,
+        clearable=True,
+    )
+
+
+def _number(value: Any) -> float | None:
+    return None if pd.isna(value) else float(value)

@@ -1,0 +1,113 @@
+"""Results against each other: cross-validation chooses, the test score is only shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from app.components.comparison_figures import View, comparison_figure
+from app.data.comparison import best_by_model, cells, in_order, narrowed, win_rates, with_tasks
+from saefari.store import summary_table
+
+NAMES = {"macro_f1": "macro-F1", "layer": "layer", "source": "source"}
+
+
+def table(*rows: dict[str, Any]) -> pd.DataFrame:
+    usual = {
+        "model": "m", "model_type": "llm", "dataset": "d", "config": "", "split": "train", "layer": 1, "width": "3k",
+        "source": "sae", "pooling": "sum", "top_n": 0, "binarize": None, "select_k": None, "classifier": "linear",
+        "macro_f1": 0.5, "macro_f1_low": None, "macro_f1_high": None, "accuracy": 0.5, "roc_auc": 0.7,
+        "cv_macro_f1": 0.5, "n_train": 80, "n_test": 20, "n_features": 60, "seconds": 1.0, "folder": "f",
+    }  # fmt: skip
+    found = summary_table([usual | row for row in rows])
+    return with_tasks(found.assign(run=[f"r{i}" for i in range(len(found))]))
+
+
+def test_a_cell_shows_what_cross_validation_chooses() -> None:
+    rows = table({"cv_macro_f1": 0.6, "macro_f1": 0.4}, {"cv_macro_f1": 0.5, "macro_f1": 0.9}, {"layer": 2})
+    found = cells(rows, ["layer"])
+    assert dict(zip(found.rows["layer"], found.rows["macro_f1"], strict=True)) == {1: 0.4, 2: 0.5}
+    assert dict(zip(found.rows["layer"], found.rows["n_results"], strict=True)) == {1: 2, 2: 1}
+    assert found.undecided == 0
+
+
+def test_results_without_cross_validation_show_alone_and_are_counted_where_nothing_decides() -> None:
+    imported = {"cv_macro_f1": None, "layer": 3}
+    assert len(cells(table(imported), ["layer"]).rows) == 1
+    found = cells(table(imported, {**imported, "pooling": "max"}, {}), ["layer"])
+    assert list(found.rows["layer"]) == [1]
+    assert found.undecided == 1
+
+
+def test_what_has_no_layer_is_a_cell_of_its_own() -> None:
+    found = cells(table({}, {"source": "tfidf", "layer": None, "model": "", "width": ""}), ["layer", "layer"])
+    assert in_order(list(found.rows["layer"])) == [1, None]
+
+
+def test_values_stand_in_their_order() -> None:
+    assert in_order(["65k", "3k", "1m", "", "3k-random", "3k"]) == ["3k", "3k-random", "65k", "1m", ""]
+    assert in_order([20, pd.NA, 3]) == [3, 20, None]
+    assert in_order(["tree", "linear"]) == ["linear", "tree"]
+
+
+def test_filters_keep_what_is_named() -> None:
+    rows = table({}, {"classifier": "tree"}, {"dataset": "e"})
+    assert len(narrowed(rows, task=[], classifier=[])) == 3
+    assert list(narrowed(rows, task=["d/train"], classifier=["tree"])["run"]) == ["r1"]
+
+
+def test_the_map_subtracts_the_model_s_own_baselines() -> None:
+    rows = table(
+        {"macro_f1": 0.7},
+        {"source": "hidden", "macro_f1": 0.6, "cv_macro_f1": 0.8},
+        {"source": "hidden", "macro_f1": 0.9, "cv_macro_f1": 0.1},
+        {"source": "hidden", "model": "other", "macro_f1": 0.99, "cv_macro_f1": 0.99},
+        {"model": "alone", "dataset": "e", "macro_f1": 0.3},
+    )
+    best = best_by_model(rows, "macro_f1", minus_baseline=False)
+    assert best.loc["m", "d/train"] == 0.7
+    assert np.isnan(best.loc["m", "e/train"])
+    difference = best_by_model(rows, "macro_f1", minus_baseline=True)
+    assert difference.loc["m", "d/train"] == pytest.approx(0.1)
+    assert np.isnan(difference.loc["alone", "e/train"])
+
+
+def test_wins_are_counted_by_dataset_with_their_intervals() -> None:
+    def pair(dataset: str, sae: tuple[float, float], rival: tuple[float, float]) -> list[dict[str, Any]]:
+        return [
+            {"dataset": dataset, "source": source, "macro_f1": sum(ends) / 2}
+            | {"macro_f1_low": ends[0], "macro_f1_high": ends[1]}
+            for source, ends in (("sae", sae), ("tfidf", rival))
+        ]
+
+    rows = pair("a", (0.6, 0.7), (0.4, 0.5)) + pair("b", (0.6, 0.7), (0.5, 0.65)) + pair("c", (0.1, 0.2), (0.3, 0.4))
+    [rate] = win_rates(table(*rows, {"dataset": "only sae"}, {"dataset": "only tfidf", "source": "tfidf"}))
+    assert (rate.baseline, rate.n, rate.wins, rate.wins_apart) == ("tfidf", 3, 2, 1)
+    assert (rate.losses, rate.losses_apart, rate.unknown) == (1, 1, 0)
+    assert rate.difference == pytest.approx((0.2 + 0.075 - 0.2) / 3)
+
+
+def test_the_figure_has_every_group_once_in_its_legend_and_bars_only_for_macro_f1() -> None:
+    rows = table(
+        {"layer": 1, "macro_f1_low": 0.4, "macro_f1_high": 0.7},
+        {"layer": 2, "dataset": "e"},
+        {"layer": 2, "source": "hidden", "dataset": "e"},
+        {"layer": None, "source": "tfidf", "dataset": "e"},
+    )
+    view = View("macro_f1", "layer", "source", "task")
+    figure = comparison_figure(cells(rows, view.keys).rows, view, NAMES)
+    assert sorted(trace.name for trace in figure.data if trace.showlegend) == [
+        "SAE features",
+        "TF-IDF",
+        "hidden states",
+    ]
+    first = next(trace for trace in figure.data if trace.error_y.array is not None and trace.y[0] == 0.5)
+    assert (first.error_y.array[0], first.error_y.arrayminus[0]) == (pytest.approx(0.2), pytest.approx(0.1))
+    dotted = [trace for trace in figure.data if trace.mode == "lines"]
+    assert len(dotted) == 1  # TF-IDF has no layer: its level holds for all of them
+    view = View("accuracy", "layer", "", "")
+    figure = comparison_figure(cells(rows, view.keys).rows, view, NAMES | {"accuracy": "accuracy"})
+    assert all(trace.error_y.array is None for trace in figure.data)
