@@ -52,7 +52,8 @@ def graph(name: str, figure: go.Figure, label: str) -> html.Div:
     )
     button = dmc.Button("SVG", id={"type": "svg", "name": name}, variant="subtle", size="compact-xs")
     exports = dmc.Group(button, justify="flex-end")
-    return html.Div([exports, plot], className="figure", role="figure", **{"aria-label": label})
+    described: dict[str, Any] = {"aria-label": label}
+    return html.Div([exports, plot], className="figure", role="figure", **described)
 
 
 def graph_id(name: str) -> dict[str, str]:

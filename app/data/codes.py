@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from app.data.memory import Memory, short_id
+from saefari.names import HIDDEN
 from saefari.store import FoundFile, Layout, Manifest, find_files
-from saefari.store.layout import HIDDEN, MANIFEST
+from saefari.store.layout import MANIFEST
 
 State = Literal["complete", "partial", "damaged"]
 _LAYER = "layer_"
