@@ -186,3 +186,8 @@ def test_no_hub_is_tried_when_everything_is_local(
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     assert run_experiments(["--config", written(small), "--extract-only"]) == 0
     assert tried == []
+
+
+def test_the_dashboard_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dashboard", "--no-browser", "--port", "99999999"]) == 2
+    assert "cannot listen on 127.0.0.1 port 99999999" in capsys.readouterr().err

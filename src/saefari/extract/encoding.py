@@ -75,7 +75,8 @@ class CodesEncoder:
         self.output = output
         self.hook = loaded.hook
         self._loaded = loaded
-        output.confirm({**loaded.fingerprint(), "random": cell.random})
+        page = None if cell.random else cell.ref.neuronpedia_id
+        output.confirm({**loaded.fingerprint(), "random": cell.random, "neuronpedia": page})
 
     def calibrate(self, sample: torch.Tensor, seed: int) -> None:
         """Turn a control's SAE into a random one that is as sparse on `sample` [n, d_in], training positions."""

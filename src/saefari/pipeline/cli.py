@@ -29,7 +29,9 @@ def run_experiments(arguments: Sequence[str] | None = None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`saefari run | extract | classify | import-mosaic`. Returns the exit code."""
+    """`saefari run | extract | classify | import-mosaic | dashboard`. Returns the exit code."""
+    from app.main import add_flags, serve
+
     parser = argparse.ArgumentParser(
         prog="saefari", description="Classifiers that explain themselves, from SAE features."
     )
@@ -46,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     mosaic = commands.add_parser("import-mosaic", help="published MOSAIC results, converted into our results tree")
     add_import_flags(mosaic)
     mosaic.set_defaults(function=_run_import)
+    dashboard = commands.add_parser("dashboard", help="see every result, every latent, every sample in a browser")
+    add_flags(dashboard)
+    dashboard.set_defaults(function=serve, verbose=False)
     parsed = parser.parse_args(arguments)
     return _guarded(parsed.function, parsed)
 
