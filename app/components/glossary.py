@@ -19,8 +19,8 @@ GLOSSARY: dict[str, str] = {
     "that rare classes count as much as frequent ones.",
     "CV macro-F1": "Macro-F1 by cross-validation on training rows alone. It alone chooses what is best: the best of "
     "many test scores would be too good.",
-    "interval": "Central 95% of macro-F1 over resampled test rows (bootstrap). Where two overlap, the difference may "
-    "be luck.",
+    "interval": "Central 95% of macro-F1 over resampled test rows (bootstrap); accuracy's is Wilson's, from the number "
+    "of test rows. Where two overlap, the difference may be luck.",
     "win rate": "The share of datasets on which the best SAE setting scores above the best setting of a baseline.",
     "accuracy": "The share of test rows that are classified right.",
     "ROC AUC": "How well a class's probability ranks its rows above the others: 0.5 is chance, 1 is perfect.",

@@ -60,7 +60,7 @@ def confusion_figure(matrix: np.ndarray, classes: Sequence[str], as_shares: bool
 
 def confusion_width(n_classes: int) -> int:
     """Pixels below which the names of the classes overlap."""
-    return 320 if n_classes <= _WITH_NUMBERS else 300 + 9 * n_classes
+    return max(300, 190 + 36 * n_classes) if n_classes <= _WITH_NUMBERS else 300 + 9 * n_classes
 
 
 def roc_figure(curves: Mapping[str, Any], areas: Mapping[str, float], shown: Sequence[str]) -> go.Figure:

@@ -184,7 +184,7 @@ def _label(nodes: Sequence[Node], i: int, classes: Sequence[str], collapsed: Col
         head = "→ " + shortened(classes[majority(node)], _LETTERS - 2)
     rows = f"{node['n_rows']:,} rows"
     if _folded(nodes, i, collapsed):
-        rows += f", {len(below(nodes, i))} nodes folded"
+        rows += f", {len(below(nodes, i))} folded"
     return f"<b>{escape(head)}</b><br>{rows}<br>{escape(_shares(node, classes))}"
 
 

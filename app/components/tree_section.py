@@ -26,7 +26,6 @@ def tree_section(result: OneResult, collapsed: Parameter) -> list[Any]:
         return [notice("This result does not hold the tree.")]
     inner = [str(i) for i, node in enumerate(nodes) if children_of(node)]
     folded = chosen_many(collapsed, inner)
-    drawing = tree_figure(nodes, result.classes, [int(i) for i in folded], word=result.word)
     pick = dmc.MultiSelect(
         id=state_id("collapsed"),
         label="Folded nodes (or click a node in the drawing)",
@@ -54,7 +53,7 @@ def tree_section(result: OneResult, collapsed: Parameter) -> list[Any]:
     return [
         dmc.Text(said_first, c="dimmed", size="sm"),
         pick,
-        wide(graph("tree", drawing, "The decision tree; the table below has its rules"), tree_width(nodes, [])),
+        wide(dmc.Box(_drawing(result, folded), id="tree-drawing"), tree_width(nodes, [])),
         dmc.Text("The leaves as rules", fw=600, size="sm"),
         leaves,
     ]
@@ -79,7 +78,7 @@ def _fold_clicked(clicked: dict[str, Any] | None, folded: list[str], options: li
 
 
 @callback(
-    Output(graph_id("tree"), "figure"),
+    Output("tree-drawing", "children"),
     Input(state_id("collapsed"), "value"),
     *SHOWN,
     prevent_initial_call=True,
@@ -87,7 +86,11 @@ def _fold_clicked(clicked: dict[str, Any] | None, folded: list[str], options: li
 def _fold(folded: list[str], run: str, classifier: str) -> Any:
     try:
         result = find_result(tree().index(), run, classifier)
-        nodes = result.scores["nodes"]
-        return tree_figure(nodes, result.classes, [int(i) for i in folded], word=result.word)
+        return _drawing(result, folded)
     except FOREIGN:
         return dash.no_update
+
+
+def _drawing(result: OneResult, folded: list[str]) -> Any:
+    figure = tree_figure(result.scores["nodes"], result.classes, [int(i) for i in folded], word=result.word)
+    return graph("tree", figure, "The decision tree; the table below has its rules")

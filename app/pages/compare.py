@@ -185,6 +185,15 @@ def _comparison(table: pd.DataFrame, view: View) -> Any:
                 "(imported ones). Let colour or panel tell these apart."
             )
         )
+    n_tasks = table[TASK].nunique()
+    if TASK not in view.keys and n_tasks > 1:
+        parts.append(
+            notice(
+                f"{n_tasks} datasets share the places, and a mark is of the one with the best score: easy datasets "
+                "win. Give datasets a panel or a colour, or choose one.",
+                color="orange",
+            )
+        )
     for column, most, what in ((view.facet, FACETS, "panels"), (view.colour, GROUPS, "colours")):
         if column and found.rows[column].nunique(dropna=False) > most:
             parts.append(

@@ -211,10 +211,22 @@ def test_compare_shows_each_part(served: Flask) -> None:
     compare = page("compare")
     assert text(compare.layout(metric="nonsense", x="nonsense", pick="nonsense"))
     assert "/run?run=" in text(compare._compare("accuracy", "source", "none", "none", ["d/train"], ["tree"]))
+    assert "datasets share" not in text(compare._compare("accuracy", "source", "none", "none", [], []))
     assert "+%{z:.3f}" not in text(compare._heat("best", "macro_f1", [], []))
     assert "%{z:+.3f}" in text(compare._heat("difference", "macro_f1", [], []))
     assert '"rate": 1.0' in text(compare._wins([], []))
     assert "No result is left" in text(compare._compare("accuracy", "source", "none", "none", ["elsewhere"], []))
+
+
+def test_marks_over_several_datasets_are_told(served: Flask) -> None:
+    other = record()
+    for row in other["summary"]:
+        row["dataset"] = "e"
+    write_json(result_file(served).parents[4] / "e/train/layer_3/3k/sum/results.json", other)
+    compare = page("compare")
+    assert "2 datasets share" in text(compare._compare("accuracy", "source", "none", "none", [], []))
+    assert "datasets share" not in text(compare._compare("accuracy", "source", "none", "task", [], []))
+    assert "datasets share" not in text(compare._compare("accuracy", "source", "none", "none", ["e/train"], []))
 
 
 def test_a_click_opens_only_pages_of_the_app(served: Flask) -> None:
