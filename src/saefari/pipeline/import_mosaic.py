@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+from saefari.names import HIDDEN
 from saefari.pipeline.flags import flag_error
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _folder(settings: dict[str, Any], layout: Layout) -> Path:
         _slug("config", settings["config"]) if settings["config"] else None,
         _slug("split", settings["split"]),
         f"layer_{settings['layer']}",
-        _slug("width", settings["width"]) if source == "sae" else "hidden",
+        _slug("width", settings["width"]) if source == "sae" else HIDDEN,
         setting.folder(source),
     )
 
