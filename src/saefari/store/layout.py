@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from saefari.names import HIDDEN as HIDDEN  # the app reads it here
+from saefari.names import HIDDEN
 
 SAMPLES = "samples.parquet"
 SAMPLES_RECORD = "samples.json"
