@@ -11,8 +11,8 @@ from app.data.codes import CodeSet
 from app.data.memory import Memory, short_id
 from saefari.store import FoundFile, Layout, find_files
 from saefari.store.files import read_json
+from saefari.store.layout import SAE_QUALITY
 
-QUALITY = "quality.json"
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ def _trained(
 ) -> tuple[dict[tuple[str, int, str], tuple[Path, dict[str, Any]]], list[tuple[str, str]]]:
     found = {}
     problems = []
-    for file in find_files(layout.saes, QUALITY):
+    for file in find_files(layout.saes, SAE_QUALITY):
         quality = memory.read(_quality, file)
         parts = file.relative.split("/")
-        where = f"saes/{file.relative}/{QUALITY}"
+        where = f"saes/{file.relative}/{SAE_QUALITY}"
         if isinstance(quality, str):
             problems.append((where, quality))
         elif len(parts) != 3 or not parts[1].removeprefix("layer_").isdigit() or not isinstance(quality, dict):
