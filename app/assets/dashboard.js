@@ -34,7 +34,8 @@ window.dash_clientside.saefari = {
     picked.forEach((row) => query.append("pick", row.run + "." + row.classifier));
     return "/compare?" + query.toString();
   },
-  /* The sample that a table's row, a point of the map or a step to the neighbour in the table picks. */
+  /* The sample that a table's row, a point of the map or a step to the neighbour in the table picks. The click is
+     forgotten, so that a second one on the same point counts. */
   pickSample(selected, clicked, previous, next, listed, shown) {
     const same = window.dash_clientside.no_update;
     const from = window.dash_clientside.callback_context.triggered.map((t) => t.prop_id).join(" ");
@@ -46,8 +47,9 @@ window.dash_clientside.saefari = {
       const at = rows.indexOf(Number(shown));
       row = rows[Math.max(0, Math.min(rows.length - 1, at + (from.includes("samples-next") ? 1 : -1)))];
     }
-    if (row === undefined || row === null || String(row) === shown) return [same, same];
-    return [String(row), from.includes("selectedRows") ? same : { ids: [String(row)] }];
+    if (row === undefined || row === null || String(row) === shown) return [same, same, same, null];
+    if (from.includes("selectedRows")) return [String(row), same, same, null];
+    return [String(row), { ids: [String(row)] }, { rowId: String(row), rowPosition: "middle" }, null];
   },
   toggleColours(clicks, scheme) {
     return scheme === "dark" ? "light" : "dark";

@@ -97,7 +97,7 @@ def bars(labels: Sequence[str], push: Push) -> go.Figure:
     return styled(
         figure,
         height=90 + 22 * len(names),
-        xaxis={"title": "contribution to the logit (below 0: against)", "zeroline": True},
+        xaxis={"title": "contribution to the logit", "zeroline": True},
         yaxis={"tickvals": positions, "ticktext": ticks, "autorange": "reversed", "showgrid": False},
         margin={"l": 24 + 7 * max(map(len, ticks)), "r": 16, "t": 8, "b": 48},
         bargap=0.25,

@@ -61,8 +61,7 @@ def filter_controls(filters: Filters, classes: list[str]) -> dmc.SimpleGrid:
             _class_select("predicted", "Predicted class", filters.predicted_class, classes),
             dmc.TextInput(
                 id=state_id("search"),
-                label="Text contains",
-                description="or the whole id",
+                label="Text contains, or id is",
                 value=filters.search,
                 debounce=300,
             ),
@@ -75,14 +74,16 @@ def filter_controls(filters: Filters, classes: list[str]) -> dmc.SimpleGrid:
 def samples_table(rows: ResultRows, places: np.ndarray, row: int | None) -> dmc.Stack:
     """The rows at these places; row: the one that is picked."""
     columns = [
-        text_column("id", width=80),
-        text_column("text", flex=1, minWidth=190, tooltipField="text"),
-        text_column("label", "true class", width=115),
-        text_column("predicted", width=115),
-        number_column("probability", digits=3, width=120),
-        text_column("verdict", "right?", width=100),
-        number_column("true_probability", "of true class", 3, width=120),
+        text_column("id", width=72, minWidth=60, tooltipField="id"),
+        text_column("text", flex=2, minWidth=130, tooltipField="text"),
+        text_column("label", "true class", flex=1, minWidth=95, tooltipField="label"),
+        text_column("predicted", flex=1, minWidth=95, tooltipField="predicted"),
+        number_column("probability", digits=3, width=100),
+        text_column("verdict", "right?", width=80, minWidth=70),
+        number_column("true_probability", "of the true class", 3, width=140),
     ]
+    for column in columns:  # what can be asked for stands above the table
+        column["filter"] = False
     return grid(
         "samples",
         columns,
@@ -90,6 +91,7 @@ def samples_table(rows: ResultRows, places: np.ndarray, row: int | None) -> dmc.
         height=440,
         getRowId="params.data.row + ''",
         selectedRows={"ids": [] if row is None else [str(row)]},
+        scrollTo={} if row is None else {"rowId": str(row), "rowPosition": "middle"},
         dashGridOptions={"rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True}},
     )
 
@@ -115,7 +117,7 @@ def listed(rows: ResultRows, places: np.ndarray) -> list[dict[str, Any]]:
 def found_in_words(rows: ResultRows, places: np.ndarray, filters: Filters) -> str:
     """How many rows there are, and what the words of the filter mean."""
     said = f"{len(places):,} of {len(rows.rows):,} test rows"
-    if len(places):
+    if len(places) and filters.shown in ("all", "confident", "unsure"):
         said += f", {rows.right[places].mean():.1%} of them right"
     if len(places) > MOST_LISTED:
         said += f"; the first {MOST_LISTED:,} are listed"

@@ -19,7 +19,7 @@ from app.data.samples import ResultRows
 
 COLOURS = {"label": "true class", "prediction": "predicted class", "right": "right or wrong"}
 _GREY = "#7F7F7F"
-_MOST_IN_LEGEND = 12
+MOST_IN_LEGEND = 12
 _LETTERS = 80
 
 
@@ -87,13 +87,13 @@ def map_figure(drawn: Map, rows: ResultRows, kept: np.ndarray, colour: str, row:
         )
     titles = [f"{axis} {i + 1}" for i in range(2)]
     if drawn.explained is not None:
-        titles = [f"{title} ({share:.0%} of variance)" for title, share in zip(titles, drawn.explained, strict=True)]
+        titles = [f"{title} ({share:.1%} of variance)" for title, share in zip(titles, drawn.explained, strict=True)]
     return styled(
         figure,
         height=470,
         xaxis={"title": titles[0], "showticklabels": False, "zeroline": False},
         yaxis={"title": titles[1], "showticklabels": False, "zeroline": False},
-        showlegend=len(names) <= _MOST_IN_LEGEND,
+        showlegend=len(names) <= MOST_IN_LEGEND,
         hovermode="closest",
         clickmode="event",
         uirevision="kept",
@@ -122,7 +122,7 @@ def _points(drawn: Map, rows: ResultRows, chosen: np.ndarray, name: str, i: int)
             "symbol": SYMBOLS[(i + i // len(PALETTE)) % len(SYMBOLS)],
             "opacity": 0.8,
         },
-        customdata=rows.rows[places],
+        customdata=rows.rows[places].tolist(),  # packed arrays do not come back with a click
         hovertext=[_hover(rows, int(place)) for place in places],
         hovertemplate="%{hovertext}<extra></extra>",
     )

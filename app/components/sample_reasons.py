@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,8 @@ from app.components.labels import SOURCES, result_title, shortened
 from app.components.page import notice
 from app.components.state import link
 from app.components.tree_path import Question, tree_path
-from app.data.one_result import OneResult
 from app.data.reasons import describe_features
-from app.data.samples import ResultRows
-from app.data.tree import Index
+from app.data.shown_sample import Shown
 
 if TYPE_CHECKING:
     from saefari.classify.inspect import Contributions, Decision, TreePath
@@ -29,11 +28,11 @@ _CLASSES = 8
 _NAMED = 5
 
 
-def probabilities_figure(rows: ResultRows, place: int) -> go.Figure:
+def probabilities_figure(shown_sample: Shown) -> go.Figure:
     """The most probable classes of a row, and the true one."""
-    chances = rows.probabilities[place]
+    rows, label = shown_sample.rows, shown_sample.label
+    chances = rows.probabilities[shown_sample.place]
     shown = [int(k) for k in np.argsort(-chances, kind="stable")[:_CLASSES]]
-    label = int(rows.labels[place])
     shown += [] if label in shown else [label]
     names = [escape(shortened(rows.classes[k], 24)) + (" (true)" if k == label else "") for k in shown]
     positions = list(range(len(shown)))
@@ -60,62 +59,51 @@ def probabilities_figure(rows: ResultRows, place: int) -> go.Figure:
     )
 
 
-def why(index: Index, result: OneResult, decision: Decision, predicted: int, rival: int, rival_is: str) -> Any:
+def why(shown: Shown, decision: Decision, rival: int, rival_is: str) -> Any:
     """The contributions or the path. rival: a class to hold against the predicted one; rival_is: what it is."""
-    classes = result.classes
+    result = shown.result
     if decision.contributions is not None:
-        sides = [(predicted, "predicted"), (rival, rival_is)]
-        return _contributions(index, result, decision.contributions, sides)
+        return _contributions(shown, decision.contributions, [(shown.predicted, "predicted"), (rival, rival_is)])
     if decision.path is not None:
-        questions = _questions(index, result, decision.path)
-        return tree_path("path", questions, decision.path.nodes, result.scores["nodes"], classes, result.word)
-    return notice(
-        "The majority class reads nothing: it always answers with the most frequent class of the training rows."
-    )
+        questions = _questions(shown, decision.path)
+        nodes = result.scores["nodes"]
+        return tree_path("path", questions, decision.path.nodes, nodes, result.classes, result.word)
+    return notice("The majority class reads nothing: its answer is always the training rows' most frequent class.")
 
 
-def chances_table(results: list[tuple[OneResult, ResultRows]], row: int, classes: list[str]) -> Any:
-    """The probability that each result gives to each class, the likeliest classes first."""
-    known = [(one, rows.place(row), rows) for one, rows in results]
-    chances = {i: rows.probabilities[place] for i, (_, place, rows) in enumerate(known) if place is not None}
+def chances_table(results: Sequence[Shown]) -> Any:
+    """The probability that each result gives to each class of the row, the likeliest classes first."""
+    chances = [one.rows.probabilities[one.place] for one in results]
+    sources = [SOURCES.get(one.result.row.source, one.result.row.source) for one in results]
     columns = [text_column("class", flex=1, minWidth=140)]
-    columns += [
-        number_column(f"source{i}", SOURCES.get(one.row.source, one.row.source), 3, width=130)
-        for i, (one, _, _) in enumerate(known)
-        if i in chances
+    columns += [number_column(f"source{i}", name, 3, width=160) for i, name in enumerate(sources)]
+    listed = [
+        {"class": results[0].rows.classes[k]} | {f"source{i}": float(one[k]) for i, one in enumerate(chances)}
+        for k in np.argsort(-np.max(chances, axis=0), kind="stable")
     ]
-    order = np.argsort(-np.max(list(chances.values()), axis=0), kind="stable")
-    listed = [{"class": classes[k]} | {f"source{i}": float(one[k]) for i, one in chances.items()} for k in order]
     return grid("sources", columns, listed, height=min(380, 90 + 42 * len(listed)))
 
 
-def in_short(index: Index, result: OneResult, rows: ResultRows, decision: Decision, row: int) -> Any:
-    """Another result's answer for a row, and what weighed most in it."""
-    place = rows.place(row)
-    if place is None:
-        return notice(f"{result_title(result.row)} was not tested on this row.")
-    predicted = int(rows.predicted[place])
-    verdict = "right" if rows.right[place] else "wrong"
-    href = link("/samples", run=result.run, classifier=result.classifier, row=row)
-    head = dmc.Text(
-        [
-            dcc.Link(result_title(result.row), href=href),
-            f": {rows.classes[predicted]} ({rows.confidence[place]:.2f}), {verdict}",
-        ]
-    )
-    reasons = [dmc.Text(one, size="sm") for one in _most(index, result, decision, predicted)]
+def in_short(shown: Shown) -> Any:
+    """A result's answer for a row, and what weighed most in it."""
+    result, rows = shown.result, shown.rows
+    href = link("/samples", run=result.run, classifier=result.classifier, row=shown.row)
+    answer = f": {rows.classes[shown.predicted]} ({rows.confidence[shown.place]:.2f}), {shown.verdict}"
+    head = dmc.Text([dcc.Link(result_title(result.row), href=href), answer])
+    reasons = [dmc.Text(one, size="sm") for one in _most(shown, shown.decision())]
     return dmc.Paper(dmc.Stack([head, *reasons], gap=4), withBorder=True, p="sm", radius="md")
 
 
-def _most(index: Index, result: OneResult, decision: Decision, k: int) -> list[str]:
-    """What weighed most for and against class k, in words."""
+def _most(shown: Shown, decision: Decision) -> list[str]:
+    """What weighed most for and against the predicted class, in words."""
     if decision.path is not None:
-        questions = _questions(index, result, decision.path)
+        questions = _questions(shown, decision.path)
         asked = [f"{one.label} {'≤' if one.is_at_most else '>'} {one.threshold:.3g}" for one in questions]
         return ["The tree's way: " + ", then ".join(asked)]
     found = decision.contributions
     if found is None:
         return []
+    k = shown.predicted
     pushed = found.per_class[:, k]
     order = np.argsort(-pushed, kind="stable")
     lines = []
@@ -124,17 +112,17 @@ def _most(index: Index, result: OneResult, decision: Decision, k: int) -> list[s
         ("Against", [i for i in order[::-1][:_NAMED] if pushed[i] < 0]),
     ):
         names = None if found.names is None else [found.names[i] for i in places]
-        shown = describe_features(index, result, [int(found.features[i]) for i in places], names)
-        named = [f"{one.label} {pushed[i]:+.2f}" for one, i in zip(shown, places, strict=True)]
+        features = describe_features(shown.index, shown.result, [int(found.features[i]) for i in places], names)
+        named = [f"{one.label} {pushed[i]:+.2f}" for one, i in zip(features, places, strict=True)]
         lines.append(f"{word}: {', '.join(named) or 'nothing'}")
     return [*lines, f"With all features and the intercept: logit {found.logits[k]:+.2f}"]
 
 
-def _contributions(index: Index, result: OneResult, found: Contributions, sides: list[tuple[int, str]]) -> Any:
-    features = describe_features(index, result, found.features.tolist(), found.names)
+def _contributions(shown: Shown, found: Contributions, sides: Sequence[tuple[int, str]]) -> Any:
+    features = describe_features(shown.index, shown.result, found.features.tolist(), found.names)
     pushes = [
         Push(
-            f"{result.classes[k]} ({what})",
+            f"{shown.rows.classes[k]} ({what})",
             found.per_class[:, k],
             float(found.intercepts[k]),
             float(found.logits[k]),
@@ -151,9 +139,9 @@ def _contributions(index: Index, result: OneResult, found: Contributions, sides:
     )
 
 
-def _questions(index: Index, result: OneResult, path: TreePath) -> list[Question]:
+def _questions(shown: Shown, path: TreePath) -> list[Question]:
     features = describe_features(
-        index, result, [step.feature for step in path.steps], [step.name for step in path.steps]
+        shown.index, shown.result, [step.feature for step in path.steps], [step.name for step in path.steps]
     )
     return [
         Question(one.label, one.href, step.value, step.threshold, step.went_left)

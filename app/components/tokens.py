@@ -52,8 +52,8 @@ def _token(text: str, value: float, peak: float, tip: str) -> html.Span:
     attributes: dict[str, Any] = {"data-value": f"{value:.4g}"}
     red_green_blue = "230, 159, 0" if value > 0 else "86, 180, 233"
     style = {"backgroundColor": f"rgba({red_green_blue}, {0.15 + (_STRONGEST - 0.15) * strength:.3f})"}
-    kind = "token" if value > 0 else "token token-against"
-    return html.Span(text, className=kind, style=style, title=tip, **attributes)
+    kinds = ["token", *(["token-strong"] if strength > 0.5 else []), *(["token-against"] if value < 0 else [])]
+    return html.Span(text, className=" ".join(kinds), style=style, title=tip, **attributes)
 
 
 def spans_of(row: dict[str, Sequence[int]]) -> np.ndarray:

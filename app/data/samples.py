@@ -138,10 +138,11 @@ def find_sample(result: OneResult, row: int) -> Sample:
     folder = sample_folder(result)
     stored = read_sample_rows(folder, [row], ["text", "span_start", "span_end"]).to_pylist()[0]
     spans = np.column_stack([stored["span_start"] or [], stored["span_end"] or []]).astype(np.int64).reshape(-1, 2)
-    if not str(result.row.source).endswith("sae"):
+    place = result.record.get("features")
+    if not place or not str(result.row.source).endswith("sae"):
         return Sample(stored["text"], spans, None)
     try:
-        codes = read_codes_rows(folder / str(result.record["features"]), [row]).to_csr()
+        codes = read_codes_rows(folder / str(place), [row]).to_csr()
     except StoreError as error:
         return Sample(stored["text"], spans, None, str(error))
     if codes.shape[0] != len(spans):

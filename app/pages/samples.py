@@ -16,13 +16,12 @@ from app.components.labels import result_title, short_dataset
 from app.components.page import notice, page, section
 from app.components.result_picker import result_picker
 from app.components.sample_list import ASKED, filter_controls, filters_of, found_in_words, listed, samples_table
-from app.components.sample_map import map_controls, map_figure
+from app.components.sample_map import MOST_IN_LEGEND, map_controls, map_figure
 from app.components.sample_panel import (
     AGAINST,
     STRONGEST,
     coloured_part,
     facts_part,
-    find_shown,
     latent_options,
     others_part,
     reasons_part,
@@ -32,6 +31,7 @@ from app.components.state import chosen, link, remembered, state_id, whole_numbe
 from app.data.map import METHODS, MOST_ROWS, draw_map, methods, spaces
 from app.data.one_result import OneResult, default_result, find_result
 from app.data.samples import ResultRows, find_rows, matching
+from app.data.shown_sample import find_shown
 from app.data.tree import Index, tree
 from saefari.errors import StoreError
 
@@ -103,6 +103,8 @@ def _map_section(index: Index, result: OneResult, rows: ResultRows, asked: dict[
     said_first = "Rows that are alike lie near each other. Click a point to open its row. "
     if len(rows.rows) > MOST_ROWS:
         said_first += f"Of {len(rows.rows):,} rows, {MOST_ROWS:,} drawn at random (the same every time) are shown. "
+    if len(rows.classes) > MOST_IN_LEGEND:
+        said_first += "So many classes are not listed beside it: hover a point for its class. "
     drawing = graph("samples-map", styled(go.Figure(), height=470), "Map of the test rows; the table beside lists them")
     return section(
         "Map",
@@ -213,6 +215,8 @@ clientside_callback(
     ClientsideFunction("saefari", "pickSample"),
     Output(state_id("row"), "value"),
     Output(grid_id("samples"), "selectedRows"),
+    Output(grid_id("samples"), "scrollTo"),
+    Output(graph_id("samples-map"), "clickData"),
     Input(grid_id("samples"), "selectedRows"),
     Input(graph_id("samples-map"), "clickData"),
     Input("samples-previous", "n_clicks"),
