@@ -11,7 +11,7 @@ import numpy as np
 from app.components.grid import grid, number_column, text_column
 from app.components.labels import shortened
 from app.components.state import chosen, options_of, state_id
-from app.data.samples import SHOWN, UNSURE, Filters, ResultRows
+from app.data.samples import KINDS, UNSURE, Filters, ResultRows
 
 MOST_LISTED = 20_000
 _LETTERS = 160
@@ -29,7 +29,7 @@ def filters_of(asked: Sequence[Any], classes: list[str]) -> Filters:
     except (TypeError, ValueError):
         least = Filters.sure
     return Filters(
-        chosen(show, list(SHOWN), "all"),
+        chosen(show, list(KINDS), "all"),
         least,
         chosen(true_class, classes, ""),
         chosen(predicted, classes, ""),
@@ -44,7 +44,7 @@ def filter_controls(filters: Filters, classes: list[str]) -> dmc.SimpleGrid:
             dmc.Select(
                 id=state_id("show"),
                 label="Show",
-                data=options_of(SHOWN),
+                data=options_of(KINDS),
                 value=filters.shown,
                 allowDeselect=False,
             ),

@@ -10,6 +10,7 @@ import dash_mantine_components as dmc
 from dash import dcc
 
 from app.components.figure import graph
+from app.components.page import wide
 from app.components.tree_figure import tree_figure, tree_width
 from app.data.decision_tree import Node, children_of, majority
 
@@ -41,9 +42,9 @@ def tree_path(
     drawing = graph(
         name, tree_figure(nodes, classes, folded, way, word), "The row's way down the tree, as listed above"
     )
-    wide = dmc.Box(dmc.Box(drawing, miw=tree_width(nodes, folded)), style={"overflowX": "auto"})
     steps = dmc.List([dmc.ListItem(_in_words(one)) for one in questions], type="ordered", size="sm")
-    return dmc.Stack([steps, dmc.Text(leaf_in_words(nodes[way[-1]], classes), size="sm"), wide], gap="sm")
+    answer = dmc.Text(leaf_in_words(nodes[way[-1]], classes), size="sm")
+    return dmc.Stack([steps, answer, wide(drawing, tree_width(nodes, folded))], gap="sm")
 
 
 def leaf_in_words(leaf: Node, classes: Sequence[str]) -> str:

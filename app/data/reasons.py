@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
 from app.components.state import link
 from app.data.latent_notes import latent_notes
@@ -15,6 +14,8 @@ from app.data.one_result import OneResult, codes_of, sae_of
 from app.data.tree import Index
 
 if TYPE_CHECKING:
+    from scipy import sparse
+
     from saefari.classify.inspect import Decision
 
 _OFFERED = 15

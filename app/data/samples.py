@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
 from app.data.one_result import OneResult
 from app.data.tree import tree
@@ -16,9 +16,12 @@ from saefari.errors import StoreError
 from saefari.store import read_codes_rows, read_predictions, read_sample_rows
 from saefari.store.layout import PREDICTIONS, SAMPLES
 
+if TYPE_CHECKING:
+    from scipy import sparse
+
 UNSURE = 0.1
 """Two probabilities closer than this are nearly equal."""
-SHOWN = {
+KINDS = {
     "all": "all rows",
     "right": "right",
     "wrong": "wrong",
@@ -66,7 +69,7 @@ class ResultRows:
 
 @dataclass(frozen=True)
 class Filters:
-    """What is asked for. shown: a key of SHOWN; sure: a probability from which on a row counts as confident.
+    """What is asked for. shown: a key of KINDS; sure: a probability from which on a row counts as confident.
 
     true_class, predicted_class: a class's name or "" for all. search: part of the text or the whole id.
     """

@@ -11,10 +11,11 @@ from dash import ClientsideFunction, Input, Output, State, callback, clientside_
 
 from app.components.figure import graph, graph_id, styled
 from app.components.grid import grid_id
-from app.components.guard import said
+from app.components.guard import FOREIGN, said
 from app.components.labels import result_title, short_dataset
 from app.components.page import notice, page, section
 from app.components.result_picker import result_picker
+from app.components.run_state import SHOWN
 from app.components.sample_list import ASKED, filter_controls, filters_of, found_in_words, listed, samples_table
 from app.components.sample_map import MOST_IN_LEGEND, map_controls, map_figure
 from app.components.sample_panel import (
@@ -43,7 +44,6 @@ _WORDS = [
     "pooling", "PCA",
 ]  # fmt: skip
 _ASKED = [Input(state_id(name), "value") for name in ASKED]
-_OF = [State(state_id("run"), "value"), State(state_id("classifier"), "value")]
 _PICKED = Input(state_id("row"), "value")
 
 
@@ -175,14 +175,14 @@ def _later(name: str, height: int) -> Any:
     Output(grid_id("samples"), "rowData"),
     Output("samples-found", "children"),
     *_ASKED,
-    *_OF,
+    *SHOWN,
     prevent_initial_call=True,
 )
 def _find(*asked: Any) -> Any:
     *wanted, run, classifier = asked
     try:
         rows = find_rows(find_result(tree().index(), run, classifier))
-    except StoreError as error:
+    except FOREIGN as error:
         return [], str(error)
     filters = filters_of(wanted, rows.classes)
     places = matching(rows, filters)
@@ -195,7 +195,7 @@ def _find(*asked: Any) -> Any:
     *(Input(state_id(name), "value") for name in ("space", "method", "colour")),
     _PICKED,
     *_ASKED,
-    *_OF,
+    *SHOWN,
 )
 def _draw(space: str, method: str, colour: str, row: Any, *asked: Any) -> Any:
     *wanted, run, classifier = asked
@@ -204,7 +204,7 @@ def _draw(space: str, method: str, colour: str, row: Any, *asked: Any) -> Any:
         result = find_result(index, run, classifier)
         rows = find_rows(result)
         drawn = draw_map(index, result, rows, space, chosen(method, methods(), "pca"))
-    except (StoreError, OSError) as error:
+    except FOREIGN as error:
         return dash.no_update, notice(str(error), color="orange")
     kept = matching(rows, filters_of(wanted, rows.classes))
     figure = map_figure(drawn, rows, kept, colour, whole_number(row), METHODS[chosen(method, methods(), "pca")])
@@ -227,7 +227,7 @@ clientside_callback(
 )
 
 
-@callback(Output("sample-facts", "children"), _PICKED, *_OF)
+@callback(Output("sample-facts", "children"), _PICKED, *SHOWN)
 def _show_facts(row: Any, run: str, classifier: str) -> Any:
     return said(lambda: facts_part(find_shown(run, classifier, whole_number(row))), "The row")
 
@@ -237,34 +237,34 @@ def _show_facts(row: Any, run: str, classifier: str) -> Any:
     Output("sample-latents", "display"),
     _PICKED,
     State(state_id("latent"), "value"),
-    *_OF,
+    *SHOWN,
 )
 def _offer_latents(row: Any, latent: str, run: str, classifier: str) -> Any:
     try:
         options = latent_options(find_shown(run, classifier, whole_number(row)), latent)
-    except StoreError:
+    except FOREIGN:
         options = []
     return options, "block" if options else "none"
 
 
-@callback(Output("sample-text", "children"), _PICKED, Input(state_id("latent"), "value"), *_OF)
+@callback(Output("sample-text", "children"), _PICKED, Input(state_id("latent"), "value"), *SHOWN)
 def _colour(row: Any, latent: str, run: str, classifier: str) -> Any:
     return said(lambda: coloured_part(find_shown(run, classifier, whole_number(row)), latent), "The text")
 
 
-@callback(Output(state_id("against"), "data"), _PICKED, *_OF)
+@callback(Output(state_id("against"), "data"), _PICKED, *SHOWN)
 def _offer_classes(row: Any, run: str, classifier: str) -> Any:
     try:
         return runner_up_options(find_shown(run, classifier, whole_number(row)))
-    except StoreError:
+    except FOREIGN:
         return dash.no_update
 
 
-@callback(Output("sample-reasons", "children"), _PICKED, Input(state_id("against"), "value"), *_OF)
+@callback(Output("sample-reasons", "children"), _PICKED, Input(state_id("against"), "value"), *SHOWN)
 def _explain(row: Any, against: str, run: str, classifier: str) -> Any:
     return said(lambda: reasons_part(find_shown(run, classifier, whole_number(row)), against), "The reasons")
 
 
-@callback(Output("sample-others", "children"), _PICKED, *_OF)
+@callback(Output("sample-others", "children"), _PICKED, *SHOWN)
 def _ask_others(row: Any, run: str, classifier: str) -> Any:
     return said(lambda: others_part(find_shown(run, classifier, whole_number(row))), "What other sources said")
