@@ -84,7 +84,7 @@ def runner_up_options(shown: Shown) -> list[dict[str, str]]:
 def reasons_part(shown: Shown, against: str) -> Any:
     """Contributions or path of the result itself."""
     decision = shown.decision()
-    reasons = why(shown, decision, *shown.rival(against))
+    reasons = why(shown.index, shown.result, decision, shown.predicted, *shown.rival(against))
     if not shown.is_made_anew(decision):
         return reasons
     message = (

@@ -18,8 +18,10 @@ from app.components.labels import SOURCES, result_title, shortened
 from app.components.page import notice
 from app.components.state import link
 from app.components.tree_path import Question, tree_path
+from app.data.one_result import OneResult
 from app.data.reasons import describe_features
 from app.data.shown_sample import Shown
+from app.data.tree import Index
 
 if TYPE_CHECKING:
     from saefari.classify.inspect import Contributions, Decision, TreePath
@@ -59,13 +61,13 @@ def probabilities_figure(shown_sample: Shown) -> go.Figure:
     )
 
 
-def why(shown: Shown, decision: Decision, rival: int, rival_is: str) -> Any:
+def why(index: Index, result: OneResult, decision: Decision, predicted: int, rival: int, rival_is: str) -> Any:
     """The contributions or the path. rival: a class to hold against the predicted one; rival_is: what it is."""
-    result = shown.result
     if decision.contributions is not None:
-        return _contributions(shown, decision.contributions, [(shown.predicted, "predicted"), (rival, rival_is)])
+        sides = [(predicted, "predicted"), (rival, rival_is)]
+        return _contributions(index, result, decision.contributions, sides)
     if decision.path is not None:
-        questions = _questions(shown, decision.path)
+        questions = _questions(index, result, decision.path)
         nodes = result.scores["nodes"]
         return tree_path("path", questions, decision.path.nodes, nodes, result.classes, result.word)
     return notice("The majority class reads nothing: its answer is always the training rows' most frequent class.")
@@ -97,7 +99,7 @@ def in_short(shown: Shown) -> Any:
 def _most(shown: Shown, decision: Decision) -> list[str]:
     """What weighed most for and against the predicted class, in words."""
     if decision.path is not None:
-        questions = _questions(shown, decision.path)
+        questions = _questions(shown.index, shown.result, decision.path)
         asked = [f"{one.label} {'≤' if one.is_at_most else '>'} {one.threshold:.3g}" for one in questions]
         return ["The tree's way: " + ", then ".join(asked)]
     found = decision.contributions
@@ -118,11 +120,11 @@ def _most(shown: Shown, decision: Decision) -> list[str]:
     return [*lines, f"With all features and the intercept: logit {found.logits[k]:+.2f}"]
 
 
-def _contributions(shown: Shown, found: Contributions, sides: Sequence[tuple[int, str]]) -> Any:
-    features = describe_features(shown.index, shown.result, found.features.tolist(), found.names)
+def _contributions(index: Index, result: OneResult, found: Contributions, sides: Sequence[tuple[int, str]]) -> Any:
+    features = describe_features(index, result, found.features.tolist(), found.names)
     pushes = [
         Push(
-            f"{shown.rows.classes[k]} ({what})",
+            f"{result.classes[k]} ({what})",
             found.per_class[:, k],
             float(found.intercepts[k]),
             float(found.logits[k]),
@@ -139,9 +141,9 @@ def _contributions(shown: Shown, found: Contributions, sides: Sequence[tuple[int
     )
 
 
-def _questions(shown: Shown, path: TreePath) -> list[Question]:
+def _questions(index: Index, result: OneResult, path: TreePath) -> list[Question]:
     features = describe_features(
-        shown.index, shown.result, [step.feature for step in path.steps], [step.name for step in path.steps]
+        index, result, [step.feature for step in path.steps], [step.name for step in path.steps]
     )
     return [
         Question(one.label, one.href, step.value, step.threshold, step.went_left)
