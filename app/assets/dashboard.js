@@ -34,6 +34,23 @@ window.dash_clientside.saefari = {
     picked.forEach((row) => query.append("pick", row.run + "." + row.classifier));
     return "/compare?" + query.toString();
   },
+  /* The sample that a table's row, a point of the map or a step to the neighbour in the table picks. The click is
+     forgotten, so that a second one on the same point counts. */
+  pickSample(selected, clicked, previous, next, listed, shown) {
+    const same = window.dash_clientside.no_update;
+    const from = window.dash_clientside.callback_context.triggered.map((t) => t.prop_id).join(" ");
+    let row;
+    if (from.includes("clickData")) row = clicked && clicked.points[0].customdata;
+    else if (from.includes("selectedRows")) row = Array.isArray(selected) && selected.length ? selected[0].row : undefined;
+    else {
+      const rows = (listed || []).map((one) => one.row);
+      const at = rows.indexOf(Number(shown));
+      row = rows[Math.max(0, Math.min(rows.length - 1, at + (from.includes("samples-next") ? 1 : -1)))];
+    }
+    if (row === undefined || row === null || String(row) === shown) return [same, same, same, null];
+    if (from.includes("selectedRows")) return [String(row), same, same, null];
+    return [String(row), { ids: [String(row)] }, { rowId: String(row), rowPosition: "middle" }, null];
+  },
   toggleColours(clicks, scheme) {
     return scheme === "dark" ? "light" : "dark";
   },

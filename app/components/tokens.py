@@ -20,7 +20,8 @@ def coloured_text(
 ) -> html.Div:
     """The text, its tokens shaded from nothing at 0 to full strength at `peak`.
 
-    spans: int [n, 2], first and past-last character of each token, ascending; values: [n], 0 or more.
+    spans: int [n, 2], first and past-last character of each token, ascending; values: [n]. What is below 0 is shaded
+    in another colour and underlined.
     tip: what hovering over token i shows; its value unless given.
     """
     parts: list[Any] = []
@@ -45,12 +46,14 @@ def excerpt(text: str, spans: np.ndarray, centre: int, tokens_each_side: int) ->
 
 
 def _token(text: str, value: float, peak: float, tip: str) -> html.Span:
-    strength = min(1.0, max(0.0, value / peak)) if peak > 0 else 0.0
+    strength = min(1.0, abs(value) / peak) if peak > 0 else 0.0
     if strength == 0:
         return html.Span(text, className="token", title=tip)
     attributes: dict[str, Any] = {"data-value": f"{value:.4g}"}
-    style = {"backgroundColor": f"rgba(230, 159, 0, {0.15 + (_STRONGEST - 0.15) * strength:.3f})"}
-    return html.Span(text, className="token", style=style, title=tip, **attributes)
+    red_green_blue = "230, 159, 0" if value > 0 else "86, 180, 233"
+    style = {"backgroundColor": f"rgba({red_green_blue}, {0.15 + (_STRONGEST - 0.15) * strength:.3f})"}
+    kinds = ["token", *(["token-strong"] if strength > 0.5 else []), *(["token-against"] if value < 0 else [])]
+    return html.Span(text, className=" ".join(kinds), style=style, title=tip, **attributes)
 
 
 def spans_of(row: dict[str, Sequence[int]]) -> np.ndarray:

@@ -17,7 +17,7 @@ from saefari.classify.task import Task
 from saefari.fingerprint import fingerprint
 from saefari.provenance import library_versions
 from saefari.store import write_json, write_parquet
-from saefari.store.layout import RESULTS
+from saefari.store.layout import PREDICTIONS, RESULTS
 
 FORMAT = 2
 _LABELS = ("model", "model_type", "dataset", "config", "split", "layer", "width", "source")
@@ -48,7 +48,7 @@ def write_results(
         folds = {"cross_validation": {"macro_f1": float(np.mean(one.fold_scores)), "folds": one.fold_scores}}
         classifiers[one.name] = scores | folds | one.details | {"n_features": one.n_features, "seconds": one.seconds}
         save_estimator(folder / f"{one.name}.skops", one.estimator)
-    write_parquet(folder / "predictions.parquet", _predictions(fitted, task))
+    write_parquet(folder / PREDICTIONS, _predictions(fitted, task))
     result = {
         "fingerprint": fingerprint(settings),
         "settings": settings,

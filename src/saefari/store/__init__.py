@@ -5,6 +5,7 @@ from saefari.store.files import write_json, write_parquet
 from saefari.store.layout import Layout, codes_folder, hidden_folder
 from saefari.store.lock import hold_tree
 from saefari.store.manifest import Decision, Manifest, ShardRecord, decide
+from saefari.store.predictions import Predictions, read_predictions
 from saefari.store.results import finished_result, iter_results, read_result, read_summary, summary_table
 from saefari.store.rows import read_codes_rows, read_hidden_rows, read_sample_rows
 from saefari.store.samples import (
@@ -39,6 +40,7 @@ __all__ = [
     "HiddenShard",
     "Layout",
     "Manifest",
+    "Predictions",
     "SamplesWriter",
     "ShardRecord",
     "TokenisedRow",
@@ -61,6 +63,7 @@ __all__ = [
     "read_explanations",
     "read_hidden_rows",
     "read_pooled_hidden",
+    "read_predictions",
     "read_result",
     "read_sample_rows",
     "read_samples",

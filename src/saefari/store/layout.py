@@ -13,6 +13,7 @@ SPLIT = "split.parquet"
 SPLIT_RECORD = "split.json"
 MANIFEST = "manifest.json"
 RESULTS = "results.json"
+PREDICTIONS = "predictions.parquet"
 SAE_QUALITY = "quality.json"
 SAE_DENSITY = "density.npz"
 

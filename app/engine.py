@@ -1,0 +1,65 @@
+"""The app's door to code that computes: imported on first use, since it takes seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.data.results import read_record
+from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD
+
+if TYPE_CHECKING:
+    from saefari.classify.inspect import Decision, StoredClassifier
+
+
+def decide_rows(folder: Path, classifier: str, samples: Path, rows: Sequence[int]) -> list[Decision]:
+    """What a stored classifier says of stored rows, and why; in their order.
+
+    folder: of the setting's results. samples: of the dataset split that holds the rows, numbered as in the dataset.
+    Raises StoreError where the classifier or the rows are not stored.
+    """
+    return _decide_rows(folder, classifier, samples, tuple(rows), _written(folder, samples))
+
+
+def features_of_rows(folder: Path, classifier: str, samples: Path, rows: Sequence[int]) -> Any:
+    """What a setting makes of stored rows, [n_rows, n_features], dense or sparse, before any scaling.
+
+    Raises StoreError as `decide_rows` does.
+    """
+    from saefari.classify.inspect import stored_features
+
+    stored = _classifier(folder, classifier, _written(folder, samples))
+    features = stored_features(stored, samples, rows)
+    return stored.estimator[:2].transform(features) if stored.source == "tfidf" else features
+
+
+def reads_words(folder: Path, classifier: str, samples: Path) -> bool:
+    """Whether the terms of a TF-IDF classifier are words and pairs of words; else they are runs of characters."""
+    return bool(_classifier(folder, classifier, _written(folder, samples)).estimator["count"].analyzer == "word")
+
+
+@lru_cache(maxsize=256)
+def _decide_rows(
+    folder: Path, classifier: str, samples: Path, rows: tuple[int, ...], written: tuple[int, ...]
+) -> list[Decision]:
+    from saefari.classify.inspect import decide, stored_features
+
+    stored = _classifier(folder, classifier, written)
+    return decide(stored, stored_features(stored, samples, rows))
+
+
+@lru_cache(maxsize=16)
+def _classifier(folder: Path, name: str, written: tuple[int, ...]) -> StoredClassifier:
+    """`written` is only there to tell an older content of the same files apart."""
+    from saefari.classify.inspect import load_classifier
+
+    return load_classifier(folder, name)
+
+
+def _written(folder: Path, samples: Path) -> tuple[int, ...]:
+    """When the result and what it reads were written, in ns; 0 = not there."""
+    place = read_record(folder).get("features")
+    paths = [folder / RESULTS, samples / SAMPLES_RECORD, *([samples / place / MANIFEST] if place else [])]
+    return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)

@@ -1,0 +1,270 @@
+"""Samples: the test rows of a result, a map of them, and why one of them was classified so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash
+import dash_mantine_components as dmc
+import plotly.graph_objects as go
+from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
+
+from app.components.figure import graph, graph_id, styled
+from app.components.grid import grid_id
+from app.components.guard import FOREIGN, said
+from app.components.labels import result_title, short_dataset
+from app.components.page import notice, page, section
+from app.components.result_picker import result_picker
+from app.components.run_state import SHOWN
+from app.components.sample_list import ASKED, filter_controls, filters_of, found_in_words, listed, samples_table
+from app.components.sample_map import MOST_IN_LEGEND, map_controls, map_figure
+from app.components.sample_panel import (
+    AGAINST,
+    STRONGEST,
+    coloured_part,
+    facts_part,
+    latent_options,
+    others_part,
+    reasons_part,
+    runner_up_options,
+)
+from app.components.state import chosen, link, remembered, state_id, whole_number
+from app.data.map import METHODS, MOST_ROWS, draw_map, methods, spaces
+from app.data.one_result import OneResult, default_result, find_result
+from app.data.samples import ResultRows, find_rows, matching
+from app.data.shown_sample import find_shown
+from app.data.tree import Index, tree
+from saefari.errors import StoreError
+
+dash.register_page(__name__, path="/samples", name="Samples", order=3)
+
+_LINE = "The rows that a result was tested on: which were classified right, and what decided it in each."
+_WORDS = [
+    "feature", "latent", "contribution", "logit", "weight", "decision tree", "hidden state", "SAE", "baseline",
+    "pooling", "PCA",
+]  # fmt: skip
+_ASKED = [Input(state_id(name), "value") for name in ASKED]
+_PICKED = Input(state_id("row"), "value")
+
+
+def layout(run: str = "", classifier: str = "", **asked: Any) -> Any:
+    """The page for what the URL says. asked: row, latent, against; the filters; space, method and colour of the map."""
+    index = tree().index()
+    if not run:
+        first = default_result(index.results)
+        if first is None:
+            return page("Samples", _LINE, _WORDS, [notice("There are no results yet: Runs says how to make some.")])
+        run, classifier = first
+    try:
+        result = find_result(index, run, classifier)
+    except StoreError as error:
+        return page("Samples", _LINE, _WORDS, [notice(f"{error}. Runs lists those that are there.")])
+    parts = said(lambda: _parts(index, result, asked), "The test rows")
+    picker = dmc.Stack([result_picker("/samples", result.run, result.classifier), _heading(result)], gap="xs")
+    return page("Samples", _LINE, _WORDS, [picker, *(parts if isinstance(parts, list) else [parts])])
+
+
+def _parts(index: Index, result: OneResult, asked: dict[str, Any]) -> list[Any]:
+    rows = find_rows(result)
+    filters = filters_of([asked.get(name) for name in ASKED], rows.classes)
+    places = matching(rows, filters)
+    row = whole_number(asked.get("row"))
+    if row is None and len(places):
+        row = int(rows.rows[places[0]])
+    listing = section(
+        "Test rows",
+        [
+            filter_controls(filters, rows.classes),
+            dmc.Text(found_in_words(rows, places, filters), id="samples-found", size="sm"),
+            samples_table(rows, places, row),
+        ],
+        "Pick a row to see below why it was classified so.",
+    )
+    halves = [(listing, 7), (_map_section(index, result, rows, asked), 5)]
+    return [
+        *([notice(rows.without_texts, "No texts", "orange")] if rows.without_texts else []),
+        dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": span}) for part, span in halves]),
+        *_sample_sections(result, asked),
+        *remembered(run=result.run, classifier=result.classifier, row="" if row is None else str(row)),
+    ]
+
+
+def _heading(result: OneResult) -> Any:
+    row = result.row
+    task = " / ".join(part for part in (short_dataset(row.dataset), row.config, row.split) if part)
+    href = link("/run", run=result.run, classifier=result.classifier)
+    return dmc.Text([dmc.Text(task, fw=700, span=True), ": ", dcc.Link(result_title(row), href=href)])
+
+
+def _map_section(index: Index, result: OneResult, rows: ResultRows, asked: dict[str, Any]) -> Any:
+    offered = spaces(index, result)
+    if not offered:
+        return section("Map", [notice("Neither features nor hidden states of these rows are stored.")])
+    said_first = "Rows that are alike lie near each other. Click a point to open its row. "
+    if len(rows.rows) > MOST_ROWS:
+        said_first += f"Of {len(rows.rows):,} rows, {MOST_ROWS:,} drawn at random (the same every time) are shown. "
+    if len(rows.classes) > MOST_IN_LEGEND:
+        said_first += "So many classes are not listed beside it: hover a point for its class. "
+    drawing = graph("samples-map", styled(go.Figure(), height=470), "Map of the test rows; the table beside lists them")
+    return section(
+        "Map",
+        [
+            map_controls(result, offered, asked),
+            dmc.Box(id="samples-map-problem"),
+            dcc.Loading(drawing, delay_show=300, overlay_style={"visibility": "visible", "opacity": 0.5}),
+        ],
+        said_first,
+    )
+
+
+def _sample_sections(result: OneResult, asked: dict[str, Any]) -> list[Any]:
+    latent = whole_number(asked.get("latent"))
+    against = chosen(asked.get("against"), result.classes, AGAINST)
+    steps = dmc.Group(
+        [
+            dmc.Button("Previous row", id="samples-previous", variant="default", size="xs"),
+            dmc.Button("Next row", id="samples-next", variant="default", size="xs"),
+        ]
+    )
+    colour_by = dmc.Select(
+        id=state_id("latent"),
+        label="Colour the text by",
+        data=[],
+        value=STRONGEST if latent is None else str(latent),
+        searchable=True,
+        allowDeselect=False,
+        maw=460,
+    )
+    text = [dmc.Box(colour_by, id="sample-latents", display="none"), _later("sample-text", 60)]
+    columns = [(dmc.Stack(text), 8), (_later("sample-facts", 200), 4)]
+    hold = dmc.Select(
+        id=state_id("against"),
+        label="Hold against the predicted class",
+        data=[{"value": against, "label": against}],
+        value=against,
+        searchable=True,
+        allowDeselect=False,
+        maw=460,
+    )
+    is_probe = result.classifier == "linear"
+    return [
+        section(
+            "Sample", [steps, dmc.Grid([dmc.GridCol(part, span={"base": 12, "md": span}) for part, span in columns])]
+        ),
+        section(
+            "What decided",
+            [dmc.Box(hold, display="block" if is_probe else "none"), _later("sample-reasons", 200)],
+            "Each feature's weight times its value in this row; with the intercept they add up to the class's logit."
+            if is_probe
+            else "",
+        ),
+        section(
+            "How other sources saw this row",
+            [_later("sample-others", 100)],
+            "Of each source the result that cross-validation chooses on this dataset.",
+        ),
+    ]
+
+
+def _later(name: str, height: int) -> Any:
+    """A place that a callback fills."""
+    return dcc.Loading(dmc.Box(id=name, mih=height), delay_show=300)
+
+
+@callback(
+    Output(grid_id("samples"), "rowData"),
+    Output("samples-found", "children"),
+    *_ASKED,
+    *SHOWN,
+    prevent_initial_call=True,
+)
+def _find(*asked: Any) -> Any:
+    *wanted, run, classifier = asked
+    try:
+        rows = find_rows(find_result(tree().index(), run, classifier))
+    except FOREIGN as error:
+        return [], str(error)
+    filters = filters_of(wanted, rows.classes)
+    places = matching(rows, filters)
+    return listed(rows, places), found_in_words(rows, places, filters)
+
+
+@callback(
+    Output(graph_id("samples-map"), "figure"),
+    Output("samples-map-problem", "children"),
+    *(Input(state_id(name), "value") for name in ("space", "method", "colour")),
+    _PICKED,
+    *_ASKED,
+    *SHOWN,
+)
+def _draw(space: str, method: str, colour: str, row: Any, *asked: Any) -> Any:
+    *wanted, run, classifier = asked
+    try:
+        index = tree().index()
+        result = find_result(index, run, classifier)
+        rows = find_rows(result)
+        drawn = draw_map(index, result, rows, space, chosen(method, methods(), "pca"))
+    except FOREIGN as error:
+        return dash.no_update, notice(str(error), color="orange")
+    kept = matching(rows, filters_of(wanted, rows.classes))
+    figure = map_figure(drawn, rows, kept, colour, whole_number(row), METHODS[chosen(method, methods(), "pca")])
+    return figure, None
+
+
+clientside_callback(
+    ClientsideFunction("saefari", "pickSample"),
+    Output(state_id("row"), "value"),
+    Output(grid_id("samples"), "selectedRows"),
+    Output(grid_id("samples"), "scrollTo"),
+    Output(graph_id("samples-map"), "clickData"),
+    Input(grid_id("samples"), "selectedRows"),
+    Input(graph_id("samples-map"), "clickData"),
+    Input("samples-previous", "n_clicks"),
+    Input("samples-next", "n_clicks"),
+    State(grid_id("samples"), "virtualRowData"),
+    State(state_id("row"), "value"),
+    prevent_initial_call=True,
+)
+
+
+@callback(Output("sample-facts", "children"), _PICKED, *SHOWN)
+def _show_facts(row: Any, run: str, classifier: str) -> Any:
+    return said(lambda: facts_part(find_shown(run, classifier, whole_number(row))), "The row")
+
+
+@callback(
+    Output(state_id("latent"), "data"),
+    Output("sample-latents", "display"),
+    _PICKED,
+    State(state_id("latent"), "value"),
+    *SHOWN,
+)
+def _offer_latents(row: Any, latent: str, run: str, classifier: str) -> Any:
+    try:
+        options = latent_options(find_shown(run, classifier, whole_number(row)), latent)
+    except FOREIGN:
+        options = []
+    return options, "block" if options else "none"
+
+
+@callback(Output("sample-text", "children"), _PICKED, Input(state_id("latent"), "value"), *SHOWN)
+def _colour(row: Any, latent: str, run: str, classifier: str) -> Any:
+    return said(lambda: coloured_part(find_shown(run, classifier, whole_number(row)), latent), "The text")
+
+
+@callback(Output(state_id("against"), "data"), _PICKED, *SHOWN)
+def _offer_classes(row: Any, run: str, classifier: str) -> Any:
+    try:
+        return runner_up_options(find_shown(run, classifier, whole_number(row)))
+    except FOREIGN:
+        return dash.no_update
+
+
+@callback(Output("sample-reasons", "children"), _PICKED, Input(state_id("against"), "value"), *SHOWN)
+def _explain(row: Any, against: str, run: str, classifier: str) -> Any:
+    return said(lambda: reasons_part(find_shown(run, classifier, whole_number(row)), against), "The reasons")
+
+
+@callback(Output("sample-others", "children"), _PICKED, *SHOWN)
+def _ask_others(row: Any, run: str, classifier: str) -> Any:
+    return said(lambda: others_part(find_shown(run, classifier, whole_number(row))), "What other sources said")

@@ -1,0 +1,323 @@
+"""The page Samples, on results that the real classification made of a small tree."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from dash.development.base_component import Component
+from flask import Flask
+from scipy import sparse
+
+from app.components.contributions import Push, bars, check
+from app.components.sample_map import map_figure
+from app.data import map as map_module
+from app.data.map import draw_map
+from app.data.one_result import OneResult, find_result
+from app.data.reasons import offered_latents
+from app.data.samples import Filters, ResultRows, find_rows, find_sample, matching, runner_up
+from app.data.shown_sample import Shown, find_shown, shown_by_others
+from app.data.tree import OutputTree, tree
+from app.server import create_app
+from saefari.classify.run import ClassifyJob, run_classify_job
+from saefari.config import ClassificationParams
+from saefari.store import (
+    Manifest,
+    SamplesWriter,
+    codes_arrays,
+    read_samples_record,
+    shard_ranges,
+    write_json,
+    write_shard,
+    write_split,
+)
+
+CLASSES = ["ant", "bee", "<cat>"]
+N_ROWS, D_SAE = 120, 12
+FIRST = 1000
+"""Row numbers of the dataset: not places in the files."""
+SOURCES = {"sae": "layer_3/3k", "hidden": "layer_3/hidden", "tfidf": None, "majority": None}
+
+
+def write_samples(folder: Path) -> None:
+    """Rows of four words, one of them the class's own, at which the class's own latent is active."""
+    generator = np.random.default_rng(0)
+    values = np.where(generator.random((N_ROWS * 4, D_SAE)) < 0.1, generator.random((N_ROWS * 4, D_SAE)), 0)
+    with SamplesWriter(folder, {}) as writer:
+        for i in range(N_ROWS):
+            place, own = int(generator.integers(4)), i % 3 if i % 10 else (i + 1) % 3
+            words = [str(word) for word in generator.choice(["the", "for", "and", "but"], 4)]
+            words[place] = f"own{own}"
+            values[i * 4 + place, own] = 3 + generator.random()
+            starts = np.cumsum([0, *(len(word) + 1 for word in words)])
+            writer.write(
+                {"row": FIRST + i, "id": f"id{i}", "text": " ".join(words), "label": CLASSES[i % 3], "group": None}
+                | {"n_tokens": 4, "input_ids": [0] * 4, "valid": [0, 1, 2, 3], "span_start": starts[:4].tolist()}
+                | {"span_end": (starts[1:] - 1).tolist()}
+            )
+    write_split(folder, (np.arange(N_ROWS) % 4 == 0).astype(np.int8), {}, [])
+    record = read_samples_record(folder)
+    assert record is not None
+    matrix, offsets = sparse.csr_array(values.astype(np.float32)), np.arange(N_ROWS + 1) * 4
+    pooled = np.add.reduceat(values, offsets[:-1])[:, :6].astype(np.float32)
+    arrays = {
+        "3k": codes_arrays(matrix.indptr, matrix.indices, matrix.data, offsets, D_SAE),
+        "hidden": {"pooled_last": pooled, "pooled_mean": pooled},
+    }
+    for name, one in arrays.items():
+        manifest = Manifest("codes", {"samples": record["sha256"]}, N_ROWS, {"d_sae": D_SAE})
+        (rows,) = shard_ranges(N_ROWS)
+        manifest.add(write_shard(folder / "layer_3" / name, 0, rows, one))
+        manifest.save(folder / "layer_3" / name)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Flask:
+    output = tmp_path_factory.mktemp("output")
+    samples = output / "activations/m/d/train"
+    write_samples(samples)
+    for source, features in SOURCES.items():
+        below = f"m/d/train/{features}" if features else f"baselines/d/train/{source}"
+        job = ClassifyJob(
+            source=source,  # type: ignore[arg-type]
+            model="m" if features else "",
+            model_type="llm",
+            dataset="d",
+            config="",
+            split="train",
+            layer=3 if features else None,
+            width="3k" if source == "sae" else None,
+            samples=samples,
+            test_samples=None,
+            sample_places=("m/d/train",),
+            features=features,
+            out=output / "classifications" / below,
+            params=ClassificationParams(top_n_values=[0], binarize_values=[None], pooling=["max"]),
+            seed=0,
+            cv_folds=2,
+            n_bootstrap=10,
+            tree_depth=3,
+            inputs="",
+        )
+        assert run_classify_job(job).failures == []
+    return create_app(output).server
+
+
+@pytest.fixture
+def served(server: Flask) -> Iterator[Flask]:
+    with server.app_context():
+        yield server
+
+
+def ids(source: str, classifier: str = "linear") -> tuple[str, str]:
+    rows = tree().index().results
+    return str(rows[(rows.source == source) & (rows.classifier == classifier)].run.iloc[0]), classifier
+
+
+def result(source: str, classifier: str = "linear") -> OneResult:
+    return find_result(tree().index(), *ids(source, classifier))
+
+
+def shown(source: str, classifier: str, row: int) -> Shown:
+    return find_shown(*ids(source, classifier), row)
+
+
+def page() -> ModuleType:
+    return sys.modules["app.pages.samples"]
+
+
+def text(component: Any) -> str:
+    """Everything that a component shows, as JSON."""
+    return json.dumps(component, default=lambda one: one.to_plotly_json() if isinstance(one, Component) else str(one))
+
+
+def some_rows(labels: list[int], probabilities: list[list[float]]) -> ResultRows:
+    n, chances = len(labels), np.asarray(probabilities, dtype=np.float32)
+    words = np.asarray([f"Text {i}" for i in range(n)], dtype=object)
+    names = np.asarray([f"id{i}" for i in range(n)], dtype=object)
+    return ResultRows(
+        np.arange(n) + 50, names, words, np.asarray(labels), chances.argmax(axis=1), chances, ["a", "b", "c"], ""
+    )
+
+
+ROWS = some_rows([0, 1, 0, 2], [[0.9, 0.1, 0], [0.85, 0.1, 0.05], [0.48, 0.44, 0.08], [0.2, 0.2, 0.6]])
+
+
+@pytest.mark.parametrize(
+    ("filters", "places"),
+    [
+        (Filters(), [0, 1, 2, 3]),
+        (Filters("right"), [0, 2, 3]),
+        (Filters("wrong"), [1]),
+        (Filters("confident", sure=0.9), [0]),
+        (Filters("confidently-wrong", sure=0.8), [1]),
+        (Filters("confidently-wrong", sure=0.9), []),
+        (Filters("unsure"), [2]),
+        (Filters(true_class="a"), [0, 2]),
+        (Filters(predicted_class="a", true_class="b"), [1]),
+        (Filters(search="tExT 2"), [2]),
+        (Filters(search="id3"), [3]),
+        (Filters(search="id"), []),
+    ],
+)
+def test_filters_find_what_they_say(filters: Filters, places: list[int]) -> None:
+    assert matching(ROWS, filters).tolist() == places
+
+
+def test_the_rival_is_the_true_class_or_the_runner_up() -> None:
+    assert runner_up(np.array([0.7, 0.1, 0.2]), label=0) == 2
+    assert runner_up(np.array([0.7, 0.1, 0.2]), label=1) == 1
+
+
+def test_test_rows_have_their_own_texts(served: Flask) -> None:
+    rows = find_rows(result("sae"))
+    assert rows.rows.tolist() == [FIRST + i for i in range(0, N_ROWS, 4)]
+    for place, row in enumerate(rows.rows.tolist()):
+        assert rows.ids[place] == f"id{row - FIRST}"
+        assert rows.classes[rows.labels[place]] == CLASSES[(row - FIRST) % 3]
+        assert rows.texts[place] == find_sample(result("sae"), row).text
+
+
+@pytest.mark.parametrize("source", ["sae", "hidden", "tfidf"])
+def test_contributions_and_intercept_make_the_stored_probabilities(served: Flask, source: str) -> None:
+    for row in find_rows(result(source)).rows.tolist():
+        one = shown(source, "linear", row)
+        decision = one.decision()
+        assert decision.contributions is not None
+        odds = np.exp(decision.contributions.per_class.sum(axis=0) + decision.contributions.intercepts)
+        np.testing.assert_allclose(odds / odds.sum(), one.rows.probabilities[one.place], atol=1e-5)
+        assert not one.is_made_anew(decision)
+
+
+def test_the_latent_that_decided_is_offered_first_and_coloured_where_it_fires(served: Flask) -> None:
+    one = shown("sae", "linear", FIRST + 4)
+    sample = find_sample(one.result, one.row)
+    assert sample.text is not None
+    assert sample.codes is not None
+    own = next(word for word in sample.text.split() if word.startswith("own"))
+    offered = offered_latents(one.decision(), one.predicted, sample.codes)
+    assert next(iter(offered)) == int(own.removeprefix("own"))
+    assert set(offered) == set(np.flatnonzero(sample.codes.max(axis=0).toarray()).tolist())
+    coloured = text(page()._colour(str(one.row), "strongest", *ids("sae")))
+    spans = [part for part in coloured.split('"Span"') if "data-value" in part]
+    strong = [part for part in coloured.split("{") if '"token token-strong"' in part]
+    assert any(f'"children": "{own}"' in part for part in strong)
+    assert len(strong) == 1 <= len(spans)
+
+
+def test_a_latent_that_is_not_there_is_said(served: Flask) -> None:
+    assert "no latent 99" in text(page()._colour(str(FIRST), "99", *ids("sae")))
+    options, display = page()._offer_latents(str(FIRST), "99", *ids("sae"))
+    assert display == "block"
+    assert options[-1]["value"] == "99"
+
+
+def test_terms_are_coloured_where_they_stand(served: Flask) -> None:
+    coloured = text(page()._colour(str(FIRST + 4), "strongest", *ids("tfidf")))
+    assert "own" in coloured
+    assert "data-value" in coloured
+
+
+@pytest.mark.parametrize("source", list(SOURCES))
+@pytest.mark.parametrize("classifier", ["linear", "tree"])
+def test_every_part_of_a_sample_can_be_shown(served: Flask, source: str, classifier: str) -> None:
+    classifier = "majority" if source == "majority" else classifier
+    whose, row = ids(source, classifier), str(FIRST + 8)
+    parts = [
+        page().layout(*whose, row=row),
+        page()._show_facts(row, *whose),
+        page()._colour(row, "strongest", *whose),
+        page()._explain(row, "usual", *whose),
+        page()._ask_others(row, *whose),
+    ]
+    shown_parts = text(parts)
+    assert "cannot be shown" not in shown_parts
+    assert "is not there" not in shown_parts
+    assert f"Row {row}, id id8" in shown_parts
+    reasons = text(parts[3])
+    if source == "sae":
+        assert "/latent?sae=" in reasons
+    if classifier == "linear":
+        assert "make the logit" in reasons
+    if classifier == "tree":
+        assert "more than" in reasons
+        assert "training rows did" in reasons
+
+
+def test_other_sources_are_the_best_of_each(served: Flask) -> None:
+    others, without = shown_by_others(shown("sae", "linear", FIRST))
+    assert [one.result.row.source for one in others] == ["hidden", "tfidf"]
+    assert without == []
+    scores = tree().index().results.groupby("source").cv_macro_f1.max()
+    assert [one.result.row.cv_macro_f1 for one in others] == [scores["hidden"], scores["tfidf"]]
+    of_baseline = shown_by_others(shown("tfidf", "linear", FIRST))[0]
+    assert [one.result.row.source for one in of_baseline] == ["sae", "hidden"]
+
+
+@pytest.mark.parametrize(("source", "space"), [("sae", "features"), ("tfidf", "features"), ("majority", "layer_3")])
+def test_points_of_the_map_are_rows(served: Flask, monkeypatch: pytest.MonkeyPatch, source: str, space: str) -> None:
+    monkeypatch.setattr(map_module, "MOST_ROWS", 20)
+    map_module._draw.cache_clear()
+    one = result(source, "majority" if source == "majority" else "linear")
+    rows = find_rows(one)
+    drawn = draw_map(tree().index(), one, rows, space, "pca")
+    map_module._draw.cache_clear()
+    np.testing.assert_array_equal(draw_map(tree().index(), one, rows, space, "pca").xy, drawn.xy)
+    map_module._draw.cache_clear()
+    assert len(drawn.places) == 20
+    wrong = matching(rows, Filters("wrong"))
+    figure = map_figure(drawn, rows, wrong, "label", int(rows.rows[drawn.places[0]]), "PCA")
+    listed = [row for trace in figure.data for row in trace.customdata or ()]
+    assert sorted(listed) == sorted(rows.rows[np.intersect1d(drawn.places, wrong)].tolist())
+    by_name = {trace.name: trace for trace in figure.data}
+    for name, trace in by_name.items():
+        for row in trace.customdata or ():
+            assert name == rows.classes[rows.labels[rows.place(row)]].replace("<", "&lt;").replace(">", "&gt;")
+    assert len(by_name["shown below"].x) == 1
+
+
+def test_bars_add_up_to_the_logit_however_many_are_left_out() -> None:
+    push = Push("a (predicted)", np.linspace(-1, 2, 40), -0.25, float(np.linspace(-1, 2, 40).sum() - 0.25))
+    bar = bars([f"latent {i}" for i in range(40)], push).data[0]
+    assert sum(bar.x) == pytest.approx(push.logit)
+    assert len(bar.x) < 20
+    assert f"logit {push.logit:+.3f}" in check(push)
+
+
+@pytest.mark.parametrize("row", ["", "7", "nonsense"])
+def test_a_row_that_was_not_tested_is_said(served: Flask, row: str) -> None:
+    parts = [page()._show_facts(row, *ids("sae")), page()._explain(row, "usual", *ids("sae"))]
+    assert "row" in text(parts)
+    assert page()._offer_latents(row, "strongest", *ids("sae")) == ([], "none")
+
+
+def test_unknown_results_and_odd_parameters_are_no_errors(served: Flask) -> None:
+    assert "no result with the id" in text(page().layout("nope", "linear"))
+    odd = {"row": "x", "latent": "y", "sure": "z", "show": "?", "class": ["a", "b"], "space": "..", "against": "q"}
+    assert f"{N_ROWS // 4} of {N_ROWS // 4} test rows" in text(page().layout(*ids("sae"), **odd))
+
+
+def test_without_samples_predictions_are_listed_and_what_is_missing_is_said(served: Flask) -> None:
+    one = result("sae")
+    record = {key: value for key, value in one.record.items() if key != "samples"}
+    rows = find_rows(replace(one, record=record))
+    assert "where its rows are stored" in rows.without_texts
+    assert len(rows.rows) == N_ROWS // 4
+    assert set(rows.texts) == {""}
+
+
+def test_an_imported_result_says_that_its_rows_are_not_known(
+    server: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server.app_context():
+        record = result("sae").record
+        write_json(tmp_path / "classifications/m/d/train/layer_3/3k/one/results.json", record)
+        monkeypatch.setitem(server.config, "SAEFARI_TREE", OutputTree(tmp_path))
+        assert "single rows are not known" in text(page().layout())
