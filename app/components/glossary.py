@@ -37,6 +37,8 @@ GLOSSARY: dict[str, str] = {
     "explanation": "What a person or a language model wrote about a latent after reading where it fires.",
     "score": "How well an explanation predicts where its latent fires.",
     "FVU": "Fraction of variance unexplained by the SAE's reconstruction: 0 is perfect, 1 is no better than the mean.",
+    "explained variance": "1 − FVU. Below 0, the SAE is worse than the mean alone: mostly a wrong hook.",
+    "held out": "Rows kept back from training, so that the figure does not flatter.",
     "L0": "Mean number of active latents per position.",
     "dead": "A latent that was never active on the rows looked at.",
     "decoder cosine": "Cosine between the directions that two latents write: near 1, they mean much the same.",

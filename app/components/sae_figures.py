@@ -1,0 +1,97 @@
+"""Figures of SAEs' quality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+
+from app.components.figure import DASHES, PALETTE, SYMBOLS, colours, styled
+from app.data.sae_quality import Density
+
+_BINS = 50
+_CURVES = {"fvu": "FVU", "l0": "L0", "dead": "dead fraction"}
+
+
+def density_histogram(densities: Sequence[Density]) -> go.Figure:
+    """Latents by log10 of the share of positions at which they are active; one line per dataset.
+
+    Latents that are never active have no logarithm: the legend counts them.
+    """
+    rarest = max((one.n_positions for one in densities), default=10)
+    edges = np.linspace(-np.log10(rarest), 0, _BINS + 1)
+    figure = go.Figure()
+    for i, (one, colour) in enumerate(zip(densities, colours(len(densities)), strict=True)):
+        alive = one.active[one.active > 0]
+        counts, _ = np.histogram(np.clip(np.log10(alive / one.n_positions), edges[0], 0), edges)
+        figure.add_scatter(
+            x=(edges[:-1] + edges[1:]) / 2,
+            y=counts,
+            name=escape(f"{one.dataset} ({len(one.active) - len(alive):,} never active)"),
+            mode="lines",
+            line={"shape": "hvh", "color": colour, "dash": DASHES[i % len(DASHES)], "width": 2},
+            fill="tozeroy" if i == 0 else None,
+            hovertemplate="10^%{x:.2f} of positions: %{y:,} latents",
+        )
+    return styled(
+        figure,
+        xaxis_title="log10 of the share of positions at which a latent is active",
+        yaxis_title="latents",
+        showlegend=True,
+        legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0},
+        margin={"l": 56, "r": 16, "t": 16, "b": 48},
+        height=340 + 20 * len(densities),
+    )
+
+
+def quality_scatter(rows: Sequence[Mapping[str, Any]], chosen: str) -> go.Figure:
+    """L0 against FVU of every measurement: colour and symbol by origin, a ring around the chosen SAE's."""
+    shown = [row for row in rows if row["l0"] is not None and row["fvu"] is not None]
+    origins = list(dict.fromkeys(row["origin"] for row in shown))
+    figure = go.Figure()
+    for origin, colour, symbol in zip(origins, colours(len(origins)), SYMBOLS, strict=False):
+        points = [row for row in shown if row["origin"] == origin]
+        figure.add_scatter(
+            x=[row["l0"] for row in points],
+            y=[row["fvu"] for row in points],
+            text=[escape(f"{row['title']}") + "<br>" + escape(row["dataset"]) for row in points],
+            name=origin,
+            mode="markers",
+            marker={"color": colour, "symbol": symbol, "size": 10},
+            hovertemplate="%{text}<br>L0 %{x:.1f}, FVU %{y:.3f}<extra></extra>",
+        )
+    ringed = [row for row in shown if row["sae"] == chosen]
+    figure.add_scatter(
+        x=[row["l0"] for row in ringed],
+        y=[row["fvu"] for row in ringed],
+        name="the SAE chosen above",
+        mode="markers",
+        marker={"symbol": "circle-open", "size": 18, "color": PALETTE[3], "line": {"width": 2}},
+        hoverinfo="skip",
+    )
+    figure.update_yaxes(rangemode="tozero")
+    return styled(figure, xaxis_title="L0: active latents per position", yaxis_title="FVU", showlegend=True)
+
+
+def training_figure(curves: Mapping[str, Sequence[float]]) -> go.Figure:
+    """FVU, L0 and dead fraction while training, one panel each. curves: `positions` and some of these, same lengths."""
+    from plotly.subplots import make_subplots
+
+    names = [name for name in _CURVES if name in curves]
+    figure = make_subplots(rows=len(names), cols=1, shared_xaxes=True, vertical_spacing=0.06)
+    for place, name in enumerate(names, start=1):
+        figure.add_scatter(
+            x=curves["positions"],
+            y=curves[name],
+            name=_CURVES[name],
+            mode="lines",
+            line={"color": PALETTE[place - 1], "dash": DASHES[place - 1]},
+            row=place,
+            col=1,
+        )
+        figure.update_yaxes(title_text=_CURVES[name], row=place, col=1)
+    figure.update_xaxes(title_text="positions trained on", row=len(names), col=1)
+    return styled(figure, height=140 + 160 * len(names), showlegend=False)

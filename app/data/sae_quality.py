@@ -1,0 +1,187 @@
+"""How well SAEs reconstruct: every measurement that the tree holds, and how often each latent is active."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from app.data.codes import CodeSet
+from app.data.saes import Sae
+from saefari.errors import StoreError
+from saefari.store import read_arrays, read_density
+
+HELD_OUT = "held-out rows of its training"
+_CURVES = ("fvu", "l0", "dead")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """An SAE's reconstruction over one set of positions; None for what is not recorded.
+
+    dataset: `<dataset>[/<config>]/<split>`, or HELD_OUT: positions kept back when it was trained.
+    """
+
+    dataset: str
+    fvu: float | None
+    explained_variance: float | None
+    l0: float | None
+    dead_fraction: float | None
+    n_positions: float | None
+
+
+@dataclass(frozen=True)
+class Density:
+    """How often latents are active in one dataset. active: int64 [d_sae], positions of n_positions."""
+
+    dataset: str
+    active: np.ndarray
+    n_positions: int
+
+
+def measurements(sae: Sae) -> list[Measurement]:
+    """The held-out figures of an SAE that was trained here, then one of each of its code sets."""
+    records: list[tuple[str, Any]] = [] if sae.quality is None else [(HELD_OUT, sae.quality)]
+    records += [(one.dataset, one.manifest.stats) for one in sae.code_sets if one.manifest.stats]
+    names = ("fvu", "explained_variance", "l0", "dead_fraction", "n_positions")
+    return [Measurement(dataset, *(_number(record, name) for name in names)) for dataset, record in records]
+
+
+def origin(sae: Sae) -> str:
+    """Where an SAE comes from, in words."""
+    if sae.folder is not None:
+        return "trained here"
+    facts = [_facts(one) for one in sae.code_sets]
+    if any(one.get("random") for one in facts):
+        return "random control"
+    if any(one.get("release") for one in facts):
+        return "released"
+    return "from a folder" if facts else "unknown"
+
+
+def architecture(sae: Sae) -> str:
+    """As it was trained; a BatchTopK SAE is used as a JumpReLU one afterwards, and its codes say so."""
+    trained = (sae.quality or {}).get("settings")
+    if isinstance(trained, dict) and trained.get("architecture"):
+        return str(trained["architecture"])
+    return next((str(name) for one in sae.code_sets if (name := _facts(one).get("architecture"))), "")
+
+
+def n_latents(sae: Sae) -> int | None:
+    """Latents, by the codes or else by the settings that it was trained with."""
+    trained = (sae.quality or {}).get("settings")
+    found = [_number(_facts(one), "d_sae") for one in sae.code_sets] + [_number(trained, "d_sae")]
+    return next((int(one) for one in found if one is not None), None)
+
+
+def quality_rows(saes: Iterable[Sae]) -> list[dict[str, Any]]:
+    """One row per SAE and measurement; one without figures for an SAE that has none."""
+    unmeasured = Measurement("", None, None, None, None, None)
+    return [
+        {
+            "sae": sae.id,
+            "title": sae.title,
+            "model": sae.model,
+            "layer": sae.layer,
+            "width": sae.width,
+            "architecture": architecture(sae),
+            "d_sae": n_latents(sae),
+            "origin": origin(sae),
+            **asdict(measured),
+        }
+        for sae in saes
+        for measured in measurements(sae) or [unmeasured]
+    ]
+
+
+def densities(sae: Sae) -> tuple[list[Density], list[str]]:
+    """How often each latent is active, per measurement; and what could not be read."""
+    found, problems = [], []
+    if sae.folder is not None:
+        try:
+            active, n_positions = read_density(sae.folder)
+            found.append(Density(HELD_OUT, active, n_positions))
+        except StoreError as error:
+            problems.append(str(error))
+    for one in sae.code_sets:
+        try:
+            found.append(_density_of_codes(one))
+        except StoreError as error:
+            problems.append(str(error))
+    width = n_latents(sae)
+    return [one for one in found if one.n_positions and width in (None, len(one.active))], problems
+
+
+def training_curves(sae: Sae) -> dict[str, list[float]] | None:
+    """positions, and those of fvu, l0 and dead that were recorded during training; None where none was."""
+    curves = (sae.quality or {}).get("curves")
+    if not isinstance(curves, dict) or not _is_series(curves.get("positions")):
+        return None
+    n = len(curves["positions"])
+    kept = {name: curves[name] for name in _CURVES if _is_series(curves.get(name)) and len(curves[name]) == n}
+    return {"positions": curves["positions"], **kept} if kept else None
+
+
+def settings_rows(sae: Sae) -> list[dict[str, str]]:
+    """What it was trained with and what its codes say of it, one row per setting."""
+    quality = sae.quality or {}
+    records: dict[str, Any] = {name: quality[name] for name in ("settings", "training") if name in quality}
+    if sae.code_sets:
+        records["as loaded"] = _facts(sae.code_sets[0])
+    return [
+        {"part": part, "setting": name, "value": value}
+        for part, record in records.items()
+        for name, value in _leaves(record)
+    ]
+
+
+def warnings_of(sae: Sae) -> list[str]:
+    """What its code sets warn of, with the dataset."""
+    return [f"{one.dataset}: {warning}" for one in sae.code_sets for warning in one.manifest.warnings]
+
+
+def _density_of_codes(codes: CodeSet) -> Density:
+    shards = tuple((shard.name, shard.sha256) for shard in codes.manifest.shards)
+    active, n_positions = _active_positions(codes.folder, shards)
+    return Density(codes.dataset, active, n_positions)
+
+
+@lru_cache(maxsize=64)
+def _active_positions(folder: Path, shards: tuple[tuple[str, str], ...]) -> tuple[np.ndarray, int]:
+    """int64 [d_sae] and the number of positions, summed over shards; `shards` tells newer codes from older ones."""
+    active, n_positions = np.zeros(0, dtype=np.int64), 0
+    try:
+        for _, arrays in read_arrays(folder, "stat_"):
+            counts = arrays["stat_counts"].astype(np.int64)
+            active = counts if n_positions == 0 else active + counts
+            n_positions += int(arrays["stat_n_positions"])
+    except Exception as error:  # a damaged NPZ fails in many ways
+        raise StoreError(f"{folder}: how often latents are active cannot be read ({error})") from None
+    return active, n_positions
+
+
+def _facts(codes: CodeSet) -> dict[str, Any]:
+    facts = codes.manifest.facts
+    return facts if isinstance(facts, dict) else {}
+
+
+def _number(record: Any, name: str) -> float | None:
+    value = record.get(name) if isinstance(record, dict) else None
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if is_number else None
+
+
+def _is_series(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(one, (int, float)) for one in value)
+
+
+def _leaves(record: Any, path: str = "") -> list[tuple[str, str]]:
+    """(dotted name, value as text) of everything in a record that is not None."""
+    if isinstance(record, dict):
+        return [leaf for name, value in record.items() for leaf in _leaves(value, f"{path}.{name}" if path else name)]
+    return [] if record is None else [(path, str(record))]

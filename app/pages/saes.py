@@ -1,0 +1,191 @@
+"""SAEs: how well each one reconstructs, and how often its latents are active."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash
+import dash_mantine_components as dmc
+from dash import Input, Output, callback, dcc
+
+from app.components.figure import graph
+from app.components.grid import grid, link_column, number_column, text_column
+from app.components.labels import result_title, score, short_dataset
+from app.components.page import figure_tile, notice, page, section
+from app.components.sae_figures import density_histogram, quality_scatter, training_figure
+from app.components.state import link, state_id
+from app.data.belonging import best_sae, results_of
+from app.data.sae_quality import (
+    Measurement,
+    architecture,
+    densities,
+    measurements,
+    n_latents,
+    origin,
+    quality_rows,
+    settings_rows,
+    training_curves,
+    warnings_of,
+)
+from app.data.saes import Sae
+from app.data.tree import Index, tree
+
+dash.register_page(__name__, path="/saes", name="SAEs", order=7)
+
+_WORDS = ["SAE", "latent", "FVU", "L0", "dead", "density", "held out", "explained variance"]
+_LINE = "How well every SAE of the tree rebuilds the hidden states it reads, and how often its latents are active."
+_MOST_RESULTS = 200
+
+
+def layout(sae: str | None = None, **_: Any) -> Any:
+    """The page for what the URL says. sae: id of the one shown in full; the best result's unless given."""
+    index = tree().index()
+    if not index.saes:
+        message = "No SAE is known yet: they show here once `python run_experiments.py` has encoded something."
+        return page("SAEs", _LINE, _WORDS, [notice(message, "Nothing to show yet")])
+    unknown = sae is not None and sae not in index.saes
+    shown = sae if sae in index.saes else best_sae(index)
+    select = dmc.Select(
+        id=state_id("sae"),
+        label="SAE",
+        data=[{"value": one.id, "label": one.title} for one in index.saes.values()],
+        value=shown,
+        searchable=True,
+        allowDeselect=False,
+        maw=560,
+    )
+    lost = [notice("This tree has no SAE of that id; another one is shown.", color="yellow")] if unknown else []
+    details = dcc.Loading(dmc.Stack(id="sae-details", gap="md"), delay_show=300)
+    return page("SAEs", _LINE, _WORDS, [*lost, select, details, _all(index)])
+
+
+@callback(Output("sae-details", "children"), Input(state_id("sae"), "value"))
+def _details(sae_id: str | None) -> Any:
+    index = tree().index()
+    sae = index.saes.get(sae_id or "")
+    if sae is None:
+        return notice("This SAE is not in the tree any more. Choose another one.", color="yellow")
+    return [
+        *[notice(warning, "Warning", "orange") for warning in warnings_of(sae)],
+        _tiles(sae),
+        _links(sae),
+        _density(sae),
+        _against_others(index, sae),
+        _training(sae),
+        _results(index, sae),
+        _settings(sae),
+    ]
+
+
+def _tiles(sae: Sae) -> Any:
+    """The figures of its best-founded measurement: held out if it was trained here, else its largest code set."""
+    measured = measurements(sae)
+    chosen = measured[0] if sae.quality else max(measured, key=lambda one: one.n_positions or 0, default=None)
+    one = chosen or Measurement("nothing measured yet", None, None, None, None, None)
+    width, note = n_latents(sae), short_dataset(one.dataset) if "/" not in one.dataset else one.dataset
+    tiles = [
+        figure_tile(
+            "latents", "–" if width is None else f"{width:,}", f"{origin(sae)}, {architecture(sae)}".rstrip(", ")
+        ),
+        figure_tile("FVU", score(one.fvu), note),
+        figure_tile("explained variance", score(one.explained_variance), note),
+        figure_tile("L0", "–" if one.l0 is None else f"{one.l0:.1f}", note),
+        figure_tile("dead latents", "–" if one.dead_fraction is None else f"{one.dead_fraction:.1%}", note),
+        figure_tile("positions measured", "–" if one.n_positions is None else f"{one.n_positions:,.0f}", note),
+    ]
+    return dmc.SimpleGrid(tiles, cols={"base": 2, "sm": 3, "lg": 6}, spacing="sm")
+
+
+def _links(sae: Sae) -> Any:
+    return dmc.Group(
+        [
+            dcc.Link("Browse its latents", href=link("/latents", sae=sae.id)),
+            dcc.Link("Its manifests on Health", href="/health"),
+        ]
+    )
+
+
+def _density(sae: Sae) -> Any:
+    found, problems = densities(sae)
+    content: list[Any] = [notice(problem, "Cannot be read", "orange") for problem in problems]
+    if found:
+        content.append(
+            graph("sae-density", density_histogram(found), f"How often the latents of {sae.title} are active")
+        )
+    else:
+        content.append(dmc.Text("The tree does not hold how often its latents are active.", size="sm"))
+    line = "Far left: latents that hardly ever fire. Far right: latents that fire nearly everywhere, and say little."
+    return section("How often latents are active", content, line)
+
+
+def _against_others(index: Index, sae: Sae) -> Any:
+    figure = quality_scatter(quality_rows(index.saes.values()), sae.id)
+    line = "Down and to the left is better: less is lost with fewer active latents. One mark per SAE and dataset."
+    return section("Against the other SAEs", [graph("sae-quality", figure, "L0 against FVU of every SAE")], line)
+
+
+def _training(sae: Sae) -> Any:
+    curves = training_curves(sae)
+    if curves is not None:
+        return section("Training", [graph("sae-training", training_figure(curves), f"Training of {sae.title}")])
+    reason = "It was not trained in this tree" if sae.folder is None else "Its training recorded none"
+    return section("Training", [dmc.Text(f"There are no training curves. {reason}.", size="sm")])
+
+
+def _results(index: Index, sae: Sae) -> Any:
+    found = results_of(index.results, sae).sort_values("cv_macro_f1", ascending=False)
+    if found.empty:
+        return section("Results made with it", [dmc.Text("None yet.", size="sm")])
+    rows = [
+        {
+            "title": result_title(row),
+            "dataset": row.dataset,
+            "split": row.split,
+            "macro_f1": row.macro_f1,
+            "cv_macro_f1": row.cv_macro_f1,
+            "href": link("/run", run=row.run, classifier=row.classifier) if row.run else "",
+        }
+        for row in found.head(_MOST_RESULTS).itertuples()
+    ]
+    columns = [
+        link_column("title", "result", "href", width=520),
+        text_column("dataset", width=200),
+        text_column("split", width=100),
+        number_column("macro_f1", "macro-F1", 3, width=120),
+        number_column("cv_macro_f1", "CV macro-F1", 3, width=130),
+    ]
+    more = f"The {_MOST_RESULTS} best of {len(found):,} by cross-validation." if len(found) > _MOST_RESULTS else ""
+    return section("Results made with it", [grid("sae-results", columns, rows, height=280)], more)
+
+
+def _settings(sae: Sae) -> Any:
+    rows = settings_rows(sae)
+    if not rows:
+        return section("Settings", [dmc.Text("The tree does not hold its settings.", size="sm")])
+    columns = [
+        text_column("part", width=120),
+        text_column("setting", width=260),
+        text_column("value", flex=1, minWidth=260, tooltipField="value"),
+    ]
+    return section("Settings", [grid("sae-settings", columns, rows, height=320)])
+
+
+def _all(index: Index) -> Any:
+    rows = [row | {"href": link("/saes", sae=row["sae"])} for row in quality_rows(index.saes.values())]
+    columns = [
+        link_column("title", "SAE", "href", width=330),
+        text_column("dataset", "measured on", width=230, tooltipField="dataset"),
+        number_column("fvu", "FVU", 3, width=95),
+        number_column("explained_variance", "explained variance", 3, width=160),
+        number_column("l0", "L0", 1, width=90),
+        number_column("dead_fraction", "dead fraction", 3, width=130),
+        number_column("n_positions", "positions", 0, width=120),
+        text_column("origin", width=130),
+        text_column("architecture", width=130),
+        number_column("d_sae", "latents", 0, width=110),
+        text_column("model", width=220),
+        number_column("layer", width=90),
+        text_column("width", width=90),
+    ]
+    line = "One row per SAE and set of rows it was measured on."
+    return section("All SAEs", [grid("saes", columns, rows, height=380)], line)
