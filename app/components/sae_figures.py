@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from app.components.figure import DASHES, PALETTE, SYMBOLS, colours, styled
 from app.data.sae_quality import Density
 
-_BINS = 50
+_BINS = 40
 _CURVES = {"fvu": "FVU", "l0": "L0", "dead": "dead fraction"}
 
 
@@ -32,7 +32,7 @@ def density_histogram(densities: Sequence[Density]) -> go.Figure:
             y=counts,
             name=escape(f"{one.dataset} ({len(one.active) - len(alive):,} never active)"),
             mode="lines",
-            line={"shape": "hvh", "color": colour, "dash": DASHES[i % len(DASHES)], "width": 2},
+            line={"shape": "hvh", "color": colour, "dash": DASHES[(i + i // len(PALETTE)) % len(DASHES)], "width": 2},
             fill="tozeroy" if i == 0 else None,
             hovertemplate="10^%{x:.2f} of positions: %{y:,} latents",
         )

@@ -56,7 +56,7 @@ def layout(sae: str | None = None, **_: Any) -> Any:
     )
     lost = [notice("This tree has no SAE of that id; another one is shown.", color="yellow")] if unknown else []
     details = dcc.Loading(dmc.Stack(id="sae-details", gap="md"), delay_show=300)
-    return page("SAEs", _LINE, _WORDS, [*lost, select, details, _all(index)])
+    return page("SAEs", _LINE, _WORDS, [_all(index), *lost, select, details])
 
 
 @callback(Output("sae-details", "children"), Input(state_id("sae"), "value"))
@@ -139,7 +139,7 @@ def _results(index: Index, sae: Sae) -> Any:
     rows = [
         {
             "title": result_title(row),
-            "dataset": row.dataset,
+            "dataset": short_dataset(row.dataset),
             "split": row.split,
             "macro_f1": row.macro_f1,
             "cv_macro_f1": row.cv_macro_f1,
@@ -188,4 +188,4 @@ def _all(index: Index) -> Any:
         text_column("width", width=90),
     ]
     line = "One row per SAE and set of rows it was measured on."
-    return section("All SAEs", [grid("saes", columns, rows, height=380)], line)
+    return section("All SAEs", [grid("saes", columns, rows, height=300)], line)
