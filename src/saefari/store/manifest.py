@@ -91,7 +91,7 @@ def decide(folder: Path, settings: dict[str, Any], ranges: Sequence[tuple[int, i
         record = by_start.get(start)
         if record is None or record.rows != stop - start:
             missing.append(index)
-        elif not _verifies(folder, record):
+        elif not verifies(folder, record):
             missing.append(index)
             damaged.append(record.name)
     if not missing:
@@ -112,7 +112,8 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if old == new else [f"{path}: {old!r} -> {new!r}"]
 
 
-def _verifies(folder: Path, record: ShardRecord) -> bool:
+def verifies(folder: Path, record: ShardRecord) -> bool:
+    """The shard is there, and hashes to what is recorded."""
     path = folder / record.name
     try:
         return path.stat().st_size == record.bytes and file_sha256(path) == record.sha256

@@ -1,0 +1,131 @@
+"""Is what lies in the tree as recorded, and what did the runs warn of?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from app.data.codes import CodeSet
+from app.data.results import read_record
+from app.data.tree import Index
+from saefari.errors import StoreError
+from saefari.store import Manifest, read_samples_record, read_split_record
+from saefari.store.layout import SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_RECORD, Layout
+
+
+@dataclass(frozen=True)
+class Warned:
+    """where: what gave the warning, in words."""
+
+    where: str
+    warning: str
+
+
+@dataclass(frozen=True)
+class RowsState:
+    """The rows of one dataset split as one model reads them. rows, split: as recorded, altered, or not there.
+
+    counts: rows on each side; {} where the split has none. place: the folder below the activations.
+    """
+
+    place: str
+    rows: str
+    split: str
+    counts: dict[str, int]
+    warnings: list[str]
+
+
+def manifest_rows(code_sets: Iterable[CodeSet]) -> list[dict[str, Any]]:
+    """One row per manifest, those that are not complete first."""
+    rows = [
+        {
+            "id": one.id,
+            "state": one.state,
+            "place": place_of(one),
+            "kind": kind_of(one),
+            "shards": len(one.manifest.shards),
+            "rows_done": sum(shard.rows for shard in one.manifest.shards),
+            "rows": one.manifest.n_rows,
+            "megabytes": recorded_bytes(one.manifest) / 1e6,
+            "problem": one.problem,
+            "warnings": "; ".join(map(str, one.manifest.warnings)),
+        }
+        for one in code_sets
+    ]
+    return sorted(rows, key=lambda row: (row["state"] == "complete", row["place"]))
+
+
+def place_of(codes: CodeSet) -> str:
+    """`<model>/<dataset>/<split>/layer_<L>/<width>`."""
+    return f"{codes.model}/{codes.dataset}/layer_{codes.layer}/{codes.name}"
+
+
+def kind_of(codes: CodeSet) -> str:
+    """What a folder of shards holds, in words."""
+    return "hidden states" if codes.is_hidden else "codes"
+
+
+def recorded_bytes(manifest: Manifest) -> int:
+    """Bytes of its shards, as recorded."""
+    return sum(shard.bytes for shard in manifest.shards)
+
+
+def warnings_of_manifests(code_sets: Iterable[CodeSet]) -> list[Warned]:
+    """What was noticed while codes and hidden states were made."""
+    return [Warned(place_of(one), str(warning)) for one in code_sets for warning in one.manifest.warnings]
+
+
+def warnings_of_results(index: Index) -> tuple[list[Warned], list[tuple[str, str]]]:
+    """What results warn of, and what cannot be read. All settings of a source agree, so one of each is asked."""
+    asked = index.results[index.results["run"] != ""]
+    asked = asked.assign(source_folder=asked["folder"].str.rpartition("/")[0]).drop_duplicates("source_folder")
+    found, problems = [], []
+    for run, folder, source in zip(asked["run"], asked["folder"], asked["source_folder"], strict=True):
+        try:
+            warnings = read_record(index.folders[run]).get("warnings", [])
+            found += [Warned(source, str(warning)) for warning in warnings]
+        except (StoreError, TypeError) as error:
+            problems.append((folder, str(error)))
+    return found, problems
+
+
+def rows_states(index: Index, layout: Layout) -> list[RowsState]:
+    """The rows that codes and hidden states belong to, each file compared with its record."""
+    folders = sorted({one.samples for one in index.code_sets.values()})
+    return [_rows_state(folder, folder.relative_to(layout.activations).as_posix()) for folder in folders]
+
+
+def _rows_state(folder: Path, place: str) -> RowsState:
+    rows, _ = _compared(folder, SAMPLES, SAMPLES_RECORD, _changed(folder, SAMPLES, SAMPLES_RECORD))
+    split, record = _compared(folder, SPLIT, SPLIT_RECORD, _changed(folder, SPLIT, SPLIT_RECORD))
+    counts, warnings = record.get("counts"), record.get("warnings")
+    return RowsState(
+        place,
+        rows,
+        split,
+        counts if isinstance(counts, dict) else {},
+        [str(one) for one in warnings] if isinstance(warnings, list) else [],
+    )
+
+
+@lru_cache(maxsize=4096)
+def _compared(folder: Path, name: str, record_name: str, changed: tuple[int, ...]) -> tuple[str, dict[str, Any]]:
+    """State of a file against its record, and the record; `changed` tells newer files from those hashed before."""
+    if not (folder / record_name).exists():
+        return "not there", {}
+    try:
+        record = (read_samples_record if name == SAMPLES else read_split_record)(folder)
+    except (StoreError, KeyError, TypeError) as error:
+        return f"its record cannot be read ({error})", {}
+    return ("as recorded", record) if record is not None else ("not as recorded", {})
+
+
+def _changed(folder: Path, *names: str) -> tuple[int, ...]:
+    try:
+        status = [(folder / name).stat() for name in names]
+    except OSError:
+        return ()
+    return tuple(number for one in status for number in (one.st_mtime_ns, one.st_size))

@@ -1,0 +1,292 @@
+"""Health: is what lies in the output tree whole, and what did the runs warn of?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import dash
+import dash_mantine_components as dmc
+from dash import Input, Output, callback, dcc, html
+
+from app.components.grid import grid, link_column, number_column, text_column
+from app.components.page import figure_tile, notice, page, section
+from app.components.state import link
+from app.components.stepwise import Check, stepwise, stepwise_box
+from app.data.checks import check_result, verify_shard
+from app.data.disk import disk_rows
+from app.data.health import (
+    RowsState,
+    Warned,
+    manifest_rows,
+    place_of,
+    rows_states,
+    warnings_of_manifests,
+    warnings_of_results,
+)
+from app.data.tree import Index, tree
+from saefari.errors import StoreError
+from saefari.store import RunRecord, read_last_run
+
+dash.register_page(__name__, path="/health", name="Health", order=8)
+
+_WORDS = ["manifest", "shard", "code", "hidden state", "explained variance", "held out"]
+_LINE = "Whether what lies in the output tree is whole and readable, and what the runs warned of."
+_EVERYTHING = "everything"
+
+
+def layout(**_: Any) -> Any:
+    """The page; what has to be read for it comes after it shows."""
+    index = tree().index()
+    run, problems = _last_run(index)
+    return page(
+        "Health",
+        _LINE,
+        _WORDS,
+        [
+            _tiles(index, run, problems),
+            dcc.Loading(html.Div(id="health-verdict", style={"minHeight": 60}), delay_show=300),
+            _problems(problems),
+            _run(run),
+            dcc.Loading(html.Div(id="health-warnings"), delay_show=300),
+            _manifests(index),
+            _verification(index),
+            _results_check(index),
+            dcc.Loading(html.Div(id="health-rows"), delay_show=300),
+            dcc.Loading(html.Div(id="health-disk"), delay_show=300),
+        ],
+    )
+
+
+@callback(
+    Output("health-verdict", "children"),
+    Output("health-warnings", "children"),
+    Output("health-rows", "children"),
+    Output("health-disk", "children"),
+    Input("health-verdict", "id"),
+)
+def _look(_id: str) -> Any:
+    """What needs files to be read or listed."""
+    index, tree_layout = tree().index(), tree().layout
+    run, problems = _last_run(index)
+    states = rows_states(index, tree_layout)
+    of_results, unreadable = warnings_of_results(index)
+    of_splits = [Warned(state.place, warning) for state in states for warning in state.warnings]
+    warned = [*warnings_of_manifests(index.code_sets.values()), *of_splits, *of_results]
+    wrong = _findings(index, run, [*problems, *unreadable], states)
+    return _verdict(wrong, warned), _warnings(warned), _rows(states), _disk(disk_rows(index, tree_layout))
+
+
+def _last_run(index: Index) -> tuple[RunRecord | None, list[tuple[str, str]]]:
+    """How the last run ended, and all files that cannot be read."""
+    try:
+        return read_last_run(tree().layout.reports), index.problems
+    except StoreError as error:
+        return None, [*index.problems, ("reports/last_run.json", str(error))]
+
+
+def _tiles(index: Index, run: RunRecord | None, problems: list[tuple[str, str]]) -> Any:
+    states = [one.state for one in index.code_sets.values()]
+    tiles = [
+        ("manifests, complete", states.count("complete"), "every row is in a shard of the recorded size"),
+        ("manifests, partial", states.count("partial"), "the same command goes on from there"),
+        ("manifests, damaged", states.count("damaged"), "a shard is gone or of another size"),
+        ("results", len(index.folders), "settings with a results.json"),
+        ("unreadable or foreign files", len(problems), "listed below"),
+        ("failures of the last run", len(run.failures) if run else None, "jobs that gave nothing"),
+        ("warnings of the last run", len(run.warnings) if run else None, "listed below"),
+    ]
+    shown = [figure_tile(name, "–" if value is None else f"{value:,}", note) for name, value, note in tiles]
+    return dmc.SimpleGrid(shown, cols={"base": 2, "sm": 4, "lg": 7}, spacing="sm")
+
+
+def _findings(
+    index: Index, run: RunRecord | None, problems: list[tuple[str, str]], states: list[RowsState]
+) -> list[str]:
+    """What is wrong, one line each."""
+    codes = [one.state for one in index.code_sets.values()]
+    altered = sum("not as recorded" in (one.rows, one.split) or one.rows == "not there" for one in states)
+    counts = {
+        "manifests are partial: the same command goes on from there": codes.count("partial"),
+        "manifests are damaged: the same command makes the shards anew": codes.count("damaged"),
+        "files cannot be read, or are not SAEfari's": len(problems),
+        "jobs of the last run failed": len(run.failures) if run else 0,
+        "folders have rows or a split that are not as recorded": altered,
+    }
+    return [f"{count:,} {what}." for what, count in counts.items() if count]
+
+
+def _verdict(wrong: list[str], warned: list[Warned]) -> Any:
+    if wrong:
+        return notice(" ".join(wrong), "Something needs a look", "red")
+    if warned:
+        message = f"No file is missing or unreadable, but the runs left {len(warned)} warnings: see below."
+        return notice(message, "Nothing is broken", "yellow")
+    message = (
+        "Every manifest is complete, every shard has its recorded size, every file can be read, the last run failed "
+        "nowhere, and nothing was warned of. Hashes of shards are compared only on request, below."
+    )
+    return notice(message, "Everything is fine", "green")
+
+
+def _problems(problems: list[tuple[str, str]]) -> Any:
+    if not problems:
+        return section("Unreadable, half-written and foreign files", [dmc.Text("None.", size="sm")])
+    rows = [{"file": file, "problem": problem} for file, problem in problems]
+    columns = [
+        text_column("file", width=460, tooltipField="file"),
+        text_column("problem", flex=1, minWidth=300, tooltipField="problem"),
+    ]
+    line = "They are left out everywhere else. Remove them, or run their configuration again."
+    return section("Unreadable, half-written and foreign files", [grid("problems", columns, rows, height=260)], line)
+
+
+def _run(run: RunRecord | None) -> Any:
+    if run is None:
+        return section("Last run", [dmc.Text("No run has left a report in this tree.", size="sm")])
+    if not run.failures and not run.warnings:
+        return section("Last run", [dmc.Text("It ended without failures or warnings.", size="sm")])
+    rows = [{"what": "failure", "job": job, "message": reason} for job, reason in run.failures]
+    rows += [{"what": "warning", "job": "", "message": warning} for warning in run.warnings]
+    columns = [
+        text_column("what", width=100),
+        text_column("job", width=300, tooltipField="job"),
+        text_column("message", flex=1, minWidth=300, tooltipField="message"),
+    ]
+    return section("Last run", [grid("last-run", columns, rows, height=220)])
+
+
+def _warnings(warned: list[Warned]) -> Any:
+    line = "By codes (an SAE on the wrong hook, say), splits (rows left out) and results (classes left out)."
+    if not warned:
+        return section("Recorded warnings", [dmc.Text("None.", size="sm")], line)
+    columns = [
+        text_column("where", width=420, tooltipField="where"),
+        text_column("warning", flex=1, minWidth=300, tooltipField="warning"),
+    ]
+    return section("Recorded warnings", [grid("warnings", columns, [asdict(one) for one in warned], height=240)], line)
+
+
+def _manifests(index: Index) -> Any:
+    columns = [
+        text_column("state", width=110),
+        link_column("place", "folder", "href", width=420, tooltipField="place"),
+        text_column("kind", width=120),
+        number_column("shards", width=90),
+        number_column("rows_done", "rows done", 0, width=110),
+        number_column("rows", "rows", 0, width=100),
+        number_column("megabytes", "MB", 1, width=90),
+        text_column("problem", width=260, tooltipField="problem"),
+        text_column("warnings", width=260, tooltipField="warnings"),
+    ]
+    saes = {codes.id: sae.id for sae in index.saes.values() for codes in sae.code_sets}
+    rows = [
+        row | {"href": link("/saes", sae=saes[row["id"]]) if row["id"] in saes else ""}
+        for row in manifest_rows(index.code_sets.values())
+    ]
+    line = "Codes and hidden states. Sizes of shards are always compared; their hashes on request."
+    return section("Manifests", [grid("manifests", columns, rows, height=300)], line)
+
+
+def _verification(index: Index) -> Any:
+    names = {one.id: place_of(one) for one in index.code_sets.values()}
+    box = stepwise_box("hashes", "Verify hashes", "Shards of", {_EVERYTHING: "every folder", **names})
+    line = "Reads every shard and compares its SHA-256 with the manifest's. It ends when this page is left."
+    return section("Hashes of shards", [box], line)
+
+
+def _results_check(index: Index) -> Any:
+    datasets = sorted({name for name in index.results.loc[index.results["run"] != "", "dataset"] if name})
+    box = stepwise_box(
+        "results", "Check every result", "Results of", {_EVERYTHING: "every dataset"} | {one: one for one in datasets}
+    )
+    line = "Reads every results.json and looks for its estimators. The table lists those with a problem."
+    return section("Results", [box], line)
+
+
+def _rows(states: list[RowsState]) -> Any:
+    rows = [
+        {
+            "place": one.place,
+            "rows": one.rows,
+            "split": one.split,
+            **{part: one.counts.get(part) for part in ("train", "test", "excluded")},
+            "warnings": "; ".join(one.warnings),
+        }
+        for one in states
+    ]
+    columns = [
+        text_column("place", "folder", width=420, tooltipField="place"),
+        text_column("rows", width=140),
+        text_column("split", width=140),
+        number_column("train", "training rows", 0, width=130),
+        number_column("test", "test rows", 0, width=110),
+        number_column("excluded", "rows left out", 0, width=130),
+        text_column("warnings", width=360, tooltipField="warnings"),
+    ]
+    line = "samples.parquet and split.parquet are hashed and compared with their records. Test splits have no split."
+    return section("Rows and splits", [grid("rows", columns, rows, height=260)], line)
+
+
+def _disk(rows: list[dict[str, Any]]) -> Any:
+    total = sum(row["megabytes"] for row in rows)
+    columns = [
+        text_column("place", "folder", width=520, tooltipField="place"),
+        text_column("kind", width=140),
+        number_column("megabytes", "MB", 1, width=120),
+    ]
+    line = f"{total:,.0f} MB in all; shards count as their manifests record them."
+    return section("Disk space", [grid("disk", columns, rows, height=300)], line)
+
+
+def _shards(choice: str) -> list[list[str]]:
+    sets = tree().index().code_sets
+    chosen = sets.values() if choice == _EVERYTHING else [sets[choice]] if choice in sets else []
+    return [[one.id, shard.name] for one in chosen for shard in one.manifest.shards]
+
+
+def _look_at_shard(item: list[str]) -> tuple[dict[str, Any], bool]:
+    codes = tree().index().code_sets.get(item[0])
+    found = "gone" if codes is None else verify_shard(codes, item[1])
+    place = "" if codes is None else place_of(codes)
+    return {"place": place, "shard": item[1], "found": found}, found == "as recorded"
+
+
+def _results_of_choice(choice: str) -> list[list[str]]:
+    index = tree().index()
+    chosen = set(index.results.loc[index.results["dataset"] == choice, "run"])
+    return [[run] for run in index.folders if choice == _EVERYTHING or run in chosen]
+
+
+def _look_at_result(item: list[str]) -> tuple[dict[str, Any], bool]:
+    folder = tree().index().folders.get(item[0])
+    problem = "gone" if folder is None else check_result(folder)
+    place = "" if folder is None else folder.relative_to(tree().layout.classifications).as_posix()
+    return {"place": place, "problem": problem}, not problem
+
+
+stepwise(
+    "hashes",
+    Check(
+        _shards,
+        _look_at_shard,
+        [
+            text_column("place", "folder", width=460, tooltipField="place"),
+            text_column("shard", width=180),
+            text_column("found", width=180),
+        ],
+        show_fine=True,
+    ),
+)
+stepwise(
+    "results",
+    Check(
+        _results_of_choice,
+        _look_at_result,
+        [
+            text_column("place", "folder", width=520, tooltipField="place"),
+            text_column("problem", flex=1, minWidth=300, tooltipField="problem"),
+        ],
+        show_fine=False,
+    ),
+)
