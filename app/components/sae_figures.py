@@ -38,7 +38,7 @@ def density_histogram(densities: Sequence[Density]) -> go.Figure:
         )
     return styled(
         figure,
-        xaxis_title="log10 of the share of positions at which a latent is active",
+        xaxis_title="log10 share of positions",
         yaxis_title="latents",
         showlegend=True,
         legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0},

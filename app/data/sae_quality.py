@@ -161,7 +161,7 @@ def _active_positions(folder: Path, shards: tuple[tuple[str, str], ...]) -> tupl
             active = counts if n_positions == 0 else active + counts
             n_positions += int(arrays["stat_n_positions"])
     except Exception as error:  # a damaged NPZ fails in many ways
-        raise StoreError(f"{folder}: how often latents are active cannot be read ({error})") from None
+        raise StoreError(f"{folder}: a shard is damaged or gone ({type(error).__name__}): see Health") from None
     return active, n_positions
 
 

@@ -107,13 +107,13 @@ def _findings(
     codes = [one.state for one in index.code_sets.values()]
     altered = sum("not as recorded" in (one.rows, one.split) or one.rows == "not there" for one in states)
     counts = {
-        "manifests are partial: the same command goes on from there": codes.count("partial"),
-        "manifests are damaged: the same command makes the shards anew": codes.count("damaged"),
-        "files cannot be read, or are not SAEfari's": len(problems),
-        "jobs of the last run failed": len(run.failures) if run else 0,
-        "folders have rows or a split that are not as recorded": altered,
+        "Partial manifests (the same command goes on from there)": codes.count("partial"),
+        "Damaged manifests (the same command makes their shards anew)": codes.count("damaged"),
+        "Files that cannot be read or are not SAEfari's": len(problems),
+        "Jobs of the last run that failed": len(run.failures) if run else 0,
+        "Folders whose rows or split are not as recorded": altered,
     }
-    return [f"{count:,} {what}." for what, count in counts.items() if count]
+    return [f"{what}: {count:,}." for what, count in counts.items() if count]
 
 
 def _verdict(wrong: list[str], warned: list[Warned]) -> Any:

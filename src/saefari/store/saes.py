@@ -23,4 +23,4 @@ def read_density(folder: Path) -> tuple[np.ndarray, int]:
         with np.load(path, allow_pickle=False) as archive:
             return archive["counts"].astype(np.int64), int(archive["n_positions"])
     except Exception as error:  # a damaged NPZ fails in many ways
-        raise StoreError(f"{path}: cannot be read ({error})") from None
+        raise StoreError(f"{path} is damaged, or holds something else ({type(error).__name__})") from None
