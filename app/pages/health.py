@@ -224,7 +224,7 @@ def _rows(states: list[RowsState]) -> Any:
         number_column("excluded", "rows left out", 0, width=130),
         text_column("warnings", width=360, tooltipField="warnings"),
     ]
-    line = "samples.parquet and split.parquet are hashed and compared with their records. Test splits have no split."
+    line = "samples.parquet and split.parquet are hashed and compared with their records.."
     return section("Rows and splits", [grid("rows", columns, rows, height=260)], line)
 
 
