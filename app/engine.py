@@ -12,6 +12,8 @@ from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD
 
 if TYPE_CHECKING:
     from saefari.classify.inspect import Decision, StoredClassifier
+    from saefari.pipeline.predict import LivePrediction
+    from saefari.store import Layout
 
 
 def decide_rows(folder: Path, classifier: str, samples: Path, rows: Sequence[int]) -> list[Decision]:
@@ -38,6 +40,16 @@ def features_of_rows(folder: Path, classifier: str, samples: Path, rows: Sequenc
 def reads_words(folder: Path, classifier: str, samples: Path) -> bool:
     """Whether the terms of a TF-IDF classifier are words and pairs of words; else they are runs of characters."""
     return bool(_classifier(folder, classifier, _written(folder, samples)).estimator["count"].analyzer == "word")
+
+
+def predict(layout: Layout, folder: Path, classifier: str, text: str) -> LivePrediction:
+    """What a classifier of a result says of a new text, computed as the pipeline would. The first use loads the model.
+
+    Raises SaefariError where that cannot be done: no estimator, no model or SAE on this machine, a random control.
+    """
+    from saefari.pipeline.predict import predict_text
+
+    return predict_text(layout, folder, classifier, text)
 
 
 @lru_cache(maxsize=256)

@@ -1,0 +1,52 @@
+"""Texts to try, and the baselines to try them against."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from app.data.selection import TASK, best_rows
+from saefari.errors import StoreError
+from saefari.store import read_sample_rows, read_samples, read_split
+
+LONGEST_TEXT = 20_000
+"""Characters: what no model here reads to its end, and what a page can still show."""
+RIVALS = ("tfidf", "hidden")
+
+
+@dataclass(frozen=True)
+class ExampleText:
+    """A test row: its number in the dataset, its text and its label."""
+
+    row: int
+    text: str
+    label: str
+
+
+def rivals(results: pd.DataFrame, row: pd.Series) -> list[pd.Series]:
+    """The best TF-IDF and hidden-state result of a result's dataset by cross-validation, other than itself."""
+    same_task = (results[TASK] == row[TASK]).all(axis=1)
+    itself = (results["run"] == row.run) & (results["classifier"] == row.classifier)
+    there = results[same_task & ~itself & (results["run"] != "") & results["model"].isin(["", row.model])]
+    best = best_rows(there[there["source"].isin(RIVALS)], ["source"])
+    return [rival for name in RIVALS for _, rival in best[best["source"] == name].iterrows()]
+
+
+def example_texts(activations: Path, record: dict[str, Any], n: int) -> list[ExampleText]:
+    """A few test rows of a result, spread over its test set; none where the tree does not hold them."""
+    try:
+        folder = activations / str(record["samples"][-1])
+        test_rows = read_samples(folder, ["row"])["row"].to_numpy()[read_split(folder) == 1]
+        chosen = test_rows[np.linspace(0, len(test_rows) - 1, min(n, len(test_rows))).astype(int)].tolist()
+        found = read_sample_rows(folder, chosen, ["text", "label"]).to_pylist() if chosen else []
+    except (StoreError, KeyError, IndexError, TypeError, ValueError, OSError):
+        return []  # the page offers no examples; Health says what is wrong with the rows
+    return [
+        ExampleText(row, one["text"], one["label"] or "")
+        for row, one in zip(chosen, found, strict=True)
+        if one["text"] and len(one["text"]) <= LONGEST_TEXT
+    ]

@@ -1,0 +1,220 @@
+"""Try it: type a text, and see what a classifier says of it and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash
+import dash_mantine_components as dmc
+import numpy as np
+import pandas as pd
+from dash import ALL, MATCH, Input, Output, State, callback, ctx, dcc, html, no_update
+
+from app import engine
+from app.components.answer import figures, latent_options, reasons_table, sum_line, token_data, verdict
+from app.components.labels import result_title, score, shortened
+from app.components.page import notice, page, section
+from app.components.result_picker import result_picker
+from app.components.state import chosen, link, remembered, state_id
+from app.components.tokens import coloured_text
+from app.data.one_result import default_result, find_result, sae_of
+from app.data.reasons import activations_by_latent, reasons
+from app.data.tree import tree
+from app.data.trying import LONGEST_TEXT, ExampleText, example_texts, rivals
+from saefari.errors import SaefariError, StoreError
+from saefari.log import logger
+
+dash.register_page(__name__, path="/try", name="Try it", order=6)
+
+_LINE = "Type a text: a classifier of your choice answers, with its reasons, next to the baselines' answers."
+_WORDS = ["latent", "feature", "contribution", "logit", "baseline", "source", "CV macro-F1", "decision tree"]
+_IN_URL = 500
+_MOST_LATENTS = 200
+_EXAMPLES = 5
+OWN = "own"
+
+
+def layout(run: str = "", classifier: str = "", text: str = "", latent: str = "", **_: Any) -> Any:
+    """The page for what the URL says. text: classified at once where it is given. latent: colours the text."""
+    index = tree().index()
+    if not run:
+        first = default_result(index.results)
+        if first is None:
+            return page("Try it", _LINE, _WORDS, [notice("There are no results yet: Runs says how to make some.")])
+        run, classifier = first
+    try:
+        result = find_result(index, run, classifier)
+    except StoreError as error:
+        return page("Try it", _LINE, _WORDS, [notice(f"{error}. The page Runs lists those that are there.")])
+    picker = result_picker("/try", result.run, result.classifier)
+    if result.row.model_type in ("vlm", "vit"):
+        message = "This result reads images. Trying images live is not there yet; its test rows are on Samples."
+        return page("Try it", _LINE, _WORDS, [picker, notice(message)])
+    examples = example_texts(tree().layout.activations, result.record, _EXAMPLES)
+    return page(
+        "Try it",
+        _LINE,
+        _WORDS,
+        [
+            picker,
+            _question(text, examples),
+            _answer_box(OWN, result.run, result.classifier, result.row, latent),
+            dmc.SimpleGrid(
+                [_answer_box(row.source, row.run, row.classifier, row) for row in rivals(index.results, result.row)],
+                cols={"base": 1, "lg": 2},
+            ),
+            dcc.Store(id="try-asked", data=text),
+            dcc.Store(id="try-examples", data=[one.text for one in examples]),
+            *remembered(run=result.run, classifier=result.classifier, text=text),
+        ],
+    )
+
+
+def _question(text: str, examples: list[ExampleText]) -> Any:
+    box = dmc.Textarea(
+        id="try-text",
+        label="Text",
+        value=text,
+        autosize=True,
+        minRows=3,
+        maxRows=12,
+        placeholder="Type or paste a text",
+    )
+    button = dmc.Button("Classify", id="try-classify")
+    note = dmc.Text("The first text takes longer: the model is loaded for it.", size="sm", c="dimmed")
+    buttons = [
+        dmc.Button(
+            shortened(f"{one.label}: {one.text}", 60),
+            id={"type": "try-example", "number": number},
+            variant="default",
+            size="compact-sm",
+            maw="100%",
+        )
+        for number, one in enumerate(examples)
+    ]
+    offered = [dmc.Group([dmc.Text("Or a test row, by its label:", size="sm"), *buttons], gap="xs")] if buttons else []
+    return dmc.Stack([box, dmc.Group([button, note]), *offered, html.Div(id="try-refusal", role="status")], gap="xs")
+
+
+def _answer_box(name: str, run: str, classifier: str, row: pd.Series, latent: str = "") -> Any:
+    """A box that fills by itself, so that no answer waits for another or hides it."""
+    title = result_title(row)
+    line = f"Macro-F1 {score(row.macro_f1, row.macro_f1_low, row.macro_f1_high)} on the test rows."
+    content = [
+        dcc.Link("Open this result", href=link("/run", run=run, classifier=classifier)),
+        dcc.Store(id={"type": "try-of", "name": name}, data=[run, classifier, latent]),
+        dcc.Loading(html.Div(id={"type": "try-answer", "name": name}, style={"minHeight": 60}), delay_show=200),
+    ]
+    return section(title, content, line)
+
+
+@callback(
+    Output("try-asked", "data"),
+    Output("try-text", "value"),
+    Output(state_id("text"), "value"),
+    Output("try-refusal", "children"),
+    Input("try-classify", "n_clicks"),
+    Input({"type": "try-example", "number": ALL}, "n_clicks"),
+    State("try-text", "value"),
+    State("try-examples", "data"),
+    prevent_initial_call=True,
+)
+def _ask(clicks: int | None, example_clicks: list[int | None], typed: str | None, examples: list[str]) -> Any:
+    """Take the text over, or say why not. A long one is not written to the URL."""
+    if not clicks and not any(example_clicks):
+        return [no_update] * 4
+    text = examples[ctx.triggered_id["number"]] if isinstance(ctx.triggered_id, dict) else typed or ""
+    refusal = refused(text)
+    if refusal:
+        return no_update, no_update, no_update, notice(refusal, color="yellow")
+    return text, text, text if len(text) < _IN_URL else "", None
+
+
+def refused(text: str) -> str:
+    """Why a text cannot be classified; "" where it can."""
+    if not text.strip():
+        return "Type a text first."
+    if len(text) > LONGEST_TEXT:
+        return f"The text has {len(text):,} characters; {LONGEST_TEXT:,} are the most that can be tried here."
+    return ""
+
+
+@callback(
+    Output({"type": "try-answer", "name": MATCH}, "children"),
+    Input("try-asked", "data"),
+    State({"type": "try-of", "name": MATCH}, "data"),
+    State({"type": "try-of", "name": MATCH}, "id"),
+)
+def _answer(text: str, of: list[str], box: dict[str, str]) -> Any:
+    if not text:
+        return dmc.Text("No text yet.", size="sm", c="dimmed")
+    if refusal := refused(text):
+        return notice(refusal, color="yellow")
+    run, classifier, latent = of
+    index = tree().index()
+    try:
+        result = find_result(index, run, classifier)
+        prediction = engine.predict(tree().layout, result.folder, classifier, text)
+        why = reasons(prediction.decision, result.word)
+        shown = [verdict(prediction, box["name"]), *figures(result, prediction, why, box["name"])]
+        if box["name"] != OWN:
+            return dmc.Stack(shown, gap="xs")
+        sae = sae_of(index, result.row)
+        return dmc.Stack(
+            [
+                shown[0],
+                dmc.SimpleGrid(shown[1:], cols={"base": 1, "lg": 2}),
+                dmc.Text(sum_line(why), size="sm"),
+                *_tokens(text, prediction, why, latent),
+                reasons_table(why, sae),
+            ],
+            gap="sm",
+        )
+    except SaefariError as error:
+        return notice(str(error), "This cannot be tried here", "orange")
+    except Exception as error:  # a model may fail in any way; the other answers stay
+        logger.warning("a text could not be classified", exc_info=True)
+        return notice(f"The text could not be classified ({type(error).__name__}: {error}).", color="red")
+
+
+def _tokens(text: str, prediction: Any, why: Any, latent: str) -> list[Any]:
+    """The text coloured by a latent, with the choice of it; nothing where no latent was active."""
+    if prediction.codes is None:
+        return []
+    by_latent = activations_by_latent(prediction.codes, [one.feature for one in why.features], _MOST_LATENTS)
+    if not by_latent:
+        return [dmc.Text("No latent is active anywhere in this text.", size="sm")]
+    options = latent_options(by_latent, why)
+    first = options[0]["value"]
+    read_to = int(prediction.spans[:, 1].max())
+    cut = (
+        [dmc.Text(f"The model reads the first {read_to:,} characters.", size="sm")]
+        if read_to < len(text.rstrip())
+        else []
+    )
+    select = dmc.Select(
+        id=state_id("latent"),
+        label="Colour the text by",
+        description="Those that decided come first, with their contribution.",
+        data=options,
+        value=chosen(latent, [one["value"] for one in options], first),
+        searchable=True,
+        allowDeselect=False,
+        maw=360,
+    )
+    return [
+        select,
+        *cut,
+        dcc.Store(id="try-activations", data=token_data(text, prediction, by_latent)),
+        html.Div(id="try-tokens"),
+    ]
+
+
+@callback(Output("try-tokens", "children"), Input(state_id("latent"), "value"), Input("try-activations", "data"))
+def _colour(latent: str | None, kept: dict[str, Any]) -> Any:
+    positions, activations = kept["latents"].get(latent or "", ([], []))
+    values = np.zeros(len(kept["spans"]))
+    values[positions] = activations
+    spans = np.asarray(kept["spans"], dtype=np.int64).reshape(-1, 2)
+    peak = f"Strongest activation of latent {latent} here: {values.max():.3g}. Hover over a token for its own."
+    return [coloured_text(kept["text"], spans, values, values.max()), dmc.Text(peak, size="xs", c="dimmed")]
