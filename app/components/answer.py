@@ -48,22 +48,22 @@ def figures(result: OneResult, prediction: LivePrediction, why: Reasons, name: s
             f"Probability of each class, by {result.row.source}",
         )
     ]
-    if why.logit is not None:
-        shown = why.features[:_MOST_BARS]
-        figure = contribution_figure(shown, predicted)
+    shown = why.features[:_MOST_BARS]
+    if why.logit is not None and shown:
+        figure = contribution_figure(shown)
         parts.append(graph(f"try-{name}-reasons", figure, f"What spoke for {predicted}, by {result.row.source}"))
     return parts
 
 
-def sum_line(why: Reasons) -> str:
-    """How the contributions add up to the logit; "" where there are none."""
+def sum_line(why: Reasons, predicted: str) -> str:
+    """How the contributions add up to the logit of the predicted class; "" where there are none."""
     if why.logit is None or why.intercept is None:
         return ""
     parts = [reason.contribution or 0.0 for reason in why.features]
     shown, others = sum(parts[:_MOST_BARS]), sum(parts[_MOST_BARS:])
     n_others = max(0, len(parts) - _MOST_BARS)
     more = f" {others:+.2f} (the {n_others:,} others)" if n_others else ""
-    return f"{why.intercept:.2f} (intercept) {shown:+.2f} (shown){more} = {why.logit:.2f}, the logit."
+    return f"{why.intercept:.2f} (intercept) {shown:+.2f} (shown){more} = {why.logit:.2f}, the logit of {predicted}."
 
 
 def reasons_table(why: Reasons, sae: Sae | None) -> Any:

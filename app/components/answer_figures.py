@@ -33,16 +33,19 @@ def probability_figure(classes: Sequence[str], probabilities: np.ndarray) -> go.
     )
 
 
-def contribution_figure(shown: Sequence[Reason], predicted: str) -> go.Figure:
+def contribution_figure(shown: Sequence[Reason]) -> go.Figure:
     """Bars of what features add to the logit of the predicted class, or take from it."""
     values = [reason.contribution or 0.0 for reason in shown]
+    low, high = min(0.0, *values), max(0.0, *values)
+    room = 0.35 * (high - low)  # for the numbers at the bars' ends
+    x_range = [low - room if low < 0 else 0, high + room if high > 0 else 0]
     return _bars(
         [shortened(reason.label, 24) for reason in shown],
         values,
         [PALETTE[0] if value >= 0 else PALETTE[1] for value in values],
         [f"{escape(one.label)}<br>value {one.value:.4g}, contribution {one.contribution:+.3f}" for one in shown],
         [f"{value:+.2f}" for value in values],
-        {"title": f"contribution to the logit of {escape(shortened(predicted, 30))}", "zeroline": True},
+        {"title": "contribution", "zeroline": True, "range": x_range},
     )
 
 

@@ -88,6 +88,7 @@ def _question(text: str, examples: list[ExampleText]) -> Any:
             id={"type": "try-example", "number": number},
             variant="default",
             size="compact-sm",
+            fw=400,
             maw="100%",
         )
         for number, one in enumerate(examples)
@@ -159,14 +160,14 @@ def _answer(text: str, of: list[str], box: dict[str, str]) -> Any:
         shown = [verdict(prediction, box["name"]), *figures(result, prediction, why, box["name"])]
         if box["name"] != OWN:
             return dmc.Stack(shown, gap="xs")
-        sae = sae_of(index, result.row)
+        predicted = prediction.classes[int(np.argmax(prediction.probabilities))]
         return dmc.Stack(
             [
                 shown[0],
                 dmc.SimpleGrid(shown[1:], cols={"base": 1, "lg": 2}),
-                dmc.Text(sum_line(why), size="sm"),
+                dmc.Text(sum_line(why, predicted), size="sm"),
                 *_tokens(text, prediction, why, latent),
-                reasons_table(why, sae),
+                reasons_table(why, sae_of(index, result.row)),
             ],
             gap="sm",
         )
@@ -195,7 +196,7 @@ def _tokens(text: str, prediction: Any, why: Any, latent: str) -> list[Any]:
     select = dmc.Select(
         id=state_id("latent"),
         label="Colour the text by",
-        description="Those that decided come first, with their contribution.",
+        description="Those that decided come first.",
         data=options,
         value=chosen(latent, [one["value"] for one in options], first),
         searchable=True,
