@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from app.data.codes import CodeSet
-from app.data.results import read_record
 from app.data.tree import Index
-from saefari.errors import StoreError
-from saefari.store import Manifest, read_samples_record, read_split_record
-from saefari.store.layout import SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_RECORD, Layout
+from saefari.errors import SaefariError, StoreError
+from saefari.store import Manifest, read_result, read_samples_record, read_split_record
+from saefari.store.layout import RESULTS, SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_RECORD, Layout
 
 
 @dataclass(frozen=True)
@@ -78,18 +77,32 @@ def warnings_of_manifests(code_sets: Iterable[CodeSet]) -> list[Warned]:
     return [Warned(place_of(one), str(warning)) for one in code_sets for warning in one.manifest.warnings]
 
 
-def warnings_of_results(index: Index) -> tuple[list[Warned], list[tuple[str, str]]]:
-    """What results warn of, and what cannot be read. All settings of a source agree, so one of each is asked."""
-    asked = index.results[index.results["run"] != ""]
-    asked = asked.assign(source_folder=asked["folder"].str.rpartition("/")[0]).drop_duplicates("source_folder")
-    found, problems = [], []
-    for run, folder, source in zip(asked["run"], asked["folder"], asked["source_folder"], strict=True):
+def warnings_of_splits(states: Iterable[RowsState]) -> list[Warned]:
+    """What was noticed while rows were divided into training and test."""
+    return [Warned(state.place, warning) for state in states for warning in state.warnings]
+
+
+def warnings_of_results(index: Index) -> list[Warned]:
+    """What results warn of, and those that cannot be read. All settings of a source agree, so one of each is asked."""
+    runs: dict[str, str] = {}
+    for run, folder in zip(index.results["run"], index.results["folder"], strict=True):
+        if run:
+            runs.setdefault(folder.rpartition("/")[0], run)
+    found = []
+    for source, run in runs.items():
+        folder = index.folders[run]
         try:
-            warnings = read_record(index.folders[run]).get("warnings", [])
-            found += [Warned(source, str(warning)) for warning in warnings]
-        except (StoreError, TypeError) as error:
-            problems.append((folder, str(error)))
-    return found, problems
+            warnings = _warnings_of_result(folder, (folder / RESULTS).stat().st_mtime_ns)
+        except (SaefariError, OSError, TypeError, AttributeError) as error:
+            warnings = (f"cannot be read: {error}",)
+        found += [Warned(source, warning) for warning in warnings]
+    return found
+
+
+@lru_cache(maxsize=1 << 14)
+def _warnings_of_result(folder: Path, changed: int) -> tuple[str, ...]:
+    """`changed` tells a newer record from an older one."""
+    return tuple(str(warning) for warning in read_result(folder).get("warnings", []))
 
 
 def rows_states(index: Index, layout: Layout) -> list[RowsState]:

@@ -10,19 +10,18 @@ import dash_mantine_components as dmc
 from dash import Input, Output, callback, dcc, html
 
 from app.components.grid import grid, link_column, number_column, text_column
+from app.components.health_checks import hashes_check, results_check
 from app.components.page import figure_tile, notice, page, section
 from app.components.state import link
-from app.components.stepwise import Check, stepwise, stepwise_box
-from app.data.checks import check_result, verify_shard
 from app.data.disk import disk_rows
 from app.data.health import (
     RowsState,
     Warned,
     manifest_rows,
-    place_of,
     rows_states,
     warnings_of_manifests,
     warnings_of_results,
+    warnings_of_splits,
 )
 from app.data.tree import Index, tree
 from saefari.errors import StoreError
@@ -32,13 +31,16 @@ dash.register_page(__name__, path="/health", name="Health", order=8)
 
 _WORDS = ["manifest", "shard", "code", "hidden state", "explained variance", "held out"]
 _LINE = "Whether what lies in the output tree is whole and readable, and what the runs warned of."
-_EVERYTHING = "everything"
 
 
 def layout(**_: Any) -> Any:
     """The page; what has to be read for it comes after it shows."""
     index = tree().index()
     run, problems = _last_run(index)
+    if not (index.code_sets or index.folders or index.saes or problems or run):
+        return page(
+            "Health", _LINE, _WORDS, [notice("There is nothing in this output tree yet: Runs says how to fill it.")]
+        )
     return page(
         "Health",
         _LINE,
@@ -50,31 +52,38 @@ def layout(**_: Any) -> Any:
             _run(run),
             dcc.Loading(html.Div(id="health-warnings"), delay_show=300),
             _manifests(index),
-            _verification(index),
-            _results_check(index),
+            hashes_check(index),
+            results_check(index),
             dcc.Loading(html.Div(id="health-rows"), delay_show=300),
             dcc.Loading(html.Div(id="health-disk"), delay_show=300),
         ],
     )
 
 
-@callback(
-    Output("health-verdict", "children"),
-    Output("health-warnings", "children"),
-    Output("health-rows", "children"),
-    Output("health-disk", "children"),
-    Input("health-verdict", "id"),
-)
+@callback(Output("health-verdict", "children"), Output("health-rows", "children"), Input("health-verdict", "id"))
 def _look(_id: str) -> Any:
-    """What needs files to be read or listed."""
-    index, tree_layout = tree().index(), tree().layout
+    """What needs the rows' files to be hashed."""
+    index = tree().index()
     run, problems = _last_run(index)
-    states = rows_states(index, tree_layout)
-    of_results, unreadable = warnings_of_results(index)
-    of_splits = [Warned(state.place, warning) for state in states for warning in state.warnings]
-    warned = [*warnings_of_manifests(index.code_sets.values()), *of_splits, *of_results]
-    wrong = _findings(index, run, [*problems, *unreadable], states)
-    return _verdict(wrong, warned), _warnings(warned), _rows(states), _disk(disk_rows(index, tree_layout))
+    states = rows_states(index, tree().layout)
+    n_warnings = len(warnings_of_manifests(index.code_sets.values())) + len(warnings_of_splits(states))
+    n_warnings += len(run.warnings) if run else 0
+    return _verdict(_findings(index, run, problems, states), n_warnings), _rows(states)
+
+
+@callback(Output("health-warnings", "children"), Input("health-warnings", "id"))
+def _warn(_id: str) -> Any:
+    """What needs one result of each source to be read."""
+    index = tree().index()
+    of_codes = warnings_of_manifests(index.code_sets.values())
+    of_splits = warnings_of_splits(rows_states(index, tree().layout))
+    return _warnings([*of_codes, *of_splits, *warnings_of_results(index)])
+
+
+@callback(Output("health-disk", "children"), Input("health-disk", "id"))
+def _measure(_id: str) -> Any:
+    """What needs every folder to be listed."""
+    return _disk(disk_rows(tree().index(), tree().layout))
 
 
 def _last_run(index: Index) -> tuple[RunRecord | None, list[tuple[str, str]]]:
@@ -116,11 +125,11 @@ def _findings(
     return [f"{what}: {count:,}." for what, count in counts.items() if count]
 
 
-def _verdict(wrong: list[str], warned: list[Warned]) -> Any:
+def _verdict(wrong: list[str], n_warnings: int) -> Any:
     if wrong:
         return notice(" ".join(wrong), "Something needs a look", "red")
-    if warned:
-        message = f"No file is missing or unreadable, but the runs left {len(warned)} warnings: see below."
+    if n_warnings:
+        message = f"No file is missing or unreadable, but {n_warnings:,} warnings were left: see below."
         return notice(message, "Nothing is broken", "yellow")
     message = (
         "Every manifest is complete, every shard has its recorded size, every file can be read, the last run failed "
@@ -138,7 +147,7 @@ def _problems(problems: list[tuple[str, str]]) -> Any:
         text_column("problem", flex=1, minWidth=300, tooltipField="problem"),
     ]
     line = "They are left out everywhere else. Remove them, or run their configuration again."
-    return section("Unreadable, half-written and foreign files", [grid("problems", columns, rows, height=260)], line)
+    return section("Unreadable, half-written and foreign files", [grid("problems", columns, rows, _height(rows))], line)
 
 
 def _run(run: RunRecord | None) -> Any:
@@ -153,7 +162,7 @@ def _run(run: RunRecord | None) -> Any:
         text_column("job", width=300, tooltipField="job"),
         text_column("message", flex=1, minWidth=300, tooltipField="message"),
     ]
-    return section("Last run", [grid("last-run", columns, rows, height=220)])
+    return section("Last run", [grid("last-run", columns, rows, _height(rows))])
 
 
 def _warnings(warned: list[Warned]) -> Any:
@@ -164,7 +173,8 @@ def _warnings(warned: list[Warned]) -> Any:
         text_column("where", width=420, tooltipField="where"),
         text_column("warning", flex=1, minWidth=300, tooltipField="warning"),
     ]
-    return section("Recorded warnings", [grid("warnings", columns, [asdict(one) for one in warned], height=240)], line)
+    rows = [asdict(one) for one in warned]
+    return section("Recorded warnings", [grid("warnings", columns, rows, _height(rows))], line)
 
 
 def _manifests(index: Index) -> Any:
@@ -185,23 +195,7 @@ def _manifests(index: Index) -> Any:
         for row in manifest_rows(index.code_sets.values())
     ]
     line = "Codes and hidden states. Sizes of shards are always compared; their hashes on request."
-    return section("Manifests", [grid("manifests", columns, rows, height=300)], line)
-
-
-def _verification(index: Index) -> Any:
-    names = {one.id: place_of(one) for one in index.code_sets.values()}
-    box = stepwise_box("hashes", "Verify hashes", "Shards of", {_EVERYTHING: "every folder", **names})
-    line = "Reads every shard and compares its SHA-256 with the manifest's. It ends when this page is left."
-    return section("Hashes of shards", [box], line)
-
-
-def _results_check(index: Index) -> Any:
-    datasets = sorted({name for name in index.results.loc[index.results["run"] != "", "dataset"] if name})
-    box = stepwise_box(
-        "results", "Check every result", "Results of", {_EVERYTHING: "every dataset"} | {one: one for one in datasets}
-    )
-    line = "Reads every results.json and looks for its estimators. The table lists those with a problem."
-    return section("Results", [box], line)
+    return section("Manifests", [grid("manifests", columns, rows, _height(rows))], line)
 
 
 def _rows(states: list[RowsState]) -> Any:
@@ -224,8 +218,8 @@ def _rows(states: list[RowsState]) -> Any:
         number_column("excluded", "rows left out", 0, width=130),
         text_column("warnings", width=360, tooltipField="warnings"),
     ]
-    line = "samples.parquet and split.parquet are hashed and compared with their records.."
-    return section("Rows and splits", [grid("rows", columns, rows, height=260)], line)
+    line = "samples.parquet and split.parquet are hashed and compared with their records."
+    return section("Rows and splits", [grid("rows", columns, rows, _height(rows))], line)
 
 
 def _disk(rows: list[dict[str, Any]]) -> Any:
@@ -236,57 +230,9 @@ def _disk(rows: list[dict[str, Any]]) -> Any:
         number_column("megabytes", "MB", 1, width=120),
     ]
     line = f"{total:,.0f} MB in all; shards count as their manifests record them."
-    return section("Disk space", [grid("disk", columns, rows, height=300)], line)
+    return section("Disk space", [grid("disk", columns, rows, _height(rows))], line)
 
 
-def _shards(choice: str) -> list[list[str]]:
-    sets = tree().index().code_sets
-    chosen = sets.values() if choice == _EVERYTHING else [sets[choice]] if choice in sets else []
-    return [[one.id, shard.name] for one in chosen for shard in one.manifest.shards]
-
-
-def _look_at_shard(item: list[str]) -> tuple[dict[str, Any], bool]:
-    codes = tree().index().code_sets.get(item[0])
-    found = "gone" if codes is None else verify_shard(codes, item[1])
-    place = "" if codes is None else place_of(codes)
-    return {"place": place, "shard": item[1], "found": found}, found == "as recorded"
-
-
-def _results_of_choice(choice: str) -> list[list[str]]:
-    index = tree().index()
-    chosen = set(index.results.loc[index.results["dataset"] == choice, "run"])
-    return [[run] for run in index.folders if choice == _EVERYTHING or run in chosen]
-
-
-def _look_at_result(item: list[str]) -> tuple[dict[str, Any], bool]:
-    folder = tree().index().folders.get(item[0])
-    problem = "gone" if folder is None else check_result(folder)
-    place = "" if folder is None else folder.relative_to(tree().layout.classifications).as_posix()
-    return {"place": place, "problem": problem}, not problem
-
-
-stepwise(
-    "hashes",
-    Check(
-        _shards,
-        _look_at_shard,
-        [
-            text_column("place", "folder", width=460, tooltipField="place"),
-            text_column("shard", width=180),
-            text_column("found", width=180),
-        ],
-        show_fine=True,
-    ),
-)
-stepwise(
-    "results",
-    Check(
-        _results_of_choice,
-        _look_at_result,
-        [
-            text_column("place", "folder", width=520, tooltipField="place"),
-            text_column("problem", flex=1, minWidth=300, tooltipField="problem"),
-        ],
-        show_fine=False,
-    ),
-)
+def _height(rows: list[dict[str, Any]]) -> int:
+    """Pixels that a table needs for its rows, up to a bound."""
+    return min(340, 75 + 42 * len(rows))
