@@ -101,7 +101,11 @@ def _start(_clicks: int, choice: str, button: dict[str, str]) -> Any:
 def _step(_ticks: int, queue: dict[str, Any] | None, button: dict[str, str]) -> Any:
     if queue is None:
         return [no_update] * 6
-    check = _CHECKS[button["name"]]
+    return advance(_CHECKS[button["name"]], queue)
+
+
+def advance(check: Check, queue: dict[str, Any]) -> tuple[Any, ...]:
+    """Look at what fits into a second: (queue, rows to add, percent done, status, busy, how many more ticks)."""
     rows, done, wrong = [], 0, int(queue["wrong"])
     stop = time.monotonic() + _SECONDS
     while done < len(queue["left"]) and time.monotonic() < stop:

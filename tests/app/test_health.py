@@ -1,0 +1,196 @@
+"""Health: what is incomplete, altered or warned of, and the checks that read whole files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.components import stepwise
+from app.data.checks import check_result, verify_shard
+from app.data.disk import disk_rows
+from app.data.health import manifest_rows, rows_states, warnings_of_manifests, warnings_of_results, warnings_of_splits
+from app.data.tree import OutputTree
+from app.server import create_app
+from saefari.errors import StoreError
+from saefari.store import (
+    Manifest,
+    SamplesWriter,
+    codes_arrays,
+    read_last_run,
+    write_json,
+    write_last_run,
+    write_shard,
+    write_split,
+)
+
+ROW = {"id": "0", "text": "a text", "label": "x", "group": None, "n_tokens": 1}
+
+
+def write_codes(output: Path, dataset: str = "d/train", n_rows: int = 2) -> Path:
+    """One shard of two rows, and the rows and split that it belongs to."""
+    samples = output / "activations" / "m" / dataset
+    folder = samples / "layer_3" / "3k"
+    folder.mkdir(parents=True)
+    arrays = codes_arrays(np.array([0, 1, 2]), np.array([0, 1]), np.array([1.0, 2.0]), np.array([0, 1, 2]), 4)
+    manifest = Manifest("codes", {}, n_rows, {"d_sae": 4}, warnings=["wrong hook"])
+    manifest.add(write_shard(folder, 0, (0, 2), arrays))
+    manifest.save(folder)
+    with SamplesWriter(samples, {}) as writer:
+        for row in range(2):
+            writer.write({**ROW, "row": row, "input_ids": [1], "valid": [0], "span_start": [0], "span_end": [1]})
+    write_split(samples, np.array([0, 1]), {}, ["1 row left out"])
+    return folder
+
+
+def write_result(output: Path, folder: str, **changes: Any) -> Path:
+    row = {
+        "model": "m", "model_type": "llm", "dataset": "d", "config": "", "split": "train", "layer": 3, "width": "3k",
+        "source": "sae", "pooling": "sum", "top_n": 0, "binarize": None, "select_k": None, "classifier": "linear",
+        "macro_f1": 0.5, "macro_f1_low": 0.4, "macro_f1_high": 0.6, "accuracy": 0.5, "roc_auc": 0.7,
+        "cv_macro_f1": 0.5, "n_train": 80, "n_test": 20, "n_features": 60, "seconds": 1.0,
+    }  # fmt: skip
+    place = output / "classifications" / folder
+    record = {"classes": ["a", "b"], "classifiers": {"linear": {}}, "settings": {}, "summary": [row]}
+    write_json(place / "results.json", record | changes)
+    (place / "linear.skops").write_bytes(b"")
+    return place
+
+
+def test_manifests_that_need_a_look_come_first(tmp_path: Path) -> None:
+    write_codes(tmp_path, "a/train")
+    write_codes(tmp_path, "b/train", n_rows=3)
+    rows = manifest_rows(OutputTree(tmp_path).index().code_sets.values())
+    assert [(row["place"], row["state"], row["rows_done"]) for row in rows] == [
+        ("m/b/train/layer_3/3k", "partial", 2),
+        ("m/a/train/layer_3/3k", "complete", 2),
+    ]
+
+
+def test_altered_rows_and_splits_are_told_from_whole_ones(tmp_path: Path) -> None:
+    samples = write_codes(tmp_path).parents[1]
+    tree = OutputTree(tmp_path)
+    [state] = rows_states(tree.index(), tree.layout)
+    assert (state.rows, state.split) == ("as recorded", "as recorded")
+    assert state.counts == {"train": 1, "test": 1, "excluded": 0}
+    with (samples / "samples.parquet").open("ab") as file:
+        file.write(b"!")
+    (samples / "split.json").unlink()
+    [state] = rows_states(tree.index(), tree.layout)
+    assert (state.rows, state.split) == ("not as recorded", "not there")
+
+
+def test_warnings_of_codes_splits_and_results_are_collected(tmp_path: Path) -> None:
+    write_codes(tmp_path)
+    for setting in ("one", "two"):
+        write_result(tmp_path, f"m/d/train/layer_3/3k/{setting}", warnings=["2 classes left out"])
+    tree = OutputTree(tmp_path)
+    index = tree.index()
+    assert [one.warning for one in warnings_of_manifests(index.code_sets.values())] == ["wrong hook"]
+    assert [one.warning for one in warnings_of_splits(rows_states(index, tree.layout))] == ["1 row left out"]
+    [one] = warnings_of_results(index)
+    assert (one.where, one.warning) == ("m/d/train/layer_3/3k", "2 classes left out")
+
+
+def test_a_shard_is_verified_by_its_hash_and_not_by_its_size(tmp_path: Path) -> None:
+    folder = write_codes(tmp_path)
+    [codes] = OutputTree(tmp_path).index().code_sets.values()
+    assert verify_shard(codes, "shard-00000.npz") == "as recorded"
+    path = folder / "shard-00000.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert next(iter(OutputTree(tmp_path).index().code_sets.values())).state == "complete"
+    assert verify_shard(codes, "shard-00000.npz") == "not as recorded"
+    path.unlink()
+    assert verify_shard(codes, "shard-00000.npz") == "gone"
+    assert verify_shard(codes, "shard-00007.npz") == "not recorded any more"
+
+
+def test_a_result_is_checked_for_its_content_and_its_estimators(tmp_path: Path) -> None:
+    place = write_result(tmp_path, "one")
+    assert check_result(place) == ""
+    (place / "linear.skops").unlink()
+    assert "linear" in check_result(place)
+    for content in ({"foreign": 1}, [1]):
+        (place / "results.json").write_text(json.dumps(content) + " ")
+        assert "not what SAEfari writes" in check_result(place)
+
+
+def test_disk_space_is_what_the_files_take(tmp_path: Path) -> None:
+    folder = write_codes(tmp_path)
+    place = write_result(tmp_path, "m/d/train/layer_3/3k/one")
+    tree = OutputTree(tmp_path)
+    sizes = {row["place"]: row["megabytes"] * 1e6 for row in disk_rows(tree.index(), tree.layout)}
+    assert sizes["activations/m/d/train/layer_3/3k"] == pytest.approx((folder / "shard-00000.npz").stat().st_size)
+    assert sizes["classifications/m/d/train/layer_3/3k"] == pytest.approx((place / "results.json").stat().st_size)
+    assert sum(sizes.values()) < sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_the_last_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+    assert read_last_run(tmp_path) is None
+    write_last_run(tmp_path, [("job", "why")], ["w"])
+    run = read_last_run(tmp_path)
+    assert run is not None
+    assert (run.failures, run.warnings) == ([("job", "why")], ["w"])
+    (tmp_path / "last_run.json").write_text('{"failures": [1], "warnings": []}')
+    with pytest.raises(StoreError, match="not what SAEfari writes"):
+        read_last_run(tmp_path)
+
+
+def test_a_long_check_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+
+    def look(item: list[str]) -> tuple[dict[str, Any], bool]:
+        looked.append(item[0])
+        return {"item": item[0]}, item[0] != "b"
+
+    check = stepwise.Check(lambda choice: [["a"], ["b"], ["c"]], look, [], show_fine=False)
+    monkeypatch.setitem(stepwise._CHECKS, "letters", check)
+    times = iter(range(100))
+    monkeypatch.setattr(stepwise.time, "monotonic", lambda: next(times) * 0.7)  # one look, then the second is over
+    queue: dict[str, Any] = {"left": [["a"], ["b"], ["c"]], "total": 3, "wrong": 0}
+    said = []
+    while queue["left"]:
+        queue, _, _, status, _, _ = stepwise.advance(check, queue)
+        said.append(status)
+    assert looked == ["a", "b", "c"]
+    assert said == [
+        "1 of 3 checked, all fine so far.",
+        "2 of 3 checked, 1 with a problem.",
+        "3 of 3 checked, 1 with a problem.",
+    ]
+
+
+def pages_text(output: Path) -> str:
+    """What the callbacks of the page say of a tree."""
+    app = create_app(output)
+    with app.server.app_context():
+        from app.pages import health
+
+        return json.dumps(
+            [health.layout(), *health._look(""), health._warn("")], default=lambda one: one.to_plotly_json()
+        )
+
+
+def test_a_whole_tree_is_said_to_be_fine(tmp_path: Path) -> None:
+    folder = write_codes(tmp_path)
+    manifest = Manifest.load(folder)
+    assert manifest is not None
+    manifest.warnings = []
+    manifest.save(folder)
+    write_split(folder.parents[1], np.array([0, 1]), {}, [])
+    assert "Everything is fine" in pages_text(tmp_path)
+
+
+def test_whatever_is_wrong_is_said(tmp_path: Path) -> None:
+    folder = write_codes(tmp_path)
+    (folder / "shard-00000.npz").write_bytes(b"")
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "last_run.json").write_text("{")
+    text = pages_text(tmp_path)
+    assert "Damaged manifests (the same command makes their shards anew): 1." in text
+    assert "Files that cannot be read or are not SAEfari's: 1." in text

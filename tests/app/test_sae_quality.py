@@ -1,0 +1,155 @@
+"""SAEs: which measurements are found, and how often latents are active."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.components.sae_figures import density_histogram, quality_scatter, training_figure
+from app.data.belonging import best_sae, results_of
+from app.data.sae_quality import (
+    HELD_OUT,
+    Density,
+    architecture,
+    densities,
+    measurements,
+    n_latents,
+    origin,
+    quality_rows,
+    settings_rows,
+    training_curves,
+    warnings_of,
+)
+from app.data.saes import Sae
+from app.data.tree import OutputTree
+from saefari.store import Manifest, codes_arrays, write_density, write_json, write_shard
+
+STATS = {"fvu": 0.2, "explained_variance": 0.8, "l0": 2.0, "dead_fraction": 0.25, "n_positions": 8}
+
+
+def write_codes(output: Path, dataset: str, counts: list[list[int]], **facts: Any) -> Path:
+    """Codes of width 3k whose shards say how often each of 4 latents was active at 4 positions each."""
+    folder = output / "activations" / "m" / dataset / "layer_3" / "3k"
+    folder.mkdir(parents=True)
+    manifest = Manifest("codes", {}, len(counts), {"d_sae": 4, "architecture": "jumprelu", **facts})
+    for i, active in enumerate(counts):
+        arrays = codes_arrays(np.array([0, 1]), np.array([0]), np.array([1.0]), np.array([0, 1]), 4)
+        arrays |= {"stat_counts": np.array(active), "stat_n_positions": np.array(4)}
+        manifest.add(write_shard(folder, i, (i, i + 1), arrays))
+    manifest.stats = STATS
+    manifest.warnings = ["looks like the wrong hook"]
+    manifest.save(folder)
+    return folder
+
+
+def write_trained(output: Path, **more: Any) -> Path:
+    folder = output / "saes" / "m" / "layer_3" / "3k"
+    settings = {"architecture": "batchtopk", "d_sae": 4, "model": {"name": "m"}}
+    write_json(folder / "quality.json", {"settings": settings, **STATS, "fvu": 0.1, **more})
+    write_density(folder, np.array([5, 0, 1, 10]), 10)
+    return folder
+
+
+def only_sae(output: Path) -> Sae:
+    [sae] = OutputTree(output).index().saes.values()
+    return sae
+
+
+def test_a_trained_sae_has_its_held_out_figures_first(tmp_path: Path) -> None:
+    write_trained(tmp_path)
+    write_codes(tmp_path, "d/train", [[4, 0, 0, 0]])
+    sae = only_sae(tmp_path)
+    assert [(one.dataset, one.fvu) for one in measurements(sae)] == [(HELD_OUT, 0.1), ("d/train", 0.2)]
+    assert (origin(sae), architecture(sae), n_latents(sae)) == ("trained here", "batchtopk", 4)
+    assert warnings_of(sae) == ["d/train: looks like the wrong hook"]
+    assert {"part": "settings", "setting": "model.name", "value": "m"} in settings_rows(sae)
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"release": "gemma-scope", "random": False}, "released"),
+        ({"release": "r", "random": True}, "random control"),
+        ({}, "from a folder"),
+    ],
+)
+def test_where_an_sae_comes_from(tmp_path: Path, facts: dict[str, Any], said: str) -> None:
+    write_codes(tmp_path, "d/train", [[4, 0, 0, 0]], **facts)
+    assert origin(only_sae(tmp_path)) == said
+
+
+def test_densities_add_up_over_shards_and_change_with_them(tmp_path: Path) -> None:
+    write_trained(tmp_path)
+    folder = write_codes(tmp_path, "d/train", [[4, 0, 1, 0], [3, 1, 0, 0]])
+    found, problems = densities(only_sae(tmp_path))
+    assert problems == []
+    assert [(one.dataset, one.active.tolist(), one.n_positions) for one in found] == [
+        (HELD_OUT, [5, 0, 1, 10], 10),
+        ("d/train", [7, 1, 1, 0], 8),
+    ]
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    write_codes(tmp_path, "d/train", [[0, 0, 0, 2]])
+    assert densities(only_sae(tmp_path))[0][1].active.tolist() == [0, 0, 0, 2]
+
+
+def test_what_cannot_be_read_is_said_and_the_rest_is_there(tmp_path: Path) -> None:
+    (write_trained(tmp_path) / "density.npz").write_text("nonsense")
+    write_codes(tmp_path, "a/train", [[4, 0, 0, 0]])
+    (write_codes(tmp_path, "b/train", [[4, 0, 0, 0]]) / "shard-00000.npz").write_text("nonsense")
+    found, problems = densities(only_sae(tmp_path))
+    assert [one.dataset for one in found] == ["a/train"]
+    assert len(problems) == 2
+
+
+def test_foreign_figures_are_left_out(tmp_path: Path) -> None:
+    write_json(tmp_path / "saes/m/layer_3/3k/quality.json", {"fvu": "low", "l0": True, "settings": [], "curves": 3})
+    sae = only_sae(tmp_path)
+    assert [(one.fvu, one.l0) for one in measurements(sae)] == [(None, None)]
+    assert training_curves(sae) is None
+    assert quality_rows([sae])[0]["d_sae"] is None
+
+
+def test_training_curves_show_where_they_fit(tmp_path: Path) -> None:
+    write_trained(tmp_path, curves={"positions": [1, 2], "fvu": [0.9, 0.5], "l0": [3.0], "dead": [0.0, 0.1]})
+    curves = training_curves(only_sae(tmp_path))
+    assert curves == {"positions": [1, 2], "fvu": [0.9, 0.5], "dead": [0.0, 0.1]}
+    assert [trace.name for trace in training_figure(curves).data] == ["FVU", "dead fraction"]
+
+
+def test_the_histogram_counts_every_active_latent() -> None:
+    figure = density_histogram([Density("d<b>", np.array([0, 1, 500, 1000]), 1000)])
+    [line] = figure.data
+    assert sum(line.y) == 3
+    assert line.y[0] == 1
+    assert line.y[-1] == 1
+    assert line.name == "d&lt;b&gt; (1 never active)"
+
+
+def test_the_scatter_rings_the_chosen_sae(tmp_path: Path) -> None:
+    write_codes(tmp_path, "d/train", [[4, 0, 0, 0]])
+    sae = only_sae(tmp_path)
+    figure = quality_scatter(quality_rows([sae]), sae.id)
+    assert [(tuple(trace.x), tuple(trace.y)) for trace in figure.data] == [((2.0,), (0.2,))] * 2
+    assert quality_scatter(quality_rows([sae]), "another").data[-1].x == ()
+
+
+def test_results_belong_to_the_sae_of_their_folder(tmp_path: Path) -> None:
+    write_codes(tmp_path, "d/train", [[4, 0, 0, 0]])
+    for model, layer in (("m", 3), ("m", 4), ("m2", 3)):
+        row = {
+            "model": model, "model_type": "llm", "dataset": "d", "config": "", "split": "train", "layer": layer,
+            "width": "3k", "source": "sae", "pooling": "sum", "top_n": 0, "binarize": None, "select_k": None,
+            "classifier": "linear", "macro_f1": 0.5, "macro_f1_low": 0.4, "macro_f1_high": 0.6, "accuracy": 0.5,
+            "roc_auc": 0.7, "cv_macro_f1": 0.5, "n_train": 8, "n_test": 2, "n_features": 4, "seconds": 1.0,
+        }  # fmt: skip
+        folder = tmp_path / f"classifications/{model}/d/train/layer_{layer}/3k/sum"
+        write_json(folder / "results.json", {"classes": [], "classifiers": {}, "settings": {}, "summary": [row]})
+    index = OutputTree(tmp_path).index()
+    [sae] = index.saes.values()
+    assert results_of(index.results, sae)["folder"].tolist() == ["m/d/train/layer_3/3k/sum"]
+    assert best_sae(index) == sae.id

@@ -1,0 +1,193 @@
+"""Try it: texts that are refused, reasons of a decision, rivals, and answers that fail alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from app.components.answer import sum_line
+from app.components.answer_figures import contribution_figure, probability_figure
+from app.data.reasons import Reason, Reasons, activations_by_latent, reasons
+from app.data.tree import OutputTree
+from app.data.trying import LONGEST_TEXT, example_texts, rivals
+from app.server import create_app
+from saefari.classify.inspect import Contributions, Decision, Step, TreePath
+from saefari.errors import ModelError
+from saefari.store import SamplesWriter, write_json, write_split
+
+
+def decision_of_a_probe() -> Decision:
+    per_class = np.array([[0.1, -0.1], [-0.5, 0.5], [0.0, 0.0], [0.2, -0.2]])
+    found = Contributions(
+        np.array([7, 2, 5, 9]), None, np.array([1.0, 2.0, 3.0, 4.0]), per_class, np.array([-0.1, 0.1])
+    )
+    return Decision(np.array([0.4, 0.6]), contributions=found)
+
+
+def test_the_strongest_contribution_to_the_predicted_class_comes_first() -> None:
+    why = reasons(decision_of_a_probe(), "latent")
+    assert [(one.label, one.value, one.contribution) for one in why.features] == [
+        ("latent 2", 2.0, 0.5),
+        ("latent 9", 4.0, -0.2),
+        ("latent 7", 1.0, -0.1),
+    ]
+    assert why.logit == pytest.approx(0.3)
+    assert sum_line(why, "b") == "0.10 (intercept) +0.20 (shown) = 0.30, the logit of b."
+
+
+def test_features_that_are_not_shown_are_part_of_the_sum() -> None:
+    many = [Reason(i, f"latent {i}", 1.0, 0.1) for i in range(20)]
+    assert "+1.20 (shown) +0.80 (the 8 others) = 3.00" in sum_line(Reasons(many, 1.0, 3.0), "a")
+
+
+def test_a_tree_gives_its_questions_in_order() -> None:
+    path = TreePath([Step(0, 3, None, 0.0, 0.5, True), Step(1, 8, "word", 2.0, 1.5, False)], 4)
+    why = reasons(Decision(np.array([1.0, 0.0]), path=path), "latent")
+    assert [(one.label, one.question) for one in why.features] == [
+        ("latent 3", "at most 0.5? yes"),
+        ("word", "at most 1.5? no"),
+    ]
+    assert sum_line(why, "a") == ""
+
+
+def test_latents_that_decided_come_first_then_the_strongest() -> None:
+    codes = sparse.csr_array(np.array([[0, 1.0, 0, 5.0, 0], [0, 0, 2.0, 0, 3.0]]))
+    found = activations_by_latent(codes, [2, 0], 3)
+    assert found == {2: ([1], [2.0]), 3: ([0], [5.0]), 4: ([1], [3.0])}
+    assert list(found) == [2, 3, 4]
+
+
+def test_many_classes_are_the_ten_most_probable_and_the_others() -> None:
+    probabilities = np.arange(1, 13) / 78
+    [bars] = probability_figure([f"class <{i}>" for i in range(12)], probabilities).data
+    assert len(bars.x) == 11
+    assert sum(bars.x) == pytest.approx(1)
+    assert bars.hovertext[0] == "class &lt;11&gt;: 15.4%"
+    assert bars.hovertext[-1].startswith("2 others")
+
+
+def test_the_bars_of_contributions_leave_room_for_their_numbers() -> None:
+    figure = contribution_figure([Reason(1, "a", 1.0, 1.0), Reason(2, "b", 1.0, -1.0)])
+    low, high = figure.layout.xaxis.range
+    assert low < -1
+    assert high > 1
+
+
+def row(source: str, run: str, cv: float, model: str = "m", dataset: str = "d") -> dict[str, Any]:
+    task = {"model": model, "dataset": dataset, "config": "", "split": "train"}
+    return {**task, "run": run, "classifier": "linear", "source": source, "cv_macro_f1": cv}
+
+
+def test_rivals_are_the_best_baselines_of_the_same_dataset_and_model() -> None:
+    table = pd.DataFrame(
+        [
+            row("sae", "s", 0.9),
+            row("hidden", "h1", 0.5),
+            row("hidden", "h2", 0.6),
+            row("hidden", "other model", 0.9, model="m2"),
+            row("tfidf", "t", 0.4, model=""),
+            row("tfidf", "other dataset", 0.9, model="", dataset="d2"),
+            row("tfidf", "", 0.9, model=""),
+            row("majority", "j", 0.1, model=""),
+        ]
+    )
+    assert [one.run for one in rivals(table, table.iloc[0])] == ["t", "h2"]
+    assert [one.run for one in rivals(table, table.iloc[2])] == ["t", "h1"]
+
+
+def test_examples_are_test_rows_by_their_number_in_the_dataset(tmp_path: Path) -> None:
+    folder = tmp_path / "m" / "d" / "train"
+    with SamplesWriter(folder, {}) as writer:
+        for number in range(6):
+            text = "x" * (LONGEST_TEXT + 1) if number == 5 else f"text {number}"
+            tokens: dict[str, Any] = {"n_tokens": 0, "input_ids": [], "valid": [], "span_start": [], "span_end": []}
+            writer.write({"row": 10 * number, "id": "", "text": text, "label": "x", "group": None, **tokens})
+    write_split(folder, np.array([0, 1, 0, 1, -1, 1]), {}, [])
+    found = example_texts(tmp_path, {"samples": ["m/d/train"]}, 5)
+    assert [(one.row, one.text) for one in found] == [(10, "text 1"), (30, "text 3")]
+    assert example_texts(tmp_path, {}, 5) == []
+    assert example_texts(tmp_path, {"samples": ["gone"]}, 5) == []
+
+
+def write_result(output: Path) -> None:
+    numbers = ("macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "roc_auc", "cv_macro_f1", "seconds")
+    task = row("sae", "", 0.5) | dict.fromkeys(numbers, 0.5)
+    task |= {"model_type": "llm", "layer": 3, "width": "3k", "pooling": "sum", "top_n": 0, "binarize": None}
+    task |= {"select_k": None, "n_train": 8, "n_test": 2, "n_features": 4}
+    record = {"classes": ["a", "b"], "classifiers": {"linear": {}}, "settings": {}, "summary": [task]}
+    write_json(output / "classifications/m/d/train/layer_3/3k/sum/results.json", record)
+
+
+def answer(output: Path, text: str) -> str:
+    """What the own box of the page holds, as text."""
+    app = create_app(output)
+    with app.server.app_context():
+        from app.pages import try_it
+
+        [run] = OutputTree(output).index().folders
+        box = try_it._answer(text, [run, "linear", ""], {"name": "own"})
+        return json.dumps(box, default=lambda one: one.to_plotly_json() if hasattr(one, "to_plotly_json") else str(one))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "No text yet."),
+        (" \n", "Type a text first."),
+        ("x" * (LONGEST_TEXT + 1), "20,001 characters"),
+    ],
+)
+def test_texts_that_are_not_classified_are_told_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    write_result(tmp_path)
+    monkeypatch.setattr("app.engine.predict", lambda *_: pytest.fail("classified"))
+    assert said in answer(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ModelError("the model is not on this machine"), "the model is not on this machine"),
+        (RuntimeError("no memory"), "RuntimeError: no memory"),
+    ],
+)
+def test_a_prediction_that_fails_says_so_in_its_box(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    write_result(tmp_path)
+
+    def fail(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("app.engine.predict", fail)
+    assert said in answer(tmp_path, "a text")
+
+
+def test_an_answer_has_its_class_its_reasons_and_the_coloured_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_result(tmp_path)
+    decision = decision_of_a_probe()
+    codes = np.zeros((2, 10))
+    codes[1, 2] = 1.5
+    prediction = SimpleNamespace(
+        classes=["a", "b"],
+        probabilities=decision.probabilities,
+        decision=decision,
+        spans=np.array([[0, 3], [4, 8]]),
+        codes=sparse.csr_array(codes),
+    )
+    monkeypatch.setattr("app.engine.predict", lambda *_: prediction)
+    text = answer(tmp_path, "two <b>words</b>")
+    assert '"children": "b", "id": "answer-own"' in text
+    assert "latent 2: +0.50" in text
+    assert '"latents": {"2": [[1], [1.5]]}' in text
+    assert "The model reads the first 8 characters." in text
