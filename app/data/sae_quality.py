@@ -172,8 +172,9 @@ def _facts(codes: CodeSet) -> dict[str, Any]:
 
 def _number(record: Any, name: str) -> float | None:
     value = record.get(name) if isinstance(record, dict) else None
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if is_number else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _is_series(value: Any) -> bool:

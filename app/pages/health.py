@@ -89,7 +89,7 @@ def _measure(_id: str) -> Any:
 def _last_run(index: Index) -> tuple[RunRecord | None, list[tuple[str, str]]]:
     """How the last run ended, and all files that cannot be read."""
     try:
-        return read_last_run(tree().layout.reports), index.problems
+        return read_last_run(tree().layout.last_run), index.problems
     except StoreError as error:
         return None, [*index.problems, ("reports/last_run.json", str(error))]
 

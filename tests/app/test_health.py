@@ -22,7 +22,6 @@ from saefari.store import (
     codes_arrays,
     read_last_run,
     write_json,
-    write_last_run,
     write_shard,
     write_split,
 )
@@ -130,15 +129,16 @@ def test_disk_space_is_what_the_files_take(tmp_path: Path) -> None:
     assert sum(sizes.values()) < sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
 
 
-def test_the_last_run_is_read_as_it_was_written(tmp_path: Path) -> None:
-    assert read_last_run(tmp_path) is None
-    write_last_run(tmp_path, [("job", "why")], ["w"])
-    run = read_last_run(tmp_path)
+def test_the_last_run_is_read_as_a_run_writes_it(tmp_path: Path) -> None:
+    path = tmp_path / "last_run.json"
+    assert read_last_run(path) is None
+    write_json(path, {"failures": [{"job": "job", "reason": "why"}], "warnings": ["w"]})
+    run = read_last_run(path)
     assert run is not None
     assert (run.failures, run.warnings) == ([("job", "why")], ["w"])
-    (tmp_path / "last_run.json").write_text('{"failures": [1], "warnings": []}')
+    path.write_text('{"failures": [1], "warnings": []}')
     with pytest.raises(StoreError, match="not what SAEfari writes"):
-        read_last_run(tmp_path)
+        read_last_run(path)
 
 
 def test_a_long_check_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,7 @@ from app.data.sae_quality import (
 )
 from app.data.saes import Sae
 from app.data.tree import OutputTree
-from saefari.store import Manifest, codes_arrays, write_density, write_json, write_shard
+from saefari.store import Manifest, codes_arrays, write_json, write_shard
 
 STATS = {"fvu": 0.2, "explained_variance": 0.8, "l0": 2.0, "dead_fraction": 0.25, "n_positions": 8}
 
@@ -49,7 +49,7 @@ def write_trained(output: Path, **more: Any) -> Path:
     folder = output / "saes" / "m" / "layer_3" / "3k"
     settings = {"architecture": "batchtopk", "d_sae": 4, "model": {"name": "m"}}
     write_json(folder / "quality.json", {"settings": settings, **STATS, "fvu": 0.1, **more})
-    write_density(folder, np.array([5, 0, 1, 10]), 10)
+    np.savez(folder / "density.npz", counts=np.array([5, 0, 1, 10]), n_positions=10)
     return folder
 
 

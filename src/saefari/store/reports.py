@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from saefari.errors import StoreError
-from saefari.store.files import read_json, write_json
-
-LAST_RUN = "last_run.json"
+from saefari.store.files import read_json
 
 
 @dataclass(frozen=True)
@@ -20,21 +17,13 @@ class RunRecord:
     warnings: list[str]
 
 
-def write_last_run(reports: Path, failures: Sequence[tuple[str, str]], warnings: Sequence[str]) -> None:
-    """Record how a run ended, in place of the one before."""
-    failed = [{"job": job, "reason": reason} for job, reason in failures]
-    write_json(reports / LAST_RUN, {"failures": failed, "warnings": list(warnings)})
-
-
-def read_last_run(reports: Path) -> RunRecord | None:
-    """How the last run ended; None where there was none. Raises StoreError when the file is no such record."""
-    record = read_json(reports / LAST_RUN)
+def read_last_run(path: Path) -> RunRecord | None:
+    """What `Layout.last_run` holds; None where there was no run. Raises StoreError when it is something else."""
+    record = read_json(path)
     if record is None:
         return None
     try:
         failures = [(str(one["job"]), str(one["reason"])) for one in record["failures"]]
         return RunRecord(failures, [str(warning) for warning in record["warnings"]])
     except (KeyError, TypeError) as error:
-        raise StoreError(
-            f"{reports / LAST_RUN}: is not what SAEfari writes ({type(error).__name__}: {error})"
-        ) from None
+        raise StoreError(f"{path}: is not what SAEfari writes ({type(error).__name__}: {error})") from None
