@@ -1,119 +1,146 @@
-"""One classifier's answer for a text: its class, how sure it is, and the features that decided."""
+"""A live answer for a text: its class, how sure it is of each, what decided, and the text coloured by latents."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import dash_mantine_components as dmc
 import numpy as np
-from dash import html
+import plotly.graph_objects as go
+from dash import dcc, html
+from scipy import sparse
 
-from app.components.answer_figures import contribution_figure, probability_figure
-from app.components.figure import graph
-from app.components.grid import grid, link_column, number_column, text_column
-from app.components.state import link
+from app.components.contributions import Push, bars, check
+from app.components.figure import PALETTE, graph, styled
+from app.components.labels import shortened
+from app.components.sample_reasons import why
+from app.components.state import chosen, options_of, state_id
 from app.data.one_result import OneResult
-from app.data.reasons import Reason, Reasons
-from app.data.saes import Sae
-from saefari.store import read_explanation
+from app.data.reasons import describe_features, offered_latents
+from app.data.tree import Index
 
 if TYPE_CHECKING:
     from saefari.pipeline.predict import LivePrediction
 
-_MOST_BARS = 12
-_MOST_ROWS = 200
+_MOST_CLASSES = 10
 
 
-def verdict(prediction: LivePrediction, name: str) -> dmc.Text:
-    """The predicted class and its probability; id: `answer-<name>`."""
-    best = int(np.argmax(prediction.probabilities))
-    return dmc.Text(
+def full_answer(index: Index, result: OneResult, text: str, live: LivePrediction, latent: str) -> dmc.Stack:
+    """Everything about the answer of the result that was asked. latent: the one to colour the text by at first."""
+    best, second = _ranked(live)[:2]
+    return dmc.Stack(
         [
-            "Says ",
-            html.Strong(prediction.classes[best], id=f"answer-{name}"),
-            f" with probability {prediction.probabilities[best]:.3f}.",
+            _verdict(live, "own"),
+            _probabilities(live, "own"),
+            *_coloured(text, live, best, latent),
+            why(index, result, live.decision, best, second, "second most probable"),
         ],
-        size="lg",
+        gap="sm",
     )
 
 
-def figures(result: OneResult, prediction: LivePrediction, why: Reasons, name: str) -> list[Any]:
-    """Class probabilities, and contributions where the classifier is a linear probe."""
-    predicted = prediction.classes[int(np.argmax(prediction.probabilities))]
-    parts = [
-        graph(
-            f"try-{name}-classes",
-            probability_figure(prediction.classes, prediction.probabilities),
-            f"Probability of each class, by {result.row.source}",
+def short_answer(index: Index, result: OneResult, live: LivePrediction, name: str) -> dmc.Stack:
+    """The answer of a result that is only compared with; its figures are named after `name`."""
+    parts = [_verdict(live, name), _probabilities(live, name)]
+    found, best = live.decision.contributions, _ranked(live)[0]
+    if found is not None:
+        labels = [one.label for one in describe_features(index, result, found.features.tolist(), found.names)]
+        push = Push(
+            live.classes[best], found.per_class[:, best], float(found.intercepts[best]), float(found.logits[best])
         )
+        parts.append(graph(f"try-{name}-reasons", bars(labels, push), f"What spoke for {push.title}"))
+        parts.append(dmc.Text(check(push), size="sm"))
+    return dmc.Stack(parts, gap="xs")
+
+
+def probability_figure(classes: list[str], probabilities: np.ndarray) -> go.Figure:
+    """Bars of the most probable classes, the predicted one on top and in another colour; the rest as one bar."""
+    order = np.argsort(-probabilities, kind="stable")[:_MOST_CLASSES]
+    names = [shortened(classes[i], 24) for i in order]
+    values = [float(probabilities[i]) for i in order]
+    if len(classes) > len(order):
+        names.append(f"{len(classes) - len(order)} others")
+        values.append(max(0.0, 1 - sum(values)))
+    places = list(range(len(values)))
+    figure = go.Figure(
+        go.Bar(
+            x=values,
+            y=places,
+            orientation="h",
+            marker={"color": [PALETTE[2]] + [PALETTE[5]] * (len(values) - 1)},
+            text=[f"{value:.1%}" for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertext=[f"{escape(name)}: {value:.1%}" for name, value in zip(names, values, strict=True)],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )
+    )
+    return styled(
+        figure,
+        height=90 + 24 * len(places),
+        xaxis={"title": "probability", "range": [0, 1.15], "tickformat": ".0%"},
+        yaxis={
+            "tickvals": places,
+            "ticktext": [escape(name) for name in names],
+            "autorange": "reversed",
+            "showgrid": False,
+        },
+        margin={"l": 40 + 7 * max(map(len, names)), "r": 16, "t": 8, "b": 48},
+        bargap=0.3,
+    )
+
+
+def _ranked(live: LivePrediction) -> list[int]:
+    return [int(k) for k in np.argsort(-live.probabilities, kind="stable")]
+
+
+def _verdict(live: LivePrediction, name: str) -> dmc.Text:
+    """The predicted class, under the id `answer-<name>`."""
+    best = _ranked(live)[0]
+    said = html.Strong(live.classes[best], id=f"answer-{name}")
+    return dmc.Text(["Says ", said, f" with probability {live.probabilities[best]:.3f}."], size="lg")
+
+
+def _probabilities(live: LivePrediction, name: str) -> Any:
+    figure = probability_figure(live.classes, live.probabilities)
+    return graph(f"try-{name}-classes", figure, "Probability of each class")
+
+
+def _coloured(text: str, live: LivePrediction, best: int, latent: str) -> list[Any]:
+    """The choice of a latent, and what a callback needs to colour the text by it; nothing without an SAE."""
+    if live.codes is None:
+        return []
+    offered = offered_latents(live.decision, best, live.codes)
+    if not offered:
+        return [dmc.Text("No latent is active anywhere in this text.", size="sm")]
+    options = {str(one): f"latent {one}: {reason}" for one, reason in offered.items()}
+    read_to = int(live.spans[:, 1].max())
+    cut = f"The model reads the first {read_to:,} characters." if read_to < len(text.rstrip()) else ""
+    return [
+        dmc.Select(
+            id=state_id("latent"),
+            label="Colour the text by",
+            data=options_of(options),
+            value=chosen(latent, list(options), next(iter(options))),
+            searchable=True,
+            allowDeselect=False,
+            maw=420,
+        ),
+        dcc.Store(
+            id="try-activations",
+            data={"text": text, "spans": live.spans.tolist(), "latents": _activations(live.codes, list(offered))},
+        ),
+        html.Div(id="try-tokens"),
+        *([dmc.Text(cut, size="sm")] if cut else []),
     ]
-    shown = why.features[:_MOST_BARS]
-    if why.logit is not None and shown:
-        figure = contribution_figure(shown)
-        parts.append(graph(f"try-{name}-reasons", figure, f"What spoke for {predicted}, by {result.row.source}"))
-    return parts
 
 
-def sum_line(why: Reasons, predicted: str) -> str:
-    """How the contributions add up to the logit of the predicted class; "" where there are none."""
-    if why.logit is None or why.intercept is None:
-        return ""
-    parts = [reason.contribution or 0.0 for reason in why.features]
-    shown, others = sum(parts[:_MOST_BARS]), sum(parts[_MOST_BARS:])
-    n_others = max(0, len(parts) - _MOST_BARS)
-    more = f" {others:+.2f} (the {n_others:,} others)" if n_others else ""
-    return f"{why.intercept:.2f} (intercept) {shown:+.2f} (shown){more} = {why.logit:.2f}, the logit of {predicted}."
-
-
-def reasons_table(why: Reasons, sae: Sae | None) -> Any:
-    """Every feature that had a part, with links to the latents' pages and what was written about them."""
-    if not why.features:
-        return dmc.Text("No feature had a part in it: the intercept alone decided.", size="sm")
-    listed = why.features[:_MOST_ROWS]
-    rows = [_row(reason, sae) for reason in listed]
-    columns = [link_column("label", "feature", "href", width=150), number_column("value", "value", 3, width=110)]
-    if why.logit is None:
-        columns.append(text_column("question", "the tree asks: is it", width=220))
-    else:
-        columns.append(number_column("contribution", "contribution", 3, width=130))
-    if any(row["explanation"] for row in rows):
-        columns.append(text_column("explanation", flex=1, minWidth=260, tooltipField="explanation"))
-    return grid("try-reasons", columns, rows, height=min(420, 90 + 42 * len(rows)))
-
-
-def token_data(
-    text: str, prediction: LivePrediction, by_latent: Mapping[int, tuple[list[int], list[float]]]
-) -> dict[str, Any]:
-    """What colouring the text by one of these latents needs, as JSON for the browser to keep."""
-    return {
-        "text": text,
-        "spans": prediction.spans.tolist(),
-        "latents": {str(latent): places for latent, places in by_latent.items()},
-    }
-
-
-def latent_options(by_latent: Sequence[int] | Mapping[int, Any], why: Reasons) -> list[dict[str, str]]:
-    """Options of the select, those that decided first and said so."""
-    decided = {reason.feature: reason for reason in why.features}
-    return [{"value": str(latent), "label": _option(latent, decided.get(latent))} for latent in by_latent]
-
-
-def _option(latent: int, reason: Reason | None) -> str:
-    if reason is None:
-        return f"latent {latent}"
-    if reason.contribution is None:
-        return f"latent {latent}: asked by the tree"
-    return f"latent {latent}: {reason.contribution:+.2f}"
-
-
-def _row(reason: Reason, sae: Sae | None) -> dict[str, Any]:
-    explanation = None if sae is None else read_explanation(sae.explanations, reason.feature)
-    return {
-        "label": reason.label,
-        "href": "" if sae is None else link("/latent", sae=sae.id, latent=reason.feature),
-        "value": reason.value,
-        "contribution": reason.contribution,
-        "question": reason.question,
-        "explanation": "" if explanation is None else explanation.text,
-    }
+def _activations(codes: sparse.csr_array, latents: list[int]) -> dict[str, list[list[float]]]:
+    """latent -> (positions, activations there), as JSON keeps it."""
+    columns = codes.tocsc()
+    found = {}
+    for latent in latents:
+        own = slice(columns.indptr[latent], columns.indptr[latent + 1])
+        found[str(latent)] = [columns.indices[own].tolist(), columns.data[own].astype(float).tolist()]
+    return found

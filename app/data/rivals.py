@@ -12,18 +12,19 @@ _SOURCES = (SAE, "hidden", "tfidf")
 
 
 def best_of_other_sources(index: Index, result: OneResult) -> list[OneResult]:
+    """The results of `rows_of_other_sources`. Raises StoreError where a record cannot be read."""
+    return [find_result(index, str(row.run), str(row.classifier)) for row in rows_of_other_sources(index, result)]
+
+
+def rows_of_other_sources(index: Index, result: OneResult) -> list[pd.Series]:
     """Of SAE features, hidden states and TF-IDF, but for the result's own, what cross-validation chooses.
 
-    Of the same model, where the result has one. Raises StoreError where a record cannot be read.
+    Of the same model, where the result has one.
     """
     rows = index.results[index.results["run"] != ""]
     task = (rows[["dataset", "config", "split"]] == result.row[["dataset", "config", "split"]]).all(axis=1)
     same_model = rows["model"].isin(["", result.row.model]) | (result.row.model == "")
     others = rows[task & same_model & rows["source"].isin(_SOURCES) & (rows["source"] != result.row.source)]
     best = best_rows(others, ["source"])
-    return [find_result(index, str(row.run), str(row.classifier)) for row in _in_order(best)]
-
-
-def _in_order(best: pd.DataFrame) -> list[pd.Series]:
     ordered = sorted(best.iterrows(), key=lambda item: _SOURCES.index(item[1].source))
     return [row for _, row in ordered]

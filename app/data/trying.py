@@ -1,4 +1,4 @@
-"""Texts to try, and the baselines to try them against."""
+"""Texts to try."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from app.data.selection import TASK, best_rows
 from saefari.errors import StoreError
 from saefari.store import read_sample_rows, read_samples, read_split
 
 LONGEST_TEXT = 20_000
 """Characters: what no model here reads to its end, and what a page can still show."""
-RIVALS = ("tfidf", "hidden")
 
 
 @dataclass(frozen=True)
@@ -25,15 +22,6 @@ class ExampleText:
     row: int
     text: str
     label: str
-
-
-def rivals(results: pd.DataFrame, row: pd.Series) -> list[pd.Series]:
-    """The best TF-IDF and hidden-state result of a result's dataset by cross-validation, other than itself."""
-    same_task = (results[TASK] == row[TASK]).all(axis=1)
-    itself = (results["run"] == row.run) & (results["classifier"] == row.classifier)
-    there = results[same_task & ~itself & (results["run"] != "") & results["model"].isin(["", row.model])]
-    best = best_rows(there[there["source"].isin(RIVALS)], ["source"])
-    return [rival for name in RIVALS for _, rival in best[best["source"] == name].iterrows()]
 
 
 def example_texts(activations: Path, record: dict[str, Any], n: int) -> list[ExampleText]:

@@ -10,10 +10,10 @@ from dash import Input, Output, callback, dcc
 
 from app.components.figure import graph
 from app.components.grid import grid, link_column, number_column, text_column
-from app.components.labels import result_title, score, short_dataset
+from app.components.labels import result_title, score, short_dataset, short_model
 from app.components.page import figure_tile, notice, page, section
 from app.components.sae_figures import density_histogram, quality_scatter, training_figure
-from app.components.state import link, state_id
+from app.components.state import link, options_of, state_id
 from app.data.belonging import best_sae, results_of
 from app.data.sae_quality import (
     Measurement,
@@ -48,7 +48,7 @@ def layout(sae: str | None = None, **_: Any) -> Any:
     select = dmc.Select(
         id=state_id("sae"),
         label="SAE",
-        data=[{"value": one.id, "label": one.title} for one in index.saes.values()],
+        data=options_of({one.id: _title(one) for one in index.saes.values()}),
         value=shown,
         searchable=True,
         allowDeselect=False,
@@ -75,6 +75,10 @@ def _details(sae_id: str | None) -> Any:
         _results(index, sae),
         _settings(sae),
     ]
+
+
+def _title(sae: Sae) -> str:
+    return f"{short_model(sae.model)} · layer {sae.layer} · {sae.width}"
 
 
 def _tiles(sae: Sae) -> Any:
@@ -171,14 +175,17 @@ def _settings(sae: Sae) -> Any:
 
 
 def _all(index: Index) -> Any:
-    rows = [row | {"href": link("/saes", sae=row["sae"])} for row in quality_rows(index.saes.values())]
+    rows = [
+        row | {"href": link("/saes", sae=row["sae"]), "title": _title(index.saes[row["sae"]])}
+        for row in quality_rows(index.saes.values())
+    ]
     columns = [
-        link_column("title", "SAE", "href", width=330),
+        link_column("title", "SAE", "href", width=280),
         text_column("dataset", "measured on", width=230, tooltipField="dataset"),
         number_column("fvu", "FVU", 3, width=95),
-        number_column("explained_variance", "explained variance", 3, width=160),
+        number_column("explained_variance", "explained variance", 3, width=190),
         number_column("l0", "L0", 1, width=90),
-        number_column("dead_fraction", "dead fraction", 3, width=130),
+        number_column("dead_fraction", "dead fraction", 3, width=150),
         number_column("n_positions", "positions", 0, width=120),
         text_column("origin", width=130),
         text_column("architecture", width=130),

@@ -11,25 +11,24 @@ import pandas as pd
 from dash import ALL, MATCH, Input, Output, State, callback, ctx, dcc, html, no_update
 
 from app import engine
-from app.components.answer import figures, latent_options, reasons_table, sum_line, token_data, verdict
+from app.components.answer import full_answer, short_answer
 from app.components.labels import result_title, score, shortened
 from app.components.page import notice, page, section
 from app.components.result_picker import result_picker
-from app.components.state import chosen, link, remembered, state_id
+from app.components.state import link, remembered, state_id
 from app.components.tokens import coloured_text
-from app.data.one_result import default_result, find_result, sae_of
-from app.data.reasons import activations_by_latent, reasons
+from app.data.one_result import default_result, find_result
+from app.data.rivals import rows_of_other_sources
 from app.data.tree import tree
-from app.data.trying import LONGEST_TEXT, ExampleText, example_texts, rivals
+from app.data.trying import LONGEST_TEXT, ExampleText, example_texts
 from saefari.errors import SaefariError, StoreError
 from saefari.log import logger
 
 dash.register_page(__name__, path="/try", name="Try it", order=6)
 
-_LINE = "Type a text: a classifier of your choice answers, with its reasons, next to the baselines' answers."
+_LINE = "Type a text: a classifier of your choice answers, with its reasons, next to the answers of other sources."
 _WORDS = ["latent", "feature", "contribution", "logit", "baseline", "source", "CV macro-F1", "decision tree"]
 _IN_URL = 500
-_MOST_LATENTS = 200
 _EXAMPLES = 5
 OWN = "own"
 
@@ -60,7 +59,7 @@ def layout(run: str = "", classifier: str = "", text: str = "", latent: str = ""
             _question(text, examples),
             _answer_box(OWN, result.run, result.classifier, result.row, latent),
             dmc.SimpleGrid(
-                [_answer_box(row.source, row.run, row.classifier, row) for row in rivals(index.results, result.row)],
+                [_answer_box(row.source, row.run, row.classifier, row) for row in rows_of_other_sources(index, result)],
                 cols={"base": 1, "lg": 2},
             ),
             dcc.Store(id="try-asked", data=text),
@@ -155,60 +154,15 @@ def _answer(text: str, of: list[str], box: dict[str, str]) -> Any:
     index = tree().index()
     try:
         result = find_result(index, run, classifier)
-        prediction = engine.predict(tree().layout, result.folder, classifier, text)
-        why = reasons(prediction.decision, result.word)
-        shown = [verdict(prediction, box["name"]), *figures(result, prediction, why, box["name"])]
-        if box["name"] != OWN:
-            return dmc.Stack(shown, gap="xs")
-        predicted = prediction.classes[int(np.argmax(prediction.probabilities))]
-        return dmc.Stack(
-            [
-                shown[0],
-                dmc.SimpleGrid(shown[1:], cols={"base": 1, "lg": 2}),
-                dmc.Text(sum_line(why, predicted), size="sm"),
-                *_tokens(text, prediction, why, latent),
-                reasons_table(why, sae_of(index, result.row)),
-            ],
-            gap="sm",
-        )
+        live = engine.predict(tree().layout, result.folder, classifier, text)
+        if box["name"] == OWN:
+            return full_answer(index, result, text, live, latent)
+        return short_answer(index, result, live, box["name"])
     except SaefariError as error:
         return notice(str(error), "This cannot be tried here", "orange")
     except Exception as error:  # a model may fail in any way; the other answers stay
         logger.warning("a text could not be classified", exc_info=True)
         return notice(f"The text could not be classified ({type(error).__name__}: {error}).", color="red")
-
-
-def _tokens(text: str, prediction: Any, why: Any, latent: str) -> list[Any]:
-    """The text coloured by a latent, with the choice of it; nothing where no latent was active."""
-    if prediction.codes is None:
-        return []
-    by_latent = activations_by_latent(prediction.codes, [one.feature for one in why.features], _MOST_LATENTS)
-    if not by_latent:
-        return [dmc.Text("No latent is active anywhere in this text.", size="sm")]
-    options = latent_options(by_latent, why)
-    first = options[0]["value"]
-    read_to = int(prediction.spans[:, 1].max())
-    cut = (
-        [dmc.Text(f"The model reads the first {read_to:,} characters.", size="sm")]
-        if read_to < len(text.rstrip())
-        else []
-    )
-    select = dmc.Select(
-        id=state_id("latent"),
-        label="Colour the text by",
-        description="Those that decided come first.",
-        data=options,
-        value=chosen(latent, [one["value"] for one in options], first),
-        searchable=True,
-        allowDeselect=False,
-        maw=360,
-    )
-    return [
-        select,
-        *cut,
-        dcc.Store(id="try-activations", data=token_data(text, prediction, by_latent)),
-        html.Div(id="try-tokens"),
-    ]
 
 
 @callback(Output("try-tokens", "children"), Input(state_id("latent"), "value"), Input("try-activations", "data"))

@@ -1,4 +1,4 @@
-"""Try it: texts that are refused, reasons of a decision, rivals, and answers that fail alone."""
+"""Try it: texts that are refused, rivals, and answers that fail alone."""
 
 from __future__ import annotations
 
@@ -12,56 +12,21 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from app.components.answer import sum_line
-from app.components.answer_figures import contribution_figure, probability_figure
-from app.data.reasons import Reason, Reasons, activations_by_latent, reasons
+from app.components.answer import probability_figure
+from app.data.rivals import rows_of_other_sources
 from app.data.tree import OutputTree
-from app.data.trying import LONGEST_TEXT, example_texts, rivals
+from app.data.trying import LONGEST_TEXT, example_texts
 from app.server import create_app
-from saefari.classify.inspect import Contributions, Decision, Step, TreePath
+from saefari.classify.inspect import Contributions, Decision
 from saefari.errors import ModelError
 from saefari.store import SamplesWriter, write_json, write_split
 
 
 def decision_of_a_probe() -> Decision:
     per_class = np.array([[0.1, -0.1], [-0.5, 0.5], [0.0, 0.0], [0.2, -0.2]])
-    found = Contributions(
-        np.array([7, 2, 5, 9]), None, np.array([1.0, 2.0, 3.0, 4.0]), per_class, np.array([-0.1, 0.1])
-    )
+    numbers, values, intercepts = np.array([7, 2, 5, 9]), np.array([1.0, 2.0, 3.0, 4.0]), np.array([-0.1, 0.1])
+    found = Contributions(numbers, None, values, per_class, intercepts)
     return Decision(np.array([0.4, 0.6]), contributions=found)
-
-
-def test_the_strongest_contribution_to_the_predicted_class_comes_first() -> None:
-    why = reasons(decision_of_a_probe(), "latent")
-    assert [(one.label, one.value, one.contribution) for one in why.features] == [
-        ("latent 2", 2.0, 0.5),
-        ("latent 9", 4.0, -0.2),
-        ("latent 7", 1.0, -0.1),
-    ]
-    assert why.logit == pytest.approx(0.3)
-    assert sum_line(why, "b") == "0.10 (intercept) +0.20 (shown) = 0.30, the logit of b."
-
-
-def test_features_that_are_not_shown_are_part_of_the_sum() -> None:
-    many = [Reason(i, f"latent {i}", 1.0, 0.1) for i in range(20)]
-    assert "+1.20 (shown) +0.80 (the 8 others) = 3.00" in sum_line(Reasons(many, 1.0, 3.0), "a")
-
-
-def test_a_tree_gives_its_questions_in_order() -> None:
-    path = TreePath([Step(0, 3, None, 0.0, 0.5, True), Step(1, 8, "word", 2.0, 1.5, False)], 4)
-    why = reasons(Decision(np.array([1.0, 0.0]), path=path), "latent")
-    assert [(one.label, one.question) for one in why.features] == [
-        ("latent 3", "at most 0.5? yes"),
-        ("word", "at most 1.5? no"),
-    ]
-    assert sum_line(why, "a") == ""
-
-
-def test_latents_that_decided_come_first_then_the_strongest() -> None:
-    codes = sparse.csr_array(np.array([[0, 1.0, 0, 5.0, 0], [0, 0, 2.0, 0, 3.0]]))
-    found = activations_by_latent(codes, [2, 0], 3)
-    assert found == {2: ([1], [2.0]), 3: ([0], [5.0]), 4: ([1], [3.0])}
-    assert list(found) == [2, 3, 4]
 
 
 def test_many_classes_are_the_ten_most_probable_and_the_others() -> None:
@@ -73,19 +38,12 @@ def test_many_classes_are_the_ten_most_probable_and_the_others() -> None:
     assert bars.hovertext[-1].startswith("2 others")
 
 
-def test_the_bars_of_contributions_leave_room_for_their_numbers() -> None:
-    figure = contribution_figure([Reason(1, "a", 1.0, 1.0), Reason(2, "b", 1.0, -1.0)])
-    low, high = figure.layout.xaxis.range
-    assert low < -1
-    assert high > 1
-
-
 def row(source: str, run: str, cv: float, model: str = "m", dataset: str = "d") -> dict[str, Any]:
     task = {"model": model, "dataset": dataset, "config": "", "split": "train"}
     return {**task, "run": run, "classifier": "linear", "source": source, "cv_macro_f1": cv}
 
 
-def test_rivals_are_the_best_baselines_of_the_same_dataset_and_model() -> None:
+def test_rivals_are_the_best_of_other_sources_on_the_same_dataset_and_model() -> None:
     table = pd.DataFrame(
         [
             row("sae", "s", 0.9),
@@ -98,8 +56,14 @@ def test_rivals_are_the_best_baselines_of_the_same_dataset_and_model() -> None:
             row("majority", "j", 0.1, model=""),
         ]
     )
-    assert [one.run for one in rivals(table, table.iloc[0])] == ["t", "h2"]
-    assert [one.run for one in rivals(table, table.iloc[2])] == ["t", "h1"]
+    index: Any = SimpleNamespace(results=table)
+
+    def rivals(place: int) -> list[str]:
+        result: Any = SimpleNamespace(row=table.iloc[place])
+        return [one.run for one in rows_of_other_sources(index, result)]
+
+    assert rivals(0) == ["h2", "t"]
+    assert rivals(2) == ["s", "t"]
 
 
 def test_examples_are_test_rows_by_their_number_in_the_dataset(tmp_path: Path) -> None:
@@ -188,6 +152,7 @@ def test_an_answer_has_its_class_its_reasons_and_the_coloured_text(
     monkeypatch.setattr("app.engine.predict", lambda *_: prediction)
     text = answer(tmp_path, "two <b>words</b>")
     assert '"children": "b", "id": "answer-own"' in text
-    assert "latent 2: +0.50" in text
+    assert "latent 2: pushed the decision (1)" in text
+    assert "b (predicted)" in text or "contributions +0.200" in text
     assert '"latents": {"2": [[1], [1.5]]}' in text
     assert "The model reads the first 8 characters." in text
