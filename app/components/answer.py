@@ -9,7 +9,6 @@ import dash_mantine_components as dmc
 import numpy as np
 import plotly.graph_objects as go
 from dash import dcc, html
-from scipy import sparse
 
 from app.components.contributions import Push, bars, check
 from app.components.figure import PALETTE, graph, styled
@@ -21,6 +20,8 @@ from app.data.reasons import describe_features, offered_latents
 from app.data.tree import Index
 
 if TYPE_CHECKING:
+    from scipy import sparse
+
     from saefari.pipeline.predict import LivePrediction
 
 _MOST_CLASSES = 10
