@@ -14,7 +14,6 @@ from saefari.store.files import read_json
 from saefari.store.layout import SAE_QUALITY
 
 
-
 @dataclass(frozen=True)
 class Sae:
     """One SAE of one model and layer, and what the tree holds of it.
