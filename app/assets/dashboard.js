@@ -34,6 +34,19 @@ window.dash_clientside.saefari = {
     picked.forEach((row) => query.append("pick", row.run + "." + row.classifier));
     return "/compare?" + query.toString();
   },
+  /* Open the latent of the number that was typed, or another SAE's first latent. */
+  openLatent(clicks, submits, sae, number, shown) {
+    const asked = window.dash_clientside.callback_context.triggered.map((t) => t.prop_id);
+    const query = new URLSearchParams();
+    if (asked.includes("latent-sae.value") && sae && (!shown || sae !== shown.sae)) query.set("sae", sae);
+    else if (shown && (clicks || submits) && number !== "" && number !== shown.latent) {
+      query.set("sae", shown.sae);
+      query.set("latent", number);
+      const codes = new URLSearchParams(window.location.search).get("codes");
+      if (codes) query.set("codes", codes);
+    }
+    return query.size ? "/latent?" + query.toString() : window.dash_clientside.no_update;
+  },
   toggleColours(clicks, scheme) {
     return scheme === "dark" ? "light" : "dark";
   },
