@@ -43,6 +43,7 @@ def graph(name: str, figure: go.Figure, label: str) -> html.Div:
     plot = dcc.Graph(
         id=graph_id(name),
         figure=figure,
+        style={"height": figure.layout.height},  # or a resized window makes it as small as its content
         config={
             "displaylogo": False,
             "responsive": True,
