@@ -47,6 +47,15 @@ window.dash_clientside.saefari = {
     }
     return query.size ? "/latent?" + query.toString() : window.dash_clientside.no_update;
   },
+  /* Open another SAE's latents. */
+  openLatents(sae, shown) {
+    return sae && sae !== shown ? "/latents?sae=" + encodeURIComponent(sae) : window.dash_clientside.no_update;
+  },
+  /* `density:desc` of the column that a table is sorted by. */
+  sortAsText(columns, now) {
+    const sorted = (columns || []).filter((one) => one.sort).sort((a, b) => a.sortIndex - b.sortIndex)[0];
+    return sorted ? sorted.colId + ":" + sorted.sort : now;
+  },
   toggleColours(clicks, scheme) {
     return scheme === "dark" ? "light" : "dark";
   },

@@ -11,7 +11,7 @@ import pandas as pd
 from app.data.bounded import BoundedCache
 from app.data.codes import CodeSet
 from app.data.contexts import TokenCount, top_tokens
-from app.data.firing import Densities, Firing, densities, firing, version
+from app.data.firing import Firing, densities, firing, version
 from app.data.saes import Sae
 from saefari.errors import StoreError
 from saefari.store import read_explanation
@@ -118,42 +118,6 @@ def class_association(codes: CodeSet, latent: int) -> pd.DataFrame:
     share = fires / np.maximum(1, known.class_rows)
     table = pd.DataFrame(dict(zip(columns, (known.classes, known.class_rows, fires, share, lift), strict=True)))
     return table[table["rows"] > 0].sort_values(["lift", "class"], ascending=[False, True], ignore_index=True)
-
-
-def latent_table(sae: Sae, codes: CodeSet) -> pd.DataFrame:
-    """One row per latent: latent, density, log10_density, largest, rows_fired, top_class, lift.
-
-    top_class: the class with the highest lift among those with LEAST_ROWS rows in which the latent fires.
-    Raises StoreError when the codes cannot be read.
-    """
-    exact: Densities = densities(codes)
-    known = summary(codes)
-    with np.errstate(divide="ignore"):
-        log10 = np.where(exact.counts > 0, np.log10(exact.values), np.nan)
-    top_class, lift = _top_classes(known)
-    return pd.DataFrame(
-        {
-            "latent": np.arange(len(exact.counts)),
-            "density": exact.values,
-            "log10_density": log10,
-            "largest": known.largest,
-            "rows_fired": known.rows_fired,
-            "top_class": top_class,
-            "lift": lift,
-        }
-    )
-
-
-def _top_classes(known: Summary) -> tuple[np.ndarray, np.ndarray]:
-    """(class, lift) of each latent; "" and NaN where no class has enough rows."""
-    if known.fired is None:
-        return np.full(len(known.largest), "", dtype=object), np.full(len(known.largest), np.nan)
-    lift = np.where(known.fired >= LEAST_ROWS, known.lift(), -1.0)
-    best = lift.argmax(axis=1)
-    highest = lift[np.arange(len(best)), best]
-    enough = highest > 0
-    names = np.where(enough, np.asarray(known.classes, dtype=object)[best], "")
-    return names, np.where(enough, highest, np.nan)
 
 
 def _summary(codes: Firing) -> Summary:
