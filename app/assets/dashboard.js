@@ -56,6 +56,12 @@ window.dash_clientside.saefari = {
     const sorted = (columns || []).filter((one) => one.sort).sort((a, b) => a.sortIndex - b.sortIndex)[0];
     return sorted ? sorted.colId + ":" + sorted.sort : now;
   },
+  /* Have a table ask for its rows again: what it shows was changed by a control outside of it. */
+  askAgain(...values) {
+    const table = window.dash_ag_grid.getApi(values[values.length - 1]);
+    if (table) table.purgeInfiniteCache();
+    return window.dash_clientside.no_update;
+  },
   toggleColours(clicks, scheme) {
     return scheme === "dark" ? "light" : "dark";
   },

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from app.components.figure import graph
-from app.components.grid import grid, number_column, text_column
+from app.components.grid import asking_grid, number_column, text_column
 from app.components.latent_figures import density_histogram
 from app.components.page import section
 from app.components.sae_picker import codes_title
 from app.components.state import link
 from app.data.codes import CodeSet
-from app.data.latent_table import DENSE, score_names
+from app.data.latent_table import DENSE, Written
 from app.data.latents import summary
 from app.data.saes import Sae
 
@@ -28,19 +27,19 @@ SHOWN = {
     "used": "read by a probe or tree",
 }
 _DEFAULT_SORT = "lift:desc"
+_BLOCKS = {"cacheBlockSize": 200, "maxBlocksInCache": 20, "rowBuffer": 20}
 
 
-def browser(sae: Sae, codes: CodeSet, table: pd.DataFrame, sort: str, filters: dict[str, Any]) -> Any:
-    """The table. sort: `<column>:asc` or `:desc`; filters: the table's own, as ag-grid writes them."""
-    columns = _columns(table, link("/latent", sae=sae.id, codes=codes.id) + "&latent=")
+def browser(sae: Sae, codes: CodeSet, written: Written, sort: str, filters: dict[str, Any]) -> Any:
+    """The table, without its rows. sort: `<column>:asc` or `:desc`; filters: the table's own, by column."""
+    columns = _columns(written, link("/latent", sae=sae.id, codes=codes.id) + "&latent=")
     name, _, direction = sort.partition(":")
-    if name not in table.columns or direction not in ("asc", "desc"):
+    if name not in [column["field"] for column in columns] or direction not in ("asc", "desc"):
         name, _, direction = _DEFAULT_SORT.partition(":")
     for column in columns:
         if column["field"] == name:
             column["sort"] = direction
-    rows = json.loads(table.to_json(orient="records", double_precision=6))
-    return grid("latents", columns, rows, height="65vh", filterModel=filters)
+    return asking_grid("latents", columns, height="65vh", filterModel=filters, dashGridOptions=_BLOCKS)
 
 
 def density_section(codes: CodeSet, table: pd.DataFrame) -> Any:
@@ -54,20 +53,20 @@ def density_section(codes: CodeSet, table: pd.DataFrame) -> Any:
     return section("Densities", [graph("latent-densities", figure, "How many latents have which density")], line)
 
 
-def _columns(table: pd.DataFrame, base: str) -> list[dict[str, Any]]:
+def _columns(written: Written, base: str) -> list[dict[str, Any]]:
     columns = [
         number_column("latent", width=110, pinned="left", cellRenderer="PageLink", cellRendererParams={"base": base}),
     ]
-    if (table["explanation"] != "").any():
+    if written.texts:
         columns.append(text_column("explanation", minWidth=260, flex=1, tooltipField="explanation"))
-    columns += [number_column(name, digits=3, width=150) for name in score_names(table)]
+    columns += [number_column(name, digits=3, width=150) for name in written.scores]
     return [
         *columns,
-        number_column("density", "density", 5, width=120),
-        number_column("log10_density", "log10 density", 2, width=140),
-        number_column("largest", "largest activation", 3, width=160),
-        text_column("top_class", "class with the highest lift", width=220, tooltipField="top_class"),
+        text_column("top_class", "class", width=180, tooltipField="top_class"),
         number_column("lift", "lift", 2, width=100),
-        number_column("rows_fired", "rows it fires in", 0, width=140),
-        number_column("results", "results reading it", 0, width=160),
+        number_column("density", "density", 5, width=120),
+        number_column("log10_density", "log10 density", 2, width=150),
+        number_column("largest", "largest activation", 3, width=170),
+        number_column("rows_fired", "rows it fires in", 0, width=150),
+        number_column("results", "results reading it", 0, width=170),
     ]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -11,10 +16,18 @@ from app.data.latents import LEAST_ROWS, Summary, summary
 from app.data.saes import Sae
 from app.data.tree import Index
 from app.data.usage import times_used
-from saefari.store import Explanation, read_explanations
+from saefari.store import read_explanations
 
 DENSE = 0.1
 """Latents active at more positions than this share are called dense: they seldom stand for one thing."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written about an SAE's latents. texts: latent -> explanation; scores: column -> latent -> value."""
+
+    texts: dict[int, str]
+    scores: dict[str, dict[int, float]]
 
 
 def latent_table(sae: Sae, codes: CodeSet, index: Index) -> pd.DataFrame:
@@ -29,16 +42,15 @@ def latent_table(sae: Sae, codes: CodeSet, index: Index) -> pd.DataFrame:
     top_class, lift = top_classes(known)
     with np.errstate(divide="ignore"):
         log10 = np.where(exact.counts > 0, np.log10(exact.values), np.nan)
-    written = {number: one for number, one in read_explanations(sae.explanations).items() if number < d_sae}
-    columns = {"latent": np.arange(d_sae), **_written(written, d_sae)}
+    written = written_about(sae)
+    latents = pd.RangeIndex(d_sae)
+    columns: dict[str, Any] = {"latent": latents.to_numpy()}
+    columns["explanation"] = pd.Series(written.texts, dtype=object).reindex(latents, fill_value="").to_numpy()
+    for name, values in written.scores.items():
+        columns[name] = pd.Series(values, dtype=np.float64).reindex(latents).to_numpy()
     columns |= {"density": exact.values, "log10_density": log10, "largest": known.largest}
     columns |= {"top_class": top_class, "lift": lift, "rows_fired": known.rows_fired}
     return pd.DataFrame(columns | {"results": times_used(sae, d_sae, index)})
-
-
-def score_names(table: pd.DataFrame) -> list[str]:
-    """The columns of a latent table that are scores of explanations."""
-    return [name for name in table.columns if name.startswith(_SCORE)]
 
 
 def filtered(table: pd.DataFrame, search: str, show: str, of: str) -> pd.DataFrame:
@@ -72,15 +84,20 @@ def top_classes(known: Summary) -> tuple[np.ndarray, np.ndarray]:
     return names, np.where(enough, highest, np.nan)
 
 
-_SCORE = "score: "
+def written_about(sae: Sae) -> Written:
+    """The explanations of an SAE's latents, read again when their folder changes."""
+    try:
+        changed = sae.explanations.stat().st_mtime_ns
+    except OSError:
+        return Written({}, {})
+    return _written(sae.explanations, changed)
 
 
-def _written(explanations: dict[int, Explanation], d_sae: int) -> dict[str, np.ndarray]:
-    """explanation, and one column per score; "" and NaN for latents without."""
-    texts = np.full(d_sae, "", dtype=object)
-    scores: dict[str, np.ndarray] = {}
-    for latent, one in explanations.items():
-        texts[latent] = one.text
+@lru_cache(maxsize=8)
+def _written(folder: Path, changed: int) -> Written:
+    found = read_explanations(folder)
+    scores: dict[str, dict[int, float]] = {}
+    for latent, one in found.items():
         for name, value in one.scores.items():
-            scores.setdefault(_SCORE + name, np.full(d_sae, np.nan))[latent] = value
-    return {"explanation": texts, **dict(sorted(scores.items()))}
+            scores.setdefault(f"score: {name}", {})[latent] = value
+    return Written({latent: one.text for latent, one in found.items()}, dict(sorted(scores.items())))

@@ -7,6 +7,7 @@ from typing import Any
 
 import dash
 import dash_mantine_components as dmc
+import pandas as pd
 from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc, html
 
 from app.components.grid import grid_id
@@ -17,10 +18,12 @@ from app.components.sae_picker import chosen_codes, codes_select, sae_select, sa
 from app.components.state import chosen, options_of, state_id
 from app.data.codes import CodeSet
 from app.data.defaults import default_sae
-from app.data.latent_table import filtered, latent_table
+from app.data.latent_table import filtered, latent_table, written_about
 from app.data.latents import LEAST_ROWS
 from app.data.saes import Sae
+from app.data.table_requests import answered
 from app.data.tree import tree
+from saefari.errors import StoreError
 
 dash.register_page(__name__, path="/latents", name="Latents", order=5)
 
@@ -29,6 +32,13 @@ _LINE = (
     f"at least {LEAST_ROWS} rows in which it fires: fewer would be chance."
 )
 _WORDS = ["latent", "SAE", "explanation", "score", "density", "dead", "lift"]
+_ASKED = (
+    State(state_id("codes"), "value"),
+    State(state_id("search"), "value"),
+    State(state_id("show"), "value"),
+    State(state_id("of"), "value"),
+    State("latents-shown", "data"),
+)
 _WIDE = {"base": "100%", "sm": 230}
 
 
@@ -51,7 +61,10 @@ def layout(
     if not index.saes:
         return _page([notice("No run has encoded anything yet. The page Runs says how to make some results.")])
     one = index.saes.get(sae) if isinstance(sae, str) else default_sae(index)
-    select = [sae_select("latents-sae", index.saes.values(), one), dcc.Store(id="latents-shown", data=one and one.id)]
+    select = [
+        sae_select("latents-sae", index.saes.values(), one),
+        dcc.Store(id="latents-shown", data=one.id if one else ""),
+    ]
     if one is None:
         return _page([*select, notice("There is no SAE of this id here; choose one above.")])
     shown = chosen_codes(one, codes)
@@ -65,7 +78,9 @@ def layout(
             dmc.Group(controls, align="flex-end", gap="sm"),
             *(dcc.Input(id=state_id(name), type="hidden", value=value) for name, value in hidden.items()),
             dcc.Loading(html.Div(id="latents-density", style={"minHeight": 80}), delay_show=300),
-            dcc.Loading(html.Div(id="latents-table", style={"minHeight": 300}), delay_show=300),
+            dmc.Text(id="latents-count", size="sm", **{"aria-live": "polite"}),
+            dmc.Box(browser(one, shown, written_about(one), sort, _as_model(filters)), id="latents-table"),
+            dcc.Download(id="latents-download"),
         ]
     )
 
@@ -96,25 +111,48 @@ def _density(codes: str, sae: str) -> Any:
 
 
 @callback(
-    Output("latents-table", "children"),
-    Input(state_id("codes"), "value"),
-    Input(state_id("search"), "value"),
-    Input(state_id("show"), "value"),
-    Input(state_id("of"), "value"),
-    State(state_id("sort"), "value"),
-    State(state_id("filters"), "value"),
-    State("latents-shown", "data"),
+    Output(grid_id("latents"), "getRowsResponse"),
+    Output("latents-count", "children"),
+    Input(grid_id("latents"), "getRowsRequest"),
+    *_ASKED,
+    prevent_initial_call=True,
 )
-def _table(codes: str, search: str, show: str, of: str, sort: str, filters: str, sae: str) -> Any:
+def _rows(request: dict[str, Any], *asked: str) -> Any:
+    try:
+        table, n_latents = _asked_for(request or {}, *asked)
+    except StoreError as error:
+        return {"rowData": [], "rowCount": 0}, notice(str(error), color="orange")
+    block = table.iloc[request["startRow"] : request["endRow"]]
+    rows = json.loads(block.to_json(orient="records", double_precision=6))
+    return {"rowData": rows, "rowCount": len(table)}, f"{len(table):,} of {n_latents:,} latents"
+
+
+@callback(
+    Output("latents-download", "data"),
+    Input("latents-csv", "n_clicks"),
+    State(grid_id("latents"), "getRowsRequest"),
+    *_ASKED,
+    prevent_initial_call=True,
+)
+def _download(clicks: int | None, request: dict[str, Any] | None, *asked: str) -> Any:
+    if not clicks:
+        return dash.no_update
+    try:
+        table, _ = _asked_for(request or {}, *asked)
+    except StoreError:
+        return dash.no_update  # the table says why
+    return {"content": table.to_csv(index=False), "filename": "saefari-latents.csv", "type": "text/csv"}
+
+
+def _asked_for(
+    request: dict[str, Any], codes: str, search: str, show: str, of: str, sae: str
+) -> tuple[pd.DataFrame, int]:
+    """(the latents that the controls and the table ask for, in the table's order; how many there are in all)."""
     found = _found(sae, codes)
     if found is None:
-        return notice("These codes are not here any more.")
-
-    def build() -> Any:
-        rows = filtered(latent_table(*found, tree().index()), search or "", show, of or "")
-        return browser(*found, rows, sort or "", _as_model(filters))
-
-    return said(build, "The latents")
+        raise StoreError("These codes are not here any more.")
+    table = latent_table(*found, tree().index())
+    return answered(filtered(table, search or "", show, of or ""), request), len(table)
 
 
 def _found(sae: str, codes: str) -> tuple[Sae, CodeSet] | None:
@@ -132,6 +170,16 @@ def _as_model(text: str | None) -> dict[str, Any]:
     return model if isinstance(model, dict) else {}
 
 
+clientside_callback(
+    ClientsideFunction("saefari", "askAgain"),
+    Output("latents-count", "title"),
+    Input(state_id("codes"), "value"),
+    Input(state_id("search"), "value"),
+    Input(state_id("show"), "value"),
+    Input(state_id("of"), "value"),
+    State(grid_id("latents"), "id"),
+    prevent_initial_call=True,
+)
 clientside_callback(
     ClientsideFunction("saefari", "filtersAsText"),
     Output(state_id("filters"), "value", allow_duplicate=True),
