@@ -14,6 +14,14 @@ window.dash_clientside.saefari = {
     window.history.replaceState(window.history.state, "", window.location.pathname + (text ? "?" + text : ""));
     return window.dash_clientside.no_update;
   },
+  /* The same for what a page chose where the URL said nothing; the router would undo it while it starts. */
+  rememberChoice(values, ids) {
+    const opened = window.location.href;
+    setTimeout(() => {
+      if (window.location.href === opened) window.dash_clientside.saefari.rememberState(values, ids);
+    }, 500);
+    return window.dash_clientside.no_update;
+  },
   exportCsv(clicks) {
     return Boolean(clicks);
   },

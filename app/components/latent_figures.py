@@ -40,7 +40,7 @@ def class_bars(association: pd.DataFrame, overall: float) -> go.Figure:
             x=shown["share"],
             y=places,
             orientation="h",
-            marker={"color": PALETTE[0]},
+            marker={"color": PALETTE[0], "line": {"width": 0}},
             text=[f"lift {lift:.1f}" for lift in shown["lift"].fillna(0)],
             textposition="auto",
             customdata=np.column_stack([shown["fires"], shown["rows"]]),
@@ -48,8 +48,9 @@ def class_bars(association: pd.DataFrame, overall: float) -> go.Figure:
             hovertemplate="%{hovertext}: %{customdata[0]:,} of %{customdata[1]:,} rows, %{x:.2%}<extra></extra>",
         )
     )
-    figure.add_vline(
-        x=overall, line={"color": PALETTE[3], "dash": "dash"}, annotation={"text": f"all rows {overall:.2%}"}
+    figure.add_vline(x=overall, line={"color": PALETTE[3], "dash": "dash"})
+    figure.add_annotation(
+        x=overall, y=1, yref="paper", yanchor="bottom", showarrow=False, text=f"all rows {overall:.2%}"
     )
     labels = [_shortened(str(name)) for name in shown["class"]]
     return styled(
@@ -66,7 +67,11 @@ def _bars(counts: np.ndarray, edges: np.ndarray, colour: str, hover: str) -> go.
     middles = (edges[:-1] + edges[1:]) / 2
     return go.Figure(
         go.Bar(
-            x=middles, y=counts, width=np.diff(edges), marker={"color": colour}, hovertemplate=hover + "<extra></extra>"
+            x=middles,
+            y=counts,
+            width=np.diff(edges),
+            marker={"color": colour, "line": {"width": 0}},
+            hovertemplate=hover + "<extra></extra>",
         )
     )
 

@@ -174,7 +174,7 @@ def _contexts(found: Contexts, peak: float, where: str) -> list[Any]:
     top = section(
         "Strongest examples",
         [context_list(found.top, peak)],
-        f"The {len(found.top)} rows in which it gets strongest, {where}. The darker a token, the stronger it is there.",
+        f"The {len(found.top)} rows in which it gets strongest, {where}. The stronger a token's colour, the stronger it is there.",
     )
     if not found.deciles:
         return [top]
