@@ -1,8 +1,16 @@
 /* What has to happen in the browser: permalinks, exports, colours. */
 window.dash_clientside = window.dash_clientside || {};
 window.dash_clientside.saefari = {
-  /* Write every control's value to the URL, without leaving or reloading the page. */
+  /* Write every control's value to the URL, without leaving or reloading the page. While the router starts it puts
+     back the URL that it knows, so the first time waits for it. */
   rememberState(values, ids) {
+    const opened = window.location.href;
+    const write = () => window.location.href === opened && window.dash_clientside.saefari.writeState(values, ids);
+    setTimeout(write, window.dash_clientside.saefari.started ? 0 : 400);
+    window.dash_clientside.saefari.started = true;
+    return window.dash_clientside.no_update;
+  },
+  writeState(values, ids) {
     const query = new URLSearchParams(window.location.search);
     ids.forEach((id, i) => {
       const value = values[i];
@@ -12,15 +20,6 @@ window.dash_clientside.saefari = {
     });
     const text = query.toString();
     window.history.replaceState(window.history.state, "", window.location.pathname + (text ? "?" + text : ""));
-    return window.dash_clientside.no_update;
-  },
-  /* The same for what a page chose where the URL said nothing; the router would undo it while it starts. */
-  rememberChoice(values, ids) {
-    const opened = window.location.href;
-    setTimeout(() => {
-      if (window.location.href === opened) window.dash_clientside.saefari.rememberState(values, ids);
-    }, 500);
-    return window.dash_clientside.no_update;
   },
   exportCsv(clicks) {
     return Boolean(clicks);

@@ -7,7 +7,7 @@ from typing import Any
 
 import dash
 import dash_mantine_components as dmc
-from dash import ALL, ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc, html
+from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc, html
 
 from app.components.guard import said
 from app.components.latent_parts import activity, association, explanation, neighbours, used_by
@@ -67,7 +67,6 @@ def _picker(sae: Sae | None, number: int, codes: CodeSet | None) -> Any:
         dmc.Button("Show", id="latent-show", variant="default", disabled=sae is None),
         _walk(sae, number, codes) if sae else None,
         dcc.Store(id="latent-shown", data=shown),
-        dcc.Store(id="latent-url"),
     ]
     return dmc.Group([control for control in controls if control is not None], align="flex-end", gap="sm")
 
@@ -136,12 +135,6 @@ def _neighbours(shown: dict[str, Any]) -> Any:
     return sae and said(lambda: neighbours(sae, shown["latent"], shown["codes"]), "Latents near it")
 
 
-clientside_callback(
-    ClientsideFunction("saefari", "rememberChoice"),
-    Output("latent-url", "data"),
-    Input({"type": "state", "name": ALL}, "value"),
-    State({"type": "state", "name": ALL}, "id"),
-)
 clientside_callback(
     ClientsideFunction("saefari", "openLatent"),
     Output("_pages_location", "href", allow_duplicate=True),
