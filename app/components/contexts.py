@@ -4,25 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import dash_mantine_components as dmc
 from dash import html
 
 from app.components.tokens import coloured_text, excerpt, spans_of
 from app.data.contexts import Context
 
-_TOKENS_EACH_SIDE = 24
+_TOKENS_EACH_SIDE = 20
 
 
-def context_list(found: Sequence[Context], peak: float) -> html.Ol:
-    """One excerpt per row around its strongest token. peak: the activation that gets the full colour."""
-    return html.Ol([html.Li(_context(one, peak)) for one in found], className="contexts")
+def context_list(found: Sequence[Context], peak: float, names: Sequence[str] = ()) -> html.Ol:
+    """One excerpt per row around its strongest token. peak: the activation that gets the full colour.
+
+    names: what to call each row, besides its activation, class and number.
+    """
+    return html.Ol(
+        [html.Li(_context(one, peak, name)) for one, name in zip(found, names or [""] * len(found), strict=True)],
+        className="contexts",
+    )
 
 
-def _context(one: Context, peak: float) -> dmc.Stack:
+def _context(one: Context, peak: float, name: str) -> list[html.Div]:
+    """Tokens at which the latent is silent stay plain text: each coloured one costs the browser a component."""
     spans = spans_of(one.sample)
     text, shown, which = excerpt(one.sample["text"] or "", spans, one.centre, _TOKENS_EACH_SIDE)
-    head = [dmc.Text(f"{one.peak:.3g}", size="sm", fw=700, span=True)]
-    if one.sample["label"]:
-        head.append(dmc.Badge(one.sample["label"], variant="light", color="gray", tt="none", size="sm"))
-    head.append(dmc.Text(f"row {one.sample['row']:,}", size="xs", c="dimmed", span=True))
-    return dmc.Stack([dmc.Group(head, gap="xs"), coloured_text(text, shown, one.values[which], peak)], gap=0)
+    values = one.values[which]
+    active = values > 0
+    facts = [name, one.sample["label"], f"row {one.sample['row']:,}"]
+    head = html.Div([html.B(f"{one.peak:.3g}"), "  " + " · ".join(fact for fact in facts if fact)])
+    return [head, coloured_text(text, shown[active], values[active], peak)]

@@ -19,7 +19,7 @@ from app.components.page import figure_tile, notice, section
 from app.components.sae_picker import codes_title
 from app.components.state import link
 from app.data.codes import CodeSet
-from app.data.contexts import Contexts, contexts, top_tokens
+from app.data.contexts import N_DECILES, N_TOP, decile_contexts, strongest_contexts, top_tokens
 from app.data.firing import Firing, densities, firing
 from app.data.latents import class_association, summary
 from app.data.neighbours import nearest
@@ -29,6 +29,7 @@ from app.data.usage import usage
 from saefari.store import read_explanation
 
 _MOST_FIGURES = 8
+_PER_DECILE = 8
 
 
 def explanation(sae: Sae, latent: int, outside: str) -> Any:
@@ -74,9 +75,25 @@ def activity(codes: CodeSet, latent: int) -> Any:
                 [section("Activations", [histogram], _of_rows(turned).capitalize() + "."), tokens],
                 cols={"base": 1, "lg": 2},
             ),
-            *_contexts(contexts(turned, codes.samples, latent), float(values.max()), _of_rows(turned)),
+            section(
+                "Strongest examples",
+                [context_list(strongest_contexts(turned, codes.samples, latent), float(values.max()))],
+                f"The rows in which it gets strongest, at most {N_TOP}, {_of_rows(turned)}. "
+                "The stronger a token's colour, the stronger it is there.",
+            ),
         ]
     )
+
+
+def deciles(codes: CodeSet, latent: int, decile: int) -> Any:
+    """Rows from strong to weak: some of one tenth, or one of each where decile is 0. Raises StoreError."""
+    turned = firing(codes)
+    values = turned.of(latent)[1]
+    if summary(codes).rows_fired[latent] <= N_TOP:
+        return dmc.Text("It fires in so few rows that all of them are shown above.")
+    found = decile_contexts(turned, codes.samples, latent, _PER_DECILE if decile else 1, decile)
+    names = [] if decile else [f"decile {N_DECILES - i}" for i, part in enumerate(found) for _ in part]
+    return context_list([one for part in found for one in part], float(values.max()), names)
 
 
 def association(sae: Sae, latent: int) -> Any:
@@ -167,36 +184,6 @@ def _tokens(turned: Firing, codes: CodeSet, latent: int) -> Any:
     ]
     return section(
         "Top tokens", [grid("latent-tokens", columns, rows, height=280)], "At its 100 strongest activations."
-    )
-
-
-def _contexts(found: Contexts, peak: float, where: str) -> list[Any]:
-    top = section(
-        "Strongest examples",
-        [context_list(found.top, peak)],
-        f"The {len(found.top)} rows in which it gets strongest, {where}. The stronger a token's colour, the stronger it is there.",
-    )
-    if not found.deciles:
-        return [top]
-    items = [_decile(number, part, peak) for number, part in reversed(list(enumerate(found.deciles, start=1)))]
-    return [
-        top,
-        section(
-            "From strong to weak",
-            [dmc.Accordion(items, multiple=True, value=["10", "5", "1"], variant="contained")],
-            f"The {found.n_rows:,} rows in which it fires, by their strongest token, in tenths; three rows of each.",
-        ),
-    ]
-
-
-def _decile(number: int, part: list[Any], peak: float) -> Any:
-    low, high = min(one.peak for one in part), max(one.peak for one in part)
-    name = f"Decile {number}" + {1: " (weakest)", 10: " (strongest)"}.get(number, "")
-    label = dmc.Group(
-        [dmc.Text(name, fw=600), dmc.Text(f"{low:.3g} to {high:.3g} in these rows", size="sm", c="dimmed")]
-    )
-    return dmc.AccordionItem(
-        [dmc.AccordionControl(label), dmc.AccordionPanel(context_list(part, peak))], value=str(number)
     )
 
 

@@ -13,7 +13,7 @@ from app.data.firing import Firing
 from saefari.store import read_sample_rows
 
 N_TOP = 20
-N_PER_DECILE = 3
+N_DECILES = 10
 _COLUMNS = ["row", "text", "label", "span_start", "span_end"]
 Sample = dict[str, Any]
 
@@ -44,38 +44,29 @@ class TokenCount:
     mean: float
 
 
-@dataclass(frozen=True)
-class Contexts:
-    """top: strongest first. deciles: from the weakest tenth of the rows to the strongest; empty with few rows."""
+def strongest_contexts(codes: Firing, samples: Path, latent: int) -> list[Context]:
+    """The rows in which a latent gets strongest, strongest first. Raises StoreError when samples cannot be read.
 
-    top: list[Context]
-    deciles: list[list[Context]]
-    n_rows: int
-
-
-def contexts(codes: Firing, samples: Path, latent: int) -> Contexts:
-    """Examples of one latent; the same ones every time. Raises StoreError when samples cannot be read.
-
-    A row counts by its strongest position, so that no text is shown twice among the top.
+    A row counts by its strongest position, so that no text is shown twice.
     """
-    positions, values = codes.of(latent)
-    places = codes.row_places(positions)
-    strongest = _first_of_each(places, values)
-    peaks, order = values[strongest], np.argsort(-values[strongest], kind="stable")
-    top = strongest[order[:N_TOP]]
-    deciles = _deciles(strongest[np.argsort(peaks, kind="stable")], latent) if len(strongest) > N_TOP else []
-    wanted = np.unique(np.concatenate([places[top], *(places[part] for part in deciles)])).astype(np.int64)
-    texts = _texts(codes, samples, wanted)
+    return _contexts(codes, samples, latent, _ascending(codes, latent)[::-1][:N_TOP])
 
-    def context(at: int) -> Context:
-        place = int(places[at])
-        first, stop = codes.offsets[place : place + 2]
-        row_values = np.zeros(stop - first, dtype=np.float32)
-        here = places == place
-        row_values[positions[here] - first] = values[here]
-        return Context(texts[place], row_values, int(positions[at] - first))
 
-    return Contexts([context(at) for at in top], [[context(at) for at in part] for part in deciles], len(strongest))
+def decile_contexts(codes: Firing, samples: Path, latent: int, n_each: int, decile: int = 0) -> list[list[Context]]:
+    """A few rows of each tenth of those in which a latent fires, by their strongest position; drawn alike every time.
+
+    decile: 1 (weakest) to 10 for one tenth alone, 0 for all, strongest first. Raises StoreError.
+    """
+    ascending = _ascending(codes, latent)
+    parts = np.array_split(np.arange(len(ascending)), N_DECILES)
+    found = []
+    for number in [decile] if decile else range(N_DECILES, 0, -1):
+        part = parts[number - 1]
+        random = np.random.default_rng([latent, number])
+        drawn = np.sort(random.choice(part, min(n_each, len(part)), replace=False))[::-1]
+        found.append(ascending[drawn])
+    contexts = iter(_contexts(codes, samples, latent, np.concatenate(found)))
+    return [[next(contexts) for _ in part] for part in found]
 
 
 def top_tokens(
@@ -102,20 +93,30 @@ def top_tokens(
     return found
 
 
-def _first_of_each(places: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Indices of the strongest (the first, where equal) activation of each row."""
-    order = np.lexsort((-values, places))
-    _, first = np.unique(places[order], return_index=True)
-    return order[first]
+def _ascending(codes: Firing, latent: int) -> np.ndarray:
+    """Indices of the strongest activation of each row (the first, where equal), weakest row first."""
+    positions, values = codes.of(latent)
+    places = codes.row_places(positions)
+    by_row = np.lexsort((-values, places))
+    _, first = np.unique(places[by_row], return_index=True)
+    peaks = by_row[first]
+    return peaks[np.lexsort((-peaks, values[peaks]))]
 
 
-def _deciles(ascending: np.ndarray, latent: int) -> list[np.ndarray]:
-    """A few of each tenth, strongest first, drawn alike every time."""
-    random = np.random.default_rng(latent)
-    parts = np.array_split(np.arange(len(ascending)), 10)
-    return [
-        ascending[np.sort(random.choice(part, min(N_PER_DECILE, len(part)), replace=False))[::-1]] for part in parts
-    ]
+def _contexts(codes: Firing, samples: Path, latent: int, chosen: np.ndarray) -> list[Context]:
+    """The rows around some of a latent's activations, in their order."""
+    positions, values = codes.of(latent)
+    places = codes.row_places(positions)
+    texts = _texts(codes, samples, np.unique(places[chosen]))
+    found = []
+    for at in chosen.tolist():
+        place = int(places[at])
+        first, stop = codes.offsets[place : place + 2]
+        here = places == place
+        row_values = np.zeros(stop - first, dtype=np.float32)
+        row_values[positions[here] - first] = values[here]
+        found.append(Context(texts[place], row_values, int(positions[at] - first)))
+    return found
 
 
 def _texts(codes: Firing, samples: Path, places: np.ndarray) -> dict[int, Sample]:

@@ -10,11 +10,12 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc, html
 
 from app.components.guard import said
-from app.components.latent_parts import activity, association, explanation, neighbours, used_by
-from app.components.page import notice, page
+from app.components.latent_parts import activity, association, deciles, explanation, neighbours, used_by
+from app.components.page import notice, page, section
 from app.components.sae_picker import chosen_codes, codes_select, sae_select, sae_title
-from app.components.state import link, state_id, whole_number
+from app.components.state import chosen, link, options_of, state_id, whole_number
 from app.data.codes import CodeSet
+from app.data.contexts import N_DECILES
 from app.data.defaults import default_latent, default_sae
 from app.data.saes import Sae
 from app.data.tree import tree
@@ -24,11 +25,15 @@ dash.register_page(__name__, path="/latent", name="Latent", order=4)
 _WORDS = ["latent", "SAE", "density", "dead", "decile", "lift", "weight", "importance", "explanation", "score"]
 _WORDS += ["decoder cosine"]
 _LINE = "One latent of one SAE: where it fires, in which classes, which classifiers read it, and what it may mean."
+DECILES = {"0": "one row of each"} | {str(i): f"decile {i}" for i in range(N_DECILES, 0, -1)}
+DECILES |= {"1": "decile 1 (weakest)", "10": "decile 10 (strongest)"}
 _NEURONPEDIA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-def layout(sae: str | None = None, latent: str | None = None, codes: str | None = None, **_: Any) -> Any:
-    """The page for what the URL says: ids of the SAE and of a code set, and the latent's number."""
+def layout(
+    sae: str | None = None, latent: str | None = None, codes: str | None = None, decile: str = "", **_: Any
+) -> Any:
+    """The page for what the URL says: ids of the SAE and of a code set, the latent's number, a key of DECILES."""
     index = tree().index()
     if not index.saes:
         return _page([notice("No run has encoded anything yet. The page Runs says how to make some results.")])
@@ -40,7 +45,7 @@ def layout(sae: str | None = None, latent: str | None = None, codes: str | None 
     if number is None or (one.d_sae is not None and number >= one.d_sae):
         last = "" if one.d_sae is None else f": its latents are 0 to {one.d_sae - 1}"
         return _page([_picker(one, 0, shown), notice(f"{sae_title(one)} has no latent {latent}{last}.")])
-    return _page([_picker(one, number, shown), *_parts(one, number, shown)], f"Latent {number}")
+    return _page([_picker(one, number, shown), *_parts(one, number, shown, decile)], f"Latent {number}")
 
 
 def _page(children: Any, title: str = "Latent") -> Any:
@@ -83,18 +88,30 @@ def _walk(sae: Sae, number: int, codes: CodeSet | None) -> Any:
     return dmc.Group(links, gap="md", pb=8)
 
 
-def _parts(sae: Sae, number: int, codes: CodeSet | None) -> list[Any]:
+def _parts(sae: Sae, number: int, codes: CodeSet | None, decile: str) -> list[Any]:
+    unknown = "The output tree holds no codes of this SAE, so where the latent fires is not known."
     return [
         dcc.Input(id=state_id("sae"), type="hidden", value=sae.id),
         dcc.Input(id=state_id("latent"), type="hidden", value=str(number)),
         explanation(sae, number, _neuronpedia(sae, number)),
-        _later("latent-activity")
-        if codes
-        else notice("The output tree holds no codes of this SAE, so where the latent fires is not known."),
+        *([_later("latent-activity"), _from_strong_to_weak(decile)] if codes else [notice(unknown)]),
         _later("latent-classes"),
         _later("latent-usage"),
         _later("latent-neighbours"),
     ]
+
+
+def _from_strong_to_weak(decile: str) -> Any:
+    select = dmc.Select(
+        id=state_id("decile"),
+        label="Decile",
+        data=options_of(DECILES),
+        value=chosen(decile, list(DECILES), "0"),
+        allowDeselect=False,
+        w=220,
+    )
+    line = "The rows in which it fires, by their strongest token, cut into ten equal parts; always the same rows."
+    return section("From strong to weak", [select, _later("latent-deciles")], line)
 
 
 def _later(name: str) -> Any:
@@ -114,6 +131,17 @@ def _activity(codes: str, shown: dict[str, Any]) -> Any:
     if code_set is None:
         return notice("These codes are not here any more.")
     return said(lambda: activity(code_set, shown["latent"]), "Where it fires")
+
+
+@callback(
+    Output("latent-deciles", "children"),
+    Input(state_id("codes"), "value"),
+    Input(state_id("decile"), "value"),
+    State("latent-shown", "data"),
+)
+def _deciles(codes: str, decile: str, shown: dict[str, Any]) -> Any:
+    code_set = tree().index().code_sets.get(codes)
+    return code_set and said(lambda: deciles(code_set, shown["latent"], int(decile)), "The rows")
 
 
 @callback(Output("latent-classes", "children"), Input("latent-shown", "data"))
