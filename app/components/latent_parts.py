@@ -89,8 +89,9 @@ def deciles(codes: CodeSet, latent: int, decile: int) -> Any:
     """Rows from strong to weak: some of one tenth, or one of each where decile is 0. Raises StoreError."""
     turned = firing(codes)
     values = turned.of(latent)[1]
-    if summary(codes).rows_fired[latent] <= N_TOP:
-        return dmc.Text("It fires in so few rows that all of them are shown above.")
+    n_rows = int(summary(codes).rows_fired[latent])
+    if n_rows <= N_TOP:
+        return dmc.Text("All rows in which it fires are shown above." if n_rows else "It fires in none of the rows.")
     found = decile_contexts(turned, codes.samples, latent, _PER_DECILE if decile else 1, decile)
     names = [] if decile else [f"decile {N_DECILES - i}" for i, part in enumerate(found) for _ in part]
     return context_list([one for part in found for one in part], float(values.max()), names)
@@ -124,6 +125,8 @@ def association(sae: Sae, latent: int) -> Any:
         number_column("lift", "lift", 2, width=100),
     ]
     line = "The share of each class's rows in which it fires at least once, and how many times that of all rows it is."
+    if len(figures) == _MOST_FIGURES:
+        line += f" At most {_MOST_FIGURES} dataset splits are drawn; the table has all."
     bars_grid = dmc.SimpleGrid(figures, cols={"base": 1, "lg": 2 if len(figures) > 1 else 1})
     return section("Classes", [bars_grid, grid("latent-classes", columns, rows, height=280)], line)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,7 +108,7 @@ def _read_densities(codes: CodeSet) -> Densities:
             counts = shard + counts if counts.size else shard
             n_positions += int(arrays["stat_n_positions"])
             per_shard.append(int(shard.sum()))
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StoreError(f"the statistics of {codes.folder} cannot be read ({error})") from None
     if not per_shard:
         raise StoreError(f"{codes.folder} holds no finished shard")
