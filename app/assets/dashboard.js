@@ -1,8 +1,16 @@
 /* What has to happen in the browser: permalinks, exports, colours. */
 window.dash_clientside = window.dash_clientside || {};
 window.dash_clientside.saefari = {
-  /* Write every control's value to the URL, without leaving or reloading the page. */
+  /* Write every control's value to the URL, without leaving or reloading the page. While the router starts it puts
+     back the URL that it knows, so the first time waits for it. */
   rememberState(values, ids) {
+    const opened = window.location.href;
+    const write = () => window.location.href === opened && window.dash_clientside.saefari.writeState(values, ids);
+    setTimeout(write, window.dash_clientside.saefari.started ? 0 : 400);
+    window.dash_clientside.saefari.started = true;
+    return window.dash_clientside.no_update;
+  },
+  writeState(values, ids) {
     const query = new URLSearchParams(window.location.search);
     ids.forEach((id, i) => {
       const value = values[i];
@@ -12,7 +20,6 @@ window.dash_clientside.saefari = {
     });
     const text = query.toString();
     window.history.replaceState(window.history.state, "", window.location.pathname + (text ? "?" + text : ""));
-    return window.dash_clientside.no_update;
   },
   exportCsv(clicks) {
     return Boolean(clicks);
@@ -50,6 +57,34 @@ window.dash_clientside.saefari = {
     if (row === undefined || row === null || String(row) === shown) return [same, same, same, null];
     if (from.includes("selectedRows")) return [String(row), same, same, null];
     return [String(row), { ids: [String(row)] }, { rowId: String(row), rowPosition: "middle" }, null];
+  },
+  /* Open the latent of the number that was typed, or another SAE's first latent. */
+  openLatent(clicks, submits, sae, number, shown) {
+    const asked = window.dash_clientside.callback_context.triggered.map((t) => t.prop_id);
+    const query = new URLSearchParams();
+    if (asked.includes("latent-sae.value") && sae && (!shown || sae !== shown.sae)) query.set("sae", sae);
+    else if (shown && (clicks || submits) && number !== "" && number !== shown.latent) {
+      query.set("sae", shown.sae);
+      query.set("latent", number);
+      const codes = new URLSearchParams(window.location.search).get("codes");
+      if (codes) query.set("codes", codes);
+    }
+    return query.size ? "/latent?" + query.toString() : window.dash_clientside.no_update;
+  },
+  /* Open another SAE's latents. */
+  openLatents(sae, shown) {
+    return sae && sae !== shown ? "/latents?sae=" + encodeURIComponent(sae) : window.dash_clientside.no_update;
+  },
+  /* `density:desc` of the column that a table is sorted by. */
+  sortAsText(columns, now) {
+    const sorted = (columns || []).filter((one) => one.sort).sort((a, b) => a.sortIndex - b.sortIndex)[0];
+    return sorted ? sorted.colId + ":" + sorted.sort : now;
+  },
+  /* Have a table ask for its rows again: what it shows was changed by a control outside of it. */
+  askAgain(...values) {
+    const table = window.dash_ag_grid.getApi(values[values.length - 1]);
+    if (table) table.purgeInfiniteCache();
+    return window.dash_clientside.no_update;
   },
   toggleColours(clicks, scheme) {
     return scheme === "dark" ? "light" : "dark";

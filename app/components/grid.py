@@ -34,18 +34,32 @@ def grid(
     name: str, columns: Sequence[dict[str, Any]], rows: Rows, height: int | str = 420, **options: Any
 ) -> dmc.Stack:
     """A table with its export button. Its id is `grid_id(name)`; options go to dash-ag-grid."""
+    button = dmc.Button("CSV", id={"type": "export", "name": name}, variant="subtle", size="compact-xs")
+    return _table(name, columns, button, height, rowData=list(rows), **options)
+
+
+def asking_grid(name: str, columns: Sequence[dict[str, Any]], height: int | str = 420, **options: Any) -> dmc.Stack:
+    """A table of very many rows: it asks for those in view by `getRowsRequest`, and the page answers.
+
+    Its export button has the id `{name}-csv` and is the page's to answer too: the table holds but a part.
+    """
+    button = dmc.Button("CSV", id=f"{name}-csv", variant="subtle", size="compact-xs")
+    return _table(name, columns, button, height, rowModelType="infinite", **options)
+
+
+def _table(
+    name: str, columns: Sequence[dict[str, Any]], button: dmc.Button, height: int | str, **options: Any
+) -> dmc.Stack:
     settings = {"animateRows": False, "enableCellTextSelection": True}
     table = dag.AgGrid(
         id=grid_id(name),
         columnDefs=list(columns),
-        rowData=list(rows),
         defaultColDef={"sortable": True, "filter": True, "resizable": True, "floatingFilter": False, "minWidth": 90},
         dashGridOptions=settings | options.pop("dashGridOptions", {}),
         csvExportParams={"fileName": f"saefari-{name}.csv"},
         style={"height": height, "width": "100%"},
         **options,
     )
-    button = dmc.Button("CSV", id={"type": "export", "name": name}, variant="subtle", size="compact-xs")
     button.to_plotly_json()["props"]["aria-label"] = f"Export the table {name} as CSV"
     return dmc.Stack([dmc.Group(button, justify="flex-end"), table], gap=2)
 

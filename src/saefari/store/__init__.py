@@ -2,6 +2,7 @@
 
 from saefari.store.explanations import Explanation, read_explanation, read_explanations
 from saefari.store.files import write_json, write_parquet
+from saefari.store.heads import read_codes_head
 from saefari.store.layout import Layout, codes_folder, hidden_folder
 from saefari.store.lock import hold_tree
 from saefari.store.manifest import Decision, Manifest, ShardRecord, decide
@@ -33,6 +34,7 @@ from saefari.store.shards import (
     shard_ranges,
     write_shard,
 )
+from saefari.store.weights import iter_decoder, read_decoder_row
 
 __all__ = [
     "CodesShard",
@@ -55,14 +57,17 @@ __all__ = [
     "hidden_folder",
     "hold_tree",
     "iter_codes",
+    "iter_decoder",
     "iter_hidden_positions",
     "iter_results",
     "iter_samples",
     "iter_token_rows",
     "looks_whole",
     "read_arrays",
+    "read_codes_head",
     "read_codes_rows",
     "read_density",
+    "read_decoder_row",
     "read_explanation",
     "read_explanations",
     "read_hidden_rows",

@@ -1,0 +1,72 @@
+"""The table of all latents of an SAE, and how their densities are spread."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from app.components.figure import graph
+from app.components.grid import asking_grid, number_column, text_column
+from app.components.latent_figures import density_histogram
+from app.components.page import section
+from app.components.sae_picker import codes_title
+from app.components.state import link
+from app.data.codes import CodeSet
+from app.data.latent_table import DENSE, Written
+from app.data.latents import summary
+from app.data.saes import Sae
+
+SHOWN = {
+    "all": "all latents",
+    "alive": "active somewhere",
+    "dead": "dead: active nowhere",
+    "dense": f"dense: at over {DENSE:.0%} of positions",
+    "explained": "with an explanation",
+    "used": "read by a probe or tree",
+}
+_DEFAULT_SORT = "lift:desc"
+_BLOCKS = {"cacheBlockSize": 200, "maxBlocksInCache": 20, "rowBuffer": 20}
+
+
+def browser(sae: Sae, codes: CodeSet, written: Written, sort: str, filters: dict[str, Any]) -> Any:
+    """The table, without its rows. sort: `<column>:asc` or `:desc`; filters: the table's own, by column."""
+    columns = _columns(written, link("/latent", sae=sae.id, codes=codes.id) + "&latent=")
+    name, _, direction = sort.partition(":")
+    if name not in [column["field"] for column in columns] or direction not in ("asc", "desc"):
+        name, _, direction = _DEFAULT_SORT.partition(":")
+    for column in columns:
+        if column["field"] == name:
+            column["sort"] = direction
+    return asking_grid("latents", columns, height="65vh", filterModel=filters, dashGridOptions=_BLOCKS)
+
+
+def density_section(codes: CodeSet, table: pd.DataFrame) -> Any:
+    """Histogram of all latents' densities. table: of all latents."""
+    dead = int((table["density"] == 0).sum())
+    known = summary(codes)
+    rows = "all" if known.n_rows == known.total_rows else f"{known.n_rows:,} of"
+    line = f"{len(table):,} latents on {codes_title(codes)}; {dead:,} of them are dead and have no logarithm. "
+    line += f"Density is exact; largest activations and classes come from {rows} {known.total_rows:,} rows."
+    figure = density_histogram(table["log10_density"].to_numpy(dtype=np.float64))
+    return section("Densities", [graph("latent-densities", figure, "How many latents have which density")], line)
+
+
+def _columns(written: Written, base: str) -> list[dict[str, Any]]:
+    columns = [
+        number_column("latent", width=110, pinned="left", cellRenderer="PageLink", cellRendererParams={"base": base}),
+    ]
+    if written.texts:
+        columns.append(text_column("explanation", minWidth=260, flex=1, tooltipField="explanation"))
+    columns += [number_column(name, digits=3, width=150) for name in written.scores]
+    return [
+        *columns,
+        text_column("top_class", "class", width=180, tooltipField="top_class"),
+        number_column("lift", "lift", 2, width=100),
+        number_column("density", "density", 5, width=120),
+        number_column("log10_density", "log10 density", 2, width=150),
+        number_column("largest", "largest activation", 3, width=170),
+        number_column("rows_fired", "rows it fires in", 0, width=150),
+        number_column("results", "results reading it", 0, width=170),
+    ]

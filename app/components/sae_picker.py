@@ -1,0 +1,57 @@
+"""Choosing an SAE, and which of its dataset splits to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import dash_mantine_components as dmc
+
+from app.components.labels import short_dataset, short_model
+from app.components.state import chosen, options_of, state_id
+from app.data.codes import CodeSet
+from app.data.latents import default_codes
+from app.data.saes import Sae
+
+
+def sae_title(sae: Sae) -> str:
+    """`all-MiniLM-L6-v2 · layer 3 · 3k`."""
+    return f"{short_model(sae.model)} · layer {sae.layer} · {sae.width}"
+
+
+def sae_select(name: str, saes: Iterable[Sae], shown: Sae | None) -> dmc.Select:
+    """Every SAE by its title. Its id is `name`: the page opens the one that is chosen."""
+    return dmc.Select(
+        id=name,
+        label="SAE",
+        data=options_of({one.id: sae_title(one) for one in saes}),
+        value=shown.id if shown else None,
+        placeholder="choose one",
+        searchable=True,
+        allowDeselect=False,
+        w={"base": "100%", "sm": 340},
+    )
+
+
+def codes_select(sae: Sae, shown: CodeSet) -> dmc.Select:
+    """The dataset splits that the SAE has codes for; the URL remembers which as `codes`."""
+    return dmc.Select(
+        id=state_id("codes"),
+        label="Dataset split",
+        data=options_of({one.id: codes_title(one) for one in sae.code_sets}),
+        value=shown.id,
+        allowDeselect=False,
+        w={"base": "100%", "sm": 300},
+    )
+
+
+def chosen_codes(sae: Sae, asked: str | None) -> CodeSet | None:
+    """The code set of that id where it is one of the SAE's, else its default; None where it has none."""
+    by_id = {one.id: one for one in sae.code_sets}
+    default = default_codes(sae)
+    return by_id[chosen(asked, list(by_id), default.id)] if default else None
+
+
+def codes_title(codes: CodeSet) -> str:
+    """`python-docs / train`."""
+    dataset, _, split = codes.dataset.rpartition("/")
+    return f"{short_dataset(dataset)} / {split}"
