@@ -56,12 +56,13 @@ class Summary:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a hover says of a latent. density: share of positions; tokens: texts at its strongest activations."""
+    """What a hover says of a latent: explanation, "" where there is none; density, share of positions, None where
+    unknown; tokens, the most frequent texts at its strongest activations.
+    """
 
-    latent: int
-    density: float | None
-    explanation: str
-    tokens: tuple[str, ...]
+    explanation: str = ""
+    density: float | None = None
+    tokens: tuple[str, ...] = ()
 
 
 _summaries: BoundedCache[Summary] = BoundedCache(_MOST_BYTES)
@@ -77,28 +78,26 @@ def summary(codes: CodeSet) -> Summary:
     return _summaries.get(version(codes), lambda: _summary(firing(codes)))
 
 
-def facts(sae: Sae, latents: Sequence[int], codes: CodeSet | None = None) -> dict[int, Facts]:
+def facts(sae: Sae, codes: CodeSet | None, latents: Sequence[int]) -> dict[int, Facts]:
     """Facts of a few latents, for hovering; what the tree does not hold is left empty, and nothing is raised.
 
-    codes: which dataset split to take density and tokens from; the SAE's default unless given.
+    codes: where density and tokens are looked up.
     """
-    chosen = codes or default_codes(sae)
     tokens: dict[int, list[TokenCount]] = {}
     density: np.ndarray = np.zeros(0)
-    if chosen is not None:
+    if codes is not None:
         try:
-            density = densities(chosen).values
+            density = densities(codes).values
             known = [latent for latent in latents if 0 <= latent < len(density)]
-            tokens = top_tokens(firing(chosen), chosen.samples, known, most_activations=20, most_tokens=5)
+            tokens = top_tokens(firing(codes), codes.samples, known, most_activations=20, most_tokens=5)
         except StoreError:
-            pass
+            pass  # Health says what is wrong with the codes
     found = {}
     for latent in latents:
         explanation = read_explanation(sae.explanations, latent)
         found[latent] = Facts(
-            latent,
-            float(density[latent]) if 0 <= latent < len(density) else None,
             explanation.text if explanation else "",
+            float(density[latent]) if 0 <= latent < len(density) else None,
             tuple(one.text for one in tokens.get(latent, [])),
         )
     return found

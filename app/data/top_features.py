@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.components.state import link
-from app.data.latent_notes import LatentNote, latent_notes
+from app.data.latents import Facts, facts
 from app.data.one_result import OneResult, codes_of, sae_of
 from app.data.tree import Index
 
@@ -23,7 +23,7 @@ class TopFeature:
     strength: float
     higher: tuple[str, ...]
     href: str
-    note: LatentNote
+    note: Facts
 
 
 def is_signed(scores: dict[str, Any]) -> bool:
@@ -40,7 +40,7 @@ def top_features(index: Index, result: OneResult, shown_class: str) -> list[TopF
     entries = listed.get(shown_class, []) if isinstance(listed, dict) else listed
     sae = sae_of(index, result.row)
     codes = None if sae is None else codes_of(sae, result.row)
-    notes = {} if sae is None else latent_notes(sae, codes, [int(entry["feature"]) for entry in entries])
+    notes = {} if sae is None else facts(sae, codes, [int(entry["feature"]) for entry in entries])
     found = []
     for entry in entries:
         feature = int(entry["feature"])
@@ -52,7 +52,7 @@ def top_features(index: Index, result: OneResult, shown_class: str) -> list[TopF
                 float(entry["weight"] if "weight" in entry else entry["importance"]),
                 tuple(name for name, side in higher.items() if side == "higher") if isinstance(higher, dict) else (),
                 "" if sae is None else link("/latent", sae=sae.id, latent=feature, codes=codes.id if codes else None),
-                notes.get(feature, LatentNote()),
+                notes.get(feature, Facts()),
             )
         )
     return found

@@ -12,7 +12,7 @@ from app.data.codes import CodeSet
 from app.data.contexts import N_TOP, decile_contexts, strongest_contexts, top_tokens
 from app.data.firing import densities, firing
 from app.data.latent_table import filtered, latent_table
-from app.data.latents import LEAST_ROWS, class_association, facts, summary
+from app.data.latents import LEAST_ROWS, Facts, class_association, facts, summary
 from app.data.saes import Sae
 from app.data.tree import Index, OutputTree
 from saefari.errors import StoreError
@@ -140,11 +140,11 @@ def test_top_tokens_are_read_off_the_text(codes: CodeSet, dense: np.ndarray) -> 
 
 
 def test_facts_for_hovering_leave_empty_what_is_unknown(sae: Sae, dense: np.ndarray) -> None:
-    found = facts(sae, [1, DEAD, 999])
+    found = facts(sae, sae.code_sets[0], [1, DEAD, 999])
     assert found[1].density == pytest.approx((dense[:, 1] > 0).mean())
     assert len(found[1].tokens) == 5
     assert (found[DEAD].density, found[DEAD].tokens) == (0, ())
-    assert (found[999].density, found[999].tokens, found[999].explanation) == (None, (), "")
+    assert found[999] == facts(sae, None, [1])[1] == Facts()
 
 
 def test_latents_are_found_by_words_state_and_class(tmp_path: Path, dense: np.ndarray) -> None:
