@@ -55,7 +55,7 @@ def class_bars(association: pd.DataFrame, overall: float) -> go.Figure:
     labels = [_shortened(str(name)) for name in shown["class"]]
     return styled(
         figure,
-        xaxis={"title": "share of the class's rows in which it fires", "tickformat": ".1~%", "rangemode": "tozero"},
+        xaxis={"title": "share of rows in which it fires", "tickformat": ".1~%", "rangemode": "tozero"},
         yaxis={"tickvals": places, "ticktext": labels, "autorange": "reversed", "showgrid": False},
         margin={"l": 16, "r": 16, "t": 32, "b": 48},
         yaxis_automargin=True,
