@@ -52,13 +52,12 @@ def serve(flags: argparse.Namespace) -> int:
                 f"Warning: listening on {flags.host}. Everyone who reaches this machine can read the results, the "
                 "datasets' texts and the explanations, and have texts classified here; there is no password."
             )
-        print(f"SAEfari shows {flags.output_dir} on {url} (Ctrl+C ends it)", flush=True)
-
         from waitress.server import create_server
 
         from app.server import create_app
 
         dash = create_app(Path(flags.output_dir), loopback_only=loopback)
+        print(f"SAEfari shows {flags.output_dir} on {url} (Ctrl+C ends it)", flush=True)
         server = create_server(dash.server, sockets=[listener], threads=8, ident=None)
         if not flags.no_browser:
             threading.Timer(0.5, webbrowser.open_new_tab, [url]).start()

@@ -42,7 +42,7 @@ def main() -> None:
 def generate(output: Path) -> None:
     """Write the tree."""
     from saefari.report.tables import write_summary
-    from saefari.store import iter_results
+    from saefari.store import Layout, iter_results
 
     settings = {
         "settings.base_save_dir": output / "activations",
@@ -68,7 +68,8 @@ def generate(output: Path) -> None:
         folder, record = originals[copy % len(originals)]
         name = f"model-{copy // len(originals):04d}"
         _write(results / name / folder.relative_to(results / model), record, name, [])
-    print(f"{len(write_summary(results)):,} rows of results in {results.name}")
+    rows = write_summary(Layout.below(output).summary)
+    print(f"{len(rows):,} rows of results, {N_WHOLE} results with all their files")
 
 
 def _write(folder: Path, record: dict[str, Any], model: str, samples: list[str]) -> None:

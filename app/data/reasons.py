@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from app.components.state import link
-from app.data.latent_notes import latent_notes
 from app.data.one_result import OneResult, codes_of, sae_of
 from app.data.tree import Index
+from saefari.store import read_explanation
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -36,13 +36,12 @@ def describe_features(
     """The features of a result with these numbers; names: of those that have any beside their number."""
     sae = sae_of(index, result.row)
     codes = None if sae is None else codes_of(sae, result.row)
-    notes = {} if sae is None else latent_notes(sae, codes, set(features))
     found = []
     for i, number in enumerate(features):
         name = names[i] if names else None
         href = "" if sae is None else link("/latent", sae=sae.id, latent=number, codes=codes.id if codes else None)
-        note = notes.get(number)
-        found.append(Feature(name or f"{result.word} {number}", href, note.explanation if note else ""))
+        written = None if sae is None else read_explanation(sae.explanations, number)
+        found.append(Feature(name or f"{result.word} {number}", href, written.text if written else ""))
     return found
 
 
