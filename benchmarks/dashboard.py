@@ -108,7 +108,8 @@ def measure(url: str, output: Path) -> None:
         page.wait_for_selector(".ag-center-cols-container .ag-row")
         _show("first page, after the server's answer", [_first_page(page, url) for _ in range(REPEATS)], FIRST_PAGE)
         _show("a filter over all rows", [_filter(page, word) for word in ("tfidf", "hidden", "sae") * 2], FILTER)
-        _show("a page of a run", [_run_page(page, run) for run in runs], RUN_PAGE)
+        _show("a run, opened from the table", [_click_run(page, url, i) for i in range(REPEATS)], RUN_PAGE)
+        _show("a run, its address opened anew", [_open_run(page, run) for run in runs], RUN_PAGE)
         browser.close()
 
 
@@ -133,8 +134,16 @@ def _filter(page: Any, word: str) -> float:
     )
 
 
-def _run_page(page: Any, url: str) -> float:
-    """From opening the address until the page's figures stand there; the app's own scripts are in the cache."""
+def _click_run(page: Any, url: str, row: int) -> float:
+    """From a click on a row's link until the run's first figure stands there."""
+    page.goto(url)
+    links = page.locator(".ag-pinned-left-cols-container a")
+    links.nth(row).wait_for()
+    return _timed(lambda: links.nth(row).click(), lambda: page.wait_for_selector(".js-plotly-plot .main-svg"))
+
+
+def _open_run(page: Any, url: str) -> float:
+    """From opening the address until the first figure stands there: the app's scripts come from the browser's cache."""
     return _timed(lambda: page.goto(url), lambda: page.wait_for_selector(".js-plotly-plot .main-svg"))
 
 
