@@ -35,6 +35,8 @@ GROUPS = {
     "model_type": "model type",
 }
 _WORDS = ["source", "baseline", "macro-F1", "CV macro-F1", "interval", "layer", "pooling", "top-n", "binarize"]
+_LAST_PART = {"function": "lastPart(params.value)"}
+"""A name without folders or owner; the whole one is what is filtered and hovered."""
 _LINE = "Every result of the output tree: one row per setting and classifier, with its score on the test rows."
 
 
@@ -108,9 +110,13 @@ def _table(results: pd.DataFrame, groups: list[str], filters: str) -> Any:
 
 def _columns() -> list[dict[str, Any]]:
     return [
-        text_column("dataset", width=190, tooltipField="dataset"),
+        text_column("dataset", width=170, tooltipField="dataset", valueFormatter=_LAST_PART),
         text_column("source", width=120),
-        text_column("model", width=200, tooltipField="model"),
+        number_column("macro_f1", "macro-F1", 3, width=115),
+        number_column("macro_f1_low", "95% from", 3, width=110),
+        number_column("macro_f1_high", "to", 3, width=90),
+        number_column("cv_macro_f1", "CV macro-F1", 3, width=130, sort="desc"),
+        text_column("model", width=180, tooltipField="model", valueFormatter=_LAST_PART),
         number_column("layer", width=90),
         text_column("width", width=90),
         text_column("pooling", width=100),
@@ -118,10 +124,6 @@ def _columns() -> list[dict[str, Any]]:
         number_column("binarize", width=100),
         number_column("select_k", "select k", width=100),
         text_column("classifier", width=110),
-        number_column("macro_f1", "macro-F1", 3, width=115),
-        number_column("macro_f1_low", "95% from", 3, width=110),
-        number_column("macro_f1_high", "to", 3, width=90),
-        number_column("cv_macro_f1", "CV macro-F1", 3, width=130, sort="desc"),
         number_column("accuracy", "accuracy", 3, width=110),
         number_column("roc_auc", "ROC AUC", 3, width=110),
         number_column("n_train", "training rows", 0, width=130),
