@@ -115,7 +115,7 @@ def _columns() -> list[dict[str, Any]]:
         number_column("macro_f1", "macro-F1", 3, width=115),
         number_column("macro_f1_low", "95% from", 3, width=110),
         number_column("macro_f1_high", "to", 3, width=90),
-        number_column("cv_macro_f1", "CV macro-F1", 3, width=130, sort="desc"),
+        number_column("cv_macro_f1", "CV macro-F1", 3, width=150, sort="desc"),
         text_column("model", width=180, tooltipField="model", valueFormatter=_LAST_PART),
         number_column("layer", width=90),
         text_column("width", width=90),
