@@ -12,12 +12,13 @@ from dash import dcc, html
 
 from app.components.contributions import Push, bars, check
 from app.components.figure import PALETTE, graph, styled
-from app.components.labels import shortened
 from app.components.sample_reasons import why
-from app.components.state import chosen, options_of, state_id
+from app.components.state import options_of, state_id
 from app.data.one_result import OneResult
 from app.data.reasons import describe_features, offered_latents
 from app.data.tree import Index
+from app.labels import shortened
+from app.permalinks import chosen
 
 if TYPE_CHECKING:
     from scipy import sparse

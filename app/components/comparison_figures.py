@@ -13,9 +13,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.components.figure import DASHES, PALETTE, SEQUENTIAL, SYMBOLS, styled
-from app.components.labels import SOURCES, result_title, score, short_model, short_task, shortened
-from app.components.state import link
 from app.data.comparison import TASK, in_order
+from app.labels import SOURCES, result_title, score, short_model, short_task, shortened
+from app.permalinks import link
 
 FACETS, GROUPS = 12, 24
 """More panels and colours than these are not drawn: nobody could tell them apart."""

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from app.components.figure import PALETTE, graph, styled
 from app.components.grid import grid, link_column, number_column, text_column
-from app.components.labels import shortened
+from app.labels import shortened
 
 _BARS = 12
 _LETTERS = 20

@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 
 from app.components.figure import PALETTE, styled
 from app.components.grid import grid, link_column, number_column, text_column
-from app.components.labels import shortened
 from app.data.top_features import TopFeature
+from app.labels import shortened
 
 
 def bars_figure(features: Sequence[TopFeature], signed: bool) -> go.Figure:

@@ -13,10 +13,11 @@ from app.components.figure import graph, graph_id
 from app.components.guard import said
 from app.components.page import notice
 from app.components.run_state import SHOWN
-from app.components.state import Parameter, chosen, remembered, state_id
+from app.components.state import remembered, state_id
 from app.data.one_result import OneResult, find_result
 from app.data.top_features import is_signed, top_features
 from app.data.tree import tree
+from app.permalinks import Parameter, chosen
 
 
 def features_section(result: OneResult, shown_class: Parameter) -> list[Any]:

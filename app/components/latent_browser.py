@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from app.components.figure import graph
 from app.components.grid import asking_grid, number_column, text_column
-from app.components.latent_figures import density_histogram
 from app.components.page import section
-from app.components.sae_picker import codes_title
-from app.components.state import link
+from app.components.sae_figures import density_histogram
 from app.data.codes import CodeSet
+from app.data.firing import densities
 from app.data.latent_table import DENSE, Written
 from app.data.latents import summary
+from app.data.sae_quality import Density
 from app.data.saes import Sae
+from app.labels import short_task
+from app.permalinks import link
 
 SHOWN = {
     "all": "all latents",
@@ -42,14 +41,13 @@ def browser(sae: Sae, codes: CodeSet, written: Written, sort: str, filters: dict
     return asking_grid("latents", columns, height="65vh", filterModel=filters, dashGridOptions=_BLOCKS)
 
 
-def density_section(codes: CodeSet, table: pd.DataFrame) -> Any:
-    """Histogram of all latents' densities. table: of all latents."""
-    dead = int((table["density"] == 0).sum())
-    known = summary(codes)
+def density_section(codes: CodeSet) -> Any:
+    """Histogram of all latents' densities. Raises StoreError when the codes cannot be read."""
+    counted, known = densities(codes), summary(codes)
     rows = "all" if known.n_rows == known.total_rows else f"{known.n_rows:,} of"
-    line = f"{len(table):,} latents on {codes_title(codes)}; {dead:,} of them are dead and have no logarithm. "
+    line = f"{len(counted.counts):,} latents; those never active are dead and have no logarithm. "
     line += f"Density is exact; largest activations and classes come from {rows} {known.total_rows:,} rows."
-    figure = density_histogram(table["log10_density"].to_numpy(dtype=np.float64))
+    figure = density_histogram([Density(short_task(codes.dataset), counted.counts, counted.n_positions)], height=260)
     return section("Densities", [graph("latent-densities", figure, "How many latents have which density")], line)
 
 

@@ -13,11 +13,8 @@ from dash import html
 from app.components.contexts import context_list
 from app.components.figure import graph
 from app.components.grid import grid, link_column, number_column, text_column
-from app.components.labels import result_title, short_dataset
 from app.components.latent_figures import MOST_CLASSES, activation_histogram, class_bars
 from app.components.page import figure_tile, notice, section
-from app.components.sae_picker import codes_title
-from app.components.state import link
 from app.data.codes import CodeSet
 from app.data.contexts import N_DECILES, N_TOP, decile_contexts, strongest_contexts, top_tokens
 from app.data.firing import Firing, densities, firing
@@ -26,6 +23,8 @@ from app.data.neighbours import nearest
 from app.data.saes import Sae
 from app.data.tree import Index
 from app.data.usage import usage
+from app.labels import full_title, short_task
+from app.permalinks import link
 from saefari.store import read_explanation
 
 _MOST_FIGURES = 8
@@ -50,7 +49,7 @@ def activity(codes: CodeSet, latent: int) -> Any:
     count = int(exact.counts[latent])
     if count == 0:
         return notice(
-            f"Dead here: it was active at none of {exact.n_positions:,} positions of {codes_title(codes)}.",
+            f"Dead here: it was active at none of {exact.n_positions:,} positions of {short_task(codes.dataset)}.",
             color="orange",
         )
     turned = firing(codes)
@@ -104,7 +103,7 @@ def association(sae: Sae, latent: int) -> Any:
     for codes in sae.code_sets:
         known = summary(codes)
         table = class_association(codes, latent)
-        rows += [{"dataset": codes_title(codes)} | row for row in _records(table)]
+        rows += [{"dataset": short_task(codes.dataset)} | row for row in _records(table)]
         if len(table) and table["fires"].any() and len(figures) < _MOST_FIGURES:
             bars = class_bars(table, known.rows_fired[latent] / known.n_rows)
             more = (
@@ -112,7 +111,7 @@ def association(sae: Sae, latent: int) -> Any:
                 if len(table) > MOST_CLASSES
                 else ""
             )
-            head = [dmc.Title(codes_title(codes), order=3, size="h5"), dmc.Text(more, size="xs", c="dimmed")]
+            head = [dmc.Title(short_task(codes.dataset), order=3, size="h5"), dmc.Text(more, size="xs", c="dimmed")]
             figures.append(dmc.Stack([*head, graph(f"classes-{codes.id}", bars, "Classes in which it fires")], gap=2))
     if not rows:
         return section("Classes", [notice("No rows with classes are known for this SAE, or they are too many.")])
@@ -197,7 +196,7 @@ def _of_rows(turned: Firing) -> str:
 
 
 def _result(row: Any) -> str:
-    return f"{short_dataset(row.dataset)} / {row.split}: {result_title(row)}" if row is not None else "result"
+    return "result" if row is None else full_title(row)
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

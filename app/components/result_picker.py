@@ -9,9 +9,9 @@ import dash_mantine_components as dmc
 import pandas as pd
 from dash import ALL, MATCH, Input, Output, State, callback, ctx, dcc
 
-from app.components.labels import result_title, score, short_dataset
-from app.components.state import link
 from app.data.tree import tree
+from app.labels import full_title, score
+from app.permalinks import link
 
 _MOST = 60
 
@@ -54,7 +54,7 @@ def result_options(results: pd.DataFrame, search: str, shown: str) -> list[dict[
 
 
 def _option(row: Any) -> dict[str, str]:
-    label = f"{short_dataset(row.dataset)} / {row.split}: {result_title(row)} · {score(row.macro_f1)}"
+    label = f"{full_title(row)} · {score(row.macro_f1)}"
     return {"value": f"{row.run}.{row.classifier}", "label": label}
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import dash_mantine_components as dmc
 
 from app.components.grid import grid, text_column
-from app.components.labels import score
 from app.components.page import figure_tile, notice
 from app.data.one_result import OneResult
 from app.data.scores import share_interval
+from app.labels import score
 
 
 def tiles(result: OneResult) -> dmc.SimpleGrid:

@@ -16,7 +16,7 @@ _BINS = 40
 _CURVES = {"fvu": "FVU", "l0": "L0", "dead": "dead fraction"}
 
 
-def density_histogram(densities: Sequence[Density]) -> go.Figure:
+def density_histogram(densities: Sequence[Density], height: int = 340) -> go.Figure:
     """Latents by log10 of the share of positions at which they are active; one line per dataset.
 
     Latents that are never active have no logarithm: the legend counts them.
@@ -43,7 +43,7 @@ def density_histogram(densities: Sequence[Density]) -> go.Figure:
         showlegend=True,
         legend={"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0},
         margin={"l": 56, "r": 16, "t": 16, "b": 48},
-        height=340 + 20 * len(densities),
+        height=height + 20 * len(densities),
     )
 
 

@@ -6,22 +6,18 @@ from collections.abc import Iterable
 
 import dash_mantine_components as dmc
 
-from app.components.labels import short_dataset, short_model
-from app.components.state import chosen, options_of, state_id
+from app.components.state import options_of, state_id
 from app.data.codes import CodeSet
 from app.data.latents import default_codes
 from app.data.saes import Sae
+from app.labels import sae_title, short_task
+from app.permalinks import chosen
 
 
-def sae_title(sae: Sae) -> str:
-    """`all-MiniLM-L6-v2 · layer 3 · 3k`."""
-    return f"{short_model(sae.model)} · layer {sae.layer} · {sae.width}"
-
-
-def sae_select(name: str, saes: Iterable[Sae], shown: Sae | None) -> dmc.Select:
-    """Every SAE by its title. Its id is `name`: the page opens the one that is chosen."""
+def sae_select(identity: str | dict[str, str], saes: Iterable[Sae], shown: Sae | None) -> dmc.Select:
+    """Every SAE by its title. identity: the control's id, which the page listens to."""
     return dmc.Select(
-        id=name,
+        id=identity,
         label="SAE",
         data=options_of({one.id: sae_title(one) for one in saes}),
         value=shown.id if shown else None,
@@ -37,7 +33,7 @@ def codes_select(sae: Sae, shown: CodeSet) -> dmc.Select:
     return dmc.Select(
         id=state_id("codes"),
         label="Dataset split",
-        data=options_of({one.id: codes_title(one) for one in sae.code_sets}),
+        data=options_of({one.id: short_task(one.dataset) for one in sae.code_sets}),
         value=shown.id,
         allowDeselect=False,
         w={"base": "100%", "sm": 300},
@@ -49,9 +45,3 @@ def chosen_codes(sae: Sae, asked: str | None) -> CodeSet | None:
     by_id = {one.id: one for one in sae.code_sets}
     default = default_codes(sae)
     return by_id[chosen(asked, list(by_id), default.id)] if default else None
-
-
-def codes_title(codes: CodeSet) -> str:
-    """`python-docs / train`."""
-    dataset, _, split = codes.dataset.rpartition("/")
-    return f"{short_dataset(dataset)} / {split}"

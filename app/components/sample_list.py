@@ -9,9 +9,10 @@ import dash_mantine_components as dmc
 import numpy as np
 
 from app.components.grid import grid, number_column, text_column
-from app.components.labels import shortened
-from app.components.state import chosen, options_of, state_id
+from app.components.state import options_of, state_id
 from app.data.samples import KINDS, UNSURE, Filters, ResultRows
+from app.labels import shortened
+from app.permalinks import chosen
 
 MOST_LISTED = 20_000
 _LETTERS = 160

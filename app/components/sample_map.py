@@ -11,11 +11,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.components.figure import PALETTE, SYMBOLS, styled
-from app.components.labels import shortened
-from app.components.state import chosen, options_of, state_id
+from app.components.state import options_of, state_id
 from app.data.map import METHODS, Map, default_space, methods
 from app.data.one_result import OneResult
 from app.data.samples import ResultRows
+from app.labels import shortened
+from app.permalinks import chosen
 
 COLOURS = {"label": "true class", "prediction": "predicted class", "right": "right or wrong"}
 _GREY = "#7F7F7F"

@@ -8,7 +8,6 @@ import dash_mantine_components as dmc
 
 from app.components.figure import graph
 from app.components.guard import said
-from app.components.labels import result_title
 from app.components.page import notice
 from app.components.sample_reasons import chances_table, in_short, probabilities_figure, why
 from app.components.sample_text import latent_text, plain_text, term_text
@@ -17,6 +16,7 @@ from app.data.reasons import offered_latents
 from app.data.samples import Sample, find_sample, sample_folder
 from app.data.shown_sample import Shown, shown_by_others
 from app.engine import reads_words
+from app.labels import result_title
 from saefari.errors import StoreError
 
 if TYPE_CHECKING:

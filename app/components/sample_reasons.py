@@ -14,14 +14,14 @@ from dash import dcc
 from app.components.contributions import Push, contributions
 from app.components.figure import PALETTE, styled
 from app.components.grid import grid, number_column, text_column
-from app.components.labels import SOURCES, result_title, shortened
 from app.components.page import notice
-from app.components.state import link
 from app.components.tree_path import Question, tree_path
 from app.data.one_result import OneResult
 from app.data.reasons import describe_features
 from app.data.shown_sample import Shown
 from app.data.tree import Index
+from app.labels import SOURCES, result_title, shortened
+from app.permalinks import link
 
 if TYPE_CHECKING:
     from saefari.classify.inspect import Contributions, Decision, TreePath

@@ -10,8 +10,8 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.components.figure import DASHES, PALETTE, SEQUENTIAL, SYMBOLS, colours, styled
-from app.components.labels import shortened
 from app.data.scores import Candidate, row_shares
+from app.labels import shortened
 
 _WITH_NUMBERS = 16
 _LETTERS = 26

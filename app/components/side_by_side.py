@@ -12,12 +12,12 @@ from app.components.comparison_figures import classes_figure
 from app.components.figure import graph
 from app.components.grid import grid, number_column, text_column
 from app.components.guard import said
-from app.components.labels import result_title, short_dataset
 from app.components.page import notice, section
-from app.components.state import link
 from app.data.one_result import OneResult
 from app.data.picks import f1_rows, read_picks, score_rows, setting_rows
 from app.data.tree import Index
+from app.labels import full_title
+from app.permalinks import link
 
 
 def side_by_side(index: Index, picks: Sequence[str]) -> dmc.Paper:
@@ -37,8 +37,7 @@ def _legend(results: Sequence[OneResult]) -> dmc.Stack:
     lines = []
     for i, one in enumerate(results):
         others = link("/compare", pick=[key for key in keys if key != keys[i]])
-        name = f"{short_dataset(one.row.dataset)} / {one.row.split}: {result_title(one.row)}"
-        open_it = dcc.Link(name, href=link("/run", run=one.run, classifier=one.classifier))
+        open_it = dcc.Link(full_title(one.row), href=link("/run", run=one.run, classifier=one.classifier))
         remove = dcc.Link("remove", href=others, title=f"Take result {i + 1} out of the comparison")
         lines.append(dmc.Text([dmc.Text(f"{i + 1}: ", fw=700, span=True), open_it, " · ", remove], size="sm"))
     return dmc.Stack(lines, gap=2)

@@ -8,8 +8,8 @@ from html import escape
 import plotly.graph_objects as go
 
 from app.components.figure import colours, styled
-from app.components.labels import shortened
 from app.data.decision_tree import Node, below, check_nodes, children_of, majority, question
+from app.labels import shortened
 
 COLUMN = 172
 """Pixels per level; a drawing that is given fewer overlaps its text."""

@@ -13,11 +13,12 @@ from app.components.grid import grid, number_column, text_column
 from app.components.guard import FOREIGN
 from app.components.page import notice, wide
 from app.components.run_state import SHOWN
-from app.components.state import Parameter, chosen_many, state_id
+from app.components.state import state_id
 from app.components.tree_figure import tree_figure, tree_width
 from app.data.decision_tree import children_of, question, rules
 from app.data.one_result import OneResult, find_result
 from app.data.tree import tree
+from app.permalinks import Parameter, chosen_many
 
 
 def tree_section(result: OneResult, collapsed: Parameter) -> list[Any]:

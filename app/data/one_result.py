@@ -86,7 +86,7 @@ def best_baseline(results: pd.DataFrame, row: pd.Series) -> pd.Series | None:
     return None if best.empty else best.iloc[0]
 
 
-def sae_of(index: Index, row: pd.Series) -> Sae | None:
+def sae_of(index: Index, row: Any) -> Sae | None:
     """The SAE that a result's latents belong to; None for other features, or where the tree knows no such SAE."""
     parts = str(row.folder).split("/")
     return index.saes.get(short_id("/".join([parts[0], *parts[-3:-1]]))) if row.width and len(parts) > 4 else None

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.components.labels import score
 from app.data.one_result import OneResult, find_result
 from app.data.tree import Index
+from app.labels import score
 from saefari.errors import StoreError
 
 MOST = 8

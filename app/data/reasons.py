@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from app.components.state import link
 from app.data.one_result import OneResult, codes_of, sae_of
 from app.data.tree import Index
+from app.permalinks import link
 from saefari.store import read_explanation
 
 if TYPE_CHECKING:

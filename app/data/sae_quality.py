@@ -5,16 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from app.data.codes import CodeSet
+from app.data.firing import densities as densities_of_codes
 from app.data.saes import Sae
+from app.labels import sae_title
 from saefari.errors import StoreError
-from saefari.store import read_arrays, read_density
+from saefari.store import read_density
 
 HELD_OUT = "held-out rows of its training"
 _CURVES = ("fvu", "l0", "dead")
@@ -85,7 +85,7 @@ def quality_rows(saes: Iterable[Sae]) -> list[dict[str, Any]]:
     return [
         {
             "sae": sae.id,
-            "title": sae.title,
+            "title": sae_title(sae),
             "model": sae.model,
             "layer": sae.layer,
             "width": sae.width,
@@ -146,23 +146,8 @@ def warnings_of(sae: Sae) -> list[str]:
 
 
 def _density_of_codes(codes: CodeSet) -> Density:
-    shards = tuple((shard.name, shard.sha256) for shard in codes.manifest.shards)
-    active, n_positions = _active_positions(codes.folder, shards)
-    return Density(codes.dataset, active, n_positions)
-
-
-@lru_cache(maxsize=64)
-def _active_positions(folder: Path, shards: tuple[tuple[str, str], ...]) -> tuple[np.ndarray, int]:
-    """int64 [d_sae] and the number of positions, summed over shards; `shards` tells newer codes from older ones."""
-    active, n_positions = np.zeros(0, dtype=np.int64), 0
-    try:
-        for _, arrays in read_arrays(folder, "stat_"):
-            counts = arrays["stat_counts"].astype(np.int64)
-            active = counts if n_positions == 0 else active + counts
-            n_positions += int(arrays["stat_n_positions"])
-    except Exception as error:  # a damaged NPZ fails in many ways
-        raise StoreError(f"{folder}: a shard is damaged or gone ({type(error).__name__}): see Health") from None
-    return active, n_positions
+    counted = densities_of_codes(codes)
+    return Density(codes.dataset, counted.counts, counted.n_positions)
 
 
 def _facts(codes: CodeSet) -> dict[str, Any]:

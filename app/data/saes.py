@@ -32,10 +32,6 @@ class Sae:
     explanations: Path
 
     @property
-    def title(self) -> str:
-        return f"{self.model} · layer {self.layer} · {self.width}"
-
-    @property
     def d_sae(self) -> int | None:
         """Latents, as far as the tree says."""
         return next((one.manifest.facts.get("d_sae") for one in self.code_sets), None)

@@ -111,7 +111,7 @@ def _reads(folder: Path, changed: int) -> tuple[_Reads, ...]:
         if isinstance(features, dict):
             found.append(_probe(name, features))
         elif isinstance(features, list):
-            found.append(_tree(name, features, classifier.get("nodes", [])))
+            found.append(_tree(name, features, classifier.get("nodes") or []))
     return tuple(found)
 
 

@@ -14,13 +14,14 @@ from app.components.comparison_figures import ACROSS, FACETS, GROUPS, View, comp
 from app.components.figure import graph, graph_id
 from app.components.grid import grid, link_column, number_column, text_column
 from app.components.guard import said
-from app.components.labels import SOURCES, result_title, short_task
 from app.components.page import notice, page, section, wide
 from app.components.side_by_side import side_by_side
-from app.components.state import Parameter, chosen, chosen_many, link, options_of, state_id
+from app.components.state import options_of, state_id
 from app.data.comparison import TASK, best_by_model, cells, in_order, narrowed, win_rates, with_tasks
 from app.data.selection import SAE
 from app.data.tree import tree
+from app.labels import SOURCES, result_title, short_task
+from app.permalinks import Parameter, chosen, chosen_many, link
 
 dash.register_page(__name__, path="/compare", name="Compare", order=1)
 

@@ -12,7 +12,6 @@ from dash import Input, Output, callback, dcc, html
 from app.components.grid import grid, link_column, number_column, text_column
 from app.components.health_checks import hashes_check, results_check
 from app.components.page import figure_tile, notice, page, section
-from app.components.state import link
 from app.data.disk import disk_rows
 from app.data.health import (
     RowsState,
@@ -24,6 +23,7 @@ from app.data.health import (
     warnings_of_splits,
 )
 from app.data.tree import Index, tree
+from app.permalinks import link
 from saefari.errors import StoreError
 from saefari.store import RunRecord, read_last_run
 

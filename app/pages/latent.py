@@ -12,13 +12,15 @@ from dash import ClientsideFunction, Input, Output, State, callback, clientside_
 from app.components.guard import said
 from app.components.latent_parts import activity, association, deciles, explanation, neighbours, used_by
 from app.components.page import notice, page, section
-from app.components.sae_picker import chosen_codes, codes_select, sae_select, sae_title
-from app.components.state import chosen, link, options_of, state_id, whole_number
+from app.components.sae_picker import chosen_codes, codes_select, sae_select
+from app.components.state import options_of, state_id
 from app.data.codes import CodeSet
 from app.data.contexts import N_DECILES
 from app.data.defaults import default_latent, default_sae
 from app.data.saes import Sae
 from app.data.tree import tree
+from app.labels import sae_title
+from app.permalinks import chosen, link, whole_number
 
 dash.register_page(__name__, path="/latent", name="Latent", order=4)
 

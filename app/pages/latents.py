@@ -14,8 +14,8 @@ from app.components.grid import grid_id
 from app.components.guard import said
 from app.components.latent_browser import SHOWN, browser, density_section
 from app.components.page import notice, page
-from app.components.sae_picker import chosen_codes, codes_select, sae_select, sae_title
-from app.components.state import chosen, options_of, state_id
+from app.components.sae_picker import chosen_codes, codes_select, sae_select
+from app.components.state import options_of, state_id
 from app.data.codes import CodeSet
 from app.data.defaults import default_sae
 from app.data.latent_table import filtered, latent_table, written_about
@@ -23,6 +23,8 @@ from app.data.latents import LEAST_ROWS
 from app.data.saes import Sae
 from app.data.table_requests import answered
 from app.data.tree import tree
+from app.labels import sae_title
+from app.permalinks import chosen
 from saefari.errors import StoreError
 
 dash.register_page(__name__, path="/latents", name="Latents", order=5)
@@ -107,7 +109,7 @@ def _filters(search: str, show: str, of: str) -> list[Any]:
 @callback(Output("latents-density", "children"), Input(state_id("codes"), "value"), State("latents-shown", "data"))
 def _density(codes: str, sae: str) -> Any:
     found = _found(sae, codes)
-    return found and said(lambda: density_section(found[1], latent_table(*found, tree().index())), "The densities")
+    return found and said(lambda: density_section(found[1]), "The densities")
 
 
 @callback(

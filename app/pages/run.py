@@ -13,17 +13,18 @@ from app.components.features_section import features_section
 from app.components.figure import graph, graph_id
 from app.components.grid import grid, number_column, text_column
 from app.components.guard import FOREIGN, said
-from app.components.labels import result_title, short_dataset
 from app.components.page import notice, page, section, wide
 from app.components.result_picker import result_picker
 from app.components.run_state import SHOWN
 from app.components.run_summary import provenance, remarks, tiles
 from app.components.score_figures import confusion_figure, confusion_width, describe, folds_figure, roc_figure
-from app.components.state import Parameter, chosen, chosen_many, link, remembered, state_id
+from app.components.state import remembered, state_id
 from app.components.tree_section import tree_section
 from app.data.one_result import OneResult, best_baseline, classifiers_of, default_result, find_result
 from app.data.scores import candidates, class_rows, confused_pairs, confusion, curve_areas
 from app.data.tree import Index, tree
+from app.labels import result_title, task_title
+from app.permalinks import Parameter, chosen, chosen_many, link
 from saefari.errors import StoreError
 
 dash.register_page(__name__, path="/run", name="Run", order=2)
@@ -111,10 +112,9 @@ def _heading(index: Index, result: OneResult) -> Any:
         ways.append(("Compare with the best baseline", link("/compare", pick=pair)))
     others = [name for name in classifiers_of(index, result.run) if name != result.classifier]
     ways += [(f"The same with: {name}", link("/run", run=result.run, classifier=name)) for name in others]
-    task = " / ".join(part for part in (short_dataset(row.dataset), row.config, row.split) if part)
     return dmc.Stack(
         [
-            dmc.Text([dmc.Text(task, fw=700, span=True), f": {result_title(row)}"]),
+            dmc.Text([dmc.Text(task_title(row), fw=700, span=True), f": {result_title(row)}"]),
             dmc.Group([dcc.Link(name, href=href) for name, href in ways], gap="lg"),
         ],
         gap=4,

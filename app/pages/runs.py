@@ -11,11 +11,12 @@ import pandas as pd
 from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
 
 from app.components.grid import grid, grid_id, link_column, number_column, text_column
-from app.components.labels import result_title, score, short_task
 from app.components.page import notice, page
-from app.components.state import chosen_many, link, options_of, state_id
+from app.components.state import options_of, state_id
 from app.data.selection import Duel, best_rows, duels
 from app.data.tree import tree
+from app.labels import result_title, score, short_task
+from app.permalinks import chosen_many, link
 
 dash.register_page(__name__, path="/", name="Runs", order=0)
 

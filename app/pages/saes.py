@@ -10,11 +10,11 @@ from dash import Input, Output, callback, dcc
 
 from app.components.figure import graph
 from app.components.grid import grid, link_column, number_column, text_column
-from app.components.labels import result_title, score, short_dataset, short_model
 from app.components.page import figure_tile, notice, page, section
 from app.components.sae_figures import density_histogram, quality_scatter, training_figure
-from app.components.state import link, options_of, state_id
-from app.data.belonging import best_sae, results_of
+from app.components.sae_picker import sae_select
+from app.components.state import state_id
+from app.data.defaults import default_sae
 from app.data.sae_quality import (
     Measurement,
     architecture,
@@ -29,6 +29,9 @@ from app.data.sae_quality import (
 )
 from app.data.saes import Sae
 from app.data.tree import Index, tree
+from app.data.usage import results_of
+from app.labels import result_title, sae_title, score, short_dataset
+from app.permalinks import link
 
 dash.register_page(__name__, path="/saes", name="SAEs", order=7)
 
@@ -44,16 +47,7 @@ def layout(sae: str | None = None, **_: Any) -> Any:
         message = "No SAE is known yet: they show here once `python run_experiments.py` has encoded something."
         return page("SAEs", _LINE, _WORDS, [notice(message, "Nothing to show yet")])
     unknown = sae is not None and sae not in index.saes
-    shown = sae if sae in index.saes else best_sae(index)
-    select = dmc.Select(
-        id=state_id("sae"),
-        label="SAE",
-        data=options_of({one.id: _title(one) for one in index.saes.values()}),
-        value=shown,
-        searchable=True,
-        allowDeselect=False,
-        maw=560,
-    )
+    select = sae_select(state_id("sae"), index.saes.values(), index.saes.get(sae or "") or default_sae(index))
     lost = [notice("This tree has no SAE of that id; another one is shown.", color="yellow")] if unknown else []
     details = dcc.Loading(dmc.Stack(id="sae-details", gap="md"), delay_show=300)
     return page("SAEs", _LINE, _WORDS, [_all(index), *lost, select, details])
@@ -75,10 +69,6 @@ def _details(sae_id: str | None) -> Any:
         _results(index, sae),
         _settings(sae),
     ]
-
-
-def _title(sae: Sae) -> str:
-    return f"{short_model(sae.model)} · layer {sae.layer} · {sae.width}"
 
 
 def _tiles(sae: Sae) -> Any:
@@ -114,7 +104,7 @@ def _density(sae: Sae) -> Any:
     content: list[Any] = [notice(problem, "Cannot be read", "orange") for problem in problems]
     if found:
         content.append(
-            graph("sae-density", density_histogram(found), f"How often the latents of {sae.title} are active")
+            graph("sae-density", density_histogram(found), f"How often the latents of {sae_title(sae)} are active")
         )
     else:
         content.append(dmc.Text("The tree does not hold how often its latents are active.", size="sm"))
@@ -131,13 +121,13 @@ def _against_others(index: Index, sae: Sae) -> Any:
 def _training(sae: Sae) -> Any:
     curves = training_curves(sae)
     if curves is not None:
-        return section("Training", [graph("sae-training", training_figure(curves), f"Training of {sae.title}")])
+        return section("Training", [graph("sae-training", training_figure(curves), f"Training of {sae_title(sae)}")])
     reason = "It was not trained in this tree" if sae.folder is None else "Its training recorded none"
     return section("Training", [dmc.Text(f"There are no training curves. {reason}.", size="sm")])
 
 
 def _results(index: Index, sae: Sae) -> Any:
-    found = results_of(index.results, sae).sort_values("cv_macro_f1", ascending=False)
+    found = results_of(sae, index)
     if found.empty:
         return section("Results made with it", [dmc.Text("None yet.", size="sm")])
     rows = [
@@ -147,7 +137,7 @@ def _results(index: Index, sae: Sae) -> Any:
             "split": row.split,
             "macro_f1": row.macro_f1,
             "cv_macro_f1": row.cv_macro_f1,
-            "href": link("/run", run=row.run, classifier=row.classifier) if row.run else "",
+            "href": link("/run", run=row.run, classifier=row.classifier),
         }
         for row in found.head(_MOST_RESULTS).itertuples()
     ]
@@ -175,10 +165,7 @@ def _settings(sae: Sae) -> Any:
 
 
 def _all(index: Index) -> Any:
-    rows = [
-        row | {"href": link("/saes", sae=row["sae"]), "title": _title(index.saes[row["sae"]])}
-        for row in quality_rows(index.saes.values())
-    ]
+    rows = [row | {"href": link("/saes", sae=row["sae"])} for row in quality_rows(index.saes.values())]
     columns = [
         link_column("title", "SAE", "href", width=280),
         text_column("dataset", "measured on", width=230, tooltipField="dataset"),

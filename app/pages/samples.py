@@ -12,7 +12,6 @@ from dash import ClientsideFunction, Input, Output, State, callback, clientside_
 from app.components.figure import graph, graph_id, styled
 from app.components.grid import grid_id
 from app.components.guard import FOREIGN, said
-from app.components.labels import result_title, short_dataset
 from app.components.page import notice, page, section
 from app.components.result_picker import result_picker
 from app.components.run_state import SHOWN
@@ -28,12 +27,14 @@ from app.components.sample_panel import (
     reasons_part,
     runner_up_options,
 )
-from app.components.state import chosen, link, remembered, state_id, whole_number
+from app.components.state import remembered, state_id
 from app.data.map import METHODS, MOST_ROWS, draw_map, methods, spaces
 from app.data.one_result import OneResult, default_result, find_result
 from app.data.samples import ResultRows, find_rows, matching
 from app.data.shown_sample import find_shown
 from app.data.tree import Index, tree
+from app.labels import result_title, task_title
+from app.permalinks import chosen, link, whole_number
 from saefari.errors import StoreError
 
 dash.register_page(__name__, path="/samples", name="Samples", order=3)
@@ -91,9 +92,8 @@ def _parts(index: Index, result: OneResult, asked: dict[str, Any]) -> list[Any]:
 
 def _heading(result: OneResult) -> Any:
     row = result.row
-    task = " / ".join(part for part in (short_dataset(row.dataset), row.config, row.split) if part)
     href = link("/run", run=result.run, classifier=result.classifier)
-    return dmc.Text([dmc.Text(task, fw=700, span=True), ": ", dcc.Link(result_title(row), href=href)])
+    return dmc.Text([dmc.Text(task_title(row), fw=700, span=True), ": ", dcc.Link(result_title(row), href=href)])
 
 
 def _map_section(index: Index, result: OneResult, rows: ResultRows, asked: dict[str, Any]) -> Any:

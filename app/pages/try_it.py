@@ -12,15 +12,16 @@ from dash import ALL, MATCH, Input, Output, State, callback, ctx, dcc, html, no_
 
 from app import engine
 from app.components.answer import full_answer, short_answer
-from app.components.labels import result_title, score, shortened
 from app.components.page import notice, page, section
 from app.components.result_picker import result_picker
-from app.components.state import link, remembered, state_id
+from app.components.state import remembered, state_id
 from app.components.tokens import coloured_text
 from app.data.one_result import default_result, find_result
 from app.data.rivals import rows_of_other_sources
 from app.data.tree import tree
 from app.data.trying import LONGEST_TEXT, ExampleText, example_texts
+from app.labels import result_title, score, shortened
+from app.permalinks import link
 from saefari.errors import SaefariError, StoreError
 from saefari.log import logger
 

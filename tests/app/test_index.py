@@ -13,6 +13,7 @@ import pytest
 from app.data import tree as tree_module
 from app.data.results import read_record
 from app.data.tree import OutputTree
+from app.labels import sae_title
 from saefari.errors import StoreError
 from saefari.report.tables import write_summary
 from saefari.store import Manifest, codes_arrays, write_json, write_shard
@@ -117,7 +118,7 @@ def test_code_sets_tell_complete_from_partial_and_damaged(tmp_path: Path) -> Non
     assert (one.model, one.dataset, one.layer, one.name, one.state) == ("m", "d/train", 3, "3k", "complete")
     assert one.samples == tmp_path / "activations/m/d/train"
     [sae] = tree.index().saes.values()
-    assert (sae.title, sae.d_sae, sae.code_sets) == ("m · layer 3 · 3k", 8, (one,))
+    assert (sae_title(sae), sae.d_sae, sae.code_sets) == ("m · layer 3 · 3k", 8, (one,))
     shard = folder / "shard-00000.npz"
     shard.write_bytes(shard.read_bytes()[:-5])
     assert next(iter(tree.index().code_sets.values())).state == "damaged"

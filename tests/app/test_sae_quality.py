@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from app.components.sae_figures import density_histogram, quality_scatter, training_figure
-from app.data.belonging import best_sae, results_of
+from app.data.defaults import default_sae
 from app.data.sae_quality import (
     HELD_OUT,
     Density,
@@ -25,6 +25,7 @@ from app.data.sae_quality import (
 )
 from app.data.saes import Sae
 from app.data.tree import OutputTree
+from app.data.usage import results_of
 from saefari.store import Manifest, codes_arrays, write_json, write_shard
 
 STATS = {"fvu": 0.2, "explained_variance": 0.8, "l0": 2.0, "dead_fraction": 0.25, "n_positions": 8}
@@ -151,5 +152,5 @@ def test_results_belong_to_the_sae_of_their_folder(tmp_path: Path) -> None:
         write_json(folder / "results.json", {"classes": [], "classifiers": {}, "settings": {}, "summary": [row]})
     index = OutputTree(tmp_path).index()
     [sae] = index.saes.values()
-    assert results_of(index.results, sae)["folder"].tolist() == ["m/d/train/layer_3/3k/sum"]
-    assert best_sae(index) == sae.id
+    assert results_of(sae, index)["folder"].tolist() == ["m/d/train/layer_3/3k/sum"]
+    assert default_sae(index) == sae

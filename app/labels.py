@@ -1,10 +1,12 @@
-"""How results are named for people."""
+"""How results and SAEs are named for people, and how scores are written."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pandas as pd
+
+from app.data.saes import Sae
 
 SOURCES = {
     "sae": "SAE features",
@@ -55,8 +57,23 @@ def setting(row: Any) -> str:
     return ", ".join(part for part in parts if part)
 
 
+def task_title(row: Any) -> str:
+    """`banking77 / train` of a row of results, with the configuration where there is one."""
+    return " / ".join(part for part in (short_dataset(row.dataset), row.config, row.split) if part)
+
+
+def full_title(row: Any) -> str:
+    """A result's dataset and title."""
+    return f"{task_title(row)}: {result_title(row)}"
+
+
+def sae_title(sae: Sae) -> str:
+    """`all-MiniLM-L6-v2 · layer 3 · 3k`."""
+    return f"{short_model(sae.model)} · layer {sae.layer} · {sae.width}"
+
+
 def result_title(row: Any) -> str:
-    """One line that tells a result from others."""
+    """One line that tells a result from others on its dataset."""
     parts = [SOURCES.get(row.source, row.source), short_model(row.model), where(row), setting(row), row.classifier]
     return " · ".join(part for part in parts if part)
 
