@@ -126,4 +126,4 @@ def _table(
         | ({"explanation": explanations[i]} if any(explanations) else {})
         for i in order
     ]
-    return grid(name, columns, rows, height=min(380, 90 + 42 * len(rows)))
+    return grid(name, columns, rows, height=380)

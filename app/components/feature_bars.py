@@ -68,7 +68,7 @@ def features_table(features: Sequence[TopFeature], signed: bool) -> dmc.Stack:
         title = "for or against" if signed else "higher in"
         columns.append(text_column("side", title, tooltipField="side", flex=1, minWidth=130))
     columns += _known_columns(features)
-    return grid("features", columns, rows, height=min(560, 72 + 42 * len(rows)))
+    return grid("features", columns, rows, height=560)
 
 
 def _known_columns(features: Sequence[TopFeature]) -> list[dict[str, Any]]:

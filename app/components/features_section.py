@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import dash
 import dash_mantine_components as dmc
 from dash import Input, Output, callback, dcc
 
 from app.components.feature_bars import bars_figure, features_table
-from app.components.figure import graph, graph_id
+from app.components.figure import graph, opens_on_click
 from app.components.guard import said
 from app.components.page import notice
 from app.components.run_state import SHOWN
@@ -56,11 +55,4 @@ def _feature_parts(shown_class: str, run: str, classifier: str) -> Any:
     return dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": span}) for part, span in parts])
 
 
-@callback(
-    Output("_pages_location", "href", allow_duplicate=True),
-    Input(graph_id("features"), "clickData"),
-    prevent_initial_call=True,
-)
-def _open_latent(clicked: dict[str, Any] | None) -> Any:
-    href = clicked["points"][0].get("customdata") if clicked else None
-    return href if isinstance(href, str) and href.startswith("/latent?") else dash.no_update
+opens_on_click("features", "/latent")

@@ -7,7 +7,7 @@ from typing import Any
 import dash_mantine_components as dmc
 import plotly.graph_objects as go
 import plotly.io
-from dash import MATCH, ClientsideFunction, Input, Output, State, clientside_callback, dcc, html
+from dash import MATCH, ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc, html, no_update
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#7F7F7F")
 """Okabe and Ito's colours (jfly.uni-koeln.de/color), black left out: it cannot be seen on a dark page."""
@@ -80,6 +80,24 @@ def graph(name: str, figure: go.Figure, label: str) -> html.Div:
 def graph_id(name: str) -> dict[str, str]:
     """The id of a figure made by `graph`."""
     return {"type": "graph", "name": name}
+
+
+def opens_on_click(name: str, path: str) -> None:
+    """Have a click on a mark of a figure open the page at `path` that the mark's customdata links to."""
+
+    @callback(
+        Output("_pages_location", "href", allow_duplicate=True),
+        Input(graph_id(name), "clickData"),
+        prevent_initial_call=True,
+    )
+    def _open(clicked: dict[str, Any] | None) -> Any:
+        return clicked_link(clicked, path)
+
+
+def clicked_link(clicked: dict[str, Any] | None, path: str) -> Any:
+    """The link in the customdata of the mark that was clicked, where it is one to `path`."""
+    href = clicked["points"][0].get("customdata") if clicked else None
+    return href if isinstance(href, str) and href.startswith(f"{path}?") else no_update
 
 
 clientside_callback(

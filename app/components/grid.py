@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dash_ag_grid as dag
 import dash_mantine_components as dmc
+import pandas as pd
 from dash import MATCH, ClientsideFunction, Input, Output, clientside_callback
 
 Rows = Sequence[Mapping[str, Any]]
 _FILTER_DELAY = {"debounceMs": 50}
 """A filter acts as one types; ag-grid waits half a second unless told otherwise."""
+_HEAD, _ROW = 76, 42
+"""Pixels of a table's head and frame, and of each row."""
 
 
 def text_column(name: str, title: str = "", **options: Any) -> dict[str, Any]:
@@ -35,18 +39,38 @@ def link_column(name: str, title: str, href: str, **options: Any) -> dict[str, A
 def grid(
     name: str, columns: Sequence[dict[str, Any]], rows: Rows, height: int | str = 420, **options: Any
 ) -> dmc.Stack:
-    """A table with its export button. Its id is `grid_id(name)`; options go to dash-ag-grid."""
+    """A table with its export button. Its id is `grid_id(name)`; options go to dash-ag-grid.
+
+    height: pixels, fewer where the rows need fewer; or a height of CSS, for rows that come later.
+    """
+    if isinstance(height, int):
+        height = min(height, _HEAD + _ROW * len(rows))
     button = dmc.Button("CSV", id={"type": "export", "name": name}, variant="subtle", size="compact-xs")
     return _table(name, columns, button, height, rowData=list(rows), **options)
 
 
-def asking_grid(name: str, columns: Sequence[dict[str, Any]], height: int | str = 420, **options: Any) -> dmc.Stack:
+def asking_grid(name: str, columns: Sequence[dict[str, Any]], height: str, **options: Any) -> dmc.Stack:
     """A table of very many rows: it asks for those in view by `getRowsRequest`, and the page answers.
 
     Its export button has the id `{name}-csv` and is the page's to answer too: the table holds but a part.
     """
     button = dmc.Button("CSV", id=f"{name}-csv", variant="subtle", size="compact-xs")
     return _table(name, columns, button, height, rowModelType="infinite", **options)
+
+
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows for a table; what is not known is null."""
+    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=6))
+    return rows
+
+
+def filter_model(text: str | None) -> dict[str, Any]:
+    """A table's own filters as the URL keeps them, JSON; none where it holds something else."""
+    try:
+        model = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return model if isinstance(model, dict) else {}
 
 
 def _table(

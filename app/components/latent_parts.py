@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import dash_mantine_components as dmc
-import numpy as np
-import pandas as pd
 from dash import html
 
 from app.components.contexts import context_list
 from app.components.figure import graph
-from app.components.grid import grid, link_column, number_column, text_column
+from app.components.grid import grid, link_column, number_column, records, text_column
 from app.components.latent_figures import MOST_CLASSES, activation_histogram, class_bars
 from app.components.page import figure_tile, notice, section
 from app.data.codes import CodeSet
@@ -103,7 +100,7 @@ def association(sae: Sae, latent: int) -> Any:
     for codes in sae.code_sets:
         known = summary(codes)
         table = class_association(codes, latent)
-        rows += [{"dataset": short_task(codes.dataset)} | row for row in _records(table)]
+        rows += [{"dataset": short_task(codes.dataset)} | row for row in records(table)]
         if len(table) and table["fires"].any() and len(figures) < _MOST_FIGURES:
             bars = class_bars(table, known.rows_fired[latent] / known.n_rows)
             more = (
@@ -155,7 +152,7 @@ def used_by(sae: Sae, latent: int, index: Index) -> Any:
         number_column("rank", "rank", 0, width=90),
         number_column("questions", "questions of the tree", 0, width=160),
     ]
-    return section("Probes and trees", [grid("latent-usage", columns, _records(table), height=280)], line)
+    return section("Probes and trees", [grid("latent-usage", columns, records(table), height=280)], line)
 
 
 def neighbours(sae: Sae, latent: int, codes: str | None) -> Any:
@@ -197,9 +194,3 @@ def _of_rows(turned: Firing) -> str:
 
 def _result(row: Any) -> str:
     return "result" if row is None else full_title(row)
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows for a grid; what is not known is null."""
-    rows: list[dict[str, Any]] = json.loads(table.replace({np.nan: None}).to_json(orient="records", double_precision=6))
-    return rows

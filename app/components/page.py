@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
+from dash import dcc
 
 from app.components.glossary import GLOSSARY
 
@@ -29,6 +30,11 @@ def section(title: str, children: Children, line: str = "") -> dmc.Paper:
 def wide(part: Any, pixels: int) -> dmc.Box:
     """A part that scrolls sideways on a screen narrower than it needs."""
     return dmc.Box(dmc.Box(part, miw=pixels), style={"overflowX": "auto"})
+
+
+def later(name: str, height: int = 80) -> dcc.Loading:
+    """A place with this id that a callback fills. height: pixels kept free until then."""
+    return dcc.Loading(dmc.Box(id=name, mih=height), delay_show=300)
 
 
 def notice(message: str, title: str = "", color: str = "blue") -> dmc.Alert:

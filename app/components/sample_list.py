@@ -89,7 +89,7 @@ def samples_table(rows: ResultRows, places: np.ndarray, row: int | None) -> dmc.
         "samples",
         columns,
         listed(rows, places),
-        height=440,
+        height="440px",
         getRowId="params.data.row + ''",
         selectedRows={"ids": [] if row is None else [str(row)]},
         scrollTo={} if row is None else {"rowId": str(row), "rowPosition": "middle"},

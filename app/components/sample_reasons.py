@@ -83,7 +83,7 @@ def chances_table(results: Sequence[Shown]) -> Any:
         {"class": results[0].rows.classes[k]} | {f"source{i}": float(one[k]) for i, one in enumerate(chances)}
         for k in np.argsort(-np.max(chances, axis=0), kind="stable")
     ]
-    return grid("sources", columns, listed, height=min(380, 90 + 42 * len(listed)))
+    return grid("sources", columns, listed, height=380)
 
 
 def in_short(shown: Shown) -> Any:

@@ -71,5 +71,5 @@ def _classes(results: Sequence[OneResult]) -> Any:
     columns += [number_column(str(i + 1), f"F1 of {i + 1}", 3, width=110) for i in range(len(results))]
     records = [{"class": name} | _numbered(values) for name, values in rows]
     drawing = graph("class-f1", classes_figure(rows, len(results)), "F1 per class of the picked results")
-    table = grid("class-f1", columns, records, height=min(560, 72 + 42 * len(records)))
+    table = grid("class-f1", columns, records, height=560)
     return dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": 6}) for part in (drawing, table)])

@@ -63,7 +63,7 @@ def stepwise_box(name: str, button: str, label: str, choices: Mapping[str, str])
             dmc.Text("Not started.", id=_id("status", name), size="sm", **{"aria-live": "polite"}),
             dcc.Interval(id=_id("tick", name), interval=_PAUSE_MS, disabled=True),
             dcc.Store(id=_id("queue", name)),
-            grid(name, _CHECKS[name].columns, [], height=200),
+            grid(name, _CHECKS[name].columns, [], height="200px"),
         ],
         gap="xs",
     )

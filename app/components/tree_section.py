@@ -45,7 +45,7 @@ def tree_section(result: OneResult, collapsed: Parameter) -> list[Any]:
             text_column("rule", "where", flex=1, minWidth=420, wrapText=True, autoHeight=True),
         ],
         rules(nodes, result.classes, result.word),
-        height=min(360, 72 + 42 * (len(nodes) + 1) // 2),
+        height=360,
     )
     said_first = (
         "From left to right: rows whose feature is at most the threshold go up (yes), the others down (no). The mark "

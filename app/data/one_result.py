@@ -61,6 +61,22 @@ def find_result(index: Index, run: str, classifier: str = "") -> OneResult:
     return OneResult(run, classifier, folder, named.iloc[0], record, scores)
 
 
+def asked_result(index: Index, run: str, classifier: str) -> OneResult:
+    """The result that a page's URL names, or the best one where it names none.
+
+    Raises StoreError, with what to do, where there is none.
+    """
+    if not run:
+        first = default_result(index.results)
+        if first is None:
+            raise StoreError("There are no results yet: the page Runs says how to make some.")
+        run, classifier = first
+    try:
+        return find_result(index, run, classifier)
+    except StoreError as error:
+        raise StoreError(f"{error}. The page Runs lists those that are there.") from None
+
+
 def classifiers_of(index: Index, run: str) -> list[str]:
     """The names of the classifiers of a run."""
     return sorted(index.results.loc[index.results["run"] == run, "classifier"])
@@ -74,16 +90,6 @@ def default_result(results: pd.DataFrame) -> tuple[str, str] | None:
         if not best.empty:
             return str(best["run"].iloc[0]), str(best["classifier"].iloc[0])
     return None if there.empty else (str(there["run"].iloc[0]), str(there["classifier"].iloc[0]))
-
-
-def best_baseline(results: pd.DataFrame, row: pd.Series) -> pd.Series | None:
-    """The baseline that cross-validation chooses on a result's dataset, for its model; None where there is none."""
-    task = (results[["dataset", "config", "split"]] == row[["dataset", "config", "split"]]).all(axis=1)
-    rivals = results[
-        task & (results["source"] != SAE) & results["model"].isin(["", row.model]) & (results["run"] != "")
-    ]
-    best = best_rows(rivals.assign(all="all"), ["all"])
-    return None if best.empty else best.iloc[0]
 
 
 def sae_of(index: Index, row: Any) -> Sae | None:

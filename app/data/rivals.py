@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from app.data.one_result import OneResult, find_result
-from app.data.selection import SAE, best_rows
+from app.data.selection import SAE, TASK, best_rows
 from app.data.tree import Index
 
 _SOURCES = (SAE, "hidden", "tfidf")
@@ -21,10 +21,22 @@ def rows_of_other_sources(index: Index, result: OneResult) -> list[pd.Series]:
 
     Of the same model, where the result has one.
     """
-    rows = index.results[index.results["run"] != ""]
-    task = (rows[["dataset", "config", "split"]] == result.row[["dataset", "config", "split"]]).all(axis=1)
-    same_model = rows["model"].isin(["", result.row.model]) | (result.row.model == "")
-    others = rows[task & same_model & rows["source"].isin(_SOURCES) & (rows["source"] != result.row.source)]
+    rows = _rivals(index.results, result.row)
+    others = rows[rows["source"].isin(_SOURCES) & (rows["source"] != result.row.source)]
     best = best_rows(others, ["source"])
     ordered = sorted(best.iterrows(), key=lambda item: _SOURCES.index(item[1].source))
     return [row for _, row in ordered]
+
+
+def best_baseline(results: pd.DataFrame, row: pd.Series) -> pd.Series | None:
+    """The baseline that cross-validation chooses on a result's dataset, for its model; None where there is none."""
+    rows = _rivals(results, row)
+    best = best_rows(rows[rows["source"] != SAE].assign(all="all"), ["all"])
+    return None if best.empty else best.iloc[0]
+
+
+def _rivals(results: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
+    """Results on the dataset of a row that read its model or, like the words alone, none; any where it reads none."""
+    task = (results[TASK] == row[TASK]).all(axis=1)
+    same_model = results["model"].isin(["", row.model]) | (row.model == "")
+    return results[task & same_model & (results["run"] != "")]

@@ -11,7 +11,7 @@ import pandas as pd
 from dash import Input, Output, callback, dcc
 
 from app.components.comparison_figures import ACROSS, FACETS, GROUPS, View, comparison_figure, heat_figure, value_label
-from app.components.figure import graph, graph_id
+from app.components.figure import graph, opens_on_click
 from app.components.grid import grid, link_column, number_column, text_column
 from app.components.guard import said
 from app.components.page import notice, page, section, wide
@@ -147,14 +147,7 @@ def _wins(datasets: list[str], only: list[str]) -> Any:
     return said(lambda: _win_table(_table(datasets, only)), "The win rates")
 
 
-@callback(
-    Output("_pages_location", "href", allow_duplicate=True),
-    Input(graph_id("comparison"), "clickData"),
-    prevent_initial_call=True,
-)
-def _open_point(clicked: dict[str, Any] | None) -> Any:
-    href = clicked["points"][0].get("customdata") if clicked else None
-    return href if isinstance(href, str) and href.startswith("/run?") else dash.no_update
+opens_on_click("comparison", "/run")
 
 
 def _table(datasets: Sequence[str], only: Sequence[str]) -> pd.DataFrame:
@@ -224,7 +217,7 @@ def _cells_table(rows: pd.DataFrame, view: View) -> dmc.Stack:
         number_column("n_results", "chosen from", width=125),
         link_column("title", "result", "href", flex=1, minWidth=320),
     ]
-    return grid("comparison", columns, records, height=min(460, 72 + 42 * len(records)))
+    return grid("comparison", columns, records, height=460)
 
 
 def _heat_map(table: pd.DataFrame, metric: str, how: str) -> Any:
@@ -261,7 +254,7 @@ def _win_table(table: pd.DataFrame) -> Any:
         number_column("unknown", "without intervals", width=130, **wrapped),
         number_column("difference", "mean difference", 3, width=130, **wrapped),
     ]
-    return grid("win-rates", columns, rows, height=96 + 42 * len(rows))
+    return grid("win-rates", columns, rows, height=f"{96 + 42 * len(rows)}px")
 
 
 def _select(name: str, label: str, options: dict[str, str], value: str) -> dmc.Select:

@@ -7,11 +7,11 @@ from typing import Any
 
 import dash
 import dash_mantine_components as dmc
-from dash import Input, Output, callback, dcc, html
+from dash import Input, Output, callback
 
 from app.components.grid import grid, link_column, number_column, text_column
 from app.components.health_checks import hashes_check, results_check
-from app.components.page import figure_tile, notice, page, section
+from app.components.page import figure_tile, later, notice, page, section
 from app.data.disk import disk_rows
 from app.data.health import (
     RowsState,
@@ -47,15 +47,15 @@ def layout(**_: Any) -> Any:
         _WORDS,
         [
             _tiles(index, run, problems),
-            dcc.Loading(html.Div(id="health-verdict", style={"minHeight": 60}), delay_show=300),
+            later("health-verdict", 60),
             _problems(problems),
             _run(run),
-            dcc.Loading(html.Div(id="health-warnings"), delay_show=300),
+            later("health-warnings"),
             _manifests(index),
             hashes_check(index),
             results_check(index),
-            dcc.Loading(html.Div(id="health-rows"), delay_show=300),
-            dcc.Loading(html.Div(id="health-disk"), delay_show=300),
+            later("health-rows"),
+            later("health-disk"),
         ],
     )
 
@@ -147,7 +147,7 @@ def _problems(problems: list[tuple[str, str]]) -> Any:
         text_column("problem", flex=1, minWidth=300, tooltipField="problem"),
     ]
     line = "They are left out everywhere else. Remove them, or run their configuration again."
-    return section("Unreadable, half-written and foreign files", [grid("problems", columns, rows, _height(rows))], line)
+    return section("Unreadable, half-written and foreign files", [grid("problems", columns, rows, 340)], line)
 
 
 def _run(run: RunRecord | None) -> Any:
@@ -162,7 +162,7 @@ def _run(run: RunRecord | None) -> Any:
         text_column("job", width=300, tooltipField="job"),
         text_column("message", flex=1, minWidth=300, tooltipField="message"),
     ]
-    return section("Last run", [grid("last-run", columns, rows, _height(rows))])
+    return section("Last run", [grid("last-run", columns, rows, 340)])
 
 
 def _warnings(warned: list[Warned]) -> Any:
@@ -174,7 +174,7 @@ def _warnings(warned: list[Warned]) -> Any:
         text_column("warning", flex=1, minWidth=300, tooltipField="warning"),
     ]
     rows = [asdict(one) for one in warned]
-    return section("Recorded warnings", [grid("warnings", columns, rows, _height(rows))], line)
+    return section("Recorded warnings", [grid("warnings", columns, rows, 340)], line)
 
 
 def _manifests(index: Index) -> Any:
@@ -195,7 +195,7 @@ def _manifests(index: Index) -> Any:
         for row in manifest_rows(index.code_sets.values())
     ]
     line = "Codes and hidden states. Sizes of shards are always compared; their hashes on request."
-    return section("Manifests", [grid("manifests", columns, rows, _height(rows))], line)
+    return section("Manifests", [grid("manifests", columns, rows, 340)], line)
 
 
 def _rows(states: list[RowsState]) -> Any:
@@ -219,7 +219,7 @@ def _rows(states: list[RowsState]) -> Any:
         text_column("warnings", width=360, tooltipField="warnings"),
     ]
     line = "samples.parquet and split.parquet are hashed and compared with their records."
-    return section("Rows and splits", [grid("rows", columns, rows, _height(rows))], line)
+    return section("Rows and splits", [grid("rows", columns, rows, 340)], line)
 
 
 def _disk(rows: list[dict[str, Any]]) -> Any:
@@ -230,9 +230,4 @@ def _disk(rows: list[dict[str, Any]]) -> Any:
         number_column("megabytes", "MB", 1, width=120),
     ]
     line = f"{total:,.0f} MB in all; shards count as their manifests record them."
-    return section("Disk space", [grid("disk", columns, rows, _height(rows))], line)
-
-
-def _height(rows: list[dict[str, Any]]) -> int:
-    """Pixels that a table needs for its rows, up to a bound."""
-    return min(340, 75 + 42 * len(rows))
+    return section("Disk space", [grid("disk", columns, rows, 340)], line)

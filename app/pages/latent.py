@@ -7,13 +7,13 @@ from typing import Any
 
 import dash
 import dash_mantine_components as dmc
-from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc, html
+from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
 
 from app.components.guard import said
 from app.components.latent_parts import activity, association, deciles, explanation, neighbours, used_by
-from app.components.page import notice, page, section
+from app.components.page import later, notice, page, section
 from app.components.sae_picker import chosen_codes, codes_select, sae_select
-from app.components.state import options_of, state_id
+from app.components.state import options_of, remembered, state_id
 from app.data.codes import CodeSet
 from app.data.contexts import N_DECILES
 from app.data.defaults import default_latent, default_sae
@@ -93,13 +93,12 @@ def _walk(sae: Sae, number: int, codes: CodeSet | None) -> Any:
 def _parts(sae: Sae, number: int, codes: CodeSet | None, decile: str) -> list[Any]:
     unknown = "The output tree holds no codes of this SAE, so where the latent fires is not known."
     return [
-        dcc.Input(id=state_id("sae"), type="hidden", value=sae.id),
-        dcc.Input(id=state_id("latent"), type="hidden", value=str(number)),
+        *remembered(sae=sae.id, latent=str(number)),
         explanation(sae, number, _neuronpedia(sae, number)),
-        *([_later("latent-activity"), _from_strong_to_weak(decile)] if codes else [notice(unknown)]),
-        _later("latent-classes"),
-        _later("latent-usage"),
-        _later("latent-neighbours"),
+        *([later("latent-activity"), _from_strong_to_weak(decile)] if codes else [notice(unknown)]),
+        later("latent-classes"),
+        later("latent-usage"),
+        later("latent-neighbours"),
     ]
 
 
@@ -113,11 +112,7 @@ def _from_strong_to_weak(decile: str) -> Any:
         w=220,
     )
     line = "The rows in which it fires, by their strongest token, cut into ten equal parts; always the same rows."
-    return section("From strong to weak", [select, _later("latent-deciles")], line)
-
-
-def _later(name: str) -> Any:
-    return dcc.Loading(html.Div(id=name, style={"minHeight": 80}), delay_show=300)
+    return section("From strong to weak", [select, later("latent-deciles")], line)
 
 
 def _neuronpedia(sae: Sae, latent: int) -> str:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import dash
 import dash_mantine_components as dmc
 import pandas as pd
-from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc, html
+from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
 
-from app.components.grid import grid_id
+from app.components.grid import filter_model, grid_id, records
 from app.components.guard import said
 from app.components.latent_browser import SHOWN, browser, density_section
-from app.components.page import notice, page
+from app.components.page import later, notice, page
 from app.components.sae_picker import chosen_codes, codes_select, sae_select
-from app.components.state import options_of, state_id
+from app.components.state import options_of, remembered, state_id
 from app.data.codes import CodeSet
 from app.data.defaults import default_sae
 from app.data.latent_table import filtered, latent_table, written_about
@@ -74,14 +73,13 @@ def layout(
         message = f"The output tree holds no codes of {sae_title(one)}, so nothing is known of its latents."
         return _page([*select, notice(message)])
     controls = [*select, codes_select(one, shown), *_filters(search, show, of)]
-    hidden = {"sae": one.id, "sort": sort, "filters": filters}
     return _page(
         [
             dmc.Group(controls, align="flex-end", gap="sm"),
-            *(dcc.Input(id=state_id(name), type="hidden", value=value) for name, value in hidden.items()),
-            dcc.Loading(html.Div(id="latents-density", style={"minHeight": 80}), delay_show=300),
+            *remembered(sae=one.id, sort=sort, filters=filters),
+            later("latents-density"),
             dmc.Text(id="latents-count", size="sm", **{"aria-live": "polite"}),
-            dmc.Box(browser(one, shown, written_about(one), sort, _as_model(filters)), id="latents-table"),
+            dmc.Box(browser(one, shown, written_about(one), sort, filter_model(filters)), id="latents-table"),
             dcc.Download(id="latents-download"),
         ]
     )
@@ -125,8 +123,7 @@ def _rows(request: dict[str, Any], *asked: str) -> Any:
     except StoreError as error:
         return {"rowData": [], "rowCount": 0}, notice(str(error), color="orange")
     block = table.iloc[request["startRow"] : request["endRow"]]
-    rows = json.loads(block.to_json(orient="records", double_precision=6))
-    return {"rowData": rows, "rowCount": len(table)}, f"{len(table):,} of {n_latents:,} latents"
+    return {"rowData": records(block), "rowCount": len(table)}, f"{len(table):,} of {n_latents:,} latents"
 
 
 @callback(
@@ -162,14 +159,6 @@ def _found(sae: str, codes: str) -> tuple[Sae, CodeSet] | None:
     if sae in index.saes and codes in index.code_sets:
         return index.saes[sae], index.code_sets[codes]
     return None
-
-
-def _as_model(text: str | None) -> dict[str, Any]:
-    try:
-        model = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return model if isinstance(model, dict) else {}
 
 
 clientside_callback(

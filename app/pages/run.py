@@ -20,7 +20,8 @@ from app.components.run_summary import provenance, remarks, tiles
 from app.components.score_figures import confusion_figure, confusion_width, describe, folds_figure, roc_figure
 from app.components.state import remembered, state_id
 from app.components.tree_section import tree_section
-from app.data.one_result import OneResult, best_baseline, classifiers_of, default_result, find_result
+from app.data.one_result import OneResult, asked_result, classifiers_of, find_result
+from app.data.rivals import best_baseline
 from app.data.scores import candidates, class_rows, confused_pairs, confusion, curve_areas
 from app.data.tree import Index, tree
 from app.labels import result_title, task_title
@@ -53,17 +54,10 @@ def layout(
     collapsed: numbers of the tree's folded nodes.
     """
     index = tree().index()
-    if not run:
-        first = default_result(index.results)
-        if first is None:
-            return page(
-                "Run", _LINE, _WORDS, [notice("There are no results yet: the page Runs says how to make some.")]
-            )
-        run, classifier = first
     try:
-        result = find_result(index, run, classifier)
+        result = asked_result(index, run, classifier)
     except StoreError as error:
-        return page("Run", _LINE, _WORDS, [notice(f"{error}. The page Runs lists those that are there.")])
+        return page("Run", _LINE, _WORDS, [notice(str(error))])
     asked = {"curves": curves, "shown_class": shown_class, "collapsed": collapsed}
     parts = [
         dmc.Stack([result_picker("/run", result.run, result.classifier), _heading(index, result)], gap="xs"),
@@ -218,7 +212,7 @@ def _classes(result: OneResult) -> list[Any]:
         number_column("support", "test rows", flex=1),
         number_column("roc_auc", "ROC AUC", 3, flex=1),
     ]
-    return [grid("classes", columns, rows, height=min(480, 72 + 42 * len(rows)))]
+    return [grid("classes", columns, rows, height=480)]
 
 
 def _folds(result: OneResult) -> list[Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import dash
@@ -10,9 +9,9 @@ import dash_mantine_components as dmc
 import pandas as pd
 from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
 
-from app.components.grid import grid, grid_id, link_column, number_column, text_column
+from app.components.grid import filter_model, grid, grid_id, link_column, number_column, records, text_column
 from app.components.page import notice, page
-from app.components.state import options_of, state_id
+from app.components.state import options_of, remembered, state_id
 from app.data.selection import Duel, best_rows, duels
 from app.data.tree import tree
 from app.labels import result_title, score, short_task
@@ -63,8 +62,7 @@ def layout(group: str | list[str] | None = None, filters: str = "", **_: Any) ->
         align="flex-end",
     )
     table = dmc.Box(_table(index.results, groups, filters), id="runs-table")
-    remembered = dcc.Input(id=state_id("filters"), type="hidden", value=filters)
-    return page("Runs", _LINE, _WORDS, [_strip(duels(index.results)), controls, table, remembered])
+    return page("Runs", _LINE, _WORDS, [_strip(duels(index.results)), controls, table, *remembered(filters=filters)])
 
 
 @callback(
@@ -100,7 +98,7 @@ def _table(results: pd.DataFrame, groups: list[str], filters: str) -> Any:
         [link_column("open", "", "href", width=90, sortable=False, filter=False, pinned="left"), *extra, *_columns()],
         _records(rows),
         height="60vh",
-        filterModel=_filters(filters),
+        filterModel=filter_model(filters),
         dashGridOptions={
             "rowSelection": {"mode": "multiRow", "headerCheckbox": False},
             "pagination": True,
@@ -149,15 +147,7 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
         for run, name in zip(rows.run, rows.classifier, strict=True)
     ]
     shown = rows.drop(columns="folder").assign(href=links, open=["open" if one else "" for one in links])
-    return json.loads(shown.to_json(orient="records", double_precision=6))
-
-
-def _filters(text: str) -> dict[str, Any]:
-    try:
-        model = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    return model if isinstance(model, dict) else {}
+    return records(shown)
 
 
 def _strip(found: list[Duel]) -> Any:

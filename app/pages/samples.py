@@ -12,7 +12,7 @@ from dash import ClientsideFunction, Input, Output, State, callback, clientside_
 from app.components.figure import graph, graph_id, styled
 from app.components.grid import grid_id
 from app.components.guard import FOREIGN, said
-from app.components.page import notice, page, section
+from app.components.page import later, notice, page, section
 from app.components.result_picker import result_picker
 from app.components.run_state import SHOWN
 from app.components.sample_list import ASKED, filter_controls, filters_of, found_in_words, listed, samples_table
@@ -29,7 +29,7 @@ from app.components.sample_panel import (
 )
 from app.components.state import remembered, state_id
 from app.data.map import METHODS, MOST_ROWS, draw_map, methods, spaces
-from app.data.one_result import OneResult, default_result, find_result
+from app.data.one_result import OneResult, asked_result, find_result
 from app.data.samples import ResultRows, find_rows, matching
 from app.data.shown_sample import find_shown
 from app.data.tree import Index, tree
@@ -51,15 +51,10 @@ _PICKED = Input(state_id("row"), "value")
 def layout(run: str = "", classifier: str = "", **asked: Any) -> Any:
     """The page for what the URL says. asked: row, latent, against; the filters; space, method and colour of the map."""
     index = tree().index()
-    if not run:
-        first = default_result(index.results)
-        if first is None:
-            return page("Samples", _LINE, _WORDS, [notice("There are no results yet: Runs says how to make some.")])
-        run, classifier = first
     try:
-        result = find_result(index, run, classifier)
+        result = asked_result(index, run, classifier)
     except StoreError as error:
-        return page("Samples", _LINE, _WORDS, [notice(f"{error}. Runs lists those that are there.")])
+        return page("Samples", _LINE, _WORDS, [notice(str(error))])
     parts = said(lambda: _parts(index, result, asked), "The test rows")
     picker = dmc.Stack([result_picker("/samples", result.run, result.classifier), _heading(result)], gap="xs")
     return page("Samples", _LINE, _WORDS, [picker, *(parts if isinstance(parts, list) else [parts])])
@@ -135,8 +130,8 @@ def _sample_sections(result: OneResult, asked: dict[str, Any]) -> list[Any]:
         allowDeselect=False,
         maw=460,
     )
-    text = [dmc.Box(colour_by, id="sample-latents", display="none"), _later("sample-text", 60)]
-    columns = [(dmc.Stack(text), 8), (_later("sample-facts", 200), 4)]
+    text = [dmc.Box(colour_by, id="sample-latents", display="none"), later("sample-text", 60)]
+    columns = [(dmc.Stack(text), 8), (later("sample-facts", 200), 4)]
     hold = dmc.Select(
         id=state_id("against"),
         label="Hold against the predicted class",
@@ -153,22 +148,17 @@ def _sample_sections(result: OneResult, asked: dict[str, Any]) -> list[Any]:
         ),
         section(
             "What decided",
-            [dmc.Box(hold, display="block" if is_probe else "none"), _later("sample-reasons", 200)],
+            [dmc.Box(hold, display="block" if is_probe else "none"), later("sample-reasons", 200)],
             "Each feature's weight times its value in this row; with the intercept they add up to the class's logit."
             if is_probe
             else "",
         ),
         section(
             "How other sources saw this row",
-            [_later("sample-others", 100)],
+            [later("sample-others", 100)],
             "Of each source the result that cross-validation chooses on this dataset.",
         ),
     ]
-
-
-def _later(name: str, height: int) -> Any:
-    """A place that a callback fills."""
-    return dcc.Loading(dmc.Box(id=name, mih=height), delay_show=300)
 
 
 @callback(

@@ -16,7 +16,7 @@ from app.components.page import notice, page, section
 from app.components.result_picker import result_picker
 from app.components.state import remembered, state_id
 from app.components.tokens import coloured_text
-from app.data.one_result import default_result, find_result
+from app.data.one_result import asked_result, find_result
 from app.data.rivals import rows_of_other_sources
 from app.data.tree import tree
 from app.data.trying import LONGEST_TEXT, ExampleText, example_texts
@@ -37,15 +37,10 @@ OWN = "own"
 def layout(run: str = "", classifier: str = "", text: str = "", latent: str = "", **_: Any) -> Any:
     """The page for what the URL says. text: classified at once where it is given. latent: colours the text."""
     index = tree().index()
-    if not run:
-        first = default_result(index.results)
-        if first is None:
-            return page("Try it", _LINE, _WORDS, [notice("There are no results yet: Runs says how to make some.")])
-        run, classifier = first
     try:
-        result = find_result(index, run, classifier)
+        result = asked_result(index, run, classifier)
     except StoreError as error:
-        return page("Try it", _LINE, _WORDS, [notice(f"{error}. The page Runs lists those that are there.")])
+        return page("Try it", _LINE, _WORDS, [notice(str(error))])
     picker = result_picker("/try", result.run, result.classifier)
     if result.row.model_type in ("vlm", "vit"):
         message = "This result reads images. Trying images live is not there yet; its test rows are on Samples."

@@ -11,9 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from dash import no_update
 from dash.development.base_component import Component
 from flask import Flask
 
+from app.components.figure import clicked_link
 from app.data import tree as tree_module
 from app.data.memory import short_id
 from app.data.one_result import find_result
@@ -229,9 +231,8 @@ def test_marks_over_several_datasets_are_told(served: Flask) -> None:
     assert "datasets share" not in text(compare._compare("accuracy", "source", "none", "none", ["e/train"], []))
 
 
-def test_a_click_opens_only_pages_of_the_app(served: Flask) -> None:
-    section = sys.modules["app.components.features_section"]
+def test_a_click_opens_only_pages_of_the_app() -> None:
     point = lambda href: {"points": [{"customdata": href}]}  # noqa: E731
-    assert section._open_latent(point("/latent?sae=a")) == "/latent?sae=a"
+    assert clicked_link(point("/latent?sae=a"), "/latent") == "/latent?sae=a"
     for href in ("https://elsewhere.example", "", None, 5):
-        assert section._open_latent(point(href)) is section.dash.no_update
+        assert clicked_link(point(href), "/latent") is no_update
