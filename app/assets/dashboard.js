@@ -1,25 +1,39 @@
 /* What has to happen in the browser: permalinks, exports, colours. */
 window.dash_clientside = window.dash_clientside || {};
 window.dash_clientside.saefari = {
-  /* Write every control's value to the URL, without leaving or reloading the page. While the router starts it puts
-     back the URL that it knows, so the first time waits for it. */
+  /* Write the controls' values to the URL, without leaving or reloading the page. While the router starts it puts back
+     the URL that it knows, so the first time waits for it. */
   rememberState(values, ids) {
+    const app = window.dash_clientside.saefari;
     const opened = window.location.href;
-    const write = () => window.location.href === opened && window.dash_clientside.saefari.writeState(values, ids);
-    setTimeout(write, window.dash_clientside.saefari.started ? 0 : 400);
-    window.dash_clientside.saefari.started = true;
+    if (opened !== app.written) {
+      app.given = new Set(new URLSearchParams(window.location.search).keys());
+      app.usual = {};
+      app.written = opened;
+    }
+    ids.forEach((id, i) => {
+      if (!app.given.has(id.name) && !(id.name in app.usual)) app.usual[id.name] = JSON.stringify(values[i]);
+    });
+    const write = () => window.location.href === opened && app.writeState(values, ids);
+    setTimeout(write, app.started ? 0 : 400);
+    app.started = true;
     return window.dash_clientside.no_update;
   },
+  /* What a link names even where the page chose it: another day it would choose another. */
+  named: ["run", "classifier", "sae", "codes", "latent", "row"],
   writeState(values, ids) {
+    const app = window.dash_clientside.saefari;
     const query = new URLSearchParams(window.location.search);
     ids.forEach((id, i) => {
       const value = values[i];
       query.delete(id.name);
+      if (app.usual[id.name] === JSON.stringify(value) && !app.named.includes(id.name)) return;
       if (Array.isArray(value)) value.forEach((one) => query.append(id.name, one));
       else if (value !== null && value !== undefined && value !== "") query.set(id.name, value);
     });
     const text = query.toString();
     window.history.replaceState(window.history.state, "", window.location.pathname + (text ? "?" + text : ""));
+    app.written = window.location.href;
   },
   exportCsv(clicks) {
     return Boolean(clicks);
