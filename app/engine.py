@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.data.memory import written_ns
 from app.data.results import read_record
 from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD
 
@@ -74,4 +75,4 @@ def _written(folder: Path, samples: Path) -> tuple[int, ...]:
     """When the result and what it reads were written, in ns; 0 = not there."""
     place = read_record(folder).get("features")
     paths = [folder / RESULTS, samples / SAMPLES_RECORD, *([samples / place / MANIFEST] if place else [])]
-    return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in paths)
+    return tuple(map(written_ns, paths))

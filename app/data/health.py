@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.data.codes import CodeSet
+from app.data.memory import written_ns
 from app.data.tree import Index
 from saefari.errors import SaefariError, StoreError
 from saefari.store import Manifest, read_result, read_samples_record, read_split_record
@@ -92,7 +93,7 @@ def warnings_of_results(index: Index) -> list[Warned]:
     for source, run in runs.items():
         folder = index.folders[run]
         try:
-            warnings = _warnings_of_result(folder, (folder / RESULTS).stat().st_mtime_ns)
+            warnings = _warnings_of_result(folder, written_ns(folder / RESULTS))
         except (SaefariError, OSError, TypeError, AttributeError) as error:
             warnings = (f"cannot be read: {error}",)
         found += [Warned(source, warning) for warning in warnings]

@@ -13,6 +13,7 @@ import pandas as pd
 from app.data.codes import CodeSet
 from app.data.firing import densities
 from app.data.latents import LEAST_ROWS, Summary, summary
+from app.data.memory import written_ns
 from app.data.saes import Sae
 from app.data.tree import Index
 from app.data.usage import times_used
@@ -86,11 +87,7 @@ def top_classes(known: Summary) -> tuple[np.ndarray, np.ndarray]:
 
 def written_about(sae: Sae) -> Written:
     """The explanations of an SAE's latents, read again when their folder changes."""
-    try:
-        changed = sae.explanations.stat().st_mtime_ns
-    except OSError:
-        return Written({}, {})
-    return _written(sae.explanations, changed)
+    return _written(sae.explanations, written_ns(sae.explanations))
 
 
 @lru_cache(maxsize=8)

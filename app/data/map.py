@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from app.data.codes import CodeSet
+from app.data.memory import written_ns
 from app.data.one_result import OneResult
 from app.data.samples import ResultRows, sample_folder
 from app.data.tree import Index
@@ -71,7 +72,7 @@ def draw_map(index: Index, result: OneResult, rows: ResultRows, space: str, meth
     folder = hidden.get(space)
     if folder is None and space != FEATURES:
         raise StoreError("These hidden states are not stored (any more)")
-    written = (result.folder / RESULTS if folder is None else folder / MANIFEST).stat().st_mtime_ns
+    written = written_ns(result.folder / RESULTS if folder is None else folder / MANIFEST)
     return _draw(result.folder, result.classifier, samples, folder, tuple(rows.rows.tolist()), method, written)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from saefari.errors import SaefariError
@@ -40,6 +41,14 @@ def _made(make: Callable[[FoundFile], T], file: FoundFile) -> T | str:
         return str(error)
     except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         return f"is not what SAEfari writes ({type(error).__name__}: {error})"
+
+
+def written_ns(path: Path) -> int:
+    """When a file was last written, to tell older contents from newer in caches; 0 where it is not there."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def short_id(relative: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from app.data.memory import written_ns
 from app.data.one_result import OneResult
 from app.data.tree import tree
 from saefari.errors import StoreError
@@ -112,7 +113,7 @@ def find_rows(result: OneResult) -> ResultRows:
         samples, problem = sample_folder(result), ""
     except StoreError as error:
         samples, problem = None, str(error)
-    times = [_changed(result.folder / PREDICTIONS), 0 if samples is None else _changed(samples / SAMPLES)]
+    times = [written_ns(result.folder / PREDICTIONS), 0 if samples is None else written_ns(samples / SAMPLES)]
     return _find_rows(result.folder, result.classifier, tuple(result.classes), samples, problem, tuple(times))
 
 
@@ -196,10 +197,3 @@ def _find_rows(
         list(classes),
         problem,
     )
-
-
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0

@@ -1,13 +1,13 @@
-"""Texts to try."""
+"""Test rows to try a classifier on, as examples of texts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from app.data.one_result import OneResult
+from app.data.samples import sample_folder
 from saefari.errors import StoreError
 from saefari.store import read_sample_rows, read_samples, read_split
 
@@ -24,10 +24,10 @@ class ExampleText:
     label: str
 
 
-def example_texts(activations: Path, record: dict[str, Any], n: int) -> list[ExampleText]:
+def example_texts(result: OneResult, n: int) -> list[ExampleText]:
     """A few test rows of a result, spread over its test set; none where the tree does not hold them."""
     try:
-        folder = activations / str(record["samples"][-1])
+        folder = sample_folder(result)
         test_rows = read_samples(folder, ["row"])["row"].to_numpy()[read_split(folder) == 1]
         chosen = test_rows[np.linspace(0, len(test_rows) - 1, min(n, len(test_rows))).astype(int)].tolist()
         found = read_sample_rows(folder, chosen, ["text", "label"]).to_pylist() if chosen else []

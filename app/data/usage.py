@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from app.data.memory import written_ns
 from app.data.results import read_record
 from app.data.saes import Sae
 from app.data.tree import Index
@@ -96,7 +97,7 @@ def _reads_of(sae: Sae, index: Index) -> tuple[list[tuple[str, tuple[_Reads, ...
     for run in runs[:MOST_RESULTS]:
         folder = index.folders[run]
         try:
-            found.append((run, _reads(folder, (folder / RESULTS).stat().st_mtime_ns)))
+            found.append((run, _reads(folder, written_ns(folder / RESULTS))))
         except (OSError, StoreError, KeyError, TypeError, ValueError, AttributeError):
             continue  # Health lists what is no result
     return found, len(runs)

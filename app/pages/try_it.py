@@ -45,7 +45,7 @@ def layout(run: str = "", classifier: str = "", text: str = "", latent: str = ""
     if result.row.model_type in ("vlm", "vit"):
         message = "This result reads images. Trying images live is not there yet; its test rows are on Samples."
         return page("Try it", _LINE, _WORDS, [picker, notice(message)])
-    examples = example_texts(tree().layout.activations, result.record, _EXAMPLES)
+    examples = example_texts(result, _EXAMPLES)
     return page(
         "Try it",
         _LINE,

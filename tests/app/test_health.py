@@ -25,6 +25,7 @@ from saefari.store import (
     write_shard,
     write_split,
 )
+from tests.app import small_results
 
 ROW = {"id": "0", "text": "a text", "label": "x", "group": None, "n_tokens": 1}
 
@@ -46,15 +47,8 @@ def write_codes(output: Path, dataset: str = "d/train", n_rows: int = 2) -> Path
 
 
 def write_result(output: Path, folder: str, **changes: Any) -> Path:
-    row = {
-        "model": "m", "model_type": "llm", "dataset": "d", "config": "", "split": "train", "layer": 3, "width": "3k",
-        "source": "sae", "pooling": "sum", "top_n": 0, "binarize": None, "select_k": None, "classifier": "linear",
-        "macro_f1": 0.5, "macro_f1_low": 0.4, "macro_f1_high": 0.6, "accuracy": 0.5, "roc_auc": 0.7,
-        "cv_macro_f1": 0.5, "n_train": 80, "n_test": 20, "n_features": 60, "seconds": 1.0,
-    }  # fmt: skip
-    place = output / "classifications" / folder
-    record = {"classes": ["a", "b"], "classifiers": {"linear": {}}, "settings": {}, "summary": [row]}
-    write_json(place / "results.json", record | changes)
+    """A result with its estimator."""
+    place = small_results.write_result(output, folder, **changes)
     (place / "linear.skops").write_bytes(b"")
     return place
 

@@ -17,6 +17,8 @@ from app.labels import sae_title
 from saefari.errors import StoreError
 from saefari.report.tables import write_summary
 from saefari.store import Manifest, codes_arrays, write_json, write_shard
+from tests.app import small_results
+from tests.app.small_results import summary_row
 
 CODES = "activations/m/d/train/layer_3/3k"
 
@@ -27,16 +29,7 @@ def _always_look(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_result(output: Path, folder: str, **changes: Any) -> Path:
-    row = {
-        "model": "m", "model_type": "llm", "dataset": "d", "config": "", "split": "train", "layer": 3, "width": "3k",
-        "source": "sae", "pooling": "sum", "top_n": 0, "binarize": None, "select_k": None, "classifier": "linear",
-        "macro_f1": 0.5, "macro_f1_low": 0.4, "macro_f1_high": 0.6, "accuracy": 0.5, "roc_auc": 0.7,
-        "cv_macro_f1": 0.5, "n_train": 80, "n_test": 20, "n_features": 60, "seconds": 1.0,
-    }  # fmt: skip
-    place = output / "classifications" / folder
-    record = {"classes": ["a", "b"], "classifiers": {}, "settings": {}, "summary": [row | changes]}
-    write_json(place / "results.json", record)
-    return place
+    return small_results.write_result(output, folder, summary_row(**changes), classifiers={})
 
 
 def write_codes(output: Path, folder: str = CODES) -> Path:

@@ -27,6 +27,7 @@ from app.data.saes import Sae
 from app.data.tree import OutputTree
 from app.data.usage import results_of
 from saefari.store import Manifest, codes_arrays, write_json, write_shard
+from tests.app.small_results import summary_row, write_result
 
 STATS = {"fvu": 0.2, "explained_variance": 0.8, "l0": 2.0, "dead_fraction": 0.25, "n_positions": 8}
 
@@ -142,14 +143,7 @@ def test_the_scatter_rings_the_chosen_sae(tmp_path: Path) -> None:
 def test_results_belong_to_the_sae_of_their_folder(tmp_path: Path) -> None:
     write_codes(tmp_path, "d/train", [[4, 0, 0, 0]])
     for model, layer in (("m", 3), ("m", 4), ("m2", 3)):
-        row = {
-            "model": model, "model_type": "llm", "dataset": "d", "config": "", "split": "train", "layer": layer,
-            "width": "3k", "source": "sae", "pooling": "sum", "top_n": 0, "binarize": None, "select_k": None,
-            "classifier": "linear", "macro_f1": 0.5, "macro_f1_low": 0.4, "macro_f1_high": 0.6, "accuracy": 0.5,
-            "roc_auc": 0.7, "cv_macro_f1": 0.5, "n_train": 8, "n_test": 2, "n_features": 4, "seconds": 1.0,
-        }  # fmt: skip
-        folder = tmp_path / f"classifications/{model}/d/train/layer_{layer}/3k/sum"
-        write_json(folder / "results.json", {"classes": [], "classifiers": {}, "settings": {}, "summary": [row]})
+        write_result(tmp_path, f"{model}/d/train/layer_{layer}/3k/sum", summary_row(model=model, layer=layer))
     index = OutputTree(tmp_path).index()
     [sae] = index.saes.values()
     assert results_of(sae, index)["folder"].tolist() == ["m/d/train/layer_3/3k/sum"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -13,13 +13,15 @@ import pytest
 from scipy import sparse
 
 from app.components.answer import probability_figure
+from app.data.one_result import OneResult
 from app.data.rivals import rows_of_other_sources
 from app.data.tree import OutputTree
 from app.data.trying import LONGEST_TEXT, example_texts
 from app.server import create_app
 from saefari.classify.inspect import Contributions, Decision
 from saefari.errors import ModelError
-from saefari.store import SamplesWriter, write_json, write_split
+from saefari.store import SamplesWriter, write_split
+from tests.app.small_results import write_result
 
 
 def decision_of_a_probe() -> Decision:
@@ -67,26 +69,20 @@ def test_rivals_are_the_best_of_other_sources_on_the_same_dataset_and_model() ->
 
 
 def test_examples_are_test_rows_by_their_number_in_the_dataset(tmp_path: Path) -> None:
-    folder = tmp_path / "m" / "d" / "train"
+    folder = tmp_path / "activations" / "m" / "d" / "train"
     with SamplesWriter(folder, {}) as writer:
         for number in range(6):
             text = "x" * (LONGEST_TEXT + 1) if number == 5 else f"text {number}"
             tokens: dict[str, Any] = {"n_tokens": 0, "input_ids": [], "valid": [], "span_start": [], "span_end": []}
             writer.write({"row": 10 * number, "id": "", "text": text, "label": "x", "group": None, **tokens})
     write_split(folder, np.array([0, 1, 0, 1, -1, 1]), {}, [])
-    found = example_texts(tmp_path, {"samples": ["m/d/train"]}, 5)
+    with create_app(tmp_path).server.app_context():
+        [found, *nothing] = [
+            example_texts(cast(OneResult, SimpleNamespace(record=record)), 5)
+            for record in ({"samples": ["m/d/train"]}, {}, {"samples": ["gone"]})
+        ]
     assert [(one.row, one.text) for one in found] == [(10, "text 1"), (30, "text 3")]
-    assert example_texts(tmp_path, {}, 5) == []
-    assert example_texts(tmp_path, {"samples": ["gone"]}, 5) == []
-
-
-def write_result(output: Path) -> None:
-    numbers = ("macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "roc_auc", "cv_macro_f1", "seconds")
-    task = row("sae", "", 0.5) | dict.fromkeys(numbers, 0.5)
-    task |= {"model_type": "llm", "layer": 3, "width": "3k", "pooling": "sum", "top_n": 0, "binarize": None}
-    task |= {"select_k": None, "n_train": 8, "n_test": 2, "n_features": 4}
-    record = {"classes": ["a", "b"], "classifiers": {"linear": {}}, "settings": {}, "summary": [task]}
-    write_json(output / "classifications/m/d/train/layer_3/3k/sum/results.json", record)
+    assert nothing == [[], []]
 
 
 def answer(output: Path, text: str) -> str:
@@ -111,7 +107,7 @@ def answer(output: Path, text: str) -> str:
 def test_texts_that_are_not_classified_are_told_why(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
 ) -> None:
-    write_result(tmp_path)
+    write_result(tmp_path, "m/d/train/layer_3/3k/sum")
     monkeypatch.setattr("app.engine.predict", lambda *_: pytest.fail("classified"))
     assert said in answer(tmp_path, text)
 
@@ -126,7 +122,7 @@ def test_texts_that_are_not_classified_are_told_why(
 def test_a_prediction_that_fails_says_so_in_its_box(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
-    write_result(tmp_path)
+    write_result(tmp_path, "m/d/train/layer_3/3k/sum")
 
     def fail(*_: Any) -> None:
         raise error
@@ -138,7 +134,7 @@ def test_a_prediction_that_fails_says_so_in_its_box(
 def test_an_answer_has_its_class_its_reasons_and_the_coloured_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_result(tmp_path)
+    write_result(tmp_path, "m/d/train/layer_3/3k/sum")
     decision = decision_of_a_probe()
     codes = np.zeros((2, 10))
     codes[1, 2] = 1.5
