@@ -10,12 +10,12 @@ import dash_mantine_components as dmc
 import pandas as pd
 from dash import Input, Output, callback, dcc
 
-from app.components.comparison_figures import ACROSS, FACETS, GROUPS, View, comparison_figure, heat_figure, value_label
+from app.components.compare.figures import ACROSS, FACETS, GROUPS, View, comparison_figure, heat_figure, value_label
+from app.components.compare.side_by_side import side_by_side
 from app.components.figure import graph, opens_on_click
 from app.components.grid import grid, link_column, number_column, text_column
 from app.components.guard import said
 from app.components.page import notice, page, section, wide
-from app.components.side_by_side import side_by_side
 from app.components.state import options_of, state_id
 from app.data.comparison import TASK, best_by_model, cells, in_order, narrowed, win_rates, with_tasks
 from app.data.selection import SAE

@@ -10,7 +10,7 @@ import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
 
 from app.components.guard import said
-from app.components.latent_parts import activity, association, deciles, explanation, neighbours, used_by
+from app.components.latents.parts import activity, association, deciles, explanation, neighbours, used_by
 from app.components.page import later, notice, page, section
 from app.components.sae_picker import chosen_codes, codes_select, sae_select
 from app.components.state import options_of, remembered, state_id

@@ -11,7 +11,7 @@ from dash import ClientsideFunction, Input, Output, State, callback, clientside_
 
 from app.components.grid import filter_model, grid_id, records
 from app.components.guard import said
-from app.components.latent_browser import SHOWN, browser, density_section
+from app.components.latents.browser import SHOWN, browser, density_section
 from app.components.page import later, notice, page
 from app.components.sae_picker import chosen_codes, codes_select, sae_select
 from app.components.state import options_of, remembered, state_id

@@ -9,17 +9,17 @@ import dash
 import dash_mantine_components as dmc
 from dash import Input, Output, callback, dcc
 
-from app.components.features_section import features_section
 from app.components.figure import graph, graph_id
 from app.components.grid import grid, number_column, text_column
 from app.components.guard import FOREIGN, said
 from app.components.page import notice, page, section, wide
 from app.components.result_picker import result_picker
+from app.components.run.features_section import features_section
+from app.components.run.score_figures import confusion_figure, confusion_width, describe, folds_figure, roc_figure
+from app.components.run.summary import provenance, remarks, tiles
+from app.components.run.tree_section import tree_section
 from app.components.run_state import SHOWN
-from app.components.run_summary import provenance, remarks, tiles
-from app.components.score_figures import confusion_figure, confusion_width, describe, folds_figure, roc_figure
 from app.components.state import remembered, state_id
-from app.components.tree_section import tree_section
 from app.data.one_result import OneResult, asked_result, classifiers_of, find_result
 from app.data.rivals import best_baseline
 from app.data.scores import candidates, class_rows, confused_pairs, confusion, curve_areas

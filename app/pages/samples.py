@@ -15,9 +15,8 @@ from app.components.guard import FOREIGN, said
 from app.components.page import later, notice, page, section
 from app.components.result_picker import result_picker
 from app.components.run_state import SHOWN
-from app.components.sample_list import ASKED, filter_controls, filters_of, found_in_words, listed, samples_table
-from app.components.sample_map import MOST_IN_LEGEND, map_controls, map_figure
-from app.components.sample_panel import (
+from app.components.samples.map import MOST_IN_LEGEND, map_controls, map_figure
+from app.components.samples.panel import (
     AGAINST,
     STRONGEST,
     coloured_part,
@@ -27,6 +26,7 @@ from app.components.sample_panel import (
     reasons_part,
     runner_up_options,
 )
+from app.components.samples.rows_list import ASKED, filter_controls, filters_of, found_in_words, listed, samples_table
 from app.components.state import remembered, state_id
 from app.data.map import METHODS, MOST_ROWS, draw_map, methods, spaces
 from app.data.one_result import OneResult, asked_result, find_result

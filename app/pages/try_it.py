@@ -11,7 +11,7 @@ import pandas as pd
 from dash import ALL, MATCH, Input, Output, State, callback, ctx, dcc, html, no_update
 
 from app import engine
-from app.components.answer import full_answer, short_answer
+from app.components.decisions.live_answer import full_answer, short_answer
 from app.components.page import notice, page, section
 from app.components.result_picker import result_picker
 from app.components.state import remembered, state_id

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.components.comparison_figures import View, comparison_figure
+from app.components.compare.figures import View, comparison_figure
 from app.data.comparison import best_by_model, cells, in_order, narrowed, win_rates, with_tasks
 from saefari.store import summary_table
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.components.tree_figure import tree_figure, tree_width
+from app.components.decisions.tree_figure import tree_figure, tree_width
 from app.data.decision_tree import below, check_nodes, rules
 
 LEAF = {"n_rows": 3, "distribution": [0.25, 0.75]}

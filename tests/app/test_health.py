@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.components import stepwise
+from app.components.health import stepwise
 from app.data.checks import check_result, verify_shard
 from app.data.disk import disk_rows
 from app.data.health import manifest_rows, rows_states, warnings_of_manifests, warnings_of_results, warnings_of_splits

@@ -109,7 +109,7 @@ def whole_run(classifier: str) -> str:
     """The page and what comes after it."""
     run = page("run")
     shown = [run.layout(run=RUN, classifier=classifier), run._rest(ASKED, RUN, classifier)]
-    section = sys.modules["app.components.features_section"]
+    section = sys.modules["app.components.run.features_section"]
     return text([*shown, section._show_features("a" if classifier == "linear" else "", RUN, classifier)])
 
 

@@ -16,8 +16,8 @@ from dash.development.base_component import Component
 from flask import Flask
 from scipy import sparse
 
-from app.components.contributions import Push, bars, check
-from app.components.sample_map import map_figure
+from app.components.decisions.contributions import Push, bars, check
+from app.components.samples.map import map_figure
 from app.data import map as map_module
 from app.data.map import draw_map
 from app.data.one_result import OneResult, find_result

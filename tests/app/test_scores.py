@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.components.score_figures import confusion_figure, folds_figure, roc_figure
+from app.components.run.score_figures import confusion_figure, folds_figure, roc_figure
 from app.data.scores import candidates, class_rows, confused_pairs, confusion, curve_areas, share_interval
 
 MATRIX = np.array([[8, 2, 0], [1, 4, 0], [0, 5, 0]])

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from app.components.answer import probability_figure
+from app.components.decisions.live_answer import probability_figure
 from app.data.one_result import OneResult
 from app.data.rivals import rows_of_other_sources
 from app.data.tree import OutputTree

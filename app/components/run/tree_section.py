@@ -8,13 +8,13 @@ import dash
 import dash_mantine_components as dmc
 from dash import Input, Output, State, callback
 
+from app.components.decisions.tree_figure import tree_figure, tree_width
 from app.components.figure import graph, graph_id
 from app.components.grid import grid, number_column, text_column
 from app.components.guard import FOREIGN
 from app.components.page import notice, wide
 from app.components.run_state import SHOWN
 from app.components.state import state_id
-from app.components.tree_figure import tree_figure, tree_width
 from app.data.decision_tree import children_of, question, rules
 from app.data.one_result import OneResult, find_result
 from app.data.tree import tree

@@ -7,10 +7,10 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import Input, Output, callback, dcc
 
-from app.components.feature_bars import bars_figure, features_table
 from app.components.figure import graph, opens_on_click
 from app.components.guard import said
 from app.components.page import notice
+from app.components.run.feature_bars import bars_figure, features_table
 from app.components.run_state import SHOWN
 from app.components.state import remembered, state_id
 from app.data.one_result import OneResult, find_result

@@ -11,11 +11,11 @@ import numpy as np
 import plotly.graph_objects as go
 from dash import dcc
 
-from app.components.contributions import Push, contributions
+from app.components.decisions.contributions import Push, contributions
+from app.components.decisions.tree_path import Question, tree_path
 from app.components.figure import PALETTE, styled
 from app.components.grid import grid, number_column, text_column
 from app.components.page import notice
-from app.components.tree_path import Question, tree_path
 from app.data.one_result import OneResult
 from app.data.reasons import describe_features
 from app.data.shown_sample import Shown

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from app.components.grid import text_column
+from app.components.health.stepwise import Check, stepwise, stepwise_box
 from app.components.page import section
-from app.components.stepwise import Check, stepwise, stepwise_box
 from app.data.checks import check_result, verify_shard
 from app.data.health import place_of
 from app.data.tree import Index, tree

@@ -9,9 +9,9 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc
 
+from app.components.decisions.tree_figure import tree_figure, tree_width
 from app.components.figure import graph
 from app.components.page import wide
-from app.components.tree_figure import tree_figure, tree_width
 from app.data.decision_tree import Node, children_of, majority
 
 

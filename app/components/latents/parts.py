@@ -7,10 +7,10 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import html
 
-from app.components.contexts import context_list
 from app.components.figure import graph
 from app.components.grid import grid, link_column, number_column, records, text_column
-from app.components.latent_figures import MOST_CLASSES, activation_histogram, class_bars
+from app.components.latents.contexts import context_list
+from app.components.latents.figures import MOST_CLASSES, activation_histogram, class_bars
 from app.components.page import figure_tile, notice, section
 from app.data.codes import CodeSet
 from app.data.contexts import N_DECILES, N_TOP, decile_contexts, strongest_contexts, top_tokens

@@ -10,9 +10,9 @@ import numpy as np
 import plotly.graph_objects as go
 from dash import dcc, html
 
-from app.components.contributions import Push, bars, check
+from app.components.decisions.contributions import Push, bars, check
+from app.components.decisions.reasons import why
 from app.components.figure import PALETTE, graph, styled
-from app.components.sample_reasons import why
 from app.components.state import options_of, state_id
 from app.data.one_result import OneResult
 from app.data.reasons import describe_features, offered_latents

@@ -8,7 +8,7 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import dcc
 
-from app.components.comparison_figures import classes_figure
+from app.components.compare.figures import classes_figure
 from app.components.figure import graph
 from app.components.grid import grid, number_column, text_column
 from app.components.guard import said

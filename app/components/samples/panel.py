@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import dash_mantine_components as dmc
 
+from app.components.decisions.reasons import chances_table, in_short, probabilities_figure, why
 from app.components.figure import graph
 from app.components.guard import said
 from app.components.page import notice
-from app.components.sample_reasons import chances_table, in_short, probabilities_figure, why
-from app.components.sample_text import latent_text, plain_text, term_text
+from app.components.samples.text import latent_text, plain_text, term_text
 from app.data.one_result import OneResult
 from app.data.reasons import offered_latents
 from app.data.samples import Sample, find_sample, sample_folder

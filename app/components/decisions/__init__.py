@@ -1,0 +1,1 @@
+"""Why a text was classified so: shown by Samples, Try it and Run."""

@@ -1,0 +1,1 @@
+"""What the pages Latent and Latents are built from."""

@@ -1,0 +1,1 @@
+"""What the page Samples is built from."""
