@@ -8,7 +8,7 @@ import dash_mantine_components as dmc
 
 from app.components.state import options_of, state_id
 from app.data.codes import CodeSet
-from app.data.latents import default_codes
+from app.data.latents.summary import default_codes
 from app.data.saes import Sae
 from app.labels import sae_title, short_task
 from app.permalinks import chosen

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from app.data.firing import densities
-from app.data.latents import default_codes
+from app.data.latents.firing import densities
+from app.data.latents.summary import default_codes
+from app.data.latents.usage import times_used
 from app.data.one_result import sae_of
 from app.data.saes import Sae
 from app.data.tree import Index
-from app.data.usage import times_used
 from saefari.errors import StoreError
 
 

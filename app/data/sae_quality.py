@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from app.data.codes import CodeSet
-from app.data.firing import densities as densities_of_codes
+from app.data.latents.firing import densities as densities_of_codes
 from app.data.saes import Sae
 from app.labels import sae_title
 from saefari.errors import StoreError

@@ -17,7 +17,7 @@ from app.components.grid import grid, link_column, number_column, text_column
 from app.components.guard import said
 from app.components.page import notice, page, section, wide
 from app.components.state import options_of, state_id
-from app.data.comparison import TASK, best_by_model, cells, in_order, narrowed, win_rates, with_tasks
+from app.data.compare.cells import TASK, best_by_model, cells, in_order, narrowed, win_rates, with_tasks
 from app.data.selection import SAE
 from app.data.tree import tree
 from app.labels import SOURCES, result_title, short_task

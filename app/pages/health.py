@@ -12,8 +12,8 @@ from dash import Input, Output, callback
 from app.components.grid import grid, link_column, number_column, text_column
 from app.components.health.checks import hashes_check, results_check
 from app.components.page import figure_tile, later, notice, page, section
-from app.data.disk import disk_rows
-from app.data.health import (
+from app.data.health.disk import disk_rows
+from app.data.health.state import (
     RowsState,
     Warned,
     manifest_rows,

@@ -15,8 +15,8 @@ from app.components.page import later, notice, page, section
 from app.components.sae_picker import chosen_codes, codes_select, sae_select
 from app.components.state import options_of, remembered, state_id
 from app.data.codes import CodeSet
-from app.data.contexts import N_DECILES
 from app.data.defaults import default_latent, default_sae
+from app.data.latents.contexts import N_DECILES
 from app.data.saes import Sae
 from app.data.tree import tree
 from app.labels import sae_title

@@ -17,8 +17,8 @@ from app.components.sae_picker import chosen_codes, codes_select, sae_select
 from app.components.state import options_of, remembered, state_id
 from app.data.codes import CodeSet
 from app.data.defaults import default_sae
-from app.data.latent_table import filtered, latent_table, written_about
-from app.data.latents import LEAST_ROWS
+from app.data.latents.summary import LEAST_ROWS
+from app.data.latents.table import filtered, latent_table, written_about
 from app.data.saes import Sae
 from app.data.table_requests import answered
 from app.data.tree import tree

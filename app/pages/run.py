@@ -20,9 +20,9 @@ from app.components.run.summary import provenance, remarks, tiles
 from app.components.run.tree_section import tree_section
 from app.components.run_state import SHOWN
 from app.components.state import remembered, state_id
+from app.data.compare.rivals import best_baseline
 from app.data.one_result import OneResult, asked_result, classifiers_of, find_result
-from app.data.rivals import best_baseline
-from app.data.scores import candidates, class_rows, confused_pairs, confusion, curve_areas
+from app.data.run.scores import candidates, class_rows, confused_pairs, confusion, curve_areas
 from app.data.tree import Index, tree
 from app.labels import result_title, task_title
 from app.permalinks import Parameter, chosen, chosen_many, link

@@ -15,6 +15,7 @@ from app.components.sae_figures import density_histogram, quality_scatter, train
 from app.components.sae_picker import sae_select
 from app.components.state import state_id
 from app.data.defaults import default_sae
+from app.data.latents.usage import results_of
 from app.data.sae_quality import (
     Measurement,
     architecture,
@@ -29,7 +30,6 @@ from app.data.sae_quality import (
 )
 from app.data.saes import Sae
 from app.data.tree import Index, tree
-from app.data.usage import results_of
 from app.labels import result_title, sae_title, score, short_dataset
 from app.permalinks import link
 

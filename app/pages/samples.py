@@ -28,10 +28,10 @@ from app.components.samples.panel import (
 )
 from app.components.samples.rows_list import ASKED, filter_controls, filters_of, found_in_words, listed, samples_table
 from app.components.state import remembered, state_id
-from app.data.map import METHODS, MOST_ROWS, draw_map, methods, spaces
 from app.data.one_result import OneResult, asked_result, find_result
-from app.data.samples import ResultRows, find_rows, matching
-from app.data.shown_sample import find_shown
+from app.data.samples.map import METHODS, MOST_ROWS, draw_map, methods, spaces
+from app.data.samples.rows import ResultRows, find_rows, matching
+from app.data.samples.shown import find_shown
 from app.data.tree import Index, tree
 from app.labels import result_title, task_title
 from app.permalinks import chosen, link, whole_number

@@ -16,10 +16,10 @@ from app.components.page import notice, page, section
 from app.components.result_picker import result_picker
 from app.components.state import remembered, state_id
 from app.components.tokens import coloured_text
+from app.data.compare.rivals import rows_of_other_sources
 from app.data.one_result import asked_result, find_result
-from app.data.rivals import rows_of_other_sources
+from app.data.samples.examples import LONGEST_TEXT, ExampleText, example_texts
 from app.data.tree import tree
-from app.data.trying import LONGEST_TEXT, ExampleText, example_texts
 from app.labels import result_title, score, shortened
 from app.permalinks import link
 from saefari.errors import SaefariError, StoreError

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from app.components.compare.figures import View, comparison_figure
-from app.data.comparison import best_by_model, cells, in_order, narrowed, win_rates, with_tasks
+from app.data.compare.cells import best_by_model, cells, in_order, narrowed, win_rates, with_tasks
 from saefari.store import summary_table
 
 NAMES = {"macro_f1": "macro-F1", "layer": "layer", "source": "source"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.components.decisions.tree_figure import tree_figure, tree_width
-from app.data.decision_tree import below, check_nodes, rules
+from app.data.run.decision_tree import below, check_nodes, rules
 
 LEAF = {"n_rows": 3, "distribution": [0.25, 0.75]}
 

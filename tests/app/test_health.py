@@ -10,9 +10,15 @@ import numpy as np
 import pytest
 
 from app.components.health import stepwise
-from app.data.checks import check_result, verify_shard
-from app.data.disk import disk_rows
-from app.data.health import manifest_rows, rows_states, warnings_of_manifests, warnings_of_results, warnings_of_splits
+from app.data.health.checks import check_result, verify_shard
+from app.data.health.disk import disk_rows
+from app.data.health.state import (
+    manifest_rows,
+    rows_states,
+    warnings_of_manifests,
+    warnings_of_results,
+    warnings_of_splits,
+)
 from app.data.tree import OutputTree
 from app.server import create_app
 from saefari.errors import StoreError

@@ -17,10 +17,10 @@ from flask import Flask
 
 from app.components.figure import clicked_link
 from app.data import tree as tree_module
+from app.data.compare.picks import MOST, read_picks, setting_rows
 from app.data.memory import short_id
 from app.data.one_result import find_result
-from app.data.picks import MOST, read_picks, setting_rows
-from app.data.top_features import top_features
+from app.data.run.top_features import top_features
 from app.data.tree import OutputTree
 from app.server import create_app
 from saefari.errors import StoreError

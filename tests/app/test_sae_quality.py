@@ -10,6 +10,7 @@ import pytest
 
 from app.components.sae_figures import density_histogram, quality_scatter, training_figure
 from app.data.defaults import default_sae
+from app.data.latents.usage import results_of
 from app.data.sae_quality import (
     HELD_OUT,
     Density,
@@ -25,7 +26,6 @@ from app.data.sae_quality import (
 )
 from app.data.saes import Sae
 from app.data.tree import OutputTree
-from app.data.usage import results_of
 from saefari.store import Manifest, codes_arrays, write_json, write_shard
 from tests.app.small_results import summary_row, write_result
 

@@ -18,12 +18,12 @@ from scipy import sparse
 
 from app.components.decisions.contributions import Push, bars, check
 from app.components.samples.map import map_figure
-from app.data import map as map_module
-from app.data.map import draw_map
 from app.data.one_result import OneResult, find_result
-from app.data.reasons import offered_latents
-from app.data.samples import Filters, ResultRows, find_rows, find_sample, matching, runner_up
-from app.data.shown_sample import Shown, find_shown, shown_by_others
+from app.data.samples import map as map_module
+from app.data.samples.map import draw_map
+from app.data.samples.reasons import offered_latents
+from app.data.samples.rows import Filters, ResultRows, find_rows, find_sample, matching, runner_up
+from app.data.samples.shown import Shown, find_shown, shown_by_others
 from app.data.tree import OutputTree, tree
 from app.server import create_app
 from saefari.classify.run import ClassifyJob, run_classify_job

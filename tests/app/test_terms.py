@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
-from app.data.terms import term_values
+from app.data.samples.terms import term_values
 
 TEXT = "Zoë's cat, a CAT of İzmir: the cat sat on 猫 mats x 12"
 

@@ -13,10 +13,10 @@ import pytest
 from scipy import sparse
 
 from app.components.decisions.live_answer import probability_figure
+from app.data.compare.rivals import rows_of_other_sources
 from app.data.one_result import OneResult
-from app.data.rivals import rows_of_other_sources
+from app.data.samples.examples import LONGEST_TEXT, example_texts
 from app.data.tree import OutputTree
-from app.data.trying import LONGEST_TEXT, example_texts
 from app.server import create_app
 from saefari.classify.inspect import Contributions, Decision
 from saefari.errors import ModelError

@@ -13,7 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.components.figure import DASHES, PALETTE, SEQUENTIAL, SYMBOLS, styled
-from app.data.comparison import TASK, in_order
+from app.data.compare.cells import TASK, in_order
 from app.labels import SOURCES, result_title, score, short_model, short_task, shortened
 from app.permalinks import link
 

@@ -13,8 +13,8 @@ from app.components.figure import graph
 from app.components.grid import grid, number_column, text_column
 from app.components.guard import said
 from app.components.page import notice, section
+from app.data.compare.picks import f1_rows, read_picks, score_rows, setting_rows
 from app.data.one_result import OneResult
-from app.data.picks import f1_rows, read_picks, score_rows, setting_rows
 from app.data.tree import Index
 from app.labels import full_title
 from app.permalinks import link

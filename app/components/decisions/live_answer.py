@@ -15,7 +15,7 @@ from app.components.decisions.reasons import why
 from app.components.figure import PALETTE, graph, styled
 from app.components.state import options_of, state_id
 from app.data.one_result import OneResult
-from app.data.reasons import describe_features, offered_latents
+from app.data.samples.reasons import describe_features, offered_latents
 from app.data.tree import Index
 from app.labels import shortened
 from app.permalinks import chosen

@@ -17,8 +17,8 @@ from app.components.figure import PALETTE, styled
 from app.components.grid import grid, number_column, text_column
 from app.components.page import notice
 from app.data.one_result import OneResult
-from app.data.reasons import describe_features
-from app.data.shown_sample import Shown
+from app.data.samples.reasons import describe_features
+from app.data.samples.shown import Shown
 from app.data.tree import Index
 from app.labels import SOURCES, result_title, shortened
 from app.permalinks import link

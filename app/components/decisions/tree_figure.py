@@ -8,7 +8,7 @@ from html import escape
 import plotly.graph_objects as go
 
 from app.components.figure import colours, styled
-from app.data.decision_tree import Node, below, check_nodes, children_of, majority, question
+from app.data.run.decision_tree import Node, below, check_nodes, children_of, majority, question
 from app.labels import shortened
 
 COLUMN = 172

@@ -12,7 +12,7 @@ from dash import dcc
 from app.components.decisions.tree_figure import tree_figure, tree_width
 from app.components.figure import graph
 from app.components.page import wide
-from app.data.decision_tree import Node, children_of, majority
+from app.data.run.decision_tree import Node, children_of, majority
 
 
 @dataclass(frozen=True)

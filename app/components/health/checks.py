@@ -7,8 +7,8 @@ from typing import Any
 from app.components.grid import text_column
 from app.components.health.stepwise import Check, stepwise, stepwise_box
 from app.components.page import section
-from app.data.checks import check_result, verify_shard
-from app.data.health import place_of
+from app.data.health.checks import check_result, verify_shard
+from app.data.health.state import place_of
 from app.data.tree import Index, tree
 
 _EVERYTHING = "everything"

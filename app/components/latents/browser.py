@@ -9,9 +9,9 @@ from app.components.grid import asking_grid, number_column, text_column
 from app.components.page import section
 from app.components.sae_figures import density_histogram
 from app.data.codes import CodeSet
-from app.data.firing import densities
-from app.data.latent_table import DENSE, Written
-from app.data.latents import summary
+from app.data.latents.firing import densities
+from app.data.latents.summary import summary
+from app.data.latents.table import DENSE, Written
 from app.data.sae_quality import Density
 from app.data.saes import Sae
 from app.labels import short_task

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dash import html
 
 from app.components.tokens import coloured_text, excerpt, spans_of
-from app.data.contexts import Context
+from app.data.latents.contexts import Context
 
 _TOKENS_EACH_SIDE = 20
 

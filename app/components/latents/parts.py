@@ -13,13 +13,13 @@ from app.components.latents.contexts import context_list
 from app.components.latents.figures import MOST_CLASSES, activation_histogram, class_bars
 from app.components.page import figure_tile, notice, section
 from app.data.codes import CodeSet
-from app.data.contexts import N_DECILES, N_TOP, decile_contexts, strongest_contexts, top_tokens
-from app.data.firing import Firing, densities, firing
-from app.data.latents import class_association, summary
-from app.data.neighbours import nearest
+from app.data.latents.contexts import N_DECILES, N_TOP, decile_contexts, strongest_contexts, top_tokens
+from app.data.latents.firing import Firing, densities, firing
+from app.data.latents.neighbours import nearest
+from app.data.latents.summary import class_association, summary
+from app.data.latents.usage import usage
 from app.data.saes import Sae
 from app.data.tree import Index
-from app.data.usage import usage
 from app.labels import full_title, short_task
 from app.permalinks import link
 from saefari.store import read_explanation

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from app.components.figure import PALETTE, styled
 from app.components.grid import grid, link_column, number_column, text_column
-from app.data.top_features import TopFeature
+from app.data.run.top_features import TopFeature
 from app.labels import shortened
 
 

@@ -14,7 +14,7 @@ from app.components.run.feature_bars import bars_figure, features_table
 from app.components.run_state import SHOWN
 from app.components.state import remembered, state_id
 from app.data.one_result import OneResult, find_result
-from app.data.top_features import is_signed, top_features
+from app.data.run.top_features import is_signed, top_features
 from app.data.tree import tree
 from app.permalinks import Parameter, chosen
 

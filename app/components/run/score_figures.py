@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from app.components.figure import DASHES, PALETTE, SEQUENTIAL, SYMBOLS, colours, styled
-from app.data.scores import Candidate, row_shares
+from app.data.run.scores import Candidate, row_shares
 from app.labels import shortened
 
 _WITH_NUMBERS = 16

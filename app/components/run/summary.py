@@ -9,7 +9,7 @@ import dash_mantine_components as dmc
 from app.components.grid import grid, text_column
 from app.components.page import figure_tile, notice
 from app.data.one_result import OneResult
-from app.data.scores import share_interval
+from app.data.run.scores import share_interval
 from app.labels import score
 
 

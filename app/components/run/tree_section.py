@@ -15,8 +15,8 @@ from app.components.guard import FOREIGN
 from app.components.page import notice, wide
 from app.components.run_state import SHOWN
 from app.components.state import state_id
-from app.data.decision_tree import children_of, question, rules
 from app.data.one_result import OneResult, find_result
+from app.data.run.decision_tree import children_of, question, rules
 from app.data.tree import tree
 from app.permalinks import Parameter, chosen_many
 

@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 
 from app.components.figure import PALETTE, SYMBOLS, styled
 from app.components.state import options_of, state_id
-from app.data.map import METHODS, Map, default_space, methods
 from app.data.one_result import OneResult
-from app.data.samples import ResultRows
+from app.data.samples.map import METHODS, Map, default_space, methods
+from app.data.samples.rows import ResultRows
 from app.labels import shortened
 from app.permalinks import chosen
 

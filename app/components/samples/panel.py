@@ -12,9 +12,9 @@ from app.components.guard import said
 from app.components.page import notice
 from app.components.samples.text import latent_text, plain_text, term_text
 from app.data.one_result import OneResult
-from app.data.reasons import offered_latents
-from app.data.samples import Sample, find_sample, sample_folder
-from app.data.shown_sample import Shown, shown_by_others
+from app.data.samples.reasons import offered_latents
+from app.data.samples.rows import Sample, find_sample, sample_folder
+from app.data.samples.shown import Shown, shown_by_others
 from app.engine import reads_words
 from app.labels import result_title
 from saefari.errors import StoreError

@@ -10,7 +10,7 @@ import numpy as np
 
 from app.components.grid import grid, number_column, text_column
 from app.components.state import options_of, state_id
-from app.data.samples import KINDS, UNSURE, Filters, ResultRows
+from app.data.samples.rows import KINDS, UNSURE, Filters, ResultRows
 from app.labels import shortened
 from app.permalinks import chosen
 

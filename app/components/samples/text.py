@@ -11,8 +11,8 @@ from dash import html
 
 from app.components.page import notice
 from app.components.tokens import coloured_text
-from app.data.samples import Sample
-from app.data.terms import term_values
+from app.data.samples.rows import Sample
+from app.data.samples.terms import term_values
 
 
 def plain_text(sample: Sample, why: str) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 from app.data.codes import CodeSet
 from app.data.memory import written_ns
 from app.data.one_result import OneResult
-from app.data.samples import ResultRows, sample_folder
+from app.data.samples.rows import ResultRows, sample_folder
 from app.data.tree import Index
 from app.engine import features_of_rows
 from saefari.errors import StoreError

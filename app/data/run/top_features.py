@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.data.latents import Facts, facts
+from app.data.latents.summary import Facts, facts
 from app.data.one_result import OneResult, codes_of, sae_of
 from app.data.tree import Index
 from app.permalinks import link

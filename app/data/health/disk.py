@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from app.data.health import kind_of, place_of, recorded_bytes
+from app.data.health.state import kind_of, place_of, recorded_bytes
 from app.data.tree import Index
 from saefari.store import Layout
 

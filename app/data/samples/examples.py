@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.data.one_result import OneResult
-from app.data.samples import sample_folder
+from app.data.samples.rows import sample_folder
 from saefari.errors import StoreError
 from saefari.store import read_sample_rows, read_samples, read_split
 

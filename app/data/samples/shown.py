@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.data.compare.rivals import best_of_other_sources
 from app.data.one_result import OneResult, find_result
-from app.data.rivals import best_of_other_sources
-from app.data.samples import ResultRows, find_rows, runner_up, sample_folder
+from app.data.samples.rows import ResultRows, find_rows, runner_up, sample_folder
 from app.data.tree import Index, tree
 from app.engine import decide_rows
 from saefari.errors import StoreError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.data.top_features import feature_label
+from app.data.run.top_features import feature_label
 
 Node = dict[str, Any]
 

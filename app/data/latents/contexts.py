@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from app.data.firing import Firing
+from app.data.latents.firing import Firing
 from saefari.store import read_sample_rows
 
 N_TOP = 20

@@ -10,8 +10,8 @@ import pandas as pd
 
 from app.data.bounded import BoundedCache
 from app.data.codes import CodeSet
-from app.data.contexts import TokenCount, top_tokens
-from app.data.firing import Firing, densities, firing, version
+from app.data.latents.contexts import TokenCount, top_tokens
+from app.data.latents.firing import Firing, densities, firing, version
 from app.data.saes import Sae
 from saefari.errors import StoreError
 from saefari.store import read_explanation

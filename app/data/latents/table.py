@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 
 from app.data.codes import CodeSet
-from app.data.firing import densities
-from app.data.latents import LEAST_ROWS, Summary, summary
+from app.data.latents.firing import densities
+from app.data.latents.summary import LEAST_ROWS, Summary, summary
+from app.data.latents.usage import times_used
 from app.data.memory import written_ns
 from app.data.saes import Sae
 from app.data.tree import Index
-from app.data.usage import times_used
 from saefari.store import read_explanations
 
 DENSE = 0.1

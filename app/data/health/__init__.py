@@ -1,0 +1,1 @@
+"""Whether the tree is whole."""

@@ -1,0 +1,1 @@
+"""What codes, results and explanations say of latents."""

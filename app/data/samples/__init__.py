@@ -1,0 +1,1 @@
+"""Test rows of a result and their texts, for Samples and Try it."""
