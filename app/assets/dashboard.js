@@ -112,3 +112,9 @@ window.dash_clientside.saefari = {
     return { ...navbar, collapsed: { mobile: !(asked && opened) } };
   },
 };
+/* Skipping to the content moves the focus only: following `#content` would have the router make the page anew. */
+document.addEventListener("click", (event) => {
+  if (!event.target.closest(".skip-link")) return;
+  event.preventDefault();
+  document.getElementById("content").focus();
+});

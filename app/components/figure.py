@@ -66,6 +66,7 @@ def graph(name: str, figure: go.Figure, label: str) -> html.Div:
         style={"height": figure.layout.height},  # or a resized window makes it as small as its content
         config={
             "displaylogo": False,
+            "showSendToCloud": False,  # no button that uploads what is drawn
             "responsive": True,
             "toImageButtonOptions": {"format": "png", "filename": f"saefari-{name}", "scale": 2},
             "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],

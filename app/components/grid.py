@@ -45,8 +45,7 @@ def grid(
     """
     if isinstance(height, int):
         height = min(height, _HEAD + _ROW * len(rows))
-    button = dmc.Button("CSV", id={"type": "export", "name": name}, variant="subtle", size="compact-xs")
-    return _table(name, columns, button, height, rowData=list(rows), **options)
+    return _table(name, columns, {"type": "export", "name": name}, height, rowData=list(rows), **options)
 
 
 def asking_grid(name: str, columns: Sequence[dict[str, Any]], height: str, **options: Any) -> dmc.Stack:
@@ -54,8 +53,7 @@ def asking_grid(name: str, columns: Sequence[dict[str, Any]], height: str, **opt
 
     Its export button has the id `{name}-csv` and is the page's to answer too: the table holds but a part.
     """
-    button = dmc.Button("CSV", id=f"{name}-csv", variant="subtle", size="compact-xs")
-    return _table(name, columns, button, height, rowModelType="infinite", **options)
+    return _table(name, columns, f"{name}-csv", height, rowModelType="infinite", **options)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
@@ -74,7 +72,7 @@ def filter_model(text: str | None) -> dict[str, Any]:
 
 
 def _table(
-    name: str, columns: Sequence[dict[str, Any]], button: dmc.Button, height: int | str, **options: Any
+    name: str, columns: Sequence[dict[str, Any]], export: str | dict[str, str], height: int | str, **options: Any
 ) -> dmc.Stack:
     settings = {"animateRows": False, "enableCellTextSelection": True}
     table = dag.AgGrid(
@@ -92,7 +90,8 @@ def _table(
         style={"height": height, "width": "100%"},
         **options,
     )
-    button.to_plotly_json()["props"]["aria-label"] = f"Export the table {name} as CSV"
+    described: dict[str, Any] = {"aria-label": f"Export the table {name} as CSV"}
+    button = dmc.Button("CSV", id=export, variant="subtle", size="compact-xs", **described)
     return dmc.Stack([dmc.Group(button, justify="flex-end"), table], gap=2)
 
 

