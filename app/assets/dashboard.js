@@ -25,11 +25,11 @@ window.dash_clientside.saefari = {
     const app = window.dash_clientside.saefari;
     const query = new URLSearchParams(window.location.search);
     ids.forEach((id, i) => {
-      const value = values[i];
+      const usual = app.usual[id.name] === JSON.stringify(values[i]) && !app.named.includes(id.name);
+      const texts = usual ? [] : [values[i]].flat().filter((one) => one !== null && one !== undefined && one !== "").map(String);
+      if (JSON.stringify(query.getAll(id.name)) === JSON.stringify(texts)) return; // what stands there keeps its place
       query.delete(id.name);
-      if (app.usual[id.name] === JSON.stringify(value) && !app.named.includes(id.name)) return;
-      if (Array.isArray(value)) value.forEach((one) => query.append(id.name, one));
-      else if (value !== null && value !== undefined && value !== "") query.set(id.name, value);
+      texts.forEach((one) => query.append(id.name, one));
     });
     const text = query.toString();
     window.history.replaceState(window.history.state, "", window.location.pathname + (text ? "?" + text : ""));

@@ -15,7 +15,7 @@ from tests.app.browser.small_tree import ROOT, SmallTree, make_small_tree
 
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDE = {"width": 1280, "height": 800}
-PATIENCE = 15_000
+PATIENCE = 60_000
 """Milliseconds until something counts as missing: machines are shared."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 

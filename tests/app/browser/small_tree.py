@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 MODEL = "sentence-transformers--all-MiniLM-L6-v2"
 MARKUP = '<img src="/nowhere.png" onerror="window.ran = true"><script>window.ran = true</script>'
 MARKUP_CLASSES = ("<script>window.ran = true</script>", '<b onmouseover="window.ran = true">bold</b>', "plain")
-EXPLANATION = f"names of tensors {MARKUP}"
+EXPLANATION = f"<b>names</b> of tensors {MARKUP}"
 _WORDS = ("a", "river", "runs", "under", "the", "old", "stone", "bridge", "while", "people", "walk", "along", "it")
 _ROWS_OF_MARKUP = 60
 
