@@ -17,6 +17,8 @@ from app.data.saes import Sae, collect_saes
 from saefari.store import Layout
 
 _SECONDS_BETWEEN_SCANS = 2.0
+_SECONDS_TO_TRUST = 30.0
+"""Up to this age an index is shown while a newer one is made: thousands of folders take half a second to walk."""
 
 
 @dataclass(frozen=True)
@@ -46,22 +48,34 @@ class OutputTree:
     def __post_init__(self) -> None:
         self.layout = Layout.below(self.output)
         self._lock = threading.Lock()
+        self._scanning = threading.Lock()
         self._scanned = float("-inf")
         self._memory = Memory()
 
     def index(self) -> Index:
-        """The index, not older than a few seconds."""
+        """The index: of a moment ago while pages are being opened, of now after a pause."""
         with self._lock:
-            if time.monotonic() - self._scanned > _SECONDS_BETWEEN_SCANS:
-                self._index = self._scan()
-                self._scanned = time.monotonic()
+            age = time.monotonic() - self._scanned
+            if age > _SECONDS_TO_TRUST:
+                self._keep(self._scan())
+            elif age > _SECONDS_BETWEEN_SCANS and not self._scanning.locked():
+                threading.Thread(target=self._scan_behind, daemon=True).start()
             return self._index
 
+    def _scan_behind(self) -> None:
+        index = self._scan()
+        with self._lock:
+            self._keep(index)
+
+    def _keep(self, index: Index) -> None:
+        self._index, self._scanned = index, time.monotonic()
+
     def _scan(self) -> Index:
-        results, folders, problems = find_results(self.layout, self._memory)
-        code_sets, more = find_code_sets(self.layout, self._memory)
-        saes, yet_more = collect_saes(self.layout, code_sets.values(), self._memory)
-        self._memory.forget_unused()
+        with self._scanning:
+            results, folders, problems = find_results(self.layout, self._memory)
+            code_sets, more = find_code_sets(self.layout, self._memory)
+            saes, yet_more = collect_saes(self.layout, code_sets.values(), self._memory)
+            self._memory.forget_unused()
         return Index(results, folders, code_sets, saes, [*problems, *more, *yet_more])
 
 

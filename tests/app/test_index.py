@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ CODES = "activations/m/d/train/layer_3/3k"
 
 @pytest.fixture(autouse=True)
 def _always_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree_module, "_SECONDS_BETWEEN_SCANS", -1)
+    monkeypatch.setattr(tree_module, "_SECONDS_TO_TRUST", -1)
 
 
 def write_result(output: Path, folder: str, **changes: Any) -> Path:
@@ -139,3 +140,19 @@ def test_a_record_that_vanished_or_is_foreign_is_an_error_of_ours(tmp_path: Path
     write_json(tmp_path / "results.json", {"summary": []})
     with pytest.raises(StoreError, match="classes, classifiers, settings missing"):
         read_record(tmp_path)
+
+
+def test_pages_get_the_last_index_at_once_and_the_next_one_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_result(tmp_path, "one")
+    tree = OutputTree(tmp_path)
+    assert len(tree.index().results) == 1
+    monkeypatch.setattr(tree_module, "_SECONDS_TO_TRUST", 3600)
+    monkeypatch.setattr(tree_module, "_SECONDS_BETWEEN_SCANS", -1)
+    write_result(tmp_path, "two", top_n=20)
+    assert len(tree.index().results) == 1
+    until = time.monotonic() + 30
+    while len(tree.index().results) == 1 and time.monotonic() < until:
+        time.sleep(0.01)
+    assert len(tree.index().results) == 2

@@ -72,7 +72,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 @pytest.fixture
 def served(server: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     """The app on a tree with one result of an SAE, its codes and an explanation."""
-    monkeypatch.setattr(tree_module, "_SECONDS_BETWEEN_SCANS", -1)
+    monkeypatch.setattr(tree_module, "_SECONDS_TO_TRUST", -1)
     write_json(tmp_path / "classifications" / PLACE / "results.json", record())
     arrays = codes_arrays(np.array([0, 1, 2]), np.array([0, 4]), np.array([1.0, 2.0]), np.array([0, 1, 2]), 8)
     codes = tmp_path / "activations/m/d/train/layer_3/3k"

@@ -33,22 +33,23 @@ def find_files(root: Path, name: str) -> Iterator[FoundFile]:
 
     Links are not followed, and folders that cannot be listed hold nothing: a tree may change while it is walked.
     """
-    folders = [root]
+    folders = ["."]  # as text: thousands of paths are slow to put together
     while folders:
-        folder = folders.pop()
+        relative = folders.pop()
         try:
-            with os.scandir(folder) as listing:
+            with os.scandir(os.path.join(root, relative)) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError:
             continue
-        folders += [folder / entry.name for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
+        below = "" if relative == "." else relative + "/"
+        folders += [below + entry.name for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
         for entry in entries:
             if entry.name == name and entry.is_file(follow_symlinks=False):
                 try:
                     status = entry.stat(follow_symlinks=False)
                 except OSError:
                     continue
-                yield FoundFile(root, folder.relative_to(root).as_posix(), name, status.st_size, status.st_mtime_ns)
+                yield FoundFile(root, relative, name, status.st_size, status.st_mtime_ns)
 
 
 def looks_whole(path: Path) -> bool:
