@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import json
 from typing import Any
 
@@ -39,6 +40,7 @@ def column(page: Page, table_name: str, name: str) -> list[str]:
     expect(table(page, table_name).locator(".ag-row-loading")).to_have_count(0)
     cells = table(page, table_name).locator(f".ag-row [col-id='{name}']")
     place = "Number(e.closest('.ag-row').getAttribute('row-index'))"
+    expect(cells.filter(has_text=re.compile(r"\S")).first).to_be_visible()  # cells stand there before their content
     found = cells.evaluate_all(f"all => all.map(e => [{place}, e.innerText])")
     return [text for _, text in sorted(found)]
 
