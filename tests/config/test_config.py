@@ -128,6 +128,34 @@ def test_a_mistake_names_its_place_and_the_way_out(
     assert expected in mistakes(changed(published, path, value))
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"architecture": "topk", "target_l0": 8}, "target_l0 is for jumprelu; topk has no use for it"),
+        ({"architecture": "jumprelu", "k": 8}, "k is for topk and batchtopk and matryoshka_batchtopk; jumprelu has no"),
+        ({"architecture": "batchtopk", "l1_coefficient": 1.0}, "l1_coefficient is for standard and gated; batchtopk"),
+        ({"architecture": "standard", "l0_coefficient": 1.0}, "l0_coefficient is for jumprelu; standard"),
+        ({"architecture": "gated", "resample": {}}, "resample is for standard; gated has no use for it"),
+        ({"matryoshka_widths": [64]}, "matryoshka_widths is for matryoshka_batchtopk; batchtopk"),
+        ({"architecture": "matryoshka_batchtopk", "matryoshka_widths": [64, 32]}, "must ascend: [64, 32]"),
+        ({"architecture": "matryoshka_batchtopk", "matryoshka_widths": [0, 32]}, "matryoshka_widths[0]: 0"),
+        ({"architecture": "jumprelu", "target_l0": 0}, "models[0].sae_train.target_l0: 0: input should be greater"),
+        ({"architecture": "standard", "resample": {"evry": 0.1}}, "resample.evry: unknown key; allowed here: every"),
+        ({"architecture": "standard", "resample": {"until": 0.9}}, "models[0].sae_train.resample.until: 0.9"),
+        ({"architecture": "standard", "resample": {"every": 0.3, "until": 0.2}}, "nothing would be resampled"),
+    ],
+)
+def test_an_option_of_another_architecture_is_a_mistake(
+    published: dict[str, Any], options: dict[str, Any], expected: str
+) -> None:
+    assert expected in mistakes(changed(published, "models/0/sae_train", options))
+
+
+def test_an_option_left_at_its_default_suits_every_architecture() -> None:
+    assert SaeTraining(architecture="jumprelu").k == SaeTraining().k
+    assert SaeTraining(architecture="topk", target_l0=None).target_l0 is None
+
+
 def test_all_mistakes_are_reported_at_once(published: dict[str, Any]) -> None:
     raw = changed(changed(published, "settings/test_size", 2), "models/0/layers", [])
     del raw["datasets"][0]["name"]
@@ -255,4 +283,15 @@ def test_latents_of_a_trained_sae() -> None:
         SaeTraining().latents("mine")
     with pytest.raises(SaeError, match="k = 100 is more than the 64 latents of width '64'"):
         SaeTraining(architecture="topk", k=100).latents("64")
-    assert SaeTraining(architecture="standard", k=100).latents("64") == 64
+    assert SaeTraining(architecture="standard").latents("16") == 16  # fewer than the default k
+    with pytest.raises(SaeError, match=r"target_l0 = 80\.5 is more than the 64 latents"):
+        SaeTraining(architecture="jumprelu", target_l0=80.5).latents("64")
+    with pytest.raises(SaeError, match="matryoshka_widths = 96 is more than the 64 latents"):
+        SaeTraining(architecture="matryoshka_batchtopk", matryoshka_widths=(32, 96)).latents("64")
+
+
+def test_widths_of_nested_saes() -> None:
+    training = SaeTraining(architecture="matryoshka_batchtopk")
+    assert training.nested_widths(3072) == [384, 768, 1536, 3072]
+    assert training.nested_widths(4) == [1, 2, 4]
+    assert training.model_copy(update={"matryoshka_widths": (100, 512)}).nested_widths(512) == [100, 512]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from sae_lens import SAE
 
 from saefari.config import SaeTraining
 from saefari.errors import ConflictError, SaeError
@@ -30,7 +31,8 @@ Rows = Callable[[], Iterator[TokenisedRow]]
 
 
 def make_job(folder: Path, layer: int = 1, width: str = "64", **training: Any) -> SaeJob:
-    options = {"k": 4, "n_positions": 20_000, "batch_size": 256, "buffer_size": 2048, "lr": 3e-3} | training
+    default = {} if "architecture" in training else {"k": 4}
+    options = default | {"n_positions": 20_000, "batch_size": 256, "buffer_size": 2048, "lr": 3e-3} | training
     section = SaeTraining(**options)
     hook = HookPoint(layer, "resid_post")
     return SaeJob(layer, width, section, hook, folder / f"layer_{layer}" / width, section.model_dump())
@@ -45,27 +47,53 @@ def quality_of(job: SaeJob) -> dict[str, Any]:
     return record
 
 
-@pytest.mark.parametrize("architecture", ["batchtopk", "topk", "standard", "gated", "jumprelu"])
-def test_each_architecture_learns_and_loads(
-    tiny_model: TextModel, token_rows: Rows, tmp_path: Path, architecture: str
-) -> None:
-    job = make_job(tmp_path, architecture=architecture, k=8, l1_coefficient=0.05, l0_coefficient=0.01)
-    untrained = make_job(tmp_path / "untrained", architecture=architecture, n_positions=256, lr=1e-9)
+ARCHITECTURES: dict[str, dict[str, Any]] = {
+    "batchtopk": {"k": 8},
+    "matryoshka_batchtopk": {"k": 8},
+    "topk": {"k": 8},
+    "standard": {"l1_coefficient": 0.05},
+    "gated": {"l1_coefficient": 0.05},
+    "jumprelu": {"l0_coefficient": 0.01},
+    "jumprelu with target_l0": {"target_l0": 8},
+}
+"""Options with which each architecture learns the tiny model's states; the first word is its name."""
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_each_architecture_learns_and_loads(tiny_model: TextModel, token_rows: Rows, tmp_path: Path, name: str) -> None:
+    options = {"architecture": name.split()[0], **ARCHITECTURES[name]}
+    job = make_job(tmp_path, **options)
+    untrained = make_job(tmp_path / "untrained", **(options | {"n_positions": 256, "lr": 1e-9}))
     train(tiny_model, token_rows, job)
     train(tiny_model, token_rows, untrained)
     assert quality_of(job)["fvu"] < 0.5
     assert quality_of(job)["fvu"] < 0.6 * quality_of(untrained)["fvu"]
     loaded = load_sae(SaeRef(1, "64", path=str(job.folder)))
     assert (loaded.d_in, loaded.d_sae, loaded.hook) == (32, 64, HookPoint(1, "resid_post"))
+    assert loaded.sae.W_dec.norm(dim=1).numpy() == pytest.approx(np.ones(64), rel=1e-4)
+    assert fvu_in_sae_lens(job, states(tiny_model, token_rows, job)) == pytest.approx(quality_of(job)["fvu"], rel=0.1)
+
+
+def states(model: TextModel, rows: Rows, job: SaeJob) -> torch.Tensor:
+    """Hidden states [n, d_in] at the job's hook point, of one forward pass."""
+    return next(stream_activations(Forward(model, 4096), rows, [job.hook]))[job.hook].clone()
+
+
+@torch.no_grad()
+def fvu_in_sae_lens(job: SaeJob, hidden: torch.Tensor) -> float:
+    """FVU of the saved SAE over `hidden` [n, d_in], by sae-lens alone."""
+    sae = SAE.load_from_disk(str(job.folder))
+    return float((sae(hidden) - hidden).square().sum() / (hidden - hidden.mean(dim=0)).square().sum())
 
 
 def test_recorded_quality_is_that_of_the_saved_sae(tiny_model: TextModel, token_rows: Rows, tmp_path: Path) -> None:
     job = make_job(tmp_path)
     train(tiny_model, token_rows, job)
     loaded = load_sae(SaeRef(1, "64", path=str(job.folder)))
-    hidden = next(stream_activations(Forward(tiny_model, 4096), token_rows, [job.hook]))[job.hook]
+    hidden = states(tiny_model, token_rows, job)
     measured = Quality.measure(loaded, hidden, encode(loaded, hidden)).summary()
     recorded = quality_of(job)
+    assert measured["fvu"] == pytest.approx(fvu_in_sae_lens(job, hidden), rel=1e-4)
     assert measured["fvu"] == pytest.approx(recorded["fvu"], rel=0.1)
     assert measured["l0"] == pytest.approx(recorded["l0"], rel=0.1)
     assert recorded["l0"] == pytest.approx(4, rel=0.15)

@@ -6,6 +6,7 @@ from saefari.config.schema import (
     Config,
     DatasetSpec,
     ModelSpec,
+    Resampling,
     SaeTraining,
     Settings,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "Config",
     "DatasetSpec",
     "ModelSpec",
+    "Resampling",
     "SaeTraining",
     "Settings",
     "load_config",

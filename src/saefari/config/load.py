@@ -9,7 +9,15 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from saefari.config.schema import ClassificationParams, Config, DatasetSpec, ModelSpec, SaeTraining, Settings
+from saefari.config.schema import (
+    ClassificationParams,
+    Config,
+    DatasetSpec,
+    ModelSpec,
+    Resampling,
+    SaeTraining,
+    Settings,
+)
 from saefari.errors import ConfigError, Problem, nearest
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -18,6 +26,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "datasets": DatasetSpec,
     "classification_params": ClassificationParams,
     "sae_train": SaeTraining,
+    "resample": Resampling,
 }
 _MERGE = "tag:yaml.org,2002:merge"
 

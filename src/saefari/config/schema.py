@@ -14,7 +14,7 @@ ModelType = Literal["llm", "vlm", "vit"]
 SaeLocation = Literal["res", "mlp", "att"]
 Pooling = Literal["sum", "mean", "max", "last"]
 HiddenPooling = Literal["last", "mean"]
-Architecture = Literal["standard", "gated", "topk", "batchtopk", "jumprelu"]
+Architecture = Literal["standard", "gated", "topk", "batchtopk", "matryoshka_batchtopk", "jumprelu"]
 
 _UNITS = {"": 1, "k": 1024, "m": 1024 * 1024}
 
@@ -93,6 +93,32 @@ class Settings(Section):
         return self
 
 
+class Resampling(Section):
+    """When the dead latents of an SAE are started anew, in shares of its training."""
+
+    every: Annotated[float, Field(gt=0, le=0.5)] = 0.1
+    """Time between two resamplings; a latent that was not active for half of it is dead."""
+    until: Annotated[float, Field(gt=0, le=0.8)] = 0.6
+    """No resampling after this, so that the last ones are learned."""
+
+    @model_validator(mode="after")
+    def _once_at_least(self) -> Resampling:
+        if self.every > self.until:
+            raise ValueError(f"nothing would be resampled: every = {self.every} is later than until = {self.until}")
+        return self
+
+
+_OPTIONS_OF: dict[str, tuple[Architecture, ...]] = {
+    "k": ("topk", "batchtopk", "matryoshka_batchtopk"),
+    "matryoshka_widths": ("matryoshka_batchtopk",),
+    "l1_coefficient": ("standard", "gated"),
+    "resample": ("standard",),
+    "l0_coefficient": ("jumprelu",),
+    "target_l0": ("jumprelu",),
+}
+"""The architectures that an option of `SaeTraining` is for; the other options are for all."""
+
+
 class SaeTraining(Section):
     """An SAE to train in the run, with sae-lens' trainers."""
 
@@ -100,7 +126,9 @@ class SaeTraining(Section):
     d_sae: Annotated[int, Field(ge=2)] | None = None
     """Latents; none = what the width names ('3k' = 3,072)."""
     k: Annotated[int, Field(ge=1)] = 32
-    """Active latents per position (topk, batchtopk)."""
+    """Active latents per position (topk, batchtopk, matryoshka_batchtopk)."""
+    matryoshka_widths: tuple[Annotated[int, Field(ge=1)], ...] | None = None
+    """Latents of the nested SAEs, ascending (matryoshka_batchtopk); none = an eighth, a quarter and half of all."""
     n_positions: Annotated[int, Field(ge=1)] = 1_000_000
     """Positions to train on; the training rows are repeated as needed."""
     batch_size: Annotated[int, Field(ge=1)] = 1024
@@ -108,23 +136,59 @@ class SaeTraining(Section):
     lr: Annotated[float, Field(gt=0)] = 3e-3
     l1_coefficient: Annotated[float, Field(ge=0)] = 1.0
     """Sparsity penalty (standard, gated)."""
+    resample: Resampling | None = None
+    """Start dead latents anew from poorly reconstructed inputs (standard); none = leave them dead."""
     l0_coefficient: Annotated[float, Field(ge=0)] = 1.0
-    """Sparsity penalty (jumprelu)."""
+    """Sparsity penalty (jumprelu); with `target_l0`, of its relative distance, in units of the input's variance."""
+    target_l0: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Mean number of active latents to reach (jumprelu); none = whatever `l0_coefficient` leads to."""
     buffer_size: Annotated[int, Field(ge=1)] = 65_536
     """Positions that the shuffle buffer mixes."""
     normalize_activations: Literal["none", "expected_average_only_in"] = "expected_average_only_in"
 
+    @model_validator(mode="after")
+    def _options_of_the_architecture(self) -> SaeTraining:
+        """An option that was given but would do nothing is a mistake."""
+        for option, architectures in _OPTIONS_OF.items():
+            given = option in self.model_fields_set and getattr(self, option) is not None
+            if given and self.architecture not in architectures:
+                raise ValueError(
+                    f"{option} is for {' and '.join(architectures)}; {self.architecture} has no use for it"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _widths_ascend(self) -> SaeTraining:
+        widths = self.matryoshka_widths or ()
+        if list(widths) != sorted(set(widths)):
+            raise ValueError(f"matryoshka_widths must ascend: {list(widths)}")
+        return self
+
     def latents(self, width: str) -> int:
         """d_sae of the SAE called `width`: the section's own, or the number that the width names.
 
-        Raises SaeError where neither gives one, or `k` is more than that.
+        Raises SaeError where neither gives one, or it is too small for `k`, `target_l0` or `matryoshka_widths`.
         """
         d_sae = self.d_sae or width_to_d_sae(width)
         if d_sae is None:
             raise SaeError(f"width {width!r} names no number of latents: write it as '3k', or give sae_train.d_sae")
-        if self.architecture in ("topk", "batchtopk") and self.k > d_sae:
-            raise SaeError(f"sae_train.k = {self.k} is more than the {d_sae} latents of width {width!r}")
+        limited = {
+            "k": self.k if self.architecture in _OPTIONS_OF["k"] else 0,
+            "target_l0": self.target_l0 or 0,
+            "matryoshka_widths": max(self.matryoshka_widths or [0]),
+        }
+        for option, value in limited.items():
+            if value > d_sae:
+                raise SaeError(f"sae_train.{option} = {value:g} is more than the {d_sae} latents of width {width!r}")
         return d_sae
+
+    def nested_widths(self, d_sae: int) -> list[int]:
+        """Latents of each nested SAE of a matryoshka SAE, ascending to `d_sae`; by default doubling from an eighth.
+
+        Bussmann et al., "Learning Multi-Level Features with Matryoshka Sparse Autoencoders" (2025).
+        """
+        given = self.matryoshka_widths or [d_sae // 8, d_sae // 4, d_sae // 2]
+        return [*(width for width in given if 0 < width < d_sae), d_sae]
 
 
 class ModelSpec(Section):

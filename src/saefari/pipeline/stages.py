@@ -80,7 +80,7 @@ def sae_job(sae: PlannedSae) -> SaeJob:
     assert training is not None
     assert ref.path is not None
     assert ref.hook is not None
-    settings = {**training.model_dump(), "d_sae": training.latents(ref.width), "hook": ref.hook}
+    settings = {**training.model_dump(mode="json"), "d_sae": training.latents(ref.width), "hook": ref.hook}
     return SaeJob(ref.layer, ref.width, training, HookPoint.parse(ref.hook), Path(ref.path), settings)
 
 

@@ -19,6 +19,8 @@ from saefari.models.text import TextModel
 from saefari.store.files import read_json
 from saefari.store.layout import SAE_QUALITY
 from saefari.train.activations import TokenRows, count_positions, shuffled_batches, stream_activations
+from saefari.train.architectures import new_sae
+from saefari.train.resampling import Resampler
 from saefari.train.save import save_trained
 
 EVALUATION_POSITIONS = 32_768
@@ -123,25 +125,34 @@ def _train(
     seed: int,
     progress: Callable[[int], None] | None,
 ) -> list[Any]:
-    """sae-lens' trainers, one per job, after their last step, the input scale folded into the weights."""
+    """sae-lens' trainers, one per job, after their last step.
+
+    Folded into the weights: the input scale, and the norms of the decoder's rows, which are one afterwards.
+    """
     n_steps = math.ceil(training.n_positions / training.batch_size)
     trainers: list[Any] = []
+    resamplers: list[Resampler | None] = []
     for step in range(n_steps):
         batch = next(batches)
-        trainers = trainers or [_trainer(job, training, batch[job.hook], n_steps, seed) for job in jobs]
-        for job, trainer in zip(jobs, trainers, strict=True):
-            loss = trainer.step(batch[job.hook]).loss
+        if not trainers:
+            trainers = [_trainer(job, training, batch[job.hook], n_steps, seed) for job in jobs]
+            resamplers = [_resampler(job, batch[job.hook].device, n_steps, seed) for job in jobs]
+        for job, trainer, resampler in zip(jobs, trainers, resamplers, strict=True):
+            output = trainer.step(batch[job.hook])
             trainer.n_training_steps += 1
-            if not torch.isfinite(loss):
+            if not torch.isfinite(output.loss):
                 raise SaeError(
                     f"training the SAE {job.width!r} of layer {job.layer} diverged at step {step + 1} "
-                    f"(loss {loss.item()}): lower sae_train.lr ({training.lr})"
+                    f"(loss {output.loss.item()}): lower sae_train.lr ({training.lr})"
                 )
+            if resampler is not None:
+                resampler.after_step(trainer, output.sae_in)
         if progress is not None:
             progress(min(training.batch_size, training.n_positions - step * training.batch_size))
     for trainer in trainers:
         if trainer.activation_scaler.scaling_factor is not None:
             trainer.sae.fold_activation_norm_scaling_factor(trainer.activation_scaler.scaling_factor)
+        trainer.sae.fold_W_dec_norm()
     return trainers
 
 
@@ -152,10 +163,11 @@ def _trainer(job: SaeJob, training: SaeTraining, first_batch: torch.Tensor, n_st
 
     d_in = first_batch.shape[1]
     device = first_batch.device
-    # Initialised apart from the stream, so that it does not matter which other SAEs are trained along.
+    d_sae = job.training.latents(job.width)
+    metadata = {"hook_name": job.hook.name, "saefari_settings": job.settings}
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(int(fingerprint([seed, job.layer, job.width])[:8], 16))
-        sae = _new_sae(job, training, d_in, str(device), n_steps)
+        torch.manual_seed(_own_seed(job, seed))
+        sae = new_sae(training, d_in, d_sae, n_steps, device, metadata)
     trainer = SAETrainer(
         cfg=SAETrainerConfig(
             total_training_samples=n_steps * training.batch_size,
@@ -172,34 +184,21 @@ def _trainer(job: SaeJob, training: SaeTraining, first_batch: torch.Tensor, n_st
     )
     if training.normalize_activations == "expected_average_only_in":
         trainer.activation_scaler.scaling_factor = d_in**0.5 / first_batch.norm(dim=-1).mean().item()
+    if training.target_l0 is not None:
+        from saefari.train.jumprelu import quicken_thresholds
+
+        sae.calibrate(trainer.activation_scaler(first_batch))
+        quicken_thresholds(trainer)
     return trainer
 
 
-def _new_sae(job: SaeJob, training: SaeTraining, d_in: int, device: str, n_steps: int) -> Any:
-    """sae-lens' training SAE of a job, freshly initialised."""
-    from sae_lens.registry import get_sae_training_class
-    from sae_lens.saes.sae import SAEMetadata
-
-    sae_class, config_class = get_sae_training_class(training.architecture)
-    return sae_class(
-        config_class(
-            d_in=d_in,
-            d_sae=job.training.latents(job.width),
-            device=device,
-            normalize_activations=training.normalize_activations,
-            metadata=SAEMetadata(hook_name=job.hook.name, saefari_settings=job.settings),
-            **_architecture_options(training, n_steps),
-        )
-    )
+def _resampler(job: SaeJob, device: torch.device, n_steps: int, seed: int) -> Resampler | None:
+    """What resamples the job's dead latents, if its section asks for it."""
+    if job.training.resample is None:
+        return None
+    return Resampler(job.training.resample, n_steps, torch.Generator(device).manual_seed(_own_seed(job, seed)))
 
 
-def _architecture_options(training: SaeTraining, n_steps: int) -> dict[str, Any]:
-    """What each of sae-lens' training configurations takes beside the common fields."""
-    if training.architecture == "topk":
-        return {"k": training.k}
-    if training.architecture == "batchtopk":
-        # sae-lens' threshold is a moving average from zero over 100 steps; a short run must reach it too.
-        return {"k": training.k, "topk_threshold_lr": min(1.0, max(0.01, 20 / n_steps))}
-    if training.architecture == "jumprelu":
-        return {"l0_coefficient": training.l0_coefficient, "l0_warm_up_steps": n_steps // 10}
-    return {"l1_coefficient": training.l1_coefficient, "l1_warm_up_steps": n_steps // 10}
+def _own_seed(job: SaeJob, seed: int) -> int:
+    """The run's seed, made the job's own: what it draws does not depend on which other SAEs are trained along."""
+    return int(fingerprint([seed, job.layer, job.width])[:8], 16)

@@ -1,0 +1,78 @@
+"""Start the dead latents of a standard SAE anew, from inputs that it reconstructs poorly.
+
+Bricken et al., "Towards Monosemanticity" (2023), appendix "Neuron Resampling", with times given as shares of the
+training. Shapes: B positions of a batch, d_in the input's length, d_sae latents.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+import torch
+
+from saefari.config import Resampling
+
+POOL_BATCHES = 8
+"""Batches before a resampling whose inputs are candidates."""
+ENCODER_SHARE = 0.2
+"""Norm of a new latent's encoder, as a share of the mean norm of those alive: it starts quietly."""
+
+
+class Resampler:
+    """Watches the steps of one of sae-lens' trainers and resamples its SAE when it is time."""
+
+    def __init__(self, resampling: Resampling, n_steps: int, generator: torch.Generator) -> None:
+        """The last resampling is no later than `resampling.until` of `n_steps`; draws come from `generator`."""
+        self.every = max(2, round(resampling.every * n_steps))
+        self.last = int(resampling.until * n_steps)
+        self._generator = generator
+        self._pool: deque[torch.Tensor] = deque(maxlen=POOL_BATCHES)
+
+    def after_step(self, trainer: Any, batch: torch.Tensor) -> int:
+        """To be called after every step, with its inputs [B, d_in] as the SAE saw them.
+
+        A latent is dead that was not active in the last half of the time between two resamplings.
+        Returns how many latents were resampled.
+        """
+        step = trainer.n_training_steps
+        if step > self.last:
+            return 0
+        self._pool.append(batch)
+        if step % self.every:
+            return 0
+        dead = (trainer.n_forward_passes_since_fired >= self.every // 2).nonzero().squeeze(1)
+        if len(dead):
+            resample(trainer.sae, trainer.optimizer, dead, torch.cat(tuple(self._pool)), self._generator)
+            trainer.n_forward_passes_since_fired[dead] = 0
+        self._pool.clear()
+        return len(dead)
+
+
+@torch.no_grad()
+def resample(
+    sae: Any,
+    optimizer: torch.optim.Optimizer,
+    dead: torch.Tensor,
+    inputs: torch.Tensor,
+    generator: torch.Generator,
+) -> None:
+    """Give each dead latent an input to stand for, drawn in proportion to its squared loss.
+
+    sae: a standard training SAE of sae-lens, changed in place, as is the optimizer's state of these latents.
+    dead: int64 [n], latents. inputs: [B, d_in], as the SAE sees them. A new latent's decoder has the input's
+    direction and the mean norm of those alive; its encoder has that direction too, and its bias is zero.
+    """
+    loss = (sae(inputs) - inputs).square().sum(dim=-1)
+    chosen = torch.multinomial(loss.square(), len(dead), replacement=len(dead) > len(inputs), generator=generator)
+    direction = torch.nn.functional.normalize(inputs[chosen] - sae.b_dec, dim=-1)
+    alive = torch.ones(len(sae.b_enc), dtype=torch.bool, device=dead.device)
+    alive[dead] = False
+    if not alive.any():
+        alive[:] = True
+    sae.W_dec[dead] = direction * sae.W_dec[alive].norm(dim=1).mean()
+    sae.W_enc[:, dead] = direction.T * ENCODER_SHARE * sae.W_enc[:, alive].norm(dim=0).mean()
+    sae.b_enc[dead] = 0
+    for parameter, axis in ((sae.W_dec, 0), (sae.W_enc, 1), (sae.b_enc, 0)):
+        for moment in ("exp_avg", "exp_avg_sq"):
+            optimizer.state[parameter][moment].index_fill_(axis, dead, 0)

@@ -1,0 +1,80 @@
+"""JumpReLU that is asked for a mean number of active latents."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sae_lens import SAE
+from sae_lens.saes.sae import TrainStepInput
+
+from saefari.config import SaeTraining
+from saefari.models.hooks import HookPoint
+from saefari.models.text import TextModel
+from saefari.store import TokenisedRow
+from saefari.train.architectures import new_sae
+from saefari.train.jumprelu import TargetL0JumpReLU
+from saefari.train.sae import SaeJob, train_saes
+
+
+def calibrated(scale: float, target: float = 4) -> tuple[TargetL0JumpReLU, torch.Tensor]:
+    """A fresh SAE of 64 latents and the inputs [512, 32] that it was calibrated on."""
+    torch.manual_seed(0)
+    x = scale * torch.randn(512, 32)
+    training = SaeTraining(architecture="jumprelu", target_l0=target)
+    sae = new_sae(training, 32, 64, 100, torch.device("cpu"), {})
+    sae.calibrate(x)
+    return sae, x
+
+
+def penalty(sae: TargetL0JumpReLU, x: torch.Tensor) -> torch.Tensor:
+    """The sparsity penalty at a coefficient of one."""
+    step = TrainStepInput(x, {"l0": 1.0}, torch.zeros(64, dtype=torch.bool), 0, False)
+    return sae.training_forward_pass(step).losses["l0_loss"]
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+def test_it_starts_at_the_target_at_any_scale(scale: float) -> None:
+    sae, x = calibrated(scale)
+    assert sae.encode(x).gt(0).sum(dim=1).float().mean() == pytest.approx(4, rel=0.01)
+    one, _ = calibrated(1.0)
+    assert sae.bandwidth == pytest.approx(scale * one.bandwidth, rel=1e-3)
+    assert sae.variance == pytest.approx(scale**2 * one.variance, rel=1e-3)
+
+
+def test_the_penalty_is_the_relative_distance_of_the_mean_l0() -> None:
+    sae, x = calibrated(1.0)
+    assert penalty(sae, x).item() == pytest.approx(0, abs=1e-3 * sae.variance)
+    sae.threshold.data[:] = 0
+    l0 = sae.encode(x).gt(0).sum(dim=1).float().mean().item()
+    assert l0 == pytest.approx(32, rel=0.1)
+    assert penalty(sae, x).item() == pytest.approx(sae.variance * (l0 / 4 - 1) ** 2, rel=1e-4)
+
+
+@pytest.mark.parametrize(("factor", "sign"), [(0.8, -1), (1.2, 1)])
+def test_its_gradient_leads_to_the_target(factor: float, sign: int) -> None:
+    sae, x = calibrated(1.0)
+    sae.threshold.data *= factor
+    penalty(sae, x).backward()
+    assert sae.threshold.grad is not None
+    assert sae.threshold.grad.sum().sign() == sign  # descent raises thresholds that are too low
+
+
+@pytest.mark.parametrize("target", [3, 8])
+def test_training_reaches_the_target(
+    tiny_model: TextModel, token_rows: Callable[[], Iterator[TokenisedRow]], tmp_path: Path, target: int
+) -> None:
+    training = SaeTraining(
+        architecture="jumprelu", target_l0=target, n_positions=60_000, batch_size=256, buffer_size=2048
+    )
+    job = SaeJob(1, "64", training, HookPoint(1, "resid_post"), tmp_path / "sae", {})
+    train_saes(tiny_model, token_rows, [job], 0, 512)
+    quality: dict[str, Any] = json.loads((job.folder / "quality.json").read_text())
+    assert quality["l0"] == pytest.approx(target, rel=0.15)
+    sae = SAE.load_from_disk(str(job.folder))
+    assert sae.cfg.architecture() == "jumprelu"
+    assert set(sae.state_dict()) == {"W_enc", "b_enc", "W_dec", "b_dec", "threshold"}
