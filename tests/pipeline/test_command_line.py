@@ -84,6 +84,15 @@ def test_the_whole_run(small: dict[str, Any], written: Callable[..., str], capsy
     pd.testing.assert_frame_equal(first, second)
 
 
+def test_a_trained_sae_is_known_again_by_all_its_options(
+    small: dict[str, Any], written: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    small["models"][0]["sae_train"] |= {"architecture": "matryoshka_batchtopk", "matryoshka_widths": [8, 16]}
+    for _ in range(2):
+        assert run_experiments(["--config", written(small)]) == 0
+    assert "were there already" in capsys.readouterr().out
+
+
 def test_act_only_gives_the_same_table(
     small: dict[str, Any], written: Callable[..., str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
