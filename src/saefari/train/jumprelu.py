@@ -15,10 +15,10 @@ from sae_lens.saes.jumprelu_sae import JumpReLUTrainingSAE, Step, calculate_pre_
 from sae_lens.saes.sae import TrainStepInput
 from sae_lens.training.optim import get_lr_scheduler
 
-BANDWIDTH = 0.25
+BANDWIDTH = 1.0
 """Width of the window in which the threshold gets a gradient, in standard deviations of the pre-activations."""
 THRESHOLD_LR = 10.0
-"""Learning rate of the thresholds, as a multiple of the run's."""
+"""Learning rate of the thresholds, as a multiple of the run's, in standard deviations of the pre-activations."""
 
 
 class TargetL0JumpReLU(JumpReLUTrainingSAE):  # type: ignore[misc]  # sae-lens is untyped to mypy
@@ -30,6 +30,8 @@ class TargetL0JumpReLU(JumpReLUTrainingSAE):  # type: ignore[misc]  # sae-lens i
     plain jumprelu SAE of sae-lens. Call `calibrate` before the first step.
     """
 
+    scale: float
+    """Standard deviation of the pre-activations when it was calibrated."""
     variance: float
     """Mean of |x - mean|^2 over the positions it was calibrated on."""
 
@@ -43,7 +45,8 @@ class TargetL0JumpReLU(JumpReLUTrainingSAE):  # type: ignore[misc]  # sae-lens i
         pre = self.encode_with_hidden_pre(x)[1]
         active = max(1, round(self.cfg.target_l0 * len(x)))
         self.threshold.fill_(pre.flatten().topk(active).values[-1].clamp(min=0))
-        self.bandwidth = BANDWIDTH * pre.std().item()
+        self.scale = pre.std().item()
+        self.bandwidth = BANDWIDTH * self.scale
         self.variance = (x - x.mean(dim=0)).square().sum(dim=-1).mean().item()
 
     def calculate_aux_loss(
@@ -71,15 +74,17 @@ class TargetL0JumpReLU(JumpReLUTrainingSAE):  # type: ignore[misc]  # sae-lens i
 
 
 def quicken_thresholds(trainer: Any) -> None:
-    """Give the thresholds their own, higher learning rate in one of sae-lens' trainers that has made no step.
+    """Give the thresholds their own learning rate, in one of sae-lens' trainers that has made no step.
 
     Adam moves a parameter by about its learning rate at each step. Weights are small numbers, of the order of
     d_in^-1/2; thresholds are of the order of the pre-activations, and would hardly move in a short run.
+
+    trainer: of a calibrated `TargetL0JumpReLU`; its optimizer and its schedule are replaced.
     """
     cfg = trainer.cfg
     others = [parameter for parameter in trainer.sae.parameters() if parameter is not trainer.sae.threshold]
     trainer.optimizer = torch.optim.Adam(
-        [{"params": others}, {"params": [trainer.sae.threshold], "lr": THRESHOLD_LR * cfg.lr}],
+        [{"params": others}, {"params": [trainer.sae.threshold], "lr": THRESHOLD_LR * trainer.sae.scale * cfg.lr}],
         lr=cfg.lr,
         betas=(cfg.adam_beta1, cfg.adam_beta2),
     )

@@ -63,9 +63,10 @@ def resample(
     dead: int64 [n], latents. inputs: [B, d_in], as the SAE sees them. A new latent's decoder has the input's
     direction and the mean norm of those alive; its encoder has that direction too, and its bias is zero.
     """
-    loss = (sae(inputs) - inputs).square().sum(dim=-1)
+    error = inputs - sae(inputs)
+    loss = error.square().sum(dim=-1)
     chosen = torch.multinomial(loss.square(), len(dead), replacement=len(dead) > len(inputs), generator=generator)
-    direction = torch.nn.functional.normalize(inputs[chosen] - sae.b_dec, dim=-1)
+    direction = torch.nn.functional.normalize(error[chosen] - error.mean(dim=0), dim=-1)
     alive = torch.ones(len(sae.b_enc), dtype=torch.bool, device=dead.device)
     alive[dead] = False
     if not alive.any():
