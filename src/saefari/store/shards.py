@@ -9,7 +9,7 @@ and `offsets`. Both may hold `stat_*` arrays.
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,9 +113,9 @@ def iter_codes(folder: Path) -> Iterator[CodesShard]:
         yield CodesShard.from_arrays(record.start, arrays)
 
 
-def iter_hidden_positions(folder: Path) -> Iterator[HiddenShard]:
-    """Stored positions, shard by shard. Raises StoreError when the run stored none."""
-    for record, arrays in _verified(folder, _complete(folder), ("positions", "offsets")):
+def iter_hidden_positions(folder: Path, shards: Sequence[int] | None = None) -> Iterator[HiddenShard]:
+    """Stored positions, shard by shard; all shards unless some are named. Raises StoreError when the run stored none."""
+    for record, arrays in _verified(folder, _complete(folder), ("positions", "offsets"), shards):
         if "positions" not in arrays:
             raise StoreError(f"{folder} holds no positions: extract with settings.act_only or settings.store_positions")
         yield HiddenShard(record.start, arrays["positions"], arrays["offsets"])
@@ -144,10 +144,10 @@ def _complete(folder: Path) -> Manifest:
 
 
 def _verified(
-    folder: Path, manifest: Manifest, names: Collection[str]
+    folder: Path, manifest: Manifest, names: Collection[str], shards: Sequence[int] | None = None
 ) -> Iterator[tuple[ShardRecord, dict[str, np.ndarray]]]:
-    """The named arrays of each shard, those that it has, once its hash was checked."""
-    for record in manifest.shards:
+    """The named arrays of each shard (of those named), those that it has, once its hash was checked."""
+    for record in manifest.shards if shards is None else (manifest.shards[shard] for shard in shards):
         path = folder / record.name
         try:
             if file_sha256(path) != record.sha256:

@@ -49,6 +49,15 @@ class TargetL0JumpReLU(JumpReLUTrainingSAE):  # type: ignore[misc]  # sae-lens i
         self.bandwidth = BANDWIDTH * self.scale
         self.variance = (x - x.mean(dim=0)).square().sum(dim=-1).mean().item()
 
+    def calibration(self) -> dict[str, float]:
+        """What `calibrate` settled beside the thresholds."""
+        return {"scale": self.scale, "variance": self.variance}
+
+    def restore_calibration(self, calibration: dict[str, float]) -> None:
+        """Take over what `calibration` gave."""
+        self.scale, self.variance = calibration["scale"], calibration["variance"]
+        self.bandwidth = BANDWIDTH * self.scale
+
     def calculate_aux_loss(
         self,
         step_input: TrainStepInput,

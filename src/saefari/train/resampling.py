@@ -47,6 +47,17 @@ class Resampler:
         return len(dead)
 
 
+    def state(self) -> dict[str, torch.Tensor]:
+        """What the next resamplings depend on beside the trainer."""
+        pool = {f"pool{i}": batch.contiguous() for i, batch in enumerate(self._pool)}
+        return {"generator": self._generator.get_state(), **pool}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on from what `state` gave."""
+        self._generator.set_state(state["generator"])
+        self._pool.extend(state[f"pool{i}"].to(self._generator.device) for i in range(len(state) - 1))
+
+
 @torch.no_grad()
 def resample(
     sae: Any,

@@ -1,37 +1,48 @@
-"""A training job: the SAEs of one entry of conf.yaml, from the training rows of its datasets."""
+"""A training job: SAEs of one model from one stream of activations, measured and saved."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 
-from saefari.errors import ConflictError
+from saefari.config import Corpus
+from saefari.errors import ConflictError, SaeError
 from saefari.fingerprint import fingerprint
-from saefari.log import logger, progress_bar
+from saefari.log import logger
+from saefari.models.forward import Forward
+from saefari.models.hooks import HookPoint
+from saefari.models.load import pick_device
 from saefari.models.settings import model_settings
 from saefari.models.text import TextModel
-from saefari.store import (
-    TokenisedRow,
-    iter_token_rows,
-    read_samples_record,
-    read_split,
-    read_split_record,
-    shard_ranges,
-)
-from saefari.train.sae import SaeJob, is_trained, train_saes
+from saefari.store import read_samples_record, read_split, read_split_record
+from saefari.train.checkpoint import Checkpoint
+from saefari.train.corpus import CorpusRows
+from saefari.train.job import SaeJob, is_trained
+from saefari.train.rows import RowPlan, StoredRows
+from saefari.train.sae import train_saes
+from saefari.train.save import save_trained
+from saefari.train.sources import Block, FromModel, FromStore, Source
+from saefari.train.watch import Watcher
+
+EVALUATION_POSITIONS = 32_768
+"""Held-out positions on which a trained SAE is measured, at most."""
 
 
 @dataclass(frozen=True)
 class TrainJob:
-    """SAEs of one model that are trained from the same forward passes. Idempotent: it trains only those missing.
+    """SAEs of one model that are trained from the same activations. Idempotent: it trains only those missing.
 
-    samples: folders of the dataset splits whose training rows are used.
+    saes: all of one stream (corpus, n_positions, batch_size, buffer_size).
+    samples: folders of the dataset splits whose training rows are used; none with a corpus.
+    stored: train from the positions stored beside the samples, not from forward passes.
+    checkpoint: folder of the training's state while it runs; checkpoint_minutes: the least time between two writings.
+    training_log: settings.training_log; log_folder: where what it writes goes.
     """
 
     title: str
@@ -41,6 +52,12 @@ class TrainJob:
     dtype: str
     saes: tuple[SaeJob, ...]
     samples: tuple[Path, ...]
+    stored: bool
+    corpus: Corpus | None
+    checkpoint: Path
+    checkpoint_minutes: float
+    training_log: str
+    log_folder: Path
     seed: int
     max_tokens: int
     overwrite: bool
@@ -49,49 +66,88 @@ class TrainJob:
 def run_train(job: TrainJob, model: Callable[[], TextModel]) -> list[str]:
     """Run the job; `model` loads the model, and is called only if an SAE is missing. Returns warnings.
 
-    Raises ConflictError when an SAE of other settings is there and the job may not replace it, SaeError for
-    settings or rows that no SAE can be trained with.
+    Raises ConflictError when an SAE or a checkpoint of other settings is there and the job may not replace it, SaeError
+    for settings or data that no SAE can be trained with and, once all others are saved, for SAEs that diverged.
     """
-    shared = _shared_settings(job)
-    saes = [replace(sae, settings={**sae.settings, **shared}) for sae in job.saes]
+    shared, metadata = _shared_settings(job), _metadata(job)
+    saes = [
+        replace(sae, settings={**sae.settings, **shared}, metadata={**metadata, "hook_name": sae.hook.name})
+        for sae in job.saes
+    ]
     missing = [sae for sae in saes if _is_missing(sae, job.overwrite)]
-    if missing:
-        loaded = model()
-        rows = partial(training_rows, {folder: read_split(folder) for folder in job.samples}, job.seed)
-        with progress_bar(missing[0].training.n_positions, f"train {job.title}", "positions") as bar:
-            train_saes(loaded, rows, missing, job.seed, job.max_tokens, bar.update)
+    checkpoint = Checkpoint(job.checkpoint, job.checkpoint_minutes)
+    if not missing:
+        checkpoint.remove()
+        return []
+    checkpoint.check(missing, job.overwrite)
+    source = _source(job, sorted({sae.hook for sae in missing}), model)
+    n_positions = missing[0].training.n_positions
+    device = pick_device(job.device)
+    with closing(Watcher(f"train {job.title}", n_positions, job.training_log, job.log_folder)) as watch:
+        trainees = train_saes(source, missing, job.seed, device, checkpoint, watch)
+    held_out = _held_out(source)
+    for trainee in trainees:
+        if trainee.failure is None:
+            save_trained(trainee, [block[trainee.job.hook] for block in held_out])
+    checkpoint.remove()
+    if failures := [trainee.failure for trainee in trainees if trainee.failure]:
+        raise SaeError("; ".join(failures))
     return []
 
 
-def training_rows(splits: Mapping[Path, np.ndarray], seed: int) -> Iterator[TokenisedRow]:
-    """Training rows only, in a seeded order that mixes datasets and classes; one shard in memory at a time.
+def _source(job: TrainJob, hooks: list[HookPoint], model: Callable[[], TextModel]) -> Source:
+    """Where the activations of a job come from."""
+    if job.corpus is not None:
+        loaded = model()
+        return FromModel(Forward(loaded, job.max_tokens), CorpusRows(job.corpus, loaded.tokenizer), hooks)
+    plan = RowPlan({folder: read_split(folder) for folder in job.samples}, job.seed)
+    if job.stored:
+        return FromStore(plan, hooks, pick_device(job.device))
+    return FromModel(Forward(model(), job.max_tokens), StoredRows(plan), hooks)
 
-    splits: samples folder -> the side of each row, int8 [n_rows], 0 = train.
-    """
-    generator = np.random.default_rng(seed)
-    ranges = {folder: shard_ranges(len(parts)) for folder, parts in splits.items()}
-    places = [(folder, shard) for folder in splits for shard in range(len(ranges[folder]))]
-    order = [places[i] for i in generator.permutation(len(places))]
-    readers = {
-        folder: iter_token_rows(folder, [shard for place, shard in order if place == folder]) for folder in splits
-    }
-    for folder, shard in order:
-        _, rows = next(readers[folder])
-        parts = splits[folder][slice(*ranges[folder][shard])]
-        for index in generator.permutation(np.flatnonzero(parts == 0)):
-            yield rows[index]
+
+def _held_out(source: Source) -> list[Block]:
+    """The first `EVALUATION_POSITIONS` of what the source holds out."""
+    blocks: list[Block] = []
+    wanted = EVALUATION_POSITIONS
+    for block in source.held_out():
+        blocks.append({hook: states[:wanted] for hook, states in block.items()})
+        wanted -= len(next(iter(blocks[-1].values())))
+        if not wanted:
+            break
+    return blocks
 
 
 def _shared_settings(job: TrainJob) -> dict[str, Any]:
     """What shapes every SAE of the job beside its own settings."""
-    rows = [
-        [(read_samples_record(folder) or {})["sha256"], (read_split_record(folder) or {})["sha256"]]
-        for folder in job.samples
-    ]
-    return {
+    settings: dict[str, Any] = {
         "model": model_settings(job.model, job.revision, job.dtype, job.device),
-        "training_rows": fingerprint(rows),
         "seed": job.seed,
+    }
+    if job.corpus is None:
+        rows = [
+            [(read_samples_record(folder) or {})["sha256"], (read_split_record(folder) or {})["sha256"]]
+            for folder in job.samples
+        ]
+        settings["training_rows"] = fingerprint(rows)
+    return settings | ({"stored_positions": True} if job.stored else {})
+
+
+def _metadata(job: TrainJob) -> dict[str, Any]:
+    """What an SAE says of its making to those who load it, in sae-lens' words; no absolute path."""
+    name = Path(job.model).name if Path(job.model).is_absolute() else job.model
+    if job.corpus is not None:
+        data, context, special = [job.corpus.name], job.corpus.context_size, False
+    else:
+        records = [(read_samples_record(folder) or {})["settings"] for folder in job.samples]
+        data = [record["dataset"] for record in records]
+        context, special = records[0]["max_length"], records[0]["include_special_tokens"]
+    return {
+        "model_name": name,
+        "model_revision": job.revision,
+        "dataset_path": ", ".join(Path(name).name if Path(name).is_absolute() else name for name in data),
+        "context_size": context,
+        "special_tokens": "trained on" if special else "in the context, not trained on",
     }
 
 

@@ -1,0 +1,56 @@
+"""A training's state on the disk: the last one that is whole, or none.
+
+Its folder holds state.json and the tensors that it names. Both are written by rename, state.json last, so that a kill
+at any moment leaves the state before.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from saefari.errors import StoreError
+from saefari.store.files import read_json, replacing, write_json
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_STATE = "state.json"
+_TENSORS = "tensors"
+
+
+def write_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """Replace the folder's checkpoint by this one, of a later step. state: JSON-able."""
+    from safetensors.torch import save_file
+
+    path = folder / f"step-{step:09d}.safetensors"
+    with replacing(path) as temporary:
+        save_file(tensors, temporary)
+    write_json(folder / _STATE, {**state, _TENSORS: path.name})
+    for other in folder.glob("step-*.safetensors"):
+        if other != path:
+            other.unlink()
+
+
+def read_checkpoint_state(folder: Path) -> dict[str, Any] | None:
+    """What was handed to `write_checkpoint` as its state; None where there is no checkpoint."""
+    state: dict[str, Any] | None = read_json(folder / _STATE)
+    return state
+
+
+def read_checkpoint_tensors(folder: Path) -> dict[str, Tensor]:
+    """The tensors of the folder's checkpoint, on the CPU. Raises StoreError when they cannot be read."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = folder / (read_checkpoint_state(folder) or {}).get(_TENSORS, "")
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise StoreError(f"{path} cannot be read ({error}); remove {folder} to train from the start") from None
+
+
+def remove_checkpoint(folder: Path) -> None:
+    """Remove the folder, if it is there."""
+    shutil.rmtree(folder, ignore_errors=True)
