@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from saefari.config import Corpus
 from saefari.errors import ConflictError
 from saefari.fingerprint import fingerprint
 from saefari.log import logger, progress_bar
@@ -29,10 +31,7 @@ from saefari.train.sae import SaeJob, is_trained, train_saes
 
 @dataclass(frozen=True)
 class TrainJob:
-    """SAEs of one model that are trained from the same forward passes. Idempotent: it trains only those missing.
-
-    samples: folders of the dataset splits whose training rows are used.
-    """
+    """SAEs of one model that are trained from the same batches. Idempotent: it trains only those missing."""
 
     title: str
     model: str
@@ -40,7 +39,17 @@ class TrainJob:
     device: str
     dtype: str
     saes: tuple[SaeJob, ...]
+    """All with the same stream: corpus, n_positions, batch_size, buffer_size."""
     samples: tuple[Path, ...]
+    """Dataset splits whose training rows are used; none with a corpus."""
+    stored: bool
+    """Train from the positions that are stored beside the samples (act_only, no corpus)."""
+    corpus: Corpus | None
+    checkpoint: Path
+    """Folder of the checkpoint of these SAEs."""
+    checkpoint_minutes: float
+    training_log: str
+    log_folder: Path
     seed: int
     max_tokens: int
     overwrite: bool
@@ -61,6 +70,17 @@ def run_train(job: TrainJob, model: Callable[[], TextModel]) -> list[str]:
         with progress_bar(missing[0].training.n_positions, f"train {job.title}", "positions") as bar:
             train_saes(loaded, rows, missing, job.seed, job.max_tokens, bar.update)
     return []
+
+
+def trained(job: TrainJob) -> list[SaeJob]:
+    """The job's SAEs that are there, with all the settings that shape them."""
+    shared = _shared_settings(job)
+    found = []
+    for sae in job.saes:
+        with suppress(ConflictError):
+            if is_trained(replace(sae, settings={**sae.settings, **shared})):
+                found.append(sae)
+    return found
 
 
 def training_rows(splits: Mapping[Path, np.ndarray], seed: int) -> Iterator[TokenisedRow]:
