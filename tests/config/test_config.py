@@ -11,8 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saefari.config import SaeTraining, load_config, parse_config
-from saefari.config.schema import width_to_d_sae
+from saefari.config import SaeTraining, load_config, parse_config, width_to_d_sae
 from saefari.errors import ConfigError, SaeError
 
 PUBLISHED = """
@@ -104,7 +103,7 @@ def test_absent_extra_top_n_means_no_extra_setting(published: dict[str, Any]) ->
         ("models/0/layers", [-1], "models[0].layers[0]: -1"),
         ("models/0/layers", [3, 3], "layers lists a value twice"),
         ("models/0/widths", ["../x"], "models[0].widths[0]: '../x'"),
-        ("models/0/widths", ["hidden"], "a width may not be called 'hidden'"),
+        ("models/0/widths", ["hidden"], "models[0].widths[0]: 'hidden': an SAE may not be called 'hidden'"),
         ("models/0/sae_train", {"architecture": "topkk"}, "models[0].sae_train.architecture: 'topkk' is not allowed"),
         ("models/0/sae_train", {"kk": 3}, "models[0].sae_train.kk: unknown key; allowed here: architecture"),
         ("datasets/0/nme", "x", "datasets[0].nme: unknown key"),

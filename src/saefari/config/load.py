@@ -9,15 +9,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from saefari.config.schema import (
-    ClassificationParams,
-    Config,
-    DatasetSpec,
-    ModelSpec,
-    Resampling,
-    SaeTraining,
-    Settings,
-)
+from saefari.config.dataset import DatasetSpec
+from saefari.config.schema import ClassificationParams, Config, ModelSpec, Settings
+from saefari.config.training import Corpus, Resampling, SaeSweep, SaeTraining
 from saefari.errors import ConfigError, Problem, nearest
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -26,6 +20,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "datasets": DatasetSpec,
     "classification_params": ClassificationParams,
     "sae_train": SaeTraining,
+    "sae_training": SaeSweep,
+    "corpus": Corpus,
     "resample": Resampling,
 }
 _MERGE = "tag:yaml.org,2002:merge"

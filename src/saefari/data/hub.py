@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from saefari.config.schema import DatasetSpec
+from saefari.config import DatasetSpec
 from saefari.data.example import name_classes
 from saefari.errors import DataError
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from saefari.config.schema import DatasetSpec
+from saefari.config import DatasetSpec
 from saefari.data.embedded import EMBEDDED, open_embedded
 from saefari.data.example import Example, as_label, as_text
 from saefari.data.hub import HubUnreachableError, UnknownDatasetError, hub_layout, open_hub

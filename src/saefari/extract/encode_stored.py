@@ -14,7 +14,6 @@ from saefari.extract.encoding import (
     SaeBank,
     codes_output,
     finish_codes,
-    refs_by_layer,
 )
 from saefari.extract.job import ExtractJob
 from saefari.extract.outputs import inspect_all
@@ -49,8 +48,7 @@ def _encode_layer(job: ExtractJob, layer: int) -> list[str]:
     missing = inspect_all(outputs, ranges, job.overwrite)
     if missing:
         bank = SaeBank(job.device)
-        refs = refs_by_layer(cells)
-        hook = bank.hooks(refs, bank.load(refs[0]).d_in, job.model)[layer].name
+        hook = bank.hooks(cells, bank.load(cells[0].ref).d_in, job.model)[layer].name
         if hook != manifest.facts["hook"]:
             raise ConflictError(
                 f"{folder} holds the activations of {manifest.facts['hook']}, but the SAE reads {hook}: "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -47,24 +47,30 @@ class SaeBank:
             self._loaded[ref] = load_sae(ref, self._device)
         return self._loaded[ref]
 
-    def hooks(self, refs: Iterable[SaeRef], d_model: int, model: str) -> dict[int, HookPoint]:
-        """layer -> the hook point that its SAEs read.
+    def hooks(self, cells: Sequence[Cell], d_model: int, model: str) -> dict[int, HookPoint]:
+        """layer -> the hook point that its SAEs read. One that the run trains itself need not be there yet.
 
         Raises SaeError when two SAEs of a layer read different places, or one does not fit the model.
         """
         hooks: dict[int, HookPoint] = {}
-        for ref in refs:
-            loaded = self.load(ref)
-            if loaded.hook.site != "attn_z":  # as wide as all heads together, which may differ from d_model
-                check_width(loaded, d_model, model)
-            if hooks.setdefault(ref.layer, loaded.hook) != loaded.hook:
+        trained = {cell.ref for cell in cells if cell.trained}
+        for ref in refs_by_layer(cells):
+            hook = HookPoint.parse(str(ref.hook)) if ref in trained else self._hook(ref, d_model, model)
+            if hooks.setdefault(ref.layer, hook) != hook:
                 raise SaeError(
-                    f"layer {ref.layer}: {ref.title} reads {loaded.hook.name}, another SAE of that layer reads "
+                    f"layer {ref.layer}: {ref.title} reads {hook.name}, another SAE of that layer reads "
                     f"{hooks[ref.layer].name}; give them separate runs (settings.base_save_dir)"
                 )
-            if ref.hook is not None and ref.hook != loaded.hook.name:
-                logger.warning("%s: its own metadata names %s, which is used", ref.title, loaded.hook.name)
         return hooks
+
+    def _hook(self, ref: SaeRef, d_model: int, model: str) -> HookPoint:
+        """The hook point in an SAE's own metadata."""
+        loaded = self.load(ref)
+        if loaded.hook.site != "attn_z":  # as wide as all heads together, which may differ from d_model
+            check_width(loaded, d_model, model)
+        if ref.hook is not None and ref.hook != loaded.hook.name:
+            logger.warning("%s: its own metadata names %s, which is used", ref.title, loaded.hook.name)
+        return loaded.hook
 
 
 class CodesEncoder:
@@ -122,7 +128,7 @@ def quality_warnings(cell: Cell, stats: dict[str, Any]) -> list[str]:
         return []
     suspicion = "this looks like the wrong hook point or the wrong model"
     if cell.trained:
-        suspicion = "train it on more positions (sae_train.n_positions)"
+        suspicion = "train it on more positions (n_positions)"
     if found < 0:
         return [f"{title} explains less than nothing of the variance ({found:.3f}): {suspicion}"]
     if expected is not None and found < expected - _FAR_BELOW:

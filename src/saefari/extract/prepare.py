@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from saefari.config import DatasetSpec, Settings
+from saefari.config import DatasetSpec, Positions, Settings
 from saefari.data.example import Example
 from saefari.data.splits import sample_rows, separate_test, split_rows, text_key
 from saefari.data.text import TextDataset, open_dataset
@@ -31,7 +31,9 @@ _TOKENISED_AT_ONCE = 512
 class Tokeniser(Protocol):
     """What turns texts into tokens; a TextModel is one."""
 
-    def tokenize(self, texts: list[str], max_length: int, include_special_tokens: bool) -> list[Any]: ...
+    def tokenize(
+        self, texts: list[str], max_length: int, include_special_tokens: bool, positions: Positions
+    ) -> list[Any]: ...
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ def run_prepare(job: PrepareJob) -> list[str]:
             settings.max_length,
             settings.include_special_tokens,
             tokenizer.digest,
+            settings.positions,
         )
         prepare_samples(folder, dataset, tokenizer, wanted, job.overwrite)
     record = prepare_split(job.folder, job.test_folder, settings.test_size, settings.seed)
@@ -83,11 +86,20 @@ def rows_wanted(settings: Settings) -> int | None:
 
 
 def samples_settings(
-    dataset: TextDataset, n_wanted: int | None, seed: int, max_length: int, special: bool, tokenizer: str
+    dataset: TextDataset,
+    n_wanted: int | None,
+    seed: int,
+    max_length: int,
+    special: bool,
+    tokenizer: str,
+    positions: Positions = "tokens",
 ) -> dict[str, Any]:
-    """Everything that shapes samples.parquet; the seed counts only where rows are sampled."""
+    """Everything that shapes samples.parquet.
+
+    The seed counts only where rows are sampled; `positions` stands there only where it is not the default.
+    """
     sampled = n_wanted is not None and n_wanted < dataset.n_rows
-    return {
+    settings = {
         "dataset": dataset.slug,
         "fingerprint": dataset.fingerprint,
         "fields": dataset.spec.model_dump(include={"text_field", "label_field", "id_field", "group_field"}),
@@ -96,6 +108,7 @@ def samples_settings(
         "include_special_tokens": special,
         "tokenizer": tokenizer,
     }
+    return settings if positions == "tokens" else {**settings, "positions": positions}
 
 
 def prepare_samples(
@@ -119,7 +132,12 @@ def prepare_samples(
             _sampled(dataset, sampled["rows"] if sampled else None, (sampled or {}).get("seed", 0))
         ):
             texts = [example.text or "" for example in examples]
-            rows = tokeniser.tokenize(texts, settings["max_length"], settings["include_special_tokens"])
+            rows = tokeniser.tokenize(
+                texts,
+                settings["max_length"],
+                settings["include_special_tokens"],
+                settings.get("positions", "tokens"),
+            )
             for example, tokens in zip(examples, rows, strict=True):
                 writer.write(_columns(example, tokens))
     return _digest(folder)

@@ -19,7 +19,6 @@ from saefari.extract.encoding import (
     SaeBank,
     codes_output,
     finish_codes,
-    refs_by_layer,
 )
 from saefari.extract.job import ExtractJob
 from saefari.extract.outputs import Output, inspect_all
@@ -85,7 +84,7 @@ class _Extraction:
         self._forward = Forward(model, job.max_tokens, job.max_sequences)
         self._hidden = hidden
         bank = SaeBank(model.device)
-        self._hooks = bank.hooks(refs_by_layer(job.cells), model.d_model, job.model)
+        self._hooks = bank.hooks(job.cells, model.d_model, job.model)
         for layer, output in hidden.items():
             output.confirm({"hook": self._hooks[layer].name})
         self._encoders = [

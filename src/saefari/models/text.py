@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from saefari.config import Positions
 from saefari.models.hooks import HookPoint, capture
 from saefari.models.load import load_weights, pick_device, pick_dtype
 from saefari.models.registry import ModelInfo, describe, resolve_model
@@ -40,9 +41,15 @@ class TextModel:
         model = load_weights(info, resolve_model(name, revision)[0], pick_dtype(dtype, where))
         return cls(info, model.to(where), tokenizer)
 
-    def tokenize(self, texts: Sequence[str], max_length: int, include_special_tokens: bool = False) -> list[Tokens]:
+    def tokenize(
+        self,
+        texts: Sequence[str],
+        max_length: int,
+        include_special_tokens: bool = False,
+        positions: Positions = "tokens",
+    ) -> list[Tokens]:
         """The texts as this model reads them; see `TextTokenizer.tokenize`."""
-        return self.tokenizer.tokenize(texts, max_length, include_special_tokens)
+        return self.tokenizer.tokenize(texts, max_length, include_special_tokens, positions)
 
     def capture(self, input_ids: Sequence[np.ndarray], hooks: Sequence[HookPoint]) -> dict[HookPoint, torch.Tensor]:
         """Hidden states of a batch of texts, from one forward pass that ends after the deepest hook.

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from saefari.config import Positions
+from saefari.errors import ModelError
 from saefari.models.load import load_tokenizer
 from saefari.models.registry import describe, read_config, resolve_model
 
@@ -36,6 +38,8 @@ class TextTokenizer:
         self.digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
         """Changes whenever the tokens would."""
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
+        self.begins_with_special = _begins_with_special(tokenizer)
+        """Every text begins with a special token (CLS, BOS)."""
         self._special_ids = _special_ids(tokenizer)
 
     @classmethod
@@ -45,12 +49,22 @@ class TextTokenizer:
         tokenizer = load_tokenizer(describe(name, revision), location)
         return cls(tokenizer, _longest_text(read_config(name, revision), tokenizer))
 
-    def tokenize(self, texts: Sequence[str], max_length: int, include_special_tokens: bool = False) -> list[Tokens]:
+    def tokenize(
+        self,
+        texts: Sequence[str],
+        max_length: int,
+        include_special_tokens: bool = False,
+        positions: Positions = "tokens",
+    ) -> list[Tokens]:
         """Tokenize texts as the model was trained to read them, cut at max_length or the model's own limit.
 
         max_length counts special tokens. Special tokens, those spelt out in a text too, are not valid
         positions unless `include_special_tokens`; an unknown word's token is valid, for it stands for text.
+        positions: 'class' makes the special token that begins every text the one valid position.
+        Raises ModelError where there is no such token.
         """
+        if positions == "class" and not self.begins_with_special:
+            raise ModelError(no_class_token(self.tokenizer.name_or_path))
         if not texts:
             return []
         batch = self.tokenizer(
@@ -63,13 +77,32 @@ class TextTokenizer:
             return_special_tokens_mask=True,
         )
         columns = batch["input_ids"], batch["special_tokens_mask"], batch["offset_mapping"]
-        return [self._tokens(*row, include_special_tokens) for row in zip(*columns, strict=True)]
+        found = [self._tokens(*row, include_special_tokens) for row in zip(*columns, strict=True)]
+        return [_first_alone(tokens) for tokens in found] if positions == "class" else found
 
     def _tokens(self, ids: list[int], added: list[int], spans: list[Any], keep_special: bool) -> Tokens:
         input_ids = np.array(ids, dtype=np.int32)
         special = np.array(added, dtype=bool) | np.isin(input_ids, self._special_ids)
         valid = np.flatnonzero(~special | keep_special).astype(np.int32)
         return Tokens(input_ids, valid, np.array(spans, dtype=np.int32).reshape(-1, 2)[valid])
+
+
+def no_class_token(model: str) -> str:
+    """What is wrong where `positions: class` meets a model whose texts begin with no special token."""
+    return (
+        f"'class' counts the special token that begins a text (CLS, BOS), and the tokenizer of {model!r} adds none: "
+        "use tokens, or another model"
+    )
+
+
+def _first_alone(tokens: Tokens) -> Tokens:
+    """The same text, with its first token as the only position that counts; it covers no characters."""
+    return Tokens(tokens.input_ids, np.zeros(1, dtype=np.int32), np.zeros((1, 2), dtype=np.int32))
+
+
+def _begins_with_special(tokenizer: Any) -> bool:
+    mask: list[int] = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
+    return bool(mask) and mask[0] == 1
 
 
 def _special_ids(tokenizer: Any) -> list[int]:

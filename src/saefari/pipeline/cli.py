@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 from saefari.errors import ConfigError, SaefariError
 from saefari.log import start_logging
-from saefari.pipeline.flags import add_classify_flags, add_extract_flags, add_import_flags, add_run_flags
+from saefari.pipeline.flags import (
+    add_classify_flags,
+    add_extract_flags,
+    add_import_flags,
+    add_run_flags,
+    add_train_flags,
+)
 
 if TYPE_CHECKING:
     from saefari.config import Config
@@ -29,7 +35,7 @@ def run_experiments(arguments: Sequence[str] | None = None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`saefari run | extract | classify | import-mosaic | dashboard`. Returns the exit code."""
+    """`saefari run | train-sae | extract | classify | import-mosaic | dashboard`. Returns the exit code."""
     from app.main import add_flags, serve
 
     parser = argparse.ArgumentParser(
@@ -39,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = commands.add_parser("run", help="run the experiments that a YAML file names (as run_experiments.py)")
     add_run_flags(run)
     run.set_defaults(function=_run_experiments)
+    train = commands.add_parser("train-sae", help="train the SAEs that a YAML file names, and nothing else")
+    add_train_flags(train)
+    train.set_defaults(function=_run_training)
     extract = commands.add_parser("extract", help="one model, one layer, one dataset: activations and codes")
     add_extract_flags(extract)
     extract.set_defaults(function=_run_extract)
@@ -59,19 +68,26 @@ def _run_experiments(flags: argparse.Namespace) -> int:
     from saefari.config import load_config
 
     config = load_config(flags.config, flags.set)
-    return _run(config, flags.dry_run, not flags.classify_only, not flags.extract_only, flags.overwrite, flags.config)
+    extract = not flags.classify_only
+    return _run(config, flags, flags.config, train=extract, extract=extract, classify=not flags.extract_only)
+
+
+def _run_training(flags: argparse.Namespace) -> int:
+    from saefari.config import load_config
+
+    return _run(load_config(flags.config, flags.set), flags, flags.config, train=True)
 
 
 def _run_extract(flags: argparse.Namespace) -> int:
     from saefari.pipeline.oneoff import extract_config
 
-    return _run(extract_config(flags), flags.dry_run, True, False, flags.overwrite, "flags")
+    return _run(extract_config(flags), flags, "flags", extract=True)
 
 
 def _run_classify(flags: argparse.Namespace) -> int:
     from saefari.pipeline.oneoff import classify_config
 
-    return _run(classify_config(flags), flags.dry_run, False, True, flags.overwrite, "flags")
+    return _run(classify_config(flags), flags, "flags", classify=True)
 
 
 def _run_import(flags: argparse.Namespace) -> int:
@@ -80,21 +96,31 @@ def _run_import(flags: argparse.Namespace) -> int:
     return run_import(flags)
 
 
-def _run(config: Config, dry_run: bool, extract: bool, classify: bool, overwrite: bool, source: str) -> int:
+def _run(
+    config: Config,
+    flags: argparse.Namespace,
+    source: str,
+    *,
+    train: bool = False,
+    extract: bool = False,
+    classify: bool = False,
+) -> int:
     from saefari.pipeline.describe import describe_plan
     from saefari.pipeline.plan import make_plan
     from saefari.pipeline.run import describe_report, run_plan
 
     # Waiting threads that spin make a machine with other work on it two to three times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if dry_run:
+    if flags.dry_run:
         os.environ["HF_HUB_OFFLINE"] = "1"  # what is not on this machine is noted, not fetched
-    plan = make_plan(config, need_model=extract, dry_run=dry_run, source=source)
-    if dry_run:
-        print(describe_plan(plan, extract=extract, classify=classify))
+    plan = make_plan(config, need_model=train or extract, dry_run=flags.dry_run, source=source)
+    if train and not extract:
+        plan = plan.training_only()
+    if flags.dry_run:
+        print(describe_plan(plan, train=train, extract=extract, classify=classify))
         return OK
-    report = run_plan(plan, extracting=extract, classifying=classify, overwrite=overwrite)
-    print(describe_report(plan, report, ["extract"] * extract + ["classify"] * classify))
+    report = run_plan(plan, training=train, extracting=extract, classifying=classify, overwrite=flags.overwrite)
+    print(describe_report(plan, report, ["train"] * train + ["extract"] * extract + ["classify"] * classify))
     return FAILED if report.failures else OK
 
 

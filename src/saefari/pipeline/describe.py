@@ -6,9 +6,10 @@ from pathlib import Path
 
 from saefari.pipeline.plan import ModelPlan, Plan, PlannedSae
 from saefari.store import Manifest, codes_folder
+from saefari.store.layout import SAE_QUALITY
 
 
-def describe_plan(plan: Plan, *, extract: bool, classify: bool) -> str:
+def describe_plan(plan: Plan, *, train: bool, extract: bool, classify: bool) -> str:
     """Models, SAEs, datasets and places, with what is there already."""
     lines = ["The configuration is right. This is what a run would do:", ""]
     for model in plan.models:
@@ -19,6 +20,8 @@ def describe_plan(plan: Plan, *, extract: bool, classify: bool) -> str:
         test = f"test split {dataset.spec.test_split}" if dataset.spec.test_split else _test_share(plan)
         lines.append(f"dataset {dataset.spec.name}{config}, split {dataset.spec.split}, {test}")
     lines.append("")
+    if train and plan.trained():
+        lines.append(_training(plan))
     if extract:
         lines += _extraction(plan)
     if classify:
@@ -29,8 +32,9 @@ def describe_plan(plan: Plan, *, extract: bool, classify: bool) -> str:
 
 def _sae(sae: PlannedSae) -> str:
     ref = sae.ref
-    if sae.spec.sae_train is not None:
-        source = f"trained in the run ({sae.spec.sae_train.architecture}), kept in {ref.path}"
+    if sae.training is not None:
+        corpus = f" on {sae.training.corpus.name}" if sae.training.corpus is not None else ""
+        source = f"trained in the run ({sae.training.architecture}{corpus}), kept in {ref.path}"
     elif ref.path is not None:
         source = f"folder {ref.path}"
     else:
@@ -42,13 +46,19 @@ def _sae(sae: PlannedSae) -> str:
         facts.append(f"explains {ref.expected_variance_explained:g} of the variance")
     if ref.neuronpedia_id is not None:
         facts.append(f"Neuronpedia {ref.neuronpedia_id}")
-    if sae.spec.random_sae:
+    if sae.random:
         facts.append("and a random control")
     return f"layer {ref.layer}, width {ref.width}: {source}; {', '.join(facts)}"
 
 
 def _test_share(plan: Plan) -> str:
     return f"{plan.config.settings.test_size:.0%} of it held out"
+
+
+def _training(plan: Plan) -> str:
+    folders = [Path(sae.ref.path or "") for sae in plan.trained()]
+    there = sum((folder / SAE_QUALITY).is_file() for folder in folders)
+    return f"train {len(folders)} SAEs, {there} of them there already, to {plan.layout.saes}"
 
 
 def _extraction(plan: Plan) -> list[str]:

@@ -9,10 +9,15 @@ from saefari.errors import ConfigError, Problem
 
 def add_run_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of a run that a YAML file describes."""
-    parser.add_argument("--config", default="conf.yaml", metavar="FILE", help="default: conf.yaml")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--extract-only", action="store_true", help="activations and codes, no classifiers")
     only.add_argument("--classify-only", action="store_true", help="classifiers on what is extracted already")
+    add_train_flags(parser)
+
+
+def add_train_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of every command that a YAML file tells what to do."""
+    parser.add_argument("--config", default="conf.yaml", metavar="FILE", help="default: conf.yaml")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="override a key, as settings.max_samples=200"
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from saefari.store.layout import SAE_QUALITY
 
 if TYPE_CHECKING:
     from saefari.classify.run import ClassifyJob, JobOutcome
@@ -54,7 +57,7 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Train:
-    """Train the SAEs that one entry of conf.yaml asks for."""
+    """Train the SAEs of a model that learn from the same positions."""
 
     job: TrainJob
 
@@ -70,6 +73,21 @@ class Train:
         from saefari.train.run import run_train
 
         return run_train(self.job, _model_of(self.job))
+
+    def written(self) -> dict[Path, int]:
+        """When each SAE that is there was written, in ns, by its folder."""
+        records = {sae.folder: sae.folder / SAE_QUALITY for sae in self.job.saes}
+        return {folder: record.stat().st_mtime_ns for folder, record in records.items() if record.is_file()}
+
+    def lost(self) -> set[Path]:
+        """The folders of the SAEs that are not there, or not as asked for, once the job has failed."""
+        from saefari.train.run import trained
+
+        folders = {sae.folder for sae in self.job.saes}
+        try:
+            return folders - {sae.folder for sae in trained(self.job)}
+        except Exception:  # whatever made the job fail may do so here
+            return folders
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,7 @@ def classify_config(flags: argparse.Namespace) -> Config:
         "seed": sampled["seed"],
         "max_length": record["max_length"],
         "include_special_tokens": record["include_special_tokens"],
+        "positions": record.get("positions", "tokens"),
     }
     widths = flags.width or _stored_widths(folder, flags.layer) or _only_width(flags)
     settings["act_only"] = _is_act_only(folder, flags.layer, widths) if flags.act_only is None else flags.act_only

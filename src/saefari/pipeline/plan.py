@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 
-from saefari.config import Config, DatasetSpec, ModelSpec
+from saefari.config import Config, DatasetSpec, ModelSpec, SaeSweep, SaeTraining
 from saefari.data.slug import dataset_slug
 from saefari.data.text import check_dataset
 from saefari.errors import ConfigError, ModelError, Problem, SaeError
@@ -31,10 +32,11 @@ class ModelPlan:
 
 @dataclass(frozen=True)
 class PlannedSae:
-    """One SAE of a model; `spec` is the entry of conf.yaml that asked for it."""
+    """One SAE of a model. training: how the run trains it; None = it is there. random: with a random control."""
 
     ref: SaeRef
-    spec: ModelSpec
+    training: SaeTraining | None = None
+    random: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,22 @@ class Plan:
         """The folder of a dataset split as a model sees it."""
         return self.layout.samples(model.slug, dataset.slug, dataset.spec.config_name, split)
 
+    def trained(self) -> list[PlannedSae]:
+        """The SAEs that the run trains."""
+        return [sae for model in self.models for sae in model.saes if sae.training is not None]
+
+    def training_only(self) -> Plan:
+        """The plan without the SAEs that are not trained, and without the datasets if none is trained on them.
+
+        Raises ConfigError where nothing is trained.
+        """
+        if not self.trained():
+            raise ConfigError([Problem("sae_training", "is not there, nor a models[].sae_train: nothing to train")])
+        models = [replace(model, saes=tuple(s for s in model.saes if s.training is not None)) for model in self.models]
+        from_rows = any(sae.training is not None and sae.training.corpus is None for sae in self.trained())
+        models = [model for model in models if model.saes]
+        return replace(self, models=models, datasets=self.datasets if from_rows else [])
+
 
 def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False, source: str = "conf.yaml") -> Plan:
     """Check everything that can be checked before a model is loaded.
@@ -91,6 +109,7 @@ def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False,
     checker = _Checker(config, layout, reach=not dry_run)
     models = list(checker.models(need_model))
     datasets = list(checker.datasets(need_model))
+    checker.corpora(need_model)
     checker.settings()
     if checker.problems:
         raise ConfigError(checker.problems, source)
@@ -108,17 +127,20 @@ class _Checker:
         self.notes: list[str] = []
 
     def settings(self) -> None:
-        """Keys of `settings` and `classification_params` that need one another."""
+        """Keys of `settings` and `classification_params` that need one another, or a package."""
         settings = self._config.settings
         if settings.max_batches is not None and settings.batch_size is None:
             self._problem("settings.max_batches", "counts batches of settings.batch_size rows: give that too")
+        log = settings.training_log
+        if log != "none" and find_spec(log) is None:
+            self._problem("settings.training_log", f"{log!r} needs the package {log}: pip install {log}")
         params = self._config.classification_params
         if params.extra_top_n is None and params.extra_binarize_value is not None:
             self._problem("classification_params.extra_binarize_value", "needs classification_params.extra_top_n")
 
     def models(self, need_model: bool) -> Iterator[ModelPlan]:
         """The models with their SAEs; need_model: the models themselves must be within reach."""
-        by_name: dict[tuple[str, str | None], list[PlannedSae]] = {}
+        entries: dict[tuple[str, str | None], list[tuple[str, ModelSpec]]] = {}
         slugs: dict[str, str] = {}
         for i, spec in enumerate(self._config.models):
             path = f"models[{i}]"
@@ -132,29 +154,21 @@ class _Checker:
                 self._problem(f"{path}.name", f"{spec.name!r} would share its folder with {slugs[slug]!r}")
             if need_model:
                 self._shape(path, spec)
-            planned = by_name.setdefault((spec.name, spec.revision), [])
-            for sae in self._saes(path, spec, slug):
-                clash = [p for p in planned if (p.ref.layer, p.ref.width) == (sae.ref.layer, sae.ref.width)]
-                if clash:
-                    self._problem(path, f"layer {sae.ref.layer}, width {sae.ref.width!r} is already asked for above")
-                elif other := next((p for p in planned if _reads_elsewhere(p.ref, sae.ref)), None):
-                    self._problem(
-                        f"{path}.widths",
-                        f"at layer {sae.ref.layer}, {sae.ref.width!r} reads {sae.ref.hook}, {other.ref.width!r} reads "
-                        f"{other.ref.hook}: give each a run and a settings.base_save_dir of its own",
-                    )
-                else:
-                    planned.append(sae)
-        for saes in by_name.values():
+            entries.setdefault((spec.name, spec.revision), []).append((path, spec))
+        for group in entries.values():
+            named = self._named(group)
+            saes = (*named, *self._swept(group, named))
             if saes:
-                spec = saes[0].spec
-                model_type = self._config.model_type_of(spec)
-                yield ModelPlan(spec.name, folder_of(spec), model_type, spec.revision, tuple(saes))
+                _, first = group[0]
+                model_type = self._config.model_type_of(first)
+                yield ModelPlan(first.name, folder_of(first), model_type, first.revision, saes)
 
     def _shape(self, path: str, spec: ModelSpec) -> None:
-        """The model is there, and has the layers."""
+        """The model is there, has the layers, and what `settings.positions` counts."""
         try:
             info = describe(spec.name, spec.revision, reach_hub=self._reach)
+            if self._config.settings.positions == "class":
+                self._class_token(spec)
         except UnreachableModel as error:
             if self._reach:
                 self._problem(f"{path}.name", str(error))
@@ -168,25 +182,80 @@ class _Checker:
             if layer >= info.n_layers:
                 self._problem(f"{path}.layers[{j}]", f"{layer}: {spec.name!r} has the layers 0 to {info.n_layers - 1}")
 
-    def _saes(self, path: str, spec: ModelSpec, slug: str) -> Iterator[PlannedSae]:
+    def _class_token(self, spec: ModelSpec) -> None:
+        from saefari.models.tokenizer import TextTokenizer, no_class_token
+
+        if not TextTokenizer.load(spec.name, spec.revision).begins_with_special:
+            self._problem("settings.positions", no_class_token(spec.name))
+
+    def _named(self, group: list[tuple[str, ModelSpec]]) -> list[PlannedSae]:
+        """The SAEs that a model's entries name by their widths."""
+        planned: list[PlannedSae] = []
+        for path, spec in group:
+            for sae in self._of_entry(path, spec):
+                if any((p.ref.layer, p.ref.width) == (sae.ref.layer, sae.ref.width) for p in planned):
+                    self._problem(path, f"layer {sae.ref.layer}, width {sae.ref.width!r} is already asked for above")
+                elif self._one_hook(f"{path}.widths", sae.ref, planned):
+                    planned.append(sae)
+        return planned
+
+    def _of_entry(self, path: str, spec: ModelSpec) -> Iterator[PlannedSae]:
         for j, layer in enumerate(spec.layers):
             for k, width in enumerate(spec.widths):
                 try:
-                    yield PlannedSae(self._sae(spec, slug, layer, width), spec)
+                    yield PlannedSae(self._sae(spec, layer, width), spec.sae_train, spec.random_sae)
                 except (SaeError, ModelError) as error:
                     self._problem(f"{path}.widths[{k}]", f"{width!r} at layers[{j}] = {layer}: {error}")
 
-    def _sae(self, spec: ModelSpec, slug: str, layer: int, width: str) -> SaeRef:
-        location = self._config.settings.sae_location
+    def _sae(self, spec: ModelSpec, layer: int, width: str) -> SaeRef:
         if spec.sae_train is not None:
-            from saefari.models.hooks import HookPoint
-
             spec.sae_train.latents(width)  # raises where that is not clear
-            folder = self._layout.sae(slug, layer, width)
-            return SaeRef(layer, width, path=str(folder), hook=HookPoint.for_location(layer, location).name)
+            return self._to_train(spec, layer, width)
         if spec.sae_path is not None:
             return find_local_sae(spec.sae_path, layer, width)
-        return find_sae(spec.name, layer, width, location, spec.sae_release)
+        return find_sae(spec.name, layer, width, self._config.settings.sae_location, spec.sae_release)
+
+    def _swept(self, group: list[tuple[str, ModelSpec]], named: list[PlannedSae]) -> Iterator[PlannedSae]:
+        """Every SAE of `sae_training` at every layer of a model, whichever of its entries names the layer."""
+        specs = [spec for _, spec in group]
+        for layer in dict.fromkeys(layer for spec in specs for layer in spec.layers):
+            random = any(spec.random_sae for spec in specs if layer in spec.layers)
+            for i, name, training in self._config.swept():
+                ref = self._to_train(specs[0], layer, name)
+                if self._one_hook(f"sae_training[{i}]", ref, named):
+                    yield PlannedSae(ref, training, random)
+
+    def _one_hook(self, path: str, ref: SaeRef, others: list[PlannedSae]) -> bool:
+        """All SAEs of a layer read one hook point, as far as is known before they are loaded."""
+        for other in (sae.ref for sae in others):
+            if other.layer == ref.layer and None not in (other.hook, ref.hook) and other.hook != ref.hook:
+                self._problem(
+                    path,
+                    f"at layer {ref.layer}, {ref.width!r} reads {ref.hook}, {other.width!r} reads "
+                    f"{other.hook}: give each a run and a settings.base_save_dir of its own",
+                )
+                return False
+        return True
+
+    def _to_train(self, spec: ModelSpec, layer: int, name: str) -> SaeRef:
+        from saefari.models.hooks import HookPoint
+
+        hook = HookPoint.for_location(layer, self._config.settings.sae_location)
+        return SaeRef(layer, name, path=str(self._layout.sae(folder_of(spec), layer, name)), hook=hook.name)
+
+    def corpora(self, need_rows: bool) -> None:
+        """The texts that SAEs are trained on beside the datasets; need_rows: they must be within reach."""
+        sections: list[tuple[str, SaeSweep | SaeTraining | None]] = [
+            (f"sae_training[{i}]", sweep) for i, sweep in enumerate(self._config.sae_training)
+        ]
+        sections += [(f"models[{i}].sae_train", spec.sae_train) for i, spec in enumerate(self._config.models)]
+        for path, section in sections:
+            if section is None or section.corpus is None:
+                continue
+            if self._config.settings.positions == "class":
+                self._problem(f"{path}.corpus", "has no class tokens, which settings.positions asks for: leave it out")
+            for key, message in check_dataset(section.corpus.dataset, not self._reach) if need_rows else ():
+                self._problem(f"{path}.corpus.{key}", message)
 
     def datasets(self, need_rows: bool) -> Iterator[DatasetPlan]:
         """The datasets; need_rows: their rows must be within reach."""
@@ -215,8 +284,3 @@ def folder_of(spec: ModelSpec) -> str:
     """The model's folder; a revision has a folder of its own."""
     slug = model_slug(spec.name)
     return f"{slug}--{folder_name([spec.revision], 'revision')}" if spec.revision else slug
-
-
-def _reads_elsewhere(one: SaeRef, other: SaeRef) -> bool:
-    """Two SAEs of one layer read different hook points, as far as is known before they are loaded."""
-    return one.layer == other.layer and None not in (one.hook, other.hook) and one.hook != other.hook

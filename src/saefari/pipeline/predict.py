@@ -118,7 +118,9 @@ def _states(model: TextModel, text: str, settings: dict[str, Any], hook_name: st
             f"the tokenizer of model {model.info.name!r} is not the one that the stored samples were made with"
         )
     hook = HookPoint.parse(hook_name)
-    (tokens,) = model.tokenize([text], settings["max_length"], settings["include_special_tokens"])
+    (tokens,) = model.tokenize(
+        [text], settings["max_length"], settings["include_special_tokens"], settings.get("positions", "tokens")
+    )
     states = model.capture([tokens.input_ids], [hook])[hook][0]
     return tokens, states[tokens.valid.astype(np.int64)].float()
 

@@ -22,12 +22,14 @@ from saefari.store import hold_tree, write_json
 
 @dataclass
 class Report:
-    """What a run did. failures: (what failed, why)."""
+    """What a run did. failures: (what failed, why). saes: the table of the trained SAEs, as text."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
     reused: int = 0
+    reused_saes: int = 0
+    saes: str = ""
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Take in how jobs ended."""
@@ -38,20 +40,25 @@ class Report:
                 self.failures.append((outcome.title, outcome.failure))
 
 
-def run_plan(plan: Plan, *, extracting: bool = True, classifying: bool = True, overwrite: bool = False) -> Report:
-    """Run the stages asked for. A failed job is recorded, and the others go on.
+def run_plan(
+    plan: Plan, *, training: bool = True, extracting: bool = True, classifying: bool = True, overwrite: bool = False
+) -> Report:
+    """Run the stages asked for, with what they need. A failed job is recorded, and the others go on.
 
     Raises StoreError when another run holds the output tree or it cannot be written.
     """
     report = Report()
+    trains = bool(plan.trained())
     with ExitStack() as held:
         layout = plan.layout
         for folder in sorted({place.resolve() for place in (layout.activations, layout.classifications, layout.saes)}):
             held.enter_context(hold_tree(folder))
-        if extracting:
-            plan = _extract(plan, report, overwrite)
+        if training or extracting:
+            plan = _make_features(plan, report, training, extracting, overwrite)
         if classifying:
             _classify(plan, report, overwrite)
+        if trains and (training or classifying):
+            _report_saes(plan, report)
         failures = [{"job": job, "reason": reason} for job, reason in report.failures]
         write_json(plan.layout.last_run, {"failures": failures, "warnings": report.warnings})
     return report
@@ -69,24 +76,44 @@ def visible_devices(plan: Plan) -> list[str]:
     return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]
 
 
-def _extract(plan: Plan, report: Report, overwrite: bool) -> Plan:
-    """Run stage 1; returns the plan without what failed."""
+def _make_features(plan: Plan, report: Report, training: bool, extracting: bool, overwrite: bool) -> Plan:
+    """Run stage 1; returns the plan without what failed. With act_only, SAEs are trained on what extraction stores."""
     devices = visible_devices(plan)
+    plan = _prepare(plan, report, overwrite)
+    act_only = plan.config.settings.act_only
+    stage = [_train] * training
+    for step in [_extract, *stage] if act_only else [*stage, *[_extract] * extracting]:
+        plan = step(plan, report, devices, overwrite)
+    return plan
+
+
+def _prepare(plan: Plan, report: Report, overwrite: bool) -> Plan:
     prepared = run_on_devices(stages.prepare_jobs(plan, overwrite), ["cpu"])
     report.add(prepared)
     failed = {outcome.title for outcome in prepared if outcome.failure}
-    plan.dropped |= {
+    dropped = {
         (model.slug, dataset)
         for model, dataset in plan.pairs()
         if stages.title(model, dataset, dataset.spec.split) in failed
     }
+    return replace(plan, dropped=plan.dropped | dropped)
+
+
+def _train(plan: Plan, report: Report, devices: list[str], overwrite: bool) -> Plan:
     jobs = stages.train_jobs(plan, devices[0], overwrite)
-    trained = run_on_devices(jobs, devices)
-    report.add(trained)
-    lost = {
-        sae.folder for train, outcome in zip(jobs, trained, strict=True) if outcome.failure for sae in train.job.saes
-    }
-    plan = replace(plan, models=[_without(model, lost) for model in plan.models])
+    there = [job.written() for job in jobs]
+    outcomes = run_on_devices(jobs, devices)
+    report.add(outcomes)
+    lost: set[Path] = set()
+    for job, before, outcome in zip(jobs, there, outcomes, strict=True):
+        if outcome.failure:
+            lost |= job.lost()
+        else:
+            report.reused_saes += len(before.items() & job.written().items())
+    return replace(plan, models=[_without(model, lost) for model in plan.models])
+
+
+def _extract(plan: Plan, report: Report, devices: list[str], overwrite: bool) -> Plan:
     report.add(run_on_devices(stages.extract_jobs(plan, devices[0], overwrite), devices))
     return plan
 
@@ -126,6 +153,15 @@ def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
     write_summary(plan.layout.summary)
 
 
+def _report_saes(plan: Plan, report: Report) -> None:
+    from saefari.report.saes import write_sae_report
+
+    try:
+        report.saes = write_sae_report(plan.layout)
+    except Exception as error:  # the SAEs themselves are whole
+        _fail(report, "the report on the trained SAEs", explain_failure(error))
+
+
 def _fail(report: Report, what: str, why: str) -> None:
     logger.error("%s failed: %s", what, why)
     report.failures.append((what, why))
@@ -139,6 +175,10 @@ def describe_report(plan: Plan, report: Report, stages_run: Sequence[str]) -> st
 
         lines += ["", "Best setting of each source, chosen by cross-validation on training rows:", ""]
         lines += [best_table(report.rows), ""]
+    if report.saes:
+        lines += ["", report.saes, ""]
+    if report.reused_saes:
+        lines.append(f"{report.reused_saes} SAEs were there already and were not trained again.")
     if report.reused:
         lines.append(f"{report.reused} settings were there already and were not computed again.")
     lines += [f"warning: {warning}" for warning in dict.fromkeys(report.warnings)]
@@ -152,8 +192,8 @@ def _places(plan: Plan, stages_run: Sequence[str]) -> list[tuple[str, Path]]:
     places = []
     if "extract" in stages_run:
         places.append(("Activations and codes", layout.activations))
-        if any(spec.sae_train for spec in plan.config.models):
-            places.append(("Trained SAEs         ", layout.saes))
+    if "train" in stages_run and plan.trained():
+        places.append(("Trained SAEs         ", layout.saes))
     if "classify" in stages_run:
         places += [("Classifiers          ", layout.classifications), ("All results          ", layout.summary)]
     return places

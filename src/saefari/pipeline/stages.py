@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,9 @@ from saefari.store import Manifest, read_samples_record, read_split_record
 
 if TYPE_CHECKING:
     from saefari.classify.run import ClassifyJob
+    from saefari.config import Corpus, Stream
     from saefari.extract.job import Cell
+    from saefari.train.run import TrainJob
     from saefari.train.sae import SaeJob
 
 TOKENS_ON_CPU = 4096
@@ -43,31 +44,16 @@ def prepare_jobs(plan: Plan, overwrite: bool) -> list[Prepare]:
 
 
 def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
-    """One job per entry of conf.yaml that trains SAEs: all its layers and widths from the same forward passes."""
-    from saefari.train.run import TrainJob
-
+    """One job per model and stream of positions, from which all SAEs that share it are trained."""
     jobs = []
     for model in plan.models:
-        samples = [plan.samples(model, dataset, dataset.spec.split) for dataset in plan.datasets_of(model)]
-        for spec, planned in groupby(model.saes, key=lambda sae: sae.spec):
-            if spec.sae_train is None or not samples:
-                continue
-            jobs.append(
-                Train(
-                    TrainJob(
-                        title=f"SAEs of {model.name}",
-                        model=model.name,
-                        revision=model.revision,
-                        device=device,
-                        dtype=plan.config.settings.dtype,
-                        saes=tuple(sae_job(sae) for sae in planned),
-                        samples=tuple(samples),
-                        seed=plan.config.settings.seed,
-                        max_tokens=max_tokens(plan, device),
-                        overwrite=overwrite,
-                    )
-                )
-            )
+        streams: dict[Stream, list[PlannedSae]] = {}
+        for sae in model.saes:
+            if sae.training is not None:
+                streams.setdefault(sae.training.stream, []).append(sae)
+        for (corpus, *_), saes in streams.items():
+            if corpus is not None or plan.datasets_of(model):  # else they all failed
+                jobs.append(Train(_train_job(plan, model, corpus, saes, device, overwrite)))
     return jobs
 
 
@@ -76,7 +62,7 @@ def sae_job(sae: PlannedSae) -> SaeJob:
     from saefari.models.hooks import HookPoint
     from saefari.train.sae import SaeJob
 
-    training, ref = sae.spec.sae_train, sae.ref
+    training, ref = sae.training, sae.ref
     assert training is not None
     assert ref.path is not None
     assert ref.hook is not None
@@ -130,9 +116,9 @@ def cells(model: ModelPlan) -> tuple[Cell, ...]:
     from saefari.extract.job import Cell
 
     return tuple(
-        Cell(sae.ref, random, trained=sae.spec.sae_train is not None)
+        Cell(sae.ref, random, trained=sae.training is not None)
         for sae in model.saes
-        for random in ((False, True) if sae.spec.random_sae else (False,))
+        for random in ((False, True) if sae.random else (False,))
     )
 
 
@@ -156,6 +142,34 @@ def max_tokens(plan: Plan, device: str) -> int:
     """The token budget of a batch."""
     default = TOKENS_ON_GPU if device.startswith("cuda") else TOKENS_ON_CPU
     return plan.config.settings.max_tokens_per_batch or default
+
+
+def _train_job(
+    plan: Plan, model: ModelPlan, corpus: Corpus | None, saes: Sequence[PlannedSae], device: str, overwrite: bool
+) -> TrainJob:
+    from saefari.train.run import TrainJob
+
+    settings = plan.config.settings
+    samples = [plan.samples(model, dataset, dataset.spec.split) for dataset in plan.datasets_of(model)]
+    identity = fingerprint([[sae.ref.layer, sae.ref.width] for sae in saes])[:12]
+    return TrainJob(
+        title=f"SAEs of {model.name}" + (f" on {corpus.name}" if corpus else ""),
+        model=model.name,
+        revision=model.revision,
+        device=device,
+        dtype=settings.dtype,
+        saes=tuple(sae_job(sae) for sae in saes),
+        samples=() if corpus else tuple(samples),
+        stored=settings.act_only and corpus is None,
+        corpus=corpus,
+        checkpoint=plan.layout.sae_checkpoint(model.slug, identity),
+        checkpoint_minutes=settings.checkpoint_minutes,
+        training_log=settings.training_log,
+        log_folder=plan.layout.training_log,
+        seed=settings.seed,
+        max_tokens=max_tokens(plan, device),
+        overwrite=overwrite,
+    )
 
 
 def _dataset_jobs(plan: Plan, dataset: DatasetPlan) -> Iterator[ClassifyJob]:

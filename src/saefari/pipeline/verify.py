@@ -45,7 +45,7 @@ def verified(plan: Plan) -> tuple[Plan, list[Mismatch]]:
 
 def _sae_mismatch(plan: Plan, model: ModelPlan, sae: PlannedSae) -> str | None:
     """Why an SAE's codes may not be used, if they may not."""
-    if sae.spec.sae_train is not None:
+    if sae.training is not None:
         job = stages.sae_job(sae)
         record = read_json(job.folder / SAE_QUALITY) or {}
         stored = record.get("settings", {})
@@ -82,7 +82,8 @@ def _rows_mismatch(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> str | 
     folder = plan.samples(model, dataset, dataset.spec.split)
     before = read_split_record(folder)
     after = prepare_split(folder, stages.test_folder(plan, model, dataset), settings.test_size, settings.seed)
-    if before is not None and before["sha256"] != after["sha256"] and any(sae.spec.sae_train for sae in model.saes):
+    trained_on_rows = any(sae.training is not None and sae.training.corpus is None for sae in model.saes)
+    if before is not None and before["sha256"] != after["sha256"] and trained_on_rows:
         return f"{folder}: the split changed, and the SAEs were trained on rows that are now test rows: extract again"
     return None
 
@@ -99,7 +100,9 @@ def _comparable(
         "fields": dataset.spec.model_dump(include=set(stored["fields"])),
         "max_length": settings.max_length,
         "include_special_tokens": settings.include_special_tokens,
+        "positions": settings.positions,
     }
+    stored = {"positions": "tokens", **stored}  # it stands there only where it is not the default
     if rows is not None and (stored["sampled"] is not None or rows < n_stored):
         wanted["sampled"] = {"rows": rows, "seed": settings.seed}
     return {key: stored[key] for key in wanted}, wanted

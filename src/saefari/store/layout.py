@@ -62,6 +62,11 @@ class Layout:
         return self.reports / "last_run.json"
 
     @property
+    def training_log(self) -> Path:
+        """What TensorBoard or Weights & Biases keeps of the training of SAEs."""
+        return self.reports / "training"
+
+    @property
     def summary(self) -> Path:
         return self.classifications / "summary.csv"
 
@@ -72,6 +77,10 @@ class Layout:
     def sae(self, model: str, layer: int, name: str) -> Path:
         """Folder of an SAE trained in a run."""
         return self.saes / model / f"layer_{layer}" / name
+
+    def sae_checkpoint(self, model: str, saes: str) -> Path:
+        """Folder of the checkpoint of SAEs that are trained together; `saes` says which, in a few letters."""
+        return self.saes / model / f".checkpoint-{saes}"
 
     def results(self, model: str, dataset: str, config: str | None, split: str, *source: str) -> Path:
         """Folder of one feature source's results; each setting has a folder below it."""

@@ -1,0 +1,22 @@
+"""One dataset of conf.yaml."""
+
+from __future__ import annotations
+
+from saefari.config.section import Optional, Section, Text
+
+
+class DatasetSpec(Section):
+    name: Text
+    """A local file or folder (CSV, JSONL, Parquet), an embedded dataset or a hub id, tried in that order."""
+    config_name: Optional = None
+    split: Text = "train"
+    test_split: Optional = None
+    """Where the test rows come from; none = a stratified split of `split`."""
+    text_field: Optional = None
+    label_field: Text | None = "label"
+    """What the classifiers predict; none only where none is fitted."""
+    image_field: Optional = None
+    id_field: Optional = None
+    group_field: Optional = None
+    """Rows that share this value stay on one side of every split."""
+    revision: Optional = None
