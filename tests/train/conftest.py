@@ -1,14 +1,35 @@
-"""Token rows for a tiny model with random weights."""
+"""A tiny model with random weights, texts for it, and SAEs to train on them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from saefari.config import SaeTraining
+from saefari.models.forward import Forward
+from saefari.models.hooks import HookPoint
 from saefari.models.text import TextModel
 from saefari.store import TokenisedRow
+from saefari.train.job import SaeJob
+from saefari.train.sources import FromModel
+
+
+@dataclass(frozen=True)
+class ListedRows:
+    """Rows in memory: the last twenty are held out."""
+
+    rows: list[TokenisedRow]
+
+    def training(self, epoch: int) -> Iterator[TokenisedRow]:
+        return iter(self.rows[:-20])
+
+    def held_out(self) -> Iterator[TokenisedRow]:
+        return iter(self.rows[-20:])
 
 
 @pytest.fixture(scope="session")
@@ -18,11 +39,38 @@ def tiny_model(load_tiny: Callable[..., TextModel]) -> TextModel:
 
 
 @pytest.fixture(scope="session")
-def token_rows() -> Callable[[], Iterator[TokenisedRow]]:
-    """400 texts of 2 to 12 tokens; the first position of each does not count."""
+def rows() -> ListedRows:
+    """420 texts of 2 to 12 tokens; the first position of each does not count."""
     generator = np.random.default_rng(0)
     rows = []
-    for _ in range(400):
+    for _ in range(420):
         input_ids = generator.integers(2, 40, generator.integers(2, 13)).astype(np.int32)
         rows.append(TokenisedRow(input_ids, np.arange(1, len(input_ids), dtype=np.int32)))
-    return lambda: iter(rows)
+    return ListedRows(rows)
+
+
+@pytest.fixture(scope="session")
+def source(tiny_model: TextModel, rows: ListedRows) -> Callable[..., FromModel]:
+    """source(*layers, max_tokens=512) -> forward passes of the tiny model over the rows."""
+
+    def make(*layers: int, max_tokens: int = 512) -> FromModel:
+        hooks = [HookPoint(layer, "resid_post") for layer in layers or (1,)]
+        return FromModel(Forward(tiny_model, max_tokens), rows, hooks)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_job() -> Callable[..., SaeJob]:
+    """make_job(folder, layer=1, width="64", **options of SaeTraining) -> a job of seconds."""
+
+    def make(folder: Path, layer: int = 1, width: str = "64", **options: Any) -> SaeJob:
+        default: dict[str, Any] = {} if "architecture" in options else {"k": 4}
+        default |= {"n_positions": 20_000, "batch_size": 256, "buffer_size": 2048, "lr": 3e-3}
+        section = SaeTraining(**(default | options))
+        hook = HookPoint(layer, "resid_post")
+        settings = section.model_dump(mode="json")
+        metadata = {"hook_name": hook.name}
+        return SaeJob(layer, width, section, hook, folder / f"layer_{layer}" / width, settings, metadata)
+
+    return make

@@ -40,7 +40,7 @@ class TextTokenizer:
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         self.begins_with_special = _begins_with_special(tokenizer)
         """Every text begins with a special token (CLS, BOS)."""
-        self._special_ids = _special_ids(tokenizer)
+        self.special_ids = _special_ids(tokenizer)
 
     @classmethod
     def load(cls, name: str, revision: str | None = None) -> TextTokenizer:
@@ -82,7 +82,7 @@ class TextTokenizer:
 
     def _tokens(self, ids: list[int], added: list[int], spans: list[Any], keep_special: bool) -> Tokens:
         input_ids = np.array(ids, dtype=np.int32)
-        special = np.array(added, dtype=bool) | np.isin(input_ids, self._special_ids)
+        special = np.array(added, dtype=bool) | np.isin(input_ids, self.special_ids)
         valid = np.flatnonzero(~special | keep_special).astype(np.int32)
         return Tokens(input_ids, valid, np.array(spans, dtype=np.int32).reshape(-1, 2)[valid])
 

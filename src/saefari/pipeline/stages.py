@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from saefari.classify.run import ClassifyJob
     from saefari.config import Corpus, Stream
     from saefari.extract.job import Cell
+    from saefari.train.job import SaeJob
     from saefari.train.run import TrainJob
-    from saefari.train.sae import SaeJob
 
 TOKENS_ON_CPU = 4096
 TOKENS_ON_GPU = 32_768
@@ -60,7 +60,7 @@ def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
 def sae_job(sae: PlannedSae) -> SaeJob:
     """An SAE to train; `settings` holds what conf.yaml says of it."""
     from saefari.models.hooks import HookPoint
-    from saefari.train.sae import SaeJob
+    from saefari.train.job import SaeJob
 
     training, ref = sae.training, sae.ref
     assert training is not None

@@ -114,7 +114,7 @@ def iter_codes(folder: Path) -> Iterator[CodesShard]:
 
 
 def iter_hidden_positions(folder: Path, shards: Sequence[int] | None = None) -> Iterator[HiddenShard]:
-    """Stored positions, shard by shard; all shards unless some are named. Raises StoreError when the run stored none."""
+    """Stored positions, shard by shard; all unless some are named. Raises StoreError when the run stored none."""
     for record, arrays in _verified(folder, _complete(folder), ("positions", "offsets"), shards):
         if "positions" not in arrays:
             raise StoreError(f"{folder} holds no positions: extract with settings.act_only or settings.store_positions")

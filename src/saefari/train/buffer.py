@@ -63,7 +63,11 @@ class ShuffleBuffer:
         self._size, self._to_come, self._cursor = state["size"], state["to_come"], Cursor(*state["cursor"])
         self._stream = self._source.blocks(self._cursor)
         self._room, self._waiting = (
-            {HookPoint.parse(key.removeprefix(name)): x.to(device) for key, x in tensors.items() if key.startswith(name)}
+            {
+                HookPoint.parse(key.removeprefix(name)): x.to(device)
+                for key, x in tensors.items()
+                if key.startswith(name)
+            }
             for name in (_ROOM, _WAITING)
         )
 

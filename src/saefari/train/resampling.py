@@ -46,7 +46,6 @@ class Resampler:
         self._pool.clear()
         return len(dead)
 
-
     def state(self) -> dict[str, torch.Tensor]:
         """What the next resamplings depend on beside the trainer."""
         pool = {f"pool{i}": batch.contiguous() for i, batch in enumerate(self._pool)}

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from saefari.config import Corpus
 from saefari.errors import ConflictError, SaeError
 from saefari.fingerprint import fingerprint
 from saefari.log import logger
-from saefari.models.forward import Forward
+from saefari.models.forward import Forward, TokenRow
 from saefari.models.hooks import HookPoint
+from saefari.models.language import LanguageModel, NoLanguageHead
 from saefari.models.load import pick_device
 from saefari.models.settings import model_settings
 from saefari.models.text import TextModel
+from saefari.saes.load import LoadedSae
 from saefari.store import read_samples_record, read_split, read_split_record
 from saefari.train.checkpoint import Checkpoint
 from saefari.train.corpus import CorpusRows
 from saefari.train.job import SaeJob, is_trained
+from saefari.train.loss_recovered import LossRecovered
 from saefari.train.rows import RowPlan, StoredRows
 from saefari.train.sae import train_saes
 from saefari.train.save import save_trained
 from saefari.train.sources import Block, FromModel, FromStore, Source
+from saefari.train.trainee import Trainee
 from saefari.train.watch import Watcher
 
 EVALUATION_POSITIONS = 32_768
 """Held-out positions on which a trained SAE is measured, at most."""
+LANGUAGE_TOKENS = 16_384
+"""Held-out tokens on which a language model runs with an SAE's reconstruction spliced in."""
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,7 @@ def run_train(job: TrainJob, model: Callable[[], TextModel]) -> list[str]:
     Raises ConflictError when an SAE or a checkpoint of other settings is there and the job may not replace it, SaeError
     for settings or data that no SAE can be trained with and, once all others are saved, for SAEs that diverged.
     """
-    shared, metadata = _shared_settings(job), _metadata(job)
-    saes = [
-        replace(sae, settings={**sae.settings, **shared}, metadata={**metadata, "hook_name": sae.hook.name})
-        for sae in job.saes
-    ]
-    missing = [sae for sae in saes if _is_missing(sae, job.overwrite)]
+    missing = [sae for sae in _whole(job) if _is_missing(sae, job.overwrite)]
     checkpoint = Checkpoint(job.checkpoint, job.checkpoint_minutes)
     if not missing:
         checkpoint.remove()
@@ -85,14 +84,34 @@ def run_train(job: TrainJob, model: Callable[[], TextModel]) -> list[str]:
     device = pick_device(job.device)
     with closing(Watcher(f"train {job.title}", n_positions, job.training_log, job.log_folder)) as watch:
         trainees = train_saes(source, missing, job.seed, device, checkpoint, watch)
-    held_out = _held_out(source)
-    for trainee in trainees:
-        if trainee.failure is None:
-            save_trained(trainee, [block[trainee.job.hook] for block in held_out])
+    _save([trainee for trainee in trainees if trainee.failure is None], source, model, job.max_tokens)
     checkpoint.remove()
     if failures := [trainee.failure for trainee in trainees if trainee.failure]:
         raise SaeError("; ".join(failures))
     return []
+
+
+def trained(job: TrainJob) -> list[SaeJob]:
+    """The job's SAEs that are there, with the settings that the job asks for."""
+    found = []
+    for sae in _whole(job):
+        with suppress(ConflictError):
+            if is_trained(sae):
+                found.append(sae)
+    return found
+
+
+def _whole(job: TrainJob) -> list[SaeJob]:
+    """The job's SAEs with everything that shapes them, and what is saved of it."""
+    shared, metadata = _shared_settings(job), _metadata(job)
+    return [
+        replace(
+            sae,
+            settings={**sae.settings, **shared},
+            metadata={**metadata, "hook_name": sae.hook.name, "saefari_settings": {**sae.settings, **shared}},
+        )
+        for sae in job.saes
+    ]
 
 
 def _source(job: TrainJob, hooks: list[HookPoint], model: Callable[[], TextModel]) -> Source:
@@ -104,6 +123,37 @@ def _source(job: TrainJob, hooks: list[HookPoint], model: Callable[[], TextModel
     if job.stored:
         return FromStore(plan, hooks, pick_device(job.device))
     return FromModel(Forward(model(), job.max_tokens), StoredRows(plan), hooks)
+
+
+def _save(trainees: list[Trainee], source: Source, model: Callable[[], TextModel], max_tokens: int) -> None:
+    """Measure the SAEs on what the source holds out, in a language model too, and write them."""
+    if not trainees:
+        return
+    states = _held_out(source)
+    try:
+        language: LossRecovered | None = LossRecovered(LanguageModel.of(model()), _held_out_rows(source), max_tokens)
+    except NoLanguageHead as reason:
+        logger.debug("no cross-entropy: %s", reason)
+        language = None
+
+    def cross_entropy(loaded: LoadedSae) -> dict[str, Any] | None:
+        measured = language.measure(loaded) if language else None
+        return measured.summary() if measured else None
+
+    for trainee in trainees:
+        save_trained(trainee, [block[trainee.job.hook] for block in states], cross_entropy)
+
+
+def _held_out_rows(source: Source) -> list[TokenRow]:
+    """Rows that the source holds out, of `LANGUAGE_TOKENS` tokens or a little more."""
+    rows: list[TokenRow] = []
+    n_tokens = 0
+    for row in source.rows.held_out():
+        rows.append(row)
+        n_tokens += len(row.input_ids)
+        if n_tokens >= LANGUAGE_TOKENS:
+            break
+    return rows
 
 
 def _held_out(source: Source) -> list[Block]:

@@ -31,7 +31,8 @@ def train_saes(
 ) -> list[Trainee]:
     """Train every SAE from the same batches; one that diverges stops alone, and says so in its `failure`.
 
-    jobs: all of one stream (n_positions, batch_size, buffer_size). checkpoint: where the state is kept, and found again.
+    jobs: all of one stream (n_positions, batch_size, buffer_size).
+    checkpoint: where the state is kept, and found again.
     watch: also told, first, the positions of a training that is taken up again.
     The result depends on the seed, not on the caller's random state, which is left as it was, nor on interruptions.
     Raises SaeError for settings that cannot work or a source too short for them.
@@ -117,14 +118,14 @@ class _Training:
 
 
 def _buffer_size(source: Source, training: SaeTraining) -> int:
-    """The section's own, or where it leaves that open as much as there is. Raises SaeError where there is too little."""
+    """The section's own, or as much as there is where it leaves that open. Raises SaeError for too little."""
     wanted = min(max(training.buffer_size, training.batch_size), training.n_positions)
     available = source.positions(wanted)
     for option in ("batch_size", "buffer_size"):
         size = min(getattr(training, option), training.n_positions)
         if available < size and (option == "batch_size" or option in training.model_fields_set):
             raise SaeError(
-                f"the training rows hold {available:,} positions, fewer than {option} = {size:,} of the SAE's training: "
-                f"lower it or give more rows"
+                f"the training rows hold {available:,} positions, fewer than {option} ({size:,}): "
+                "lower it or give more rows"
             )
     return max(min(wanted, available), training.batch_size)

@@ -36,8 +36,19 @@ class Cursor(NamedTuple):
     rows: int = 0
 
 
+class Rows(Protocol):
+    """Tokenised texts: those of a pass over the training data, and those that are held out."""
+
+    def training(self, epoch: int) -> Iterator[TokenRow]: ...
+    def held_out(self) -> Iterator[TokenRow]: ...
+
+
 class Source(Protocol):
     """An endless stream of training activations, and those that are held out from it."""
+
+    @property
+    def rows(self) -> Rows:
+        """The texts that the activations are of."""
 
     def blocks(self, start: Cursor) -> Iterator[tuple[Block, Cursor]]:
         """Blocks from a place on, each with the place after it. Raises SaeError where there is nothing."""
@@ -47,13 +58,6 @@ class Source(Protocol):
 
     def positions(self, enough: int) -> int:
         """Positions of one pass, counted no further than `enough`."""
-
-
-class Rows(Protocol):
-    """Tokenised texts: those of a pass over the training data, and those that are held out."""
-
-    def training(self, epoch: int) -> Iterator[TokenRow]: ...
-    def held_out(self) -> Iterator[TokenRow]: ...
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class FromModel:
 
     def positions(self, enough: int) -> int:
         """See Source; the model does not run."""
-        return _count((len(row.valid) for row in self.rows.training(0)), enough)
+        return _count(self.rows, enough)
 
     def _states(self, window: Sequence[TokenRow]) -> Block:
         parts = [states for _, _, states in self.forward(window, self.hooks)]
@@ -101,6 +105,11 @@ class FromStore:
     plan: RowPlan
     hooks: Sequence[HookPoint]
     device: torch.device
+
+    @property
+    def rows(self) -> StoredRows:
+        """See Source."""
+        return StoredRows(self.plan)
 
     def blocks(self, start: Cursor) -> Iterator[tuple[Block, Cursor]]:
         """A block of up to `STORED_BLOCK` positions and a row; see Source."""
@@ -125,7 +134,7 @@ class FromStore:
 
     def positions(self, enough: int) -> int:
         """See Source."""
-        return _count((len(row.valid) for row in StoredRows(self.plan).training(0)), enough)
+        return _count(self.rows, enough)
 
     def _blocks(self, folder: Path, shard: int, rows: np.ndarray) -> Iterator[tuple[int, Block]]:
         """(rows, their positions) of one shard, in the order asked for, a few rows at a time."""
@@ -163,11 +172,11 @@ def _window(rows: Iterator[TokenRow], n_tokens: int) -> list[TokenRow]:
     return window
 
 
-def _count(lengths: Iterator[int], enough: int) -> int:
-    """Their sum, counted no further than `enough`."""
+def _count(rows: Rows, enough: int) -> int:
+    """Positions of one pass, counted no further than `enough`."""
     total = 0
-    for length in lengths:
-        total += length
+    for row in rows.training(0):
+        total += len(row.valid)
         if total >= enough:
             break
     return total

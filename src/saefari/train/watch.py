@@ -1,4 +1,4 @@
-"""Seeing a training while it runs: a progress bar with its figures and, if asked for, TensorBoard or Weights & Biases."""
+"""Seeing a training while it runs: a progress bar with its figures and, if asked for, TensorBoard or W&B."""
 
 from __future__ import annotations
 

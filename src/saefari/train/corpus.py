@@ -1,0 +1,53 @@
+"""The texts of a corpus that no classifier reads, as rows to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+from saefari.config import Corpus
+from saefari.data.text import TextDataset, open_dataset
+from saefari.models.forward import TokenRow
+from saefari.models.packing import pack
+from saefari.models.tokenizer import TextTokenizer
+from saefari.train.rows import MOST_HELD_OUT
+
+HELD_OUT_EVERY = 20
+"""One context of this many is held out, until there are enough."""
+_TOKENISED_AT_ONCE = 512
+
+
+@dataclass(frozen=True)
+class CorpusRows:
+    """A corpus read and tokenised as a stream, in its own order; the shuffle buffer mixes what lies close together."""
+
+    corpus: Corpus
+    tokenizer: TextTokenizer
+
+    def training(self, epoch: int) -> Iterator[TokenRow]:
+        """One pass over all contexts but those held out; every pass is the same."""
+        return (row for i, row in enumerate(self._contexts()) if not _is_held_out(i))
+
+    def held_out(self) -> Iterator[TokenRow]:
+        """Contexts that are never trained on."""
+        first = islice(self._contexts(), HELD_OUT_EVERY * MOST_HELD_OUT)
+        return (row for i, row in enumerate(first) if _is_held_out(i))
+
+    @cached_property
+    def dataset(self) -> TextDataset:
+        """The corpus as it is read; raises DataError where that fails."""
+        return open_dataset(self.corpus.dataset, self.corpus.split)
+
+    def _contexts(self) -> Iterator[TokenRow]:
+        texts = (row.text for row in self.dataset.rows() if row.text)
+        if self.corpus.packed:
+            yield from pack(texts, self.tokenizer, self.corpus.context_size)
+        else:
+            while chunk := list(islice(texts, _TOKENISED_AT_ONCE)):
+                yield from self.tokenizer.tokenize(chunk, self.corpus.context_size)
+
+
+def _is_held_out(number: int) -> bool:
+    return number % HELD_OUT_EVERY == 0 and number < HELD_OUT_EVERY * MOST_HELD_OUT
