@@ -181,6 +181,30 @@ def load_tiny(save_tiny: Callable[..., Path]) -> Callable[..., Any]:
     return load
 
 
+@pytest.fixture(scope="session")
+def load_tiny_language(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """load_tiny_language(kind, tied=None) -> LanguageModel of a checkpoint saved with its head.
+
+    tied: whether head and embedding share weights; None = as is usual for the kind.
+    """
+    from saefari.models.language import LanguageModel
+    from saefari.models.text import TextModel
+
+    loaded: dict[tuple[str, bool | None], Any] = {}
+
+    def load(kind: str, tied: bool | None = None) -> Any:
+        if (kind, tied) not in loaded:
+            folder = tmp_path_factory.mktemp("models") / f"tiny-{kind}"
+            config = config_of(kind)
+            config.tie_word_embeddings = config.tie_word_embeddings if tied is None else tied
+            random_weights(transformers.AutoModelForCausalLM.from_config(config)).save_pretrained(folder)
+            tokenizer_of(kind).save_pretrained(folder)
+            loaded[kind, tied] = LanguageModel.of(TextModel.load(str(folder), device="cpu"))
+        return loaded[kind, tied]
+
+    return load
+
+
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)

@@ -10,79 +10,20 @@ import torch
 import transformers
 
 from saefari.errors import ModelError
-from saefari.models.hooks import HookPoint, Site
+from saefari.models.hooks import HookPoint, Site, splice
 from saefari.models.text import TextModel
+
+from .lens import LAYERS, SETTINGS, hooked_twin
 
 pytest.importorskip("transformer_lens", reason="TransformerLens comes with sae-lens")
 pytestmark = pytest.mark.filterwarnings("ignore:HookedTransformer is deprecated:DeprecationWarning")
 
-LAYERS = 4
-ROTARY = {
-    "normalization_type": "RMS",
-    "positional_embedding_type": "rotary",
-    "rotary_adjacent_pairs": False,
-    "rotary_dim": 8,
-    "n_key_value_heads": 2,
-    "final_rms": True,
-    "gated_mlp": True,
-}
-GEMMA2 = ROTARY | {
-    "act_fn": "gelu_pytorch_tanh",
-    "eps": 1e-6,
-    "use_normalization_before_and_after": True,
-    "attn_scores_soft_cap": 0.5,
-    "use_local_attn": True,
-    "attn_types": ["local", "global"] * 2,
-    "window_size": 4,
-}
-NEOX = {
-    "act_fn": "gelu",
-    "normalization_type": "LN",
-    "positional_embedding_type": "rotary",
-    "rotary_adjacent_pairs": False,
-    "rotary_dim": 2,
-}
-SETTINGS: dict[str, dict[str, Any]] = {
-    "gpt2": {"act_fn": "gelu_new", "normalization_type": "LN", "d_mlp": 128},
-    "llama": ROTARY | {"act_fn": "silu", "eps": 1e-6},
-    "gemma2": GEMMA2,
-    "pythia": NEOX | {"parallel_attn_mlp": True},
-    "neox-sequential": NEOX,
-}
 
-
-def hooked_twin(kind: str, model: TextModel) -> Any:
-    """A HookedTransformer with the weights of `model`, unprocessed."""
-    from transformer_lens import HookedTransformer, HookedTransformerConfig
-    from transformer_lens.pretrained import weight_conversions
-
-    settings = {"eps": 1e-5, "d_mlp": 48} | SETTINGS[kind]
-    cfg = HookedTransformerConfig(
-        n_layers=LAYERS,
-        d_model=32,
-        n_heads=4,
-        d_head=8,
-        n_ctx=64,
-        d_vocab=40,
-        device="cpu",
-        seed=0,
-        **settings,
-    )
-    convert = {
-        "gpt2": weight_conversions.convert_gpt2_weights,
-        "llama": weight_conversions.convert_llama_weights,
-        "gemma2": weight_conversions.convert_gemma_weights,
-        "pythia": weight_conversions.convert_neox_weights,
-        "neox-sequential": weight_conversions.convert_neox_weights,
-    }[kind]
+def twin(kind: str, model: TextModel) -> Any:
+    """A HookedTransformer with the blocks of `model` and any head."""
     whole = transformers.AutoModelForCausalLM.from_config(model.model.config)
     whole.base_model.load_state_dict(model.model.state_dict())
-    hooked = HookedTransformer(cfg)
-    missing, unexpected = hooked.load_state_dict(convert(whole, cfg), strict=False)
-    buffers = ("mask", "IGNORE", "rotary_sin", "rotary_cos", "b_U")
-    assert not unexpected
-    assert all(key.endswith(buffers) for key in missing), missing
-    return hooked.eval()
+    return hooked_twin(kind, whole)
 
 
 def cached(hooked: Any, ids: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -103,7 +44,7 @@ def test_sites_agree(kind: str, site: Site, load_tiny: Callable[..., TextModel],
             model.capture([ids], hooks)
         return
     found = model.capture([ids], hooks)
-    expected = cached(hooked_twin(kind, model), torch.from_numpy(ids))
+    expected = cached(twin(kind, model), torch.from_numpy(ids))
     for hook in hooks:
         torch.testing.assert_close(found[hook][0], expected[hook.name], rtol=2e-4, atol=2e-5)
 
@@ -113,7 +54,7 @@ def test_centred_weights_are_the_hidden_state_less_its_mean(
     kind: str, load_tiny: Callable[..., TextModel], texts: list[str]
 ) -> None:
     model = load_tiny(kind)
-    hooked = hooked_twin(kind, model)
+    hooked = twin(kind, model)
     hooked.load_and_process_state_dict(
         hooked.state_dict(),
         fold_ln=False,
@@ -127,3 +68,25 @@ def test_centred_weights_are_the_hidden_state_less_its_mean(
     for hook in hooks:
         state = found[hook][0]
         torch.testing.assert_close(state - state.mean(-1, keepdim=True), expected[hook.name], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("site", [site for site in get_args(Site) if site != "resid_mid"])
+def test_replaced_sites_agree(kind: str, site: Site, load_tiny: Callable[..., TextModel], texts: list[str]) -> None:
+    """What follows a replaced tensor: the output of the last block."""
+    model = load_tiny(kind)
+    hooked, ids = twin(kind, model), torch.from_numpy(model.tokenize(texts[:1], 64)[0].input_ids).long()[None]
+    hook, last = HookPoint(1, site), HookPoint(LAYERS - 1, "resid_post")
+    other = torch.randn(1, ids.shape[1], 32, generator=torch.Generator().manual_seed(0))
+    with splice(model.model, hook, lambda tensor: tensor + other):
+        found = model.capture([ids[0].numpy()], [last])[last]
+    seen: list[torch.Tensor] = []
+    with torch.no_grad():
+        hooked.run_with_hooks(
+            ids,
+            fwd_hooks=[
+                (hook.name, lambda tensor, hook: tensor + other.view_as(tensor)),
+                (last.name, lambda tensor, hook: seen.append(tensor)),
+            ],
+        )
+    torch.testing.assert_close(found, seen[0], rtol=5e-4, atol=5e-5)

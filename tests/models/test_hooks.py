@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from saefari.errors import ModelError
-from saefari.models.hooks import HookPoint, Site, capture, find_blocks
+from saefari.models.hooks import HookPoint, Site, capture, find_blocks, splice
 from saefari.models.text import TextModel
+from saefari.models.trace import Tap
 
 from ..conftest import DECODERS, ENCODERS
 
@@ -150,3 +151,45 @@ def test_what_the_sites_are_in_bert(kind: str, load_tiny: Callable[..., TextMode
     middle = block.attention.output.LayerNorm(at["resid_mid"])
     torch.testing.assert_close(block.output.dense(block.intermediate(middle)), at["mlp_out"])
     torch.testing.assert_close(block.output.LayerNorm(middle + at["mlp_out"]), at["resid_post"])
+
+
+def test_what_is_put_in_place_is_what_follows(kind: str, load_tiny: Callable[..., TextModel]) -> None:
+    model = load_tiny(kind)
+    before = every_hook(model.model)
+    ids = [model.tokenize(["the dog sat"], 16)[0].input_ids]
+    source, reader = HookPoint(1, "resid_post"), HookPoint(2, "resid_pre")
+    plain = model.capture(ids, [reader])[reader]
+    with splice(model.model, source, lambda tensor: tensor * 2):
+        torch.testing.assert_close(model.capture(ids, [reader])[reader], plain * 2)
+    torch.testing.assert_close(model.capture(ids, [reader])[reader], plain)
+    assert every_hook(model.model) == before
+
+
+@pytest.mark.parametrize("side", ["input", "output"])
+def test_the_rest_of_a_tuple_stays(side: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of older models return (hidden state, cache), and take the hidden state by name."""
+
+    class Block(nn.Module):
+        def forward(self, hidden_states: torch.Tensor, scale: int) -> tuple[torch.Tensor, str]:
+            return hidden_states * scale, "cache"
+
+    block, x = Block(), torch.ones(1, 2, 3)
+    monkeypatch.setattr("saefari.models.hooks._tap", lambda model, hook: Tap(block, side))
+    with splice(block, HookPoint(0, "resid_post"), lambda tensor: tensor + 1):
+        for output in (block(x, 2), block(hidden_states=x, scale=2)):
+            assert isinstance(output, tuple)
+            assert output[1] == "cache"
+            torch.testing.assert_close(output[0], x * 4 if side == "input" else x * 3)
+
+
+def test_no_hook_stays_after_a_failed_replacement(load_tiny: Callable[..., TextModel]) -> None:
+    model = load_tiny("llama").model
+    with pytest.raises(ZeroDivisionError), splice(model, HookPoint(1, "mlp_out"), lambda tensor: tensor * (1 // 0)):
+        model(input_ids=torch.arange(4)[None])
+    assert every_hook(model) == 0
+
+
+def test_the_stream_between_attention_and_mlp_cannot_be_replaced(load_tiny: Callable[..., TextModel]) -> None:
+    hook = HookPoint(1, "resid_mid")
+    with pytest.raises(ModelError, match="cannot be replaced"), splice(load_tiny("llama").model, hook, torch.clone):
+        pytest.fail("the hook was accepted")

@@ -1,9 +1,9 @@
-"""Where in a transformer a hidden state is read, and reading it without leaving a hook behind."""
+"""Where in a transformer a hidden state is read, and reading or replacing it without leaving a hook behind."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -116,6 +116,31 @@ def _register(tap: Tap, hook: HookPoint, keep: Any) -> Any:
     return tap.module.register_forward_hook(lambda module, args, output: keep(hook, hidden_output(output)))
 
 
+@contextmanager
+def splice(model: nn.Module, hook: HookPoint, edit: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Within the `with` block, forward passes go on with `edit(tensor)` in place of the tensor at `hook`.
+
+    edit: [batch, positions, d] to the same shape, type and device; it must not change what it is given.
+    The hook is removed however the block ends. Raises ModelError for a layer or site that the model does not
+    have, and for resid_mid, which no module passes on.
+    """
+    if hook.site == "resid_mid":
+        raise ModelError(f"{hook}: what stands there cannot be replaced; choose resid_post, mlp_out or attn_z")
+    tap = _tap(model, hook)
+    if tap.side == "input":
+        handle = tap.module.register_forward_pre_hook(
+            lambda module, args, kwargs: _with_input(args, kwargs, edit(hidden_input(args, kwargs))), with_kwargs=True
+        )
+    else:
+        handle = tap.module.register_forward_hook(
+            lambda module, args, output: _with_output(output, edit(hidden_output(output)))
+        )
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def hidden_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
     """The hidden state among a block's arguments: the first positional one, or `hidden_states`."""
     tensor = args[0] if args else kwargs["hidden_states"]
@@ -128,6 +153,16 @@ def hidden_output(output: Any) -> Tensor:
     tensor = output[0] if isinstance(output, (tuple, list)) else output
     assert isinstance(tensor, Tensor)
     return tensor
+
+
+def _with_input(args: tuple[Any, ...], kwargs: dict[str, Any], tensor: Tensor) -> tuple[Any, Any]:
+    """A block's arguments with another hidden state."""
+    return ((tensor, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": tensor})
+
+
+def _with_output(output: Any, tensor: Tensor) -> Any:
+    """What a module returned, with another hidden state; the rest of a tuple stays."""
+    return type(output)((tensor, *output[1:])) if isinstance(output, (tuple, list)) else tensor
 
 
 _TAPS: WeakKeyDictionary[nn.Module, dict[HookPoint, Tap]] = WeakKeyDictionary()

@@ -44,6 +44,17 @@ def load_weights(info: ModelInfo, location: str, dtype: torch.dtype) -> Any:
     """
     from transformers import AutoModel
 
+    model, missing = read_weights(AutoModel, info, location, dtype)
+    if missing:
+        raise ModelError(f"model {info.name!r}: its files lack {len(missing)} weights, such as {missing[0]!r}")
+    return _text_part(model).eval().requires_grad_(False)
+
+
+def read_weights(auto_class: Any, info: ModelInfo, location: str, dtype: torch.dtype) -> tuple[Any, list[str]]:
+    """The model that one of transformers' auto classes makes of a checkpoint, and the weights that its files lack.
+
+    Raises ModelError as `load_weights` does, but for missing weights.
+    """
     _check_embedded(info, location)
 
     config = read_config(info.name, info.revision)
@@ -53,7 +64,7 @@ def load_weights(info: ModelInfo, location: str, dtype: torch.dtype) -> Any:
 
     def read(local_files_only: bool) -> Any:
         """The model and what transformers says of its weights."""
-        return AutoModel.from_pretrained(
+        return auto_class.from_pretrained(
             location,
             config=config,
             revision=info.revision,
@@ -68,10 +79,7 @@ def load_weights(info: ModelInfo, location: str, dtype: torch.dtype) -> Any:
     with _quiet():
         model, report = read_cache_first(info.name, read, reach_hub=info.source == "hub")
     # The pooler comes after the last block, and many encoder checkpoints lack it.
-    missing = sorted(key for key in report["missing_keys"] if "pooler" not in key)
-    if missing:
-        raise ModelError(f"model {info.name!r}: its files lack {len(missing)} weights, such as {missing[0]!r}")
-    return _text_part(model).eval().requires_grad_(False)
+    return model, sorted(key for key in report["missing_keys"] if "pooler" not in key)
 
 
 def load_tokenizer(info: ModelInfo, location: str) -> Any:

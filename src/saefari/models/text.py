@@ -58,16 +58,20 @@ class TextModel:
         T = max(n_i); rows are padded on the right, and what stands at padding has no meaning. They are
         inference tensors: index or copy them before they enter a computation that needs gradients.
         """
+        with torch.inference_mode(), capture(self.model, hooks) as found:
+            self.model(**self.padded(input_ids))
+        return found
+
+    def padded(self, input_ids: Sequence[np.ndarray]) -> dict[str, torch.Tensor | None]:
+        """A batch of texts as the model's arguments input_ids and attention_mask, [B, T], padded on the right."""
         lengths = [len(ids) for ids in input_ids]
         padded = np.full((len(lengths), max([1, *lengths])), self.tokenizer.pad_id, dtype=np.int64)
         for row, ids in zip(padded, input_ids, strict=True):
             row[: len(ids)] = ids
-        with torch.inference_mode(), capture(self.model, hooks) as found:
-            self.model(
-                input_ids=torch.from_numpy(padded).to(self.device),
-                attention_mask=self._mask(lengths, padded.shape[1]),
-            )
-        return found
+        return {
+            "input_ids": torch.from_numpy(padded).to(self.device),
+            "attention_mask": self._mask(lengths, padded.shape[1]),
+        }
 
     def _mask(self, lengths: list[int], width: int) -> torch.Tensor | None:
         """int64 [B, T], 1 at tokens; None where nothing is padded, which lets attention go fastest."""

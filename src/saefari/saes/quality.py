@@ -30,16 +30,20 @@ class Quality:
     @torch.no_grad()
     def measure(cls, loaded: LoadedSae, hidden: torch.Tensor, codes: Codes) -> Quality:
         """Statistics of hidden states [n, d_in] and the codes they were encoded to."""
-        x = centred(loaded, hidden)
-        residual = reconstruct(loaded, codes, hidden).sub_(x)
-        mean = x.mean(dim=0, dtype=torch.float64) if len(x) else x.new_zeros(loaded.d_in, dtype=torch.float64)
-        deviation = x - mean.to(x.dtype)
+        counts = np.bincount(codes.indices, minlength=loaded.d_sae).astype(np.int64)
+        return cls.compare(centred(loaded, hidden), reconstruct(loaded, codes, hidden), counts)
+
+    @classmethod
+    @torch.no_grad()
+    def compare(cls, x: torch.Tensor, rebuilt: torch.Tensor, counts: np.ndarray) -> Quality:
+        """Statistics of float32 states [n, d_in] as the SAE takes them, what it made of them, and `counts`."""
+        mean = x.mean(dim=0, dtype=torch.float64) if len(x) else x.new_zeros(x.shape[1], dtype=torch.float64)
         return cls(
             n_positions=len(x),
-            squared_error=_sum_of_squares(residual),
+            squared_error=_sum_of_squares(rebuilt - x),
             mean=mean.cpu().numpy(),
-            scatter=_sum_of_squares(deviation),
-            counts=np.bincount(codes.indices, minlength=loaded.d_sae).astype(np.int64),
+            scatter=_sum_of_squares(x - mean.to(x.dtype)),
+            counts=counts,
         )
 
     def merge(self, other: Quality) -> Quality:
