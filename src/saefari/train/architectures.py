@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from saefari.config import SaeTraining
+from saefari.train.normalise import is_per_position
 
 WARM_UP_SHARE = 0.1
 """First share of the steps, in which a sparsity penalty rises to its coefficient."""
@@ -34,7 +35,7 @@ def new_sae(
             d_in=d_in,
             d_sae=d_sae,
             device=str(device),
-            normalize_activations=training.normalize_activations,
+            normalize_activations="none" if is_per_position(training) else training.normalize_activations,
             metadata=SAEMetadata(**metadata),
             **_options(training, d_sae, n_steps),
         )

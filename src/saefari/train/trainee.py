@@ -11,6 +11,7 @@ from saefari.fingerprint import fingerprint
 from saefari.train.architectures import new_sae
 from saefari.train.curves import Curves, Figures, figures_of
 from saefari.train.job import SaeJob
+from saefari.train.normalise import is_per_position, normalised
 from saefari.train.resampling import Resampler
 
 DECAY_SHARE = 0.2
@@ -42,6 +43,7 @@ class Trainee:
 
     def calibrate(self, x: torch.Tensor) -> None:
         """Fit the input's scale, and what the architecture starts from, to a first batch [n, d_in]."""
+        x = normalised(x, self.job.training.normalize_activations)
         if self.job.training.normalize_activations == "expected_average_only_in":
             self.trainer.activation_scaler.scaling_factor = x.shape[1] ** 0.5 / x.norm(dim=-1).mean().item()
         if self.job.training.target_l0 is not None:
@@ -50,14 +52,14 @@ class Trainee:
 
     def step(self, x: torch.Tensor) -> Any:
         """Learn from a batch [n, d_in]; returns sae-lens' output of the step."""
-        output = self.trainer.step(x)
+        output = self.trainer.step(normalised(x, self.job.training.normalize_activations))
         self.trainer.n_training_steps += 1
         if self._resampler is not None:
             self._resampler.after_step(self.trainer, output.sae_in)
         return output
 
     def look(self, output: Any) -> Figures:
-        """Add what a step's output says to the curves, in the units of the activations; a diverged SAE is a failure."""
+        """Add what a step's output says to the curves; an SAE that has diverged is a failure from then on."""
         dead = self.trainer.dead_neurons.float().mean().item()
         figures = figures_of(output, self.trainer.activation_scaler.scaling_factor or 1.0, dead)
         if figures.finite and math.isfinite(output.loss.item()):
@@ -75,6 +77,8 @@ class Trainee:
         if self.trainer.activation_scaler.scaling_factor is not None:
             sae.fold_activation_norm_scaling_factor(self.trainer.activation_scaler.scaling_factor)
         sae.fold_W_dec_norm()
+        if is_per_position(self.job.training):
+            sae.cfg.normalize_activations = self.job.training.normalize_activations
         return sae
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

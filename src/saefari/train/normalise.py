@@ -1,0 +1,32 @@
+"""Normalising each position by itself, as sae-lens does wherever such an SAE runs.
+
+sae-lens' trainers would undo it before the loss, which their auxiliary loss for dead latents does not allow. Here an SAE
+is trained on what was normalised, and says so once it is saved.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from saefari.config import SaeTraining
+
+PER_POSITION = ("constant_norm_rescale", "layer_norm")
+_EPSILON = 1e-5
+
+
+def is_per_position(training: SaeTraining) -> bool:
+    """Whether the SAE normalises each of its inputs, other than by one scale for all."""
+    return training.normalize_activations in PER_POSITION
+
+
+def normalised(x: torch.Tensor, how: str) -> torch.Tensor:
+    """Each position of x [n, d] by sae-lens' rule `how`; any other rule leaves it as it is.
+
+    constant_norm_rescale: to the norm d^1/2. layer_norm: to mean 0 and standard deviation 1.
+    """
+    if how == "constant_norm_rescale":
+        return x * (x.shape[-1] ** 0.5 / x.norm(dim=-1, keepdim=True))
+    if how == "layer_norm":
+        x = x - x.mean(dim=-1, keepdim=True)
+        return x / (x.std(dim=-1, keepdim=True) + _EPSILON)
+    return x

@@ -1,0 +1,274 @@
+"""A training job from stored samples to saved SAEs: what is written, what it says, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sae_lens import SAE
+
+from saefari.config import Corpus
+from saefari.errors import ConflictError, SaeError
+from saefari.models.forward import Forward
+from saefari.models.hooks import HookPoint
+from saefari.models.text import TextModel
+from saefari.store import SamplesWriter, iter_token_rows, read_split, write_split
+from saefari.train import run as run_module
+from saefari.train import save as save_module
+from saefari.train.job import SaeJob
+from saefari.train.rows import RowPlan, StoredRows
+from saefari.train.run import TrainJob, run_train, trained
+
+FILES = ["cfg.json", "density.npz", "quality.json", "sae_weights.safetensors"]
+MakeJob = Callable[..., SaeJob]
+
+
+@pytest.fixture(scope="module")
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """500 rows of 3 to 14 tokens; every fifth is a test row."""
+    folder = tmp_path_factory.mktemp("samples") / "train"
+    generator = np.random.default_rng(1)
+    with SamplesWriter(folder, {"dataset": "words", "max_length": 64, "include_special_tokens": False}) as writer:
+        for row in range(500):
+            ids = generator.integers(4, 40, generator.integers(3, 15)).tolist()
+            writer.write({"row": row, "input_ids": ids, "valid": list(range(len(ids)))})
+    write_split(folder, (np.arange(500) % 5 == 0).astype(np.int8), {}, [])
+    return folder
+
+
+@pytest.fixture
+def job(samples: Path, save_tiny: Callable[..., Path], make_job: MakeJob, tmp_path: Path) -> Callable[..., TrainJob]:
+    """job(*SaeJobs, **other fields) -> a training job on the samples."""
+
+    def make(*saes: SaeJob, **fields: Any) -> TrainJob:
+        whole = TrainJob(
+            title="tiny",
+            model=str(save_tiny("gpt2")),
+            revision=None,
+            device="cpu",
+            dtype="float32",
+            saes=saes or (make_job(tmp_path / "saes", n_positions=5000),),
+            samples=(samples,),
+            stored=False,
+            corpus=None,
+            checkpoint=tmp_path / "saes" / ".checkpoint",
+            checkpoint_minutes=0.0,
+            training_log="none",
+            log_folder=tmp_path / "log",
+            seed=0,
+            max_tokens=512,
+            overwrite=False,
+        )
+        return replace(whole, **fields)
+
+    return make
+
+
+def load(job: TrainJob) -> Callable[[], TextModel]:
+    return lambda: TextModel.load(job.model, device="cpu")
+
+
+def quality(sae: SaeJob) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((sae.folder / "quality.json").read_text())
+    return record
+
+
+def states(job: TrainJob, hook: HookPoint, *, held_out: bool) -> torch.Tensor:
+    """Hidden states [n, d] of the rows that the job holds out, or of those that it trains on."""
+    rows = StoredRows(RowPlan({folder: read_split(folder) for folder in job.samples}, job.seed))
+    chosen = list(rows.held_out() if held_out else rows.training(0))
+    return torch.cat([states[hook] for _, _, states in Forward(load(job)(), 512)(chosen, [hook])])
+
+
+def test_it_opens_in_sae_lens_with_the_recorded_quality(job: Callable[..., TrainJob], make_job: MakeJob) -> None:
+    whole = job()
+    (sae,) = whole.saes
+    assert run_train(whole, load(whole)) == []
+    assert sorted(file.name for file in sae.folder.iterdir()) == FILES
+    assert not whole.checkpoint.exists()
+    hidden = states(whole, sae.hook, held_out=True)
+    opened = SAE.load_from_disk(str(sae.folder))
+    with torch.no_grad():
+        rebuilt = opened(hidden)
+        acts = opened.encode(hidden)
+    record = quality(sae)
+    assert record["n_positions"] == len(hidden)
+    fvu = ((rebuilt - hidden).square().sum() / (hidden - hidden.mean(dim=0)).square().sum()).item()
+    assert record["fvu"] == pytest.approx(fvu, rel=1e-4)
+    assert record["mse"] == pytest.approx((rebuilt - hidden).square().mean().item(), rel=1e-4)
+    assert record["l0"] == pytest.approx((acts > 0).sum(dim=1).float().mean().item())
+    assert record["l1"] == pytest.approx(acts.sum(dim=1).mean().item(), rel=1e-4)
+    assert opened.W_dec.norm(dim=1).detach().numpy() == pytest.approx(np.ones(64), rel=1e-4)
+    metadata = opened.cfg.metadata
+    assert (metadata.hook_name, metadata.dataset_path, metadata.context_size) == (sae.hook.name, "words", 64)
+    assert metadata.model_name == Path(whole.model).name
+    assert metadata.special_tokens == "in the context, not trained on"
+
+
+def test_the_density_is_that_of_the_held_out_positions(job: Callable[..., TrainJob]) -> None:
+    whole = job()
+    run_train(whole, load(whole))
+    record, density = quality(whole.saes[0]), np.load(whole.saes[0].folder / "density.npz", allow_pickle=False)
+    assert density["counts"].sum() / density["n_positions"] == pytest.approx(record["l0"])
+    with np.errstate(divide="ignore"):
+        assert density["log10_density"] == pytest.approx(np.log10(density["counts"] / density["n_positions"]), rel=1e-4)
+    assert record["training"] == {"n_positions": 20 * 256, "n_steps": 20}
+    assert record["curves"]["positions"][-1] == 20 * 256
+    assert {len(curve) for curve in record["curves"].values()} == {20}
+    assert record["cross_entropy"] is None  # the tiny model was saved without its head
+
+
+@pytest.mark.parametrize("how", ["constant_norm_rescale", "layer_norm", "none"])
+def test_other_normalisations_hold_wherever_the_sae_is_opened(
+    job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path, how: str
+) -> None:
+    whole = job(make_job(tmp_path, architecture="topk", k=8, n_positions=8000, normalize_activations=how))
+    (sae,) = whole.saes
+    run_train(whole, load(whole))
+    opened = SAE.load_from_disk(str(sae.folder))
+    assert opened.cfg.normalize_activations == how
+    hidden = states(whole, sae.hook, held_out=True)
+    with torch.no_grad():
+        error = (opened(hidden) - hidden).square().sum() / (hidden - hidden.mean(dim=0)).square().sum()
+    assert quality(sae)["fvu"] == pytest.approx(error.item(), rel=1e-3)
+    assert error < 0.7
+    if how != "none":
+        louder = opened.encode(3 * hidden)
+        assert torch.allclose(louder, opened.encode(hidden), atol=1e-3)
+
+
+def test_a_language_model_says_what_is_recovered(
+    job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path, save_language_model: Callable[..., Path]
+) -> None:
+    saes = (make_job(tmp_path, n_positions=256), make_job(tmp_path, width="128", n_positions=256, k=100))
+    whole = job(*saes, model=str(save_language_model("llama")))
+    run_train(whole, load(whole))
+    entropies = [quality(sae)["cross_entropy"] for sae in saes]
+    assert entropies[0]["clean"] == entropies[1]["clean"]
+    assert all(entropy["n_tokens"] > 100 for entropy in entropies)
+    for entropy in entropies:
+        recovered = (entropy["zero"] - entropy["spliced"]) / (entropy["zero"] - entropy["clean"])
+        assert entropy["recovered"] == pytest.approx(recovered)
+
+
+def test_a_trained_sae_is_reused_and_other_settings_conflict(
+    job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path
+) -> None:
+    whole = job()
+    run_train(whole, load(whole))
+    assert [sae.folder for sae in trained(whole)] == [whole.saes[0].folder]
+    written = (whole.saes[0].folder / "quality.json").stat().st_mtime_ns
+
+    def none() -> TextModel:
+        raise AssertionError("the model is not needed")
+
+    run_train(whole, none)
+    assert (whole.saes[0].folder / "quality.json").stat().st_mtime_ns == written
+    other = job(make_job(tmp_path / "saes", n_positions=5000, k=8))
+    assert trained(other) == []
+    with pytest.raises(ConflictError, match=r"k: 4 there, 8 now"):
+        run_train(other, load(other))
+    run_train(replace(other, overwrite=True), load(other))
+    assert quality(other.saes[0])["settings"]["k"] == 8
+
+
+def test_an_interruption_leaves_no_folder(job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = job()
+    folder = whole.saes[0].folder
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(save_module, "write_json", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run_train(whole, load(whole))
+    assert list(folder.parent.iterdir()) == []
+    monkeypatch.undo()
+    folder.with_name(f".{folder.name}.partial").mkdir()
+    run_train(whole, load(whole))
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_files_name_no_place_on_this_machine(job: Callable[..., TrainJob], tmp_path: Path) -> None:
+    whole = job()
+    run_train(whole, load(whole))
+    for name in ("cfg.json", "quality.json"):
+        text = (whole.saes[0].folder / name).read_text()
+        assert str(tmp_path) not in text
+        assert str(Path(whole.model).parent) not in text
+
+
+def test_one_that_diverges_is_said_once_the_others_are_saved(
+    job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = run_module.train_saes
+
+    def one_diverges(*arguments: Any) -> Any:
+        trainees = original(*arguments)
+        trainees[0].failure = "32 (layer 1) diverged"
+        return trainees
+
+    monkeypatch.setattr(run_module, "train_saes", one_diverges)
+    whole = job(*(make_job(tmp_path, width=width, n_positions=1000) for width in ("32", "64")))
+    with pytest.raises(SaeError, match=r"32 \(layer 1\) diverged"):
+        run_train(whole, load(whole))
+    assert [sae.width for sae in trained(whole)] == ["64"]
+    assert not whole.saes[0].folder.exists()
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_corpus_instead_of_training_rows(
+    job: Callable[..., TrainJob], write_texts: Callable[..., None], tmp_path: Path, packed: bool
+) -> None:
+    write_texts(tmp_path / "texts.jsonl", 800)
+    corpus = Corpus(name=str(tmp_path / "texts.jsonl"), context_size=32, packed=packed)
+    whole = job(samples=(), corpus=corpus)
+    run_train(whole, load(whole))
+    metadata = SAE.load_from_disk(str(whole.saes[0].folder)).cfg.metadata
+    assert (metadata.dataset_path, metadata.context_size) == ("texts.jsonl", 32)
+    assert quality(whole.saes[0])["n_positions"] > 100
+
+
+def test_what_is_written_for_tensorboard_and_wandb(
+    job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    whole = job(training_log="wandb")
+    run_train(whole, load(whole))
+    assert list(whole.log_folder.rglob("run-*.wandb"))
+
+
+def test_a_log_whose_package_is_missing_is_said_before_training(
+    job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
+    whole = job(training_log="tensorboard")
+    with pytest.raises(SaeError, match=r"settings\.training_log is 'tensorboard'.*pip install"):
+        run_train(whole, load(whole))
+    assert not whole.saes[0].folder.exists()
+
+
+def test_rows_used_to_measure_are_not_trained_on(
+    job: Callable[..., TrainJob], samples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = job()
+    model = load(whole)()
+    seen: list[tuple[int, ...]] = []
+    original = model.capture
+    monkeypatch.setattr(
+        model, "capture", lambda ids, hooks: seen.extend(tuple(row.tolist()) for row in ids) or original(ids, hooks)
+    )
+    monkeypatch.setattr(run_module, "_save", lambda *_: None)
+    run_train(whole, lambda: model)
+    texts = [tuple(row.input_ids.tolist()) for _, rows in iter_token_rows(samples) for row in rows]
+    test = {texts[i] for i in range(0, 500, 5)}
+    kept = StoredRows(RowPlan({samples: read_split(samples)}, 0)).held_out()
+    assert not set(seen) & (test | {tuple(row.input_ids.tolist()) for row in kept})
+    assert len(set(seen)) == 360
