@@ -1,0 +1,109 @@
+"""How well a language model still predicts when an SAE's reconstruction takes the place of what the SAE reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+
+from saefari.errors import ModelError
+from saefari.models.batching import token_batches
+from saefari.models.forward import TokenRow
+from saefari.models.hooks import HookPoint
+from saefari.models.language import LanguageModel
+from saefari.saes.encode import encode, reconstruct
+from saefari.saes.load import LoadedSae
+
+Edit = Callable[[torch.Tensor], torch.Tensor]
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """Next-token cross-entropy in nats per token, over `n_tokens`."""
+
+    clean: float
+    spliced: float
+    """With the SAE's reconstruction at every valid position of its hook point."""
+    zero: float
+    """With zeros there."""
+    n_tokens: int
+
+    @property
+    def recovered(self) -> float | None:
+        """(zero - spliced) / (zero - clean): 1 for a perfect SAE; None where zeros change nothing."""
+        return (self.zero - self.spliced) / (self.zero - self.clean) if self.zero != self.clean else None
+
+    def summary(self) -> dict[str, float | int | None]:
+        """clean, spliced, zero, n_tokens and recovered."""
+        return {**asdict(self), "recovered": self.recovered}
+
+
+class LossRecovered:
+    """Measures SAEs of one language model on the same rows; what they share is computed once.
+
+    rows: held-out texts; see `LanguageModel.losses` for the tokens that count.
+    max_tokens: padded tokens of a batch, lowered for good when the GPU's memory does not hold one.
+    """
+
+    def __init__(self, model: LanguageModel, rows: Sequence[TokenRow], max_tokens: int) -> None:
+        self.model = model
+        self.rows = [row for row in rows if np.any(row.valid > 0)]
+        self.n_tokens = sum(int(np.count_nonzero(row.valid > 0)) for row in self.rows)
+        self.max_tokens = max_tokens
+        self._zero: dict[HookPoint, float] = {}
+
+    @cached_property
+    def clean(self) -> float:
+        """Cross-entropy of the model as it is."""
+        return self._mean_loss()
+
+    def zero(self, hook: HookPoint) -> float:
+        """Cross-entropy with zeros at every valid position of `hook`."""
+        if hook not in self._zero:
+            self._zero[hook] = self._mean_loss(hook, torch.zeros_like)
+        return self._zero[hook]
+
+    def measure(self, loaded: LoadedSae) -> CrossEntropy | None:
+        """The SAE's figures, at its own hook point; None where no token counts.
+
+        Raises ModelError for a hook point that cannot be replaced or a text that does not fit the GPU.
+        """
+        if not self.n_tokens:
+            return None
+        spliced = self._mean_loss(loaded.hook, lambda hidden: reconstructed(loaded, hidden))
+        return CrossEntropy(self.clean, spliced, self.zero(loaded.hook), self.n_tokens)
+
+    def _mean_loss(self, hook: HookPoint | None = None, edit: Edit | None = None) -> float:
+        """Nats per token over all rows."""
+        return self._total_loss(np.arange(len(self.rows)), hook, edit) / self.n_tokens
+
+    def _total_loss(self, chosen: np.ndarray, hook: HookPoint | None, edit: Edit | None) -> float:
+        """Nats of the rows `chosen`, in batches under the budget."""
+        lengths = np.asarray([len(self.rows[i].input_ids) for i in chosen])
+        batches = token_batches(lengths, self.max_tokens)
+        return sum(self._batch_loss(chosen[batch], int(lengths[batch[0]]), hook, edit) for batch in batches)
+
+    def _batch_loss(self, batch: np.ndarray, longest: int, hook: HookPoint | None, edit: Edit | None) -> float:
+        """Nats of one batch, or of its parts where the budget was lowered since it was put together, or must be now."""
+        if len(batch) > 1 and len(batch) * longest > self.max_tokens:
+            return self._total_loss(batch, hook, edit)
+        try:
+            return float(self.model.losses([self.rows[i] for i in batch], hook, edit).double().sum())
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise ModelError(
+                    f"a single text of {longest} tokens does not fit the GPU's memory; "
+                    "lower settings.max_length or use a smaller settings.dtype"
+                ) from None
+        torch.cuda.empty_cache()
+        self.max_tokens = len(batch) * longest // 2
+        return self._total_loss(batch, hook, edit)
+
+
+def reconstructed(loaded: LoadedSae, hidden: torch.Tensor) -> torch.Tensor:
+    """What the SAE makes of hidden states [n, d_in], as float32 in their own space: a mean it removed is back."""
+    rebuilt = reconstruct(loaded, encode(loaded, hidden), hidden)
+    return rebuilt + hidden.float().mean(dim=-1, keepdim=True).to(rebuilt) if loaded.center else rebuilt
