@@ -39,7 +39,7 @@ def tiny_model(load_tiny: Callable[..., TextModel]) -> TextModel:
 
 
 @pytest.fixture(scope="session")
-def rows() -> ListedRows:
+def listed_rows() -> ListedRows:
     """420 texts of 2 to 12 tokens; the first position of each does not count."""
     generator = np.random.default_rng(0)
     rows = []
@@ -50,12 +50,12 @@ def rows() -> ListedRows:
 
 
 @pytest.fixture(scope="session")
-def source(tiny_model: TextModel, rows: ListedRows) -> Callable[..., FromModel]:
+def source(tiny_model: TextModel, listed_rows: ListedRows) -> Callable[..., FromModel]:
     """source(*layers, max_tokens=512) -> forward passes of the tiny model over the rows."""
 
     def make(*layers: int, max_tokens: int = 512) -> FromModel:
         hooks = [HookPoint(layer, "resid_post") for layer in layers or (1,)]
-        return FromModel(Forward(tiny_model, max_tokens), rows, hooks)
+        return FromModel(Forward(tiny_model, max_tokens), listed_rows, hooks)
 
     return make
 

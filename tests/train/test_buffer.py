@@ -59,7 +59,7 @@ def test_every_position_comes_once(batch_size: int, more: int, n_batches: int, p
     source = Numbers(per_epoch)
     total = batch_size * n_batches
     buffer = ShuffleBuffer(source, batch_size + more, batch_size, total, seed=0)
-    assert sorted(sum(drawn(buffer, n_batches), [])) == list(range(total))
+    assert sorted(position for batch in drawn(buffer, n_batches) for position in batch) == list(range(total))
     assert source.asked < total + 7
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,12 @@ from sae_lens import SAE
 from sae_lens.saes.sae import TrainStepInput
 
 from saefari.config import SaeTraining
-from saefari.models.hooks import HookPoint
-from saefari.models.text import TextModel
-from saefari.store import TokenisedRow
 from saefari.train.architectures import new_sae
+from saefari.train.job import SaeJob
 from saefari.train.jumprelu import TargetL0JumpReLU
-from saefari.train.sae import SaeJob, train_saes
+from saefari.train.sae import train_saes
+from saefari.train.save import save_trained
+from saefari.train.sources import FromModel
 
 
 def calibrated(scale: float, target: float = 4) -> tuple[TargetL0JumpReLU, torch.Tensor]:
@@ -66,13 +66,11 @@ def test_its_gradient_leads_to_the_target(factor: float, sign: int) -> None:
 
 @pytest.mark.parametrize("target", [3, 8])
 def test_training_reaches_the_target(
-    tiny_model: TextModel, token_rows: Callable[[], Iterator[TokenisedRow]], tmp_path: Path, target: int
+    source: Callable[..., FromModel], make_job: Callable[..., SaeJob], tmp_path: Path, target: int
 ) -> None:
-    training = SaeTraining(
-        architecture="jumprelu", target_l0=target, n_positions=60_000, batch_size=256, buffer_size=2048
-    )
-    job = SaeJob(1, "64", training, HookPoint(1, "resid_post"), tmp_path / "sae", {})
-    train_saes(tiny_model, token_rows, [job], 0, 512)
+    job = make_job(tmp_path, architecture="jumprelu", target_l0=target, n_positions=60_000)
+    (trainee,) = train_saes(source(), [job], 0, torch.device("cpu"))
+    save_trained(trainee, [block[job.hook] for block in source().held_out()])
     quality: dict[str, Any] = json.loads((job.folder / "quality.json").read_text())
     assert quality["l0"] == pytest.approx(target, rel=0.15)
     sae = SAE.load_from_disk(str(job.folder))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from saefari.train.loss_recovered import CrossEntropy, LossRecovered, reconstruc
 
 from ..models.lens import hooked_twin
 from ..saes.conftest import build
+from .conftest import ListedRows
 
 KINDS = ["gpt2", "llama", "gemma2", "pythia"]
 HOOK = HookPoint(1, "resid_post")
@@ -28,12 +29,11 @@ LoadLanguage = Callable[..., LanguageModel]
 
 
 @pytest.fixture(scope="module")
-def rows(token_rows: Callable[[], Iterator[TokenisedRow]]) -> list[TokenisedRow]:
+def rows(listed_rows: ListedRows) -> list[TokenisedRow]:
     """30 texts of 2 to 12 tokens, of which the first does not count, and two where nothing does."""
-    made = [row for row, _ in zip(token_rows(), range(30), strict=False)]
     return [
         TokenisedRow(np.array([5], np.int32), np.array([0], np.int32)),
-        *made,
+        *listed_rows.rows[:30],
         TokenisedRow(*[np.zeros(0, int)] * 2),
     ]
 

@@ -18,7 +18,8 @@ from saefari.models.text import TextModel
 from saefari.store import Manifest, SamplesWriter, TokenisedRow, hidden_folder, write_shard, write_split
 from saefari.train.rows import RowPlan
 from saefari.train.sources import Cursor, FromModel, FromStore, Source
-from tests.train.conftest import ListedRows
+
+from .conftest import ListedRows
 
 HOOKS = [HookPoint(0, "resid_post"), HookPoint(1, "resid_post")]
 N_ROWS = 2500  # two shards
@@ -39,11 +40,13 @@ def one_pass(source: Source, hook: HookPoint) -> Counter[tuple[float, ...]]:
 
 
 def test_one_pass_gives_every_valid_position_once(
-    tiny_model: TextModel, rows: ListedRows, source: Callable[..., FromModel]
+    tiny_model: TextModel, listed_rows: ListedRows, source: Callable[..., FromModel]
 ) -> None:
     expected: Counter[tuple[float, ...]] = Counter()
-    for row in rows.training(0):
-        expected.update(keys(tiny_model.capture([row.input_ids], HOOKS)[HOOKS[1]][0, torch.from_numpy(row.valid).long()]))
+    for row in listed_rows.training(0):
+        expected.update(
+            keys(tiny_model.capture([row.input_ids], HOOKS)[HOOKS[1]][0, torch.from_numpy(row.valid).long()])
+        )
     found = one_pass(source(0, 1, max_tokens=128), HOOKS[1])
     assert found.total() == expected.total()
     assert (found - expected).total() <= 10  # rounding may fall either way
@@ -89,7 +92,7 @@ def test_the_token_budget_counts_padding(
     assert np.mean(sizes) > 40
 
 
-def test_counting_stops_early_and_runs_no_model(tiny_model: TextModel, rows: ListedRows) -> None:
+def test_counting_stops_early_and_runs_no_model(tiny_model: TextModel, listed_rows: ListedRows) -> None:
     class Counted(ListedRows):
         seen = 0
 
@@ -98,7 +101,7 @@ def test_counting_stops_early_and_runs_no_model(tiny_model: TextModel, rows: Lis
                 Counted.seen += 1
                 yield row
 
-    assert FromModel(Forward(tiny_model, 60), Counted(rows.rows), HOOKS).positions(50) >= 50
+    assert FromModel(Forward(tiny_model, 60), Counted(listed_rows.rows), HOOKS).positions(50) >= 50
     assert Counted.seen < 60
 
 
@@ -110,7 +113,7 @@ def test_nothing_to_train_on_is_said(tiny_model: TextModel) -> None:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> FromStore:
-    """Rows of one to four positions whose values are 4 r + their number, twice that in layer 1; row r trains if r % 3."""
+    """Rows of one to four positions whose values are 4 r + their number, doubled in layer 1; 3 divides test rows."""
     parts = np.where(np.arange(N_ROWS) % 3 == 0, 1, 0).astype(np.int8)
     lengths = np.arange(N_ROWS) % 4 + 1
     with SamplesWriter(tmp_path, {}) as writer:

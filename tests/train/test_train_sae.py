@@ -1,4 +1,4 @@
-"""The training loop: every architecture learns, results repeat, and a training that is killed goes on as if it was not."""
+"""The training loop: every architecture learns, results repeat, and a killed training goes on as if it was not."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ at any moment leaves the state before.
 
 from __future__ import annotations
 
-import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,5 +52,9 @@ def read_checkpoint_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Remove the folder, if it is there."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove what `write_checkpoint` wrote, and the folder if nothing else is in it."""
+    (folder / _STATE).unlink(missing_ok=True)  # first: without it the rest is no checkpoint
+    for file in folder.glob("*step-*.safetensors*"):
+        file.unlink()
+    with suppress(OSError):
+        folder.rmdir()

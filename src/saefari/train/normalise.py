@@ -1,7 +1,7 @@
 """Normalising each position by itself, as sae-lens does wherever such an SAE runs.
 
-sae-lens' trainers would undo it before the loss, which their auxiliary loss for dead latents does not allow. Here an SAE
-is trained on what was normalised, and says so once it is saved.
+sae-lens' trainers would undo it before the loss, which their auxiliary loss for dead latents does not allow. Here an
+SAE is trained on what was normalised, and says so once it is saved.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ def normalised(x: torch.Tensor, how: str) -> torch.Tensor:
     constant_norm_rescale: to the norm d^1/2. layer_norm: to mean 0 and standard deviation 1.
     """
     if how == "constant_norm_rescale":
-        return x * (x.shape[-1] ** 0.5 / x.norm(dim=-1, keepdim=True))
+        return x * x.shape[-1] ** 0.5 / torch.linalg.vector_norm(x, dim=-1, keepdim=True)
     if how == "layer_norm":
-        x = x - x.mean(dim=-1, keepdim=True)
-        return x / (x.std(dim=-1, keepdim=True) + _EPSILON)
+        centred = x - x.mean(dim=-1, keepdim=True)
+        return centred / (centred.std(dim=-1, keepdim=True) + _EPSILON)
     return x

@@ -1,0 +1,54 @@
+"""A corpus packed to contexts: every token once, framed as the model expects, and nothing special counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from saefari.models.packing import pack
+from saefari.models.tokenizer import TextTokenizer
+
+FRAMES = {"gpt2": ([], [], [2]), "llama": ([1], [], [2]), "bert": ([1], [2], [2])}
+"""Special tokens before and after a context, and between two texts."""
+
+
+@pytest.fixture(scope="module", params=FRAMES)
+def kind_and_tokenizer(request: pytest.FixtureRequest, save_tiny: Callable[..., Path]) -> tuple[str, TextTokenizer]:
+    return request.param, TextTokenizer.load(str(save_tiny(request.param)))
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(
+    texts=st.lists(st.lists(st.sampled_from(["cat", "dog", "sat", "river"]), max_size=40).map(" ".join), max_size=20),
+    context_size=st.integers(8, 80),
+)
+def test_every_token_comes_once_and_in_order(
+    kind_and_tokenizer: tuple[str, TextTokenizer], texts: list[str], context_size: int
+) -> None:
+    kind, tokenizer = kind_and_tokenizer
+    before, after, between = FRAMES[kind]
+    contexts = list(pack(texts, tokenizer, context_size))
+    size = min(context_size, 64)
+    assert all(len(context.input_ids) == size for context in contexts[:-1])
+    for context in contexts:
+        ids = context.input_ids.tolist()
+        assert len(ids) <= size
+        assert ids[: len(before)] == before
+        assert ids[len(ids) - len(after) :] == after
+        assert not np.isin(context.input_ids[context.valid], [0, 1, 2]).any()
+        assert len(context.valid) == int((context.input_ids > 2).sum())
+    inner = [i for c in contexts for i in c.input_ids.tolist()[len(before) : len(c.input_ids) - len(after)]]
+    plain = [tokenizer.tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts if text]
+    assert inner == [i for ids in plain for i in [*ids, *between]]
+
+
+def test_a_text_longer_than_the_model_reads_is_not_cut(kind_and_tokenizer: tuple[str, TextTokenizer]) -> None:
+    _, tokenizer = kind_and_tokenizer
+    contexts = list(pack(["cat " * 500], tokenizer, 1000))
+    assert sum(len(context.valid) for context in contexts) == 500
+    assert max(len(context.input_ids) for context in contexts) == 64
