@@ -111,7 +111,16 @@ def test_most_latents_may_be_in_the_cluster() -> None:
     assert find_cluster(two_clusters(2000, 1000)).share == pytest.approx(2 / 3)
 
 
-def test_a_shallow_valley_is_no_gap() -> None:
+def clusters(*centers: float, spread: float = 0.4, size: int = 4000) -> np.ndarray:
     generator = np.random.default_rng(0)
-    values = np.concatenate([generator.normal(-4, 0.4, 1000), generator.normal(-2.9, 0.4, 1000)])
-    assert find_cluster(values).summary() == NONE
+    return np.concatenate([generator.normal(center, spread, size) for center in centers])
+
+
+def test_a_shallow_valley_is_no_gap() -> None:
+    assert find_cluster(clusters(-4.2, -2.9)).summary() == NONE
+    assert find_cluster(clusters(-4.8, -2.9)).share == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_deepest_of_several_valleys_is_the_gap() -> None:
+    cluster = find_cluster(clusters(-7, -5.2, -2, spread=0.35))
+    assert cluster.share == pytest.approx(2 / 3)
