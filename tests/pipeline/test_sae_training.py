@@ -155,6 +155,21 @@ def test_train_sae_only_trains(
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+def test_the_report_names_every_trained_sae(
+    raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw["models"][0]["layers"] = [1]
+    assert main(["train-sae", *saved(raw)]) == 0
+    assert {"batchtopk-d48", "batchtopk-d64"} <= set(capsys.readouterr().out.split())
+    assert len(pd.read_csv(tmp_path / "reports" / "saes.csv")) == 2
+    (tmp_path / "reports" / "saes.csv").unlink()
+    (tmp_path / "reports" / "saes.csv").mkdir()  # so that it cannot be written
+    assert main(["train-sae", *saved(raw)]) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED: the report on the trained SAEs" in printed
+    assert "2 SAEs were there already" in printed
+
+
 def test_with_act_only_saes_learn_after_extraction(raw: Raw, saved: Callable[..., list[str]], tmp_path: Path) -> None:
     raw["settings"]["act_only"] = True
     assert main(["train-sae", *saved(raw)]) == 0
