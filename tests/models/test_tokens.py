@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from tokenizers import processors
 
+from saefari.errors import ModelError
 from saefari.models.hooks import HookPoint
 from saefari.models.text import TextModel, Tokens
+from saefari.models.tokenizer import TextTokenizer
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -33,6 +37,35 @@ def test_special_tokens_count_when_asked(load_tiny: Callable[..., TextModel]) ->
     tokens = load_tiny("bert").tokenize(["the cat"], 64, include_special_tokens=True)[0]
     assert tokens.valid.tolist() == [0, 1, 2, 3]
     assert len(tokens.spans) == 4
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "bert", "roberta"])
+def test_the_class_token_alone_counts_when_asked(kind: str, load_tiny: Callable[..., TextModel]) -> None:
+    model = load_tiny(kind)
+    library = model.tokenizer.tokenizer
+    texts = ["the cat sat", "", "cat " * 500, "</s> <s> cat"]
+    for tokens, usual in zip(
+        model.tokenize(texts, 8, positions="class"), model.tokenize(texts, 8, include_special_tokens=True), strict=True
+    ):
+        assert tokens.input_ids.tolist() == usual.input_ids.tolist()
+        assert tokens.valid.tolist() == [0]
+        assert tokens.spans.tolist() == [[0, 0]]
+        assert library.convert_ids_to_tokens(tokens.input_ids[tokens.valid]) == ["<s>"]
+    assert tokens.valid.dtype == tokens.spans.dtype == np.dtype(np.int32)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "pythia"])
+def test_a_tokenizer_without_a_class_token_says_so(kind: str, load_tiny: Callable[..., TextModel]) -> None:
+    with pytest.raises(ModelError, match=r"'class' counts the special token.*adds none: use tokens"):
+        load_tiny(kind).tokenize(["<s> the cat"], 8, positions="class")
+
+
+def test_a_special_token_at_the_end_is_no_class_token(load_tiny: Callable[..., TextModel]) -> None:
+    library = copy.deepcopy(load_tiny("gpt2").tokenizer.tokenizer)
+    library.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", 2)]
+    )
+    assert TextTokenizer(library, 64).begins_with_special is False
 
 
 def test_a_special_token_spelt_out_in_a_text_does_not_count(load_tiny: Callable[..., TextModel]) -> None:

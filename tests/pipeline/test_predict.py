@@ -79,7 +79,9 @@ def run_again(root: Path, **settings: Any) -> None:
     assert run_experiments(["--config", str(path)]) == 0
 
 
-def experiment(root: Path, model: dict[str, Any], write_texts: Callable[..., Any], **settings: Any) -> Run:
+def experiment(
+    root: Path, model: dict[str, Any], write_texts: Callable[..., Any], top_n: tuple[int, ...] = (0, 3), **settings: Any
+) -> Run:
     write_texts(root / "texts.jsonl", 240, longest=10)
     raw = {
         "settings": {
@@ -95,7 +97,7 @@ def experiment(root: Path, model: dict[str, Any], write_texts: Callable[..., Any
         },
         "models": [{"layers": [1], "widths": ["64"], **model}],
         "datasets": [{"name": str(root / "texts.jsonl"), "text_field": "text"}],
-        "classification_params": {"top_n_values": [0, 3], "pooling": ["sum"], "hidden_pooling": ["last", "mean"]},
+        "classification_params": {"top_n_values": list(top_n), "pooling": ["sum"], "hidden_pooling": ["last", "mean"]},
     }
     (root / "conf.yaml").write_text(yaml.safe_dump(raw))
     run_again(root)
@@ -146,6 +148,16 @@ def test_special_tokens_count_where_the_run_counted_them(
     run = experiment(tmp_path, model, write_texts, include_special_tokens=True, sae_location="mlp")
     run.check(run.folder("64", "sum_top0_bin-none"), "linear")
     assert run.predict(run.folder("64", "sum_top0_bin-none"), "linear", "the cat").spans.tolist()[0] == [0, 0]
+
+
+def test_the_class_token_alone_counts_where_the_run_counted_it(
+    tmp_path: Path, save_tiny: Callable[..., Path], write_texts: Callable[..., Any], save_sae: Callable[..., Any]
+) -> None:
+    save_sae(tmp_path / "saes" / "mine", "blocks.1.hook_resid_post", 32)
+    model = {"name": str(save_tiny("bert")), "sae_path": str(tmp_path / "saes" / "mine")}
+    run = experiment(tmp_path, model, write_texts, (0,), positions="class")
+    run.check(run.folder("64", "sum_top0_bin-none"), "linear")
+    assert run.predict(run.folder("64", "sum_top0_bin-none"), "linear", "the cat").spans.tolist() == [[0, 0]]
 
 
 def test_rows_of_a_test_split_of_its_own(

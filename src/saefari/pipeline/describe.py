@@ -58,7 +58,7 @@ def _test_share(plan: Plan) -> str:
 def _training(plan: Plan) -> str:
     folders = [Path(sae.ref.path or "") for sae in plan.trained()]
     there = sum((folder / SAE_QUALITY).is_file() for folder in folders)
-    return f"train {len(folders)} SAEs, {there} of them there already, to {plan.layout.saes}"
+    return f"SAEs to train: {len(folders)}, of which {there} are there already, in {plan.layout.saes}"
 
 
 def _extraction(plan: Plan) -> list[str]:

@@ -92,10 +92,9 @@ class Plan:
         """
         if not self.trained():
             raise ConfigError([Problem("sae_training", "is not there, nor a models[].sae_train: nothing to train")])
-        models = [replace(model, saes=tuple(s for s in model.saes if s.training is not None)) for model in self.models]
-        from_rows = any(sae.training is not None and sae.training.corpus is None for sae in self.trained())
-        models = [model for model in models if model.saes]
-        return replace(self, models=models, datasets=self.datasets if from_rows else [])
+        models = [replace(model, saes=tuple(sae for sae in model.saes if sae.training)) for model in self.models]
+        from_rows = any(sae.training and sae.training.corpus is None for sae in self.trained())
+        return replace(self, models=[m for m in models if m.saes], datasets=self.datasets if from_rows else [])
 
 
 def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False, source: str = "conf.yaml") -> Plan:

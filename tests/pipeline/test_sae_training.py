@@ -1,0 +1,406 @@
+"""SAE training as a stage: what is planned, in which order it runs, and what is left when some of it fails."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from saefari.config import parse_config
+from saefari.log import logger
+from saefari.pipeline.cli import main, run_experiments
+from saefari.pipeline.plan import Plan, make_plan
+from saefari.pipeline.stages import train_jobs
+from saefari.store import iter_hidden_positions
+
+SHORT = {"k": 4, "n_positions": 2048, "batch_size": 256, "buffer_size": 1024}
+Raw = dict[str, Any]
+
+
+@pytest.fixture
+def raw(tmp_path: Path, save_tiny: Callable[..., Path], write_texts: Callable[..., Any]) -> Raw:
+    """A tiny model, a small dataset, and two SAEs to train at two layers."""
+    write_texts(tmp_path / "texts.jsonl", 120)
+    return {
+        "settings": {
+            "base_save_dir": str(tmp_path / "activations"),
+            "base_classify_dir": str(tmp_path / "classifications"),
+            "device": "cpu",
+            "n_jobs": 1,
+            "cv_folds": 2,
+            "n_bootstrap": 100,
+        },
+        "models": [{"name": str(save_tiny("llama")), "layers": [1, 2]}],
+        "sae_training": [{"d_sae": [48, 64], **SHORT}],
+        "datasets": [{"name": str(tmp_path / "texts.jsonl"), "text_field": "text"}],
+    }
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Callable[[Raw], list[str]]:
+    """saved(raw): the flags that name a file with this configuration."""
+
+    def save(raw: Raw) -> list[str]:
+        (tmp_path / "conf.yaml").write_text(yaml.safe_dump(raw))
+        return ["--config", str(tmp_path / "conf.yaml")]
+
+    return save
+
+
+def plan_of(raw: Raw) -> Plan:
+    return make_plan(parse_config(raw))
+
+
+def planned(raw: Raw) -> list[tuple[int, str, bool, bool]]:
+    """(layer, name, trained in the run, with a random control) of every SAE of the only model."""
+    (model,) = plan_of(raw).models
+    return [(sae.ref.layer, sae.ref.width, sae.training is not None, sae.random) for sae in model.saes]
+
+
+def trained_saes(root: Path) -> set[str]:
+    return {f"{path.parent.parent.name}/{path.parent.name}" for path in root.rglob("quality.json")}
+
+
+def classified(root: Path) -> set[tuple[int, str]]:
+    summary = pd.read_csv(root / "classifications" / "summary.csv", dtype={"width": str})
+    rows = summary[summary.source == "sae"]
+    return set(zip(rows.layer.astype(int), rows.width, strict=True))
+
+
+ALL = {(layer, f"batchtopk-d{d_sae}") for layer in (1, 2) for d_sae in (48, 64)}
+
+
+def test_every_layer_of_every_model_gets_every_sae(raw: Raw) -> None:
+    assert planned(raw) == [(layer, name, True, False) for layer, name in sorted(ALL)]
+
+
+def test_named_saes_stand_beside_the_swept_ones(raw: Raw, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
+    save_sae(tmp_path / "given", "blocks.1.hook_resid_post", 32)
+    given = raw["models"][0] | {"layers": [1], "widths": ["mine"], "sae_path": str(tmp_path / "given")}
+    raw["models"] = [given | {"random_sae": True}, raw["models"][0]]
+    assert planned(raw) == [
+        (1, "mine", False, True),
+        (1, "batchtopk-d48", True, True),
+        (1, "batchtopk-d64", True, True),
+        (2, "batchtopk-d48", True, False),
+        (2, "batchtopk-d64", True, False),
+    ]
+
+
+def test_saes_that_share_a_stream_share_a_job(raw: Raw, tmp_path: Path) -> None:
+    corpus = {"name": str(tmp_path / "texts.jsonl")}
+    raw["models"][0] |= {"widths": ["32"], "sae_train": SHORT}
+    raw["sae_training"] += [
+        {"name": "wide", "d_sae": 96, **SHORT, "lr": [1e-3, 1e-2]},
+        {"name": "long", "d_sae": 96, **SHORT, "n_positions": 4096},
+        {"name": "corpus", "d_sae": 96, **SHORT, "corpus": corpus},
+    ]
+    raw["settings"] |= {"act_only": True, "checkpoint_minutes": 2, "training_log": "wandb", "seed": 3}
+    plan = plan_of(raw)
+    rows, longer, texts = [train.job for train in train_jobs(plan, "cpu", False)]
+    names = ["32", "batchtopk-d48", "batchtopk-d64", "wide-lr0.001", "wide-lr0.01"]
+    assert sorted((sae.layer, sae.width) for sae in rows.saes) == [(layer, name) for layer in (1, 2) for name in names]
+    assert [sae.width for sae in longer.saes] == ["long", "long"]
+    assert [sae.width for sae in texts.saes] == ["corpus", "corpus"]
+    assert (rows.stored, longer.stored, texts.stored) == (True, True, False)
+    assert texts.corpus is not None
+    assert (texts.corpus.name, texts.samples) == (corpus["name"], ())
+    (model,), (dataset,) = plan.models, plan.datasets
+    assert rows.samples == longer.samples == (plan.samples(model, dataset, "train"),)
+    folders = {job.checkpoint for job in (rows, longer, texts)}
+    assert len(folders) == 3
+    assert all(folder.parent == plan.layout.saes / model.slug for folder in folders)
+    assert all(folder.name.startswith(".checkpoint-") for folder in folders)
+    assert (rows.checkpoint_minutes, rows.training_log, rows.seed) == (2, "wandb", 3)
+    assert rows.log_folder == plan.layout.reports / "training"
+
+
+def test_a_run_trains_extracts_and_classifies_what_is_swept(
+    raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_experiments(saved(raw)) == 0
+    assert trained_saes(tmp_path) == {f"layer_{layer}/{name}" for layer, name in ALL}
+    assert classified(tmp_path) == ALL
+    assert "were not trained again" not in capsys.readouterr().out
+    assert run_experiments(saved(raw)) == 0
+    assert "4 SAEs were there already and were not trained again." in capsys.readouterr().out
+
+
+def test_train_sae_only_trains(
+    raw: Raw,
+    saved: Callable[..., list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    raw["models"][0]["random_sae"] = True
+    assert main(["train-sae", *saved(raw)]) == 0
+    assert len(trained_saes(tmp_path)) == 4
+    assert not list(tmp_path.rglob("shard-*"))
+    assert not list(tmp_path.rglob("results.json"))
+    assert "Trained SAEs" in capsys.readouterr().out
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("saes/**/*") if path.is_file()}
+    with caplog.at_level(logging.INFO, logger.name):
+        assert main(["train-sae", *saved(raw)]) == 0
+    assert "4 SAEs were there already and were not trained again." in capsys.readouterr().out
+    assert "loading" not in caplog.text, "no model is needed"
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_the_report_names_every_trained_sae(
+    raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw["models"][0]["layers"] = [1]
+    assert main(["train-sae", *saved(raw)]) == 0
+    assert {"batchtopk-d48", "batchtopk-d64"} <= set(capsys.readouterr().out.split())
+    assert len(pd.read_csv(tmp_path / "reports" / "saes.csv")) == 2
+    (tmp_path / "reports" / "saes.csv").unlink()
+    (tmp_path / "reports" / "saes.csv").mkdir()  # so that it cannot be written
+    assert main(["train-sae", *saved(raw)]) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED: the report on the trained SAEs" in printed
+    assert "2 SAEs were there already" in printed
+
+
+def test_with_act_only_saes_learn_after_extraction(raw: Raw, saved: Callable[..., list[str]], tmp_path: Path) -> None:
+    raw["settings"]["act_only"] = True
+    assert main(["train-sae", *saved(raw)]) == 0
+    (quality,) = tmp_path.rglob("layer_1/batchtopk-d48/quality.json")
+    (shard,) = tmp_path.rglob("layer_1/hidden/shard-*.npz")
+    assert shard.stat().st_mtime_ns < quality.stat().st_mtime_ns
+    assert "positions" in np.load(shard)
+    assert not list(tmp_path.rglob("layer_1/batchtopk-d48/shard-*"))
+    assert run_experiments(saved(raw)) == 0
+    assert classified(tmp_path) == ALL
+
+
+def test_train_sae_leaves_other_saes_alone(raw: Raw, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
+    save_sae(tmp_path / "given", "blocks.3.hook_resid_post", 32)
+    name = raw["models"][0]["name"]
+    raw["models"] = [
+        {"name": name, "layers": [1], "widths": ["48"], "sae_train": SHORT},
+        {"name": name, "layers": [3], "widths": ["given"], "sae_path": str(tmp_path / "given")},
+    ]
+    raw["sae_training"] = []
+    (model,) = plan_of(raw).training_only().models
+    assert [sae.ref.width for sae in model.saes] == ["48"]
+
+
+def test_train_sae_needs_no_dataset_where_every_sae_has_a_corpus(raw: Raw, tmp_path: Path) -> None:
+    entry, corpus = {"d_sae": 48, **SHORT}, {"corpus": {"name": str(tmp_path / "texts.jsonl")}}
+    raw["sae_training"] = [entry | corpus]
+    assert plan_of(raw).training_only().datasets == []
+    assert plan_of(raw | {"datasets": []}).datasets == []
+    raw["sae_training"] = [entry | corpus, entry | {"name": "rows"}]
+    assert len(plan_of(raw).training_only().datasets) == 1
+
+
+def test_nothing_to_train_is_a_mistake(
+    raw: Raw,
+    saved: Callable[..., list[str]],
+    tmp_path: Path,
+    save_sae: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    save_sae(tmp_path / "given", "blocks.1.hook_resid_post", 32)
+    raw["sae_training"] = []
+    raw["models"][0] |= {"layers": [1], "widths": ["64"], "sae_path": str(tmp_path / "given")}
+    assert main(["train-sae", *saved(raw)]) == 2
+    assert "sae_training: is not there" in capsys.readouterr().err
+
+
+def test_an_sae_that_diverges_costs_no_other_sae(
+    raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw["models"][0]["layers"] = [1]
+    raw["sae_training"] = [{"name": "good", "d_sae": 48, **SHORT}]
+    assert main(["train-sae", *saved(raw)]) == 0
+    raw["sae_training"].append({"name": "bad", "d_sae": 48, **SHORT, "lr": 1e30})
+    assert run_experiments(saved(raw)) == 1
+    printed = capsys.readouterr().out
+    assert "FAILED: SAEs of" in printed
+    assert "'bad' of layer 1 diverged" in printed
+    assert classified(tmp_path) == {(1, "good")}
+
+
+def test_an_sae_of_other_settings_is_not_used(
+    raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw["sae_training"] = [{"d_sae": 48, **SHORT}]
+    assert main(["train-sae", *saved(raw)]) == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("saes/**/quality.json")}
+    raw["settings"]["seed"] = 1  # no setting of the SAE itself, and yet it was trained on rows that now test
+    assert run_experiments(saved(raw)) == 1
+    assert "trained with other settings (seed: 0 there, 1 now" in capsys.readouterr().out
+    assert classified(tmp_path) == set()
+    assert {path: path.read_bytes() for path in before} == before
+    assert run_experiments([*saved(raw), "--overwrite"]) == 0
+    assert {json.loads(path.read_text())["settings"]["seed"] for path in before} == {1}
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "expected"),
+    [
+        ("models/0/layers", [1, 7], "models[0].layers[1]: 7: "),
+        ("sae_training/0/corpus", {"name": "nowhere.jsonl"}, "sae_training[0].corpus.name: "),
+        ("sae_training/0/corpus", {"name": "python-docs", "split": "dev"}, "sae_training[0].corpus.split: "),
+        ("sae_training/0/corpus", {"name": "python-docs", "text_field": "txt"}, "sae_training[0].corpus.text_field: "),
+        ("sae_training/0/k", [4, 64], "sae_training[0].k[1]: 64: is more than the 48 latents of d_sae[0]"),
+        ("settings/training_log", "tensorboard", "settings.training_log: 'tensorboard' needs the package"),
+    ],
+)
+@pytest.mark.parametrize("command", [[], ["train-sae"]], ids=["run", "train-sae"])
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["", "dry"])
+def test_mistakes_come_before_training(
+    raw: Raw,
+    saved: Callable[..., list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    section: str,
+    value: Any,
+    expected: str,
+    command: list[str],
+    dry: list[str],
+) -> None:
+    monkeypatch.setattr("saefari.pipeline.plan.find_spec", lambda _: None)
+    raw = copy.deepcopy(raw)
+    *parents, last = section.split("/")
+    target: Any = raw
+    for key in parents:
+        target = target[int(key) if isinstance(target, list) else key]
+    target[last] = value
+    assert (main if command else run_experiments)([*command, *saved(raw), *dry]) == 2
+    assert expected in capsys.readouterr().err
+    assert not list(tmp_path.rglob("samples.parquet"))
+
+
+def test_a_corpus_of_sae_train_is_checked_too(raw: Raw) -> None:
+    raw["models"][0] |= {"widths": ["48"], "sae_train": SHORT | {"corpus": {"name": "python-docs", "split": "dev"}}}
+    with pytest.raises(Exception, match=r"models\[0\]\.sae_train\.corpus\.split: .*it has train"):
+        plan_of(raw)
+
+
+def test_dry_run_says_what_would_be_trained(
+    raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train-sae", *saved(raw), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "SAEs to train: 4, of which 0 are there already" in printed
+    assert "extract to" not in printed
+    assert not list(tmp_path.rglob("samples.parquet"))
+
+
+def test_saes_of_one_layer_read_one_place(raw: Raw, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
+    save_sae(tmp_path / "given", "blocks.1.hook_mlp_out", 32)
+    raw["models"][0] |= {"layers": [1], "widths": ["mine"], "sae_path": str(tmp_path / "given")}
+    with pytest.raises(Exception, match=r"sae_training\[0\]: at layer 1, 'batchtopk-d48' reads .*hook_resid_post"):
+        plan_of(raw)
+
+
+class TestClassToken:
+    """settings.positions: class."""
+
+    @pytest.mark.parametrize("kind", ["bert", "llama"])
+    def test_one_position_a_row_is_read(
+        self,
+        raw: Raw,
+        saved: Callable[..., list[str]],
+        tmp_path: Path,
+        save_tiny: Callable[..., Path],
+        load_tiny: Callable[..., Any],
+        save_sae: Callable[..., Any],
+        kind: str,
+    ) -> None:
+        from saefari.models.hooks import HookPoint
+
+        save_sae(tmp_path / "given", "blocks.1.hook_resid_post", 32)
+        given = {"layers": [1], "widths": ["64"], "sae_path": str(tmp_path / "given")}
+        raw |= {"models": [{"name": str(save_tiny(kind)), **given}], "sae_training": []}
+        raw["settings"] |= {"positions": "class", "store_positions": True}
+        assert run_experiments([*saved(raw), "--extract-only"]) == 0
+        (record,) = tmp_path.rglob("samples.json")
+        assert json.loads(record.read_text())["settings"]["positions"] == "class"
+        (stored,) = iter_hidden_positions(record.parent / "layer_1" / "hidden")
+        assert np.diff(stored.offsets).tolist() == [1] * 120
+        model, hook = load_tiny(kind), HookPoint(1, "resid_post")
+        texts = [json.loads(line)["text"] for line in (tmp_path / "texts.jsonl").read_text().splitlines()]
+        for row in (0, 7, 119):
+            states = model.capture([model.tokenize([texts[row]], 64)[0].input_ids], [hook])[hook]
+            np.testing.assert_allclose(stored.positions[row], states[0, 0], rtol=2e-3, atol=2e-3)
+
+    @pytest.mark.parametrize("act_only", [False, True])
+    def test_through_every_stage(
+        self, raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, save_tiny: Callable[..., Path], act_only: bool
+    ) -> None:
+        raw["models"][0]["name"] = str(save_tiny("bert"))
+        raw["settings"] |= {"positions": "class", "act_only": act_only}
+        raw["sae_training"] = [{"architecture": "topk", "d_sae": 48, **SHORT, "batch_size": 64, "buffer_size": 64}]
+        assert run_experiments(saved(raw)) == 0
+        assert classified(tmp_path) == {(1, "topk"), (2, "topk")}
+
+    def test_stored_rows_of_other_positions_are_not_classified(
+        self, raw: Raw, saved: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        raw["sae_training"] = [{"d_sae": 48, **SHORT, "batch_size": 64}]
+        assert run_experiments([*saved(raw), "--extract-only"]) == 0
+        raw["settings"]["positions"] = "class"
+        for flags in (["--classify-only"], []):
+            assert run_experiments([*saved(raw), *flags]) == 1
+            assert "positions: " in (printed := capsys.readouterr().out)
+            assert "class" in printed
+
+    def test_no_key_where_it_is_not_asked_for(self, raw: Raw, saved: Callable[..., list[str]], tmp_path: Path) -> None:
+        assert run_experiments([*saved(raw), "--extract-only"]) == 0
+        (record,) = tmp_path.rglob("samples.json")
+        assert "positions" not in json.loads(record.read_text())["settings"]
+
+    def test_one_off_classification_reads_it_back(
+        self,
+        raw: Raw,
+        saved: Callable[..., list[str]],
+        tmp_path: Path,
+        save_tiny: Callable[..., Path],
+        save_sae: Callable[..., Any],
+    ) -> None:
+        save_sae(tmp_path / "given", "blocks.1.hook_resid_post", 32)
+        raw["settings"]["positions"] = "class"
+        raw["sae_training"] = []
+        given = ["--sae-path", str(tmp_path / "given")]
+        raw["models"][0] |= {"name": str(save_tiny("bert")), "layers": [1], "widths": ["64"], "sae_path": given[1]}
+        assert run_experiments([*saved(raw), "--extract-only"]) == 0
+        places = ["--input-dir", str(tmp_path / "activations"), "--output-dir", str(tmp_path / "classifications")]
+        model = ["--model-name", raw["models"][0]["name"], "--layer", "1", "--width", "64"]
+        data = ["--dataset-name", str(tmp_path / "texts.jsonl")]
+        assert main(["classify", *model, *given, *places, *data]) == 0
+        assert classified(tmp_path) == {(1, "64")}
+
+    @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+    def test_a_model_without_such_a_token_is_a_mistake(
+        self,
+        raw: Raw,
+        saved: Callable[..., list[str]],
+        save_tiny: Callable[..., Path],
+        capsys: pytest.CaptureFixture[str],
+        dry: list[str],
+    ) -> None:
+        raw["models"][0]["name"] = str(save_tiny("gpt2"))
+        raw["settings"]["positions"] = "class"
+        assert run_experiments([*saved(raw), *dry]) == 2
+        message = capsys.readouterr().err
+        assert "settings.positions: 'class' counts the special token that begins a text" in message
+        assert "use tokens" in message
+
+    def test_a_corpus_has_none(self, raw: Raw, tmp_path: Path) -> None:
+        raw["settings"]["positions"] = "class"
+        raw["sae_training"][0]["corpus"] = {"name": str(tmp_path / "texts.jsonl")}
+        with pytest.raises(Exception, match=r"sae_training\[0\]\.corpus: has no class tokens"):
+            plan_of(raw)
