@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SRC = ROOT / "src" / "saefari"
 APP = ROOT / "app"
-GROUND = {"errors", "log", "fingerprint", "names", "provenance"}
+GROUND = {"errors", "log", "fingerprint", "names", "pareto", "provenance"}
 ROOMS = {"store", "data", "models", "saes"}
 STAGES = {"extract", "classify", "train", "interp", "report"}
 ALLOWED = {

@@ -15,6 +15,8 @@ SEQUENTIAL = "Cividis"
 """One hue order for amounts; made for colour-blind readers."""
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up", "x", "star", "hexagon")
+COUNTS = [step * 10**power for power in range(-1, 7) for step in (1, 2, 5)]
+"""Ticks of a logarithmic axis of counts, which read as numbers also where it spans less than a decade."""
 
 
 _AXIS = {

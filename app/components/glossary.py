@@ -41,6 +41,15 @@ GLOSSARY: dict[str, str] = {
     "held out": "Rows kept back from training, so that the figure does not flatter.",
     "L0": "Mean number of active latents per position.",
     "dead": "A latent that was never active on the rows looked at.",
+    "MSE": "Mean squared error of the reconstruction, over positions and dimensions.",
+    "L1": "Mean over positions of the sum of the latents' activations.",
+    "dense": "A latent that is active at more than 10% of positions: it says little about any one of them.",
+    "cosine": "Mean cosine between a hidden state and its reconstruction: 1 is the same direction.",
+    "loss recovered": "How much of a language model's next-token prediction survives when the reconstruction takes the "
+    "hidden state's place: 1 is as good as untouched, 0 as bad as zeros there.",
+    "ultra-low density": "Latents that fire far more rarely than the others, and are set apart from them by a gap in "
+    "the histogram of densities; most of them mean little.",
+    "Pareto front": "The SAEs that no other of the same model and layer beats in both L0 and FVU.",
     "decoder cosine": "Cosine between the directions that two latents write: near 1, they mean much the same.",
     "manifest": "The record beside a folder of shards: what shaped them, which are done, and what they hash to.",
     "shard": "A file that holds a fixed range of a dataset's rows.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,10 +13,11 @@ from app.data.latents.firing import densities as densities_of_codes
 from app.data.saes import Sae
 from app.labels import sae_title
 from saefari.errors import StoreError
-from saefari.store import read_density
+from saefari.store import gap_in, number_in, read_density
 
 HELD_OUT = "held-out rows of its training"
-_CURVES = ("fvu", "l0", "dead")
+RANDOM = "random control"
+_FIGURES = ("fvu", "explained_variance", "l0", "dead_fraction", "n_positions", "mse", "l1", "dense_fraction", "cosine")
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,38 @@ class Measurement:
     l0: float | None
     dead_fraction: float | None
     n_positions: float | None
+    mse: float | None = None
+    l1: float | None = None
+    dense_fraction: float | None = None
+    cosine: float | None = None
+    ultra_low_density: float | None = None
+    loss_recovered: float | None = None
 
 
 @dataclass(frozen=True)
 class Density:
-    """How often latents are active in one dataset. active: int64 [d_sae], positions of n_positions."""
+    """How often latents are active in one dataset. active: int64 [d_sae], positions of n_positions.
+
+    gap: log10 densities between which there is no latent, while below there are some; None without such a gap.
+    """
 
     dataset: str
     active: np.ndarray
     n_positions: int
+    gap: tuple[float, float] | None = None
 
 
 def measurements(sae: Sae) -> list[Measurement]:
     """The held-out figures of an SAE that was trained here, then one of each of its code sets."""
     records: list[tuple[str, Any]] = [] if sae.quality is None else [(HELD_OUT, sae.quality)]
     records += [(one.dataset, one.manifest.stats) for one in sae.code_sets if one.manifest.stats]
-    names = ("fvu", "explained_variance", "l0", "dead_fraction", "n_positions")
-    return [Measurement(dataset, *(_number(record, name) for name in names)) for dataset, record in records]
+    return [_measurement(dataset, record) for dataset, record in records]
+
+
+def main_measurement(sae: Sae) -> Measurement | None:
+    """The best-founded one: held out if it was trained here, else over its largest code set."""
+    measured = measurements(sae)
+    return measured[0] if sae.quality else max(measured, key=lambda one: one.n_positions or 0, default=None)
 
 
 def origin(sae: Sae) -> str:
@@ -58,7 +73,7 @@ def origin(sae: Sae) -> str:
         return "trained here"
     facts = [_facts(one) for one in sae.code_sets]
     if any(one.get("random") for one in facts):
-        return "random control"
+        return RANDOM
     if any(one.get("release") for one in facts):
         return "released"
     return "from a folder" if facts else "unknown"
@@ -75,7 +90,7 @@ def architecture(sae: Sae) -> str:
 def n_latents(sae: Sae) -> int | None:
     """Latents, by the codes or else by the settings that it was trained with."""
     trained = (sae.quality or {}).get("settings")
-    found = [_number(_facts(one), "d_sae") for one in sae.code_sets] + [_number(trained, "d_sae")]
+    found = [number_in(_facts(one), "d_sae") for one in sae.code_sets] + [number_in(trained, "d_sae")]
     return next((int(one) for one in found if one is not None), None)
 
 
@@ -104,8 +119,8 @@ def densities(sae: Sae) -> tuple[list[Density], list[str]]:
     found, problems = [], []
     if sae.folder is not None:
         try:
-            active, n_positions = read_density(sae.folder)
-            found.append(Density(HELD_OUT, active, n_positions))
+            density = read_density(sae.folder)
+            found.append(Density(HELD_OUT, density.counts, density.n_positions, gap_in(sae.quality)))
         except StoreError as error:
             problems.append(str(error))
     for one in sae.code_sets:
@@ -115,16 +130,6 @@ def densities(sae: Sae) -> tuple[list[Density], list[str]]:
             problems.append(str(error))
     width = n_latents(sae)
     return [one for one in found if one.n_positions and width in (None, len(one.active))], problems
-
-
-def training_curves(sae: Sae) -> dict[str, list[float]] | None:
-    """positions, and those of fvu, l0 and dead that were recorded during training; None where none was."""
-    curves = (sae.quality or {}).get("curves")
-    if not isinstance(curves, dict) or not _is_series(curves.get("positions")):
-        return None
-    n = len(curves["positions"])
-    kept = {name: curves[name] for name in _CURVES if _is_series(curves.get(name)) and len(curves[name]) == n}
-    return {"positions": curves["positions"], **kept} if kept else None
 
 
 def settings_rows(sae: Sae) -> list[dict[str, str]]:
@@ -150,20 +155,18 @@ def _density_of_codes(codes: CodeSet) -> Density:
     return Density(codes.dataset, counted.counts, counted.n_positions)
 
 
+def _measurement(dataset: str, record: Any) -> Measurement:
+    return Measurement(
+        dataset,
+        **{name: number_in(record, name) for name in _FIGURES},
+        ultra_low_density=number_in(record, "ultra_low_density", "share"),
+        loss_recovered=number_in(record, "cross_entropy", "recovered"),
+    )
+
+
 def _facts(codes: CodeSet) -> dict[str, Any]:
     facts = codes.manifest.facts
     return facts if isinstance(facts, dict) else {}
-
-
-def _number(record: Any, name: str) -> float | None:
-    value = record.get(name) if isinstance(record, dict) else None
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
-        return None
-    return float(value)
-
-
-def _is_series(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and all(isinstance(one, (int, float)) for one in value)
 
 
 def _leaves(record: Any, path: str = "") -> list[tuple[str, str]]:

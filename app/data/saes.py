@@ -9,8 +9,7 @@ from typing import Any
 
 from app.data.codes import CodeSet
 from app.data.memory import Memory, short_id
-from saefari.store import FoundFile, Layout, find_files
-from saefari.store.files import read_json
+from saefari.store import Layout, TrainedSae, find_trained, read_trained
 from saefari.store.layout import SAE_QUALITY
 
 
@@ -50,36 +49,26 @@ def collect_saes(
     for key in sorted(set(by_sae) | set(trained)):
         model, layer, width = key
         relative = f"{model}/layer_{layer}/{width}"
-        folder, quality = trained.get(key, (None, None))
+        own = trained.get(key)
         sae = Sae(
             short_id(relative),
             *key,
             tuple(by_sae.get(key, [])),
-            folder,
-            quality,
+            own.folder if own else None,
+            own.record if own else None,
             layout.explanations / relative,
         )
         found[sae.id] = sae
     return found, problems
 
 
-def _quality(file: FoundFile) -> Any:
-    return read_json(file.path)
-
-
-def _trained(
-    layout: Layout, memory: Memory
-) -> tuple[dict[tuple[str, int, str], tuple[Path, dict[str, Any]]], list[tuple[str, str]]]:
+def _trained(layout: Layout, memory: Memory) -> tuple[dict[tuple[str, int, str], TrainedSae], list[tuple[str, str]]]:
     found = {}
     problems = []
-    for file in find_files(layout.saes, SAE_QUALITY):
-        quality = memory.read(_quality, file)
-        parts = file.relative.split("/")
-        where = f"saes/{file.relative}/{SAE_QUALITY}"
-        if isinstance(quality, str):
-            problems.append((where, quality))
-        elif len(parts) != 3 or not parts[1].removeprefix("layer_").isdigit() or not isinstance(quality, dict):
-            problems.append((where, "does not lie at <model>/layer_<L>/<name>, or is no record"))
+    for file in find_trained(layout.saes):
+        sae = memory.read(read_trained, file)
+        if isinstance(sae, str):
+            problems.append((f"saes/{file.relative}/{SAE_QUALITY}", sae))
         else:
-            found[parts[0], int(parts[1].removeprefix("layer_")), parts[2]] = (file.folder, quality)
+            found[sae.model, sae.layer, sae.name] = sae
     return found, problems

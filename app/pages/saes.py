@@ -6,13 +6,14 @@ from typing import Any
 
 import dash
 import dash_mantine_components as dmc
-from dash import Input, Output, callback, dcc
+from dash import Output, callback, dcc
 
 from app.components.figure import graph
 from app.components.grid import grid, link_column, number_column, text_column
 from app.components.page import figure_tile, notice, page, section
-from app.components.sae_figures import density_histogram, quality_scatter, training_figure
 from app.components.sae_picker import sae_select
+from app.components.saes.comparison import CHOSEN, measured_on, quality_section, scores_section
+from app.components.saes.figures import density_histogram, training_figure
 from app.components.state import state_id
 from app.data.defaults import default_sae
 from app.data.latents.usage import results_of
@@ -20,40 +21,69 @@ from app.data.sae_quality import (
     Measurement,
     architecture,
     densities,
-    measurements,
+    main_measurement,
     n_latents,
     origin,
     quality_rows,
     settings_rows,
-    training_curves,
     warnings_of,
 )
 from app.data.saes import Sae
 from app.data.tree import Index, tree
 from app.labels import result_title, sae_title, score, short_dataset
 from app.permalinks import link
+from saefari.store import curves_in
 
 dash.register_page(__name__, path="/saes", name="SAEs", order=7)
 
-_WORDS = ["SAE", "latent", "FVU", "L0", "dead", "density", "held out", "explained variance"]
-_LINE = "How well every SAE of the tree rebuilds the hidden states it reads, and how often its latents are active."
+_WORDS = [
+    "SAE", "latent", "FVU", "L0", "Pareto front", "CV macro-F1", "dead", "dense", "density", "ultra-low density", "MSE",
+    "L1", "cosine", "loss recovered", "held out", "explained variance",
+]  # fmt: skip
+_LINE = "How well every SAE of the tree rebuilds the hidden states it reads, and which one classifies best."
 _MOST_RESULTS = 200
 
 
-def layout(sae: str | None = None, **_: Any) -> Any:
-    """The page for what the URL says. sae: id of the one shown in full; the best result's unless given."""
+def layout(
+    sae: str | None = None,
+    measured: str | None = None,
+    scored: str | None = None,
+    against: str | None = None,
+    **_: Any,
+) -> Any:
+    """The page for what the URL says. sae: id of the one shown in full; the best result's unless given.
+
+    measured: the rows on which SAEs are compared. scored: the dataset that they are classified on, against L0 or FVU.
+    """
     index = tree().index()
     if not index.saes:
-        message = "No SAE is known yet: they show here once `python run_experiments.py` has encoded something."
+        message = (
+            "No SAE is known yet: they show here once `python run_experiments.py` has encoded something, or "
+            "`saefari train-sae` has trained one."
+        )
         return page("SAEs", _LINE, _WORDS, [notice(message, "Nothing to show yet")])
     unknown = sae is not None and sae not in index.saes
-    select = sae_select(state_id("sae"), index.saes.values(), index.saes.get(sae or "") or default_sae(index))
+    shown = index.saes.get(sae or "") or default_sae(index)
     lost = [notice("This tree has no SAE of that id; another one is shown.", color="yellow")] if unknown else []
     details = dcc.Loading(dmc.Stack(id="sae-details", gap="md"), delay_show=300)
-    return page("SAEs", _LINE, _WORDS, [_all(index), *lost, select, details])
+    return page(
+        "SAEs",
+        _LINE,
+        _WORDS,
+        [
+            _all(index),
+            dmc.SimpleGrid(
+                [quality_section(index, shown, measured), scores_section(index, scored, against)],
+                cols={"base": 1, "lg": 2},
+            ),
+            *lost,
+            sae_select(state_id("sae"), index.saes.values(), shown),
+            details,
+        ],
+    )
 
 
-@callback(Output("sae-details", "children"), Input(state_id("sae"), "value"))
+@callback(Output("sae-details", "children"), CHOSEN)
 def _details(sae_id: str | None) -> Any:
     index = tree().index()
     sae = index.saes.get(sae_id or "")
@@ -64,7 +94,6 @@ def _details(sae_id: str | None) -> Any:
         _tiles(sae),
         _links(sae),
         _density(sae),
-        _against_others(index, sae),
         _training(sae),
         _results(index, sae),
         _settings(sae),
@@ -72,22 +101,36 @@ def _details(sae_id: str | None) -> Any:
 
 
 def _tiles(sae: Sae) -> Any:
-    """The figures of its best-founded measurement: held out if it was trained here, else its largest code set."""
-    measured = measurements(sae)
-    chosen = measured[0] if sae.quality else max(measured, key=lambda one: one.n_positions or 0, default=None)
-    one = chosen or Measurement("nothing measured yet", None, None, None, None, None)
-    width, note = n_latents(sae), short_dataset(one.dataset) if "/" not in one.dataset else one.dataset
+    """The figures of its best-founded measurement; those that only training measures where they are there."""
+    one = main_measurement(sae) or Measurement("nothing measured yet", None, None, None, None, None)
+    width, note = n_latents(sae), measured_on(one.dataset)
     tiles = [
         figure_tile(
             "latents", "–" if width is None else f"{width:,}", f"{origin(sae)}, {architecture(sae)}".rstrip(", ")
         ),
         figure_tile("FVU", score(one.fvu), note),
         figure_tile("explained variance", score(one.explained_variance), note),
-        figure_tile("L0", "–" if one.l0 is None else f"{one.l0:.1f}", note),
-        figure_tile("dead latents", "–" if one.dead_fraction is None else f"{one.dead_fraction:.1%}", note),
-        figure_tile("positions measured", "–" if one.n_positions is None else f"{one.n_positions:,.0f}", note),
+        figure_tile("L0", _written(one.l0, ".1f"), note),
+        figure_tile("dead latents", _written(one.dead_fraction, ".1%"), note),
+        figure_tile("positions measured", _written(one.n_positions, ",.0f"), note),
+        *[
+            figure_tile(name, _written(value, digits), note)
+            for name, value, digits in (
+                ("MSE", one.mse, ".3g"),
+                ("L1", one.l1, ".3g"),
+                ("dense latents", one.dense_fraction, ".1%"),
+                ("cosine", one.cosine, ".3f"),
+                ("ultra-low-density latents", one.ultra_low_density, ".1%"),
+                ("loss recovered", one.loss_recovered, ".1%"),
+            )
+            if value is not None
+        ],
     ]
     return dmc.SimpleGrid(tiles, cols={"base": 2, "sm": 3, "lg": 6}, spacing="sm")
+
+
+def _written(value: float | None, digits: str) -> str:
+    return "–" if value is None else format(value, digits)
 
 
 def _links(sae: Sae) -> Any:
@@ -112,14 +155,8 @@ def _density(sae: Sae) -> Any:
     return section("How often latents are active", content, line)
 
 
-def _against_others(index: Index, sae: Sae) -> Any:
-    figure = quality_scatter(quality_rows(index.saes.values()), sae.id)
-    line = "Down and to the left is better: less is lost with fewer active latents. One mark per SAE and dataset."
-    return section("Against the other SAEs", [graph("sae-quality", figure, "L0 against FVU of every SAE")], line)
-
-
 def _training(sae: Sae) -> Any:
-    curves = training_curves(sae)
+    curves = curves_in(sae.quality)
     if curves is not None:
         return section("Training", [graph("sae-training", training_figure(curves), f"Training of {sae_title(sae)}")])
     reason = "It was not trained in this tree" if sae.folder is None else "Its training recorded none"
@@ -173,6 +210,12 @@ def _all(index: Index) -> Any:
         number_column("explained_variance", "explained variance", 3, width=190),
         number_column("l0", "L0", 1, width=90),
         number_column("dead_fraction", "dead fraction", 3, width=150),
+        number_column("mse", "MSE", 4, width=95),
+        number_column("l1", "L1", 2, width=90),
+        number_column("dense_fraction", "dense fraction", 3, width=150),
+        number_column("cosine", "cosine", 3, width=110),
+        number_column("ultra_low_density", "ultra-low density", 3, width=170),
+        number_column("loss_recovered", "loss recovered", 3, width=150),
         number_column("n_positions", "positions", 0, width=120),
         text_column("origin", width=130),
         text_column("architecture", width=130),

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.components.sae_figures import density_histogram, quality_scatter, training_figure
+from app.components.saes.comparison_figures import pareto_figure
+from app.components.saes.figures import density_histogram, training_figure
 from app.data.defaults import default_sae
 from app.data.latents.usage import results_of
 from app.data.sae_quality import (
@@ -16,17 +17,17 @@ from app.data.sae_quality import (
     Density,
     architecture,
     densities,
+    main_measurement,
     measurements,
     n_latents,
     origin,
     quality_rows,
     settings_rows,
-    training_curves,
     warnings_of,
 )
 from app.data.saes import Sae
 from app.data.tree import OutputTree
-from saefari.store import Manifest, codes_arrays, write_json, write_shard
+from saefari.store import Manifest, codes_arrays, curves_in, write_json, write_shard
 from tests.app.small_results import summary_row, write_result
 
 STATS = {"fvu": 0.2, "explained_variance": 0.8, "l0": 2.0, "dead_fraction": 0.25, "n_positions": 8}
@@ -112,15 +113,29 @@ def test_foreign_figures_are_left_out(tmp_path: Path) -> None:
     write_json(tmp_path / "saes/m/layer_3/3k/quality.json", {"fvu": "low", "l0": True, "settings": [], "curves": 3})
     sae = only_sae(tmp_path)
     assert [(one.fvu, one.l0) for one in measurements(sae)] == [(None, None)]
-    assert training_curves(sae) is None
+    assert curves_in(sae.quality) is None
     assert quality_rows([sae])[0]["d_sae"] is None
 
 
 def test_training_curves_show_where_they_fit(tmp_path: Path) -> None:
     write_trained(tmp_path, curves={"positions": [1, 2], "fvu": [0.9, 0.5], "l0": [3.0], "dead": [0.0, 0.1]})
-    curves = training_curves(only_sae(tmp_path))
-    assert curves == {"positions": [1, 2], "fvu": [0.9, 0.5], "dead": [0.0, 0.1]}
+    curves = curves_in(only_sae(tmp_path).quality)
+    assert curves is not None
     assert [trace.name for trace in training_figure(curves).data] == ["FVU", "dead fraction"]
+
+
+def test_what_only_training_measures_is_there(tmp_path: Path) -> None:
+    more = {"mse": 0.01, "l1": 3.0, "dense_fraction": 0.5, "cosine": 0.9}
+    nested = {"ultra_low_density": {"share": 0.25, "gap": [-4.3, -4.0]}, "cross_entropy": {"recovered": 0.97}}
+    write_trained(tmp_path, **more, **nested)
+    sae = only_sae(tmp_path)
+    one = main_measurement(sae)
+    assert one is not None
+    assert (one.mse, one.l1, one.dense_fraction, one.cosine) == (0.01, 3.0, 0.5, 0.9)
+    assert (one.ultra_low_density, one.loss_recovered) == (0.25, 0.97)
+    [density] = densities(sae)[0]
+    [gap] = density_histogram([density]).layout.shapes
+    assert (gap.x0, gap.x1) == (-4.3, -4.0)
 
 
 def test_the_histogram_counts_every_active_latent() -> None:
@@ -132,12 +147,35 @@ def test_the_histogram_counts_every_active_latent() -> None:
     assert line.name == "d&lt;b&gt; (1 never active)"
 
 
-def test_the_scatter_rings_the_chosen_sae(tmp_path: Path) -> None:
-    write_codes(tmp_path, "d/train", [[4, 0, 0, 0]])
-    sae = only_sae(tmp_path)
-    figure = quality_scatter(quality_rows([sae]), sae.id)
-    assert [(tuple(trace.x), tuple(trace.y)) for trace in figure.data] == [((2.0,), (0.2,))] * 2
-    assert quality_scatter(quality_rows([sae]), "another").data[-1].x == ()
+def test_what_is_being_trained_is_no_sae_yet(tmp_path: Path) -> None:
+    write_trained(tmp_path)
+    write_json(tmp_path / "saes/m/layer_3/.4k.partial/quality.json", STATS)
+    write_json(tmp_path / "saes/m/.checkpoint-1/a/quality.json", STATS)
+    index = OutputTree(tmp_path).index()
+    assert ([sae.width for sae in index.saes.values()], index.problems) == (["3k"], [])
+
+
+def quality_row(sae: str, l0: float | None, fvu: float | None, **changes: Any) -> dict[str, Any]:
+    row = {"sae": sae, "title": f"m · {sae}", "architecture": "topk", "d_sae": 512, "l0": l0, "fvu": fvu}
+    return row | changes
+
+
+def test_the_pareto_figure_draws_the_front_and_rings_the_chosen_sae() -> None:
+    rows = [
+        quality_row("dense", 64.0, 0.1),
+        quality_row("sparse", 8.0, 0.3, architecture="<b>", d_sae=2048),
+        quality_row("beaten", 64.0, 0.3),
+        quality_row("unmeasured", 8.0, None),
+        quality_row("dead", 0.0, 1.0),
+    ]
+    figure = pareto_figure(rows, "beaten", {"measured": "here"})
+    front, other, topk, ring = figure.data
+    assert (tuple(front.x), tuple(front.y)) == ((8.0, 64.0), (0.3, 0.1))
+    assert (other.name, tuple(other.x)) == ("&lt;b&gt;", (8.0,))
+    assert (topk.name, tuple(topk.x), tuple(ring.y)) == ("topk", (64.0, 64.0), (0.3,))
+    assert other.marker.size[0] > topk.marker.size[0]
+    assert topk.customdata[0] == "/saes?sae=dense&measured=here"
+    assert figure.layout.xaxis.type == "log"
 
 
 def test_results_belong_to_the_sae_of_their_folder(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from app.components.figure import graph
 from app.components.grid import asking_grid, number_column, text_column
 from app.components.page import section
-from app.components.sae_figures import density_histogram
+from app.components.saes.figures import density_histogram
 from app.data.codes import CodeSet
 from app.data.latents.firing import densities
 from app.data.latents.summary import summary

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from saefari.report.png import png
 from saefari.store import read_result
-from saefari.store.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,8 @@ def save_figures(folder: Path) -> list[Path]:
     for name, classifier in result["classifiers"].items():
         for what, draw in _drawings(classifier).items():
             path = folder / f"{name}_{what}.png"
-            _save(path, draw, classifier, result["classes"])
+            with png(path) as figure:
+                draw(figure, classifier, result["classes"])
             written.append(path)
     return written
 
@@ -50,17 +51,6 @@ def _drawings(classifier: Classifier) -> dict[str, Drawing]:
     elif "top_features" in classifier:
         drawings["top_features"] = _draw_weights
     return drawings
-
-
-def _save(path: Path, draw: Drawing, classifier: Classifier, classes: list[str]) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(layout="constrained")
-    FigureCanvasAgg(figure)
-    draw(figure, classifier, classes)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
 
 
 def _draw_confusion(figure: Figure, classifier: Classifier, classes: list[str]) -> None:

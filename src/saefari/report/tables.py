@@ -31,14 +31,19 @@ def write_summary(path: Path) -> list[Row]:
         for row in result["summary"]
     ]
     rows.sort(key=lambda row: [_sortable(row[column]) for column in _RESULT])
+    write_csv(path, COLUMNS, rows)
+    return rows
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+    """Write a table whole or not at all; what is not known is empty."""
     with (
         replacing(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    return rows
 
 
 def best_settings(rows: Iterable[Row]) -> list[Row]:
@@ -77,8 +82,8 @@ def best_table(rows: Iterable[Row]) -> str:
             "/".join(filter(None, [row["dataset"], row["config"], row["split"]])),
             row["source"],
             row["model"] or "-",
-            _where(row),
-            _setting(row),
+            where_of(row),
+            setting_of(row),
             row["classifier"],
             f"{row['macro_f1']:.3f}",
             f"{row['macro_f1_low']:.3f}-{row['macro_f1_high']:.3f}",
@@ -87,16 +92,18 @@ def best_table(rows: Iterable[Row]) -> str:
         ]
         for row in best
     ]
-    return _aligned([heads, *lines])
+    return aligned([heads, *lines])
 
 
-def _where(row: Row) -> str:
+def where_of(row: Row) -> str:
+    """`layer 3 3k` of a row of the summary; a dash for a baseline without a layer."""
     if row["layer"] is None:
         return "-"
     return f"layer {row['layer']}" + (f" {row['width']}" if row["width"] else "")
 
 
-def _setting(row: Row) -> str:
+def setting_of(row: Row) -> str:
+    """`sum, top-n 0, > 1` of a row of the summary; a dash where there is nothing to say."""
     parts = [row["pooling"]]
     if row["top_n"] is not None:
         parts.append(f"top-n {row['top_n']}")
@@ -107,7 +114,7 @@ def _setting(row: Row) -> str:
     return ", ".join(filter(None, parts)) or "-"
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
+def aligned(lines: Sequence[Sequence[str]]) -> str:
     """Columns of equal width under a ruled heading."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     heading, *body = [

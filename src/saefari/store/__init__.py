@@ -10,7 +10,17 @@ from saefari.store.predictions import Predictions, read_predictions
 from saefari.store.reports import RunRecord, read_last_run
 from saefari.store.results import finished_result, iter_results, read_result, read_summary, summary_table
 from saefari.store.rows import read_codes_rows, read_hidden_rows, read_sample_rows
-from saefari.store.saes import read_density
+from saefari.store.saes import (
+    SaeDensity,
+    TrainedSae,
+    curves_in,
+    find_trained,
+    gap_in,
+    iter_trained,
+    number_in,
+    read_density,
+    read_trained,
+)
 from saefari.store.samples import (
     SamplesWriter,
     TokenisedRow,
@@ -46,14 +56,19 @@ __all__ = [
     "Manifest",
     "Predictions",
     "RunRecord",
+    "SaeDensity",
     "SamplesWriter",
     "ShardRecord",
     "TokenisedRow",
+    "TrainedSae",
     "codes_arrays",
     "codes_folder",
+    "curves_in",
     "decide",
     "find_files",
+    "find_trained",
     "finished_result",
+    "gap_in",
     "hidden_folder",
     "hold_tree",
     "iter_codes",
@@ -62,7 +77,9 @@ __all__ = [
     "iter_results",
     "iter_samples",
     "iter_token_rows",
+    "iter_trained",
     "looks_whole",
+    "number_in",
     "read_arrays",
     "read_codes_head",
     "read_codes_rows",
@@ -81,6 +98,7 @@ __all__ = [
     "read_split",
     "read_split_record",
     "read_summary",
+    "read_trained",
     "shard_ranges",
     "summary_table",
     "write_json",

@@ -1,20 +1,139 @@
-"""What lies beside the weights of an SAE that was trained in a run."""
+"""SAEs that were trained in a run: where they lie, what was measured of them, and how often each latent is active."""
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from saefari.errors import StoreError
-from saefari.store.layout import SAE_DENSITY
+from saefari.log import logger
+from saefari.store.files import read_json
+from saefari.store.layout import SAE_DENSITY, SAE_QUALITY
+from saefari.store.scan import FoundFile, find_files
+
+CURVES = ("fvu", "l0", "dead", "mse")
+"""Figures of the batches during training, in quality.json's `curves` beside their `positions`."""
 
 
-def read_density(folder: Path) -> tuple[np.ndarray, int]:
-    """(int64 [d_sae], the positions at which each latent was active; of how many). Raises StoreError without them."""
+@dataclass(frozen=True)
+class TrainedSae:
+    """One SAE that a run trained. model: a folder name. name: what codes and results call `width`.
+
+    record: quality.json; older ones lack some of it, so read it by `number_in`, `gap_in` and `curves_in`.
+    """
+
+    model: str
+    layer: int
+    name: str
+    folder: Path
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class SaeDensity:
+    """How often each latent was active on held-out positions.
+
+    counts: int64 [d_sae], of n_positions. log10: float32 [d_sae], of the share; -inf for one that was never active.
+    """
+
+    counts: np.ndarray
+    n_positions: int
+    log10: np.ndarray
+
+
+def find_trained(saes: Path) -> Iterator[FoundFile]:
+    """quality.json of every SAE below `Layout.saes`, in a fixed order; not those that are being written."""
+    for file in find_files(saes, SAE_QUALITY):
+        if not any(part.startswith(".") for part in file.relative.split("/")):
+            yield file
+
+
+def read_trained(file: FoundFile) -> TrainedSae:
+    """The SAE of a quality.json that `find_trained` gave. Raises StoreError where it is none."""
+    record = read_json(file.path)
+    parts = file.relative.split("/")
+    layer = re.fullmatch(r"layer_(\d+)", parts[1]) if len(parts) == 3 else None
+    if layer is None or not isinstance(record, dict):
+        raise StoreError(
+            f"{file.path}: does not lie at <model>/layer_<L>/<name>, or is no record of an SAE; "
+            "remove it, or train the SAE again"
+        )
+    return TrainedSae(parts[0], int(layer[1]), parts[2], file.folder, record)
+
+
+def iter_trained(saes: Path) -> Iterator[TrainedSae]:
+    """Every trained SAE below `Layout.saes`, in a fixed order; unreadable ones are logged and left out."""
+    for file in find_trained(saes):
+        try:
+            yield read_trained(file)
+        except StoreError as error:
+            logger.warning("%s", error)
+
+
+def read_density(folder: Path) -> SaeDensity:
+    """What the SAE's density.npz holds. Raises StoreError where it is missing, damaged or something else."""
     path = folder / SAE_DENSITY
+    if not path.exists():
+        raise StoreError(f"{path} is not there: remove the SAE's folder and train it again")
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return archive["counts"].astype(np.int64), int(archive["n_positions"])
+            counts, n_positions = archive["counts"].astype(np.int64), int(archive["n_positions"])
+            log10 = archive["log10_density"] if "log10_density" in archive else _log10(counts, n_positions)
+        if counts.ndim != 1 or log10.shape != counts.shape:
+            raise ValueError(f"counts {counts.shape}, log10_density {log10.shape}")
+        return SaeDensity(counts, n_positions, log10.astype(np.float32))
     except Exception as error:  # a damaged NPZ fails in many ways
-        raise StoreError(f"{path} is damaged, or holds something else ({type(error).__name__})") from None
+        raise StoreError(
+            f"{path} is damaged, or holds something else ({type(error).__name__}): "
+            "remove the SAE's folder and train it again"
+        ) from None
+
+
+def number_in(record: Any, *path: str) -> float | None:
+    """The finite number at a path of names; None where it is missing, null or something else."""
+    for name in path:
+        record = record.get(name) if isinstance(record, dict) else None
+    if isinstance(record, bool) or not isinstance(record, (int, float)) or not math.isfinite(record):
+        return None
+    return float(record)
+
+
+def gap_in(record: Any) -> tuple[float, float] | None:
+    """(low, high), log10 density: the gap that sets the ultra-low-density latents apart; None where there is none."""
+    found = record.get("ultra_low_density") if isinstance(record, dict) else None
+    edges = found.get("gap") if isinstance(found, dict) else None
+    if not isinstance(edges, list) or len(edges) != 2:
+        return None
+    low, high = (number_in({"edge": edge}, "edge") for edge in edges)
+    return (low, high) if low is not None and high is not None else None
+
+
+def curves_in(record: Any) -> dict[str, list[float]] | None:
+    """`positions` and those of CURVES that were recorded, all of one length; NaN for a missing figure.
+
+    None where none was recorded.
+    """
+    curves = record.get("curves") if isinstance(record, dict) else None
+    found = {name: _series(curves.get(name)) for name in ("positions", *CURVES)} if isinstance(curves, dict) else {}
+    positions = found.pop("positions", [])
+    kept = {name: values for name, values in found.items() if values and len(values) == len(positions)}
+    return {"positions": positions, **kept} if kept else None
+
+
+def _series(values: Any) -> list[float]:
+    """A list of numbers; empty for something else."""
+    if not isinstance(values, list) or not all(one is None or isinstance(one, (int, float)) for one in values):
+        return []
+    return [math.nan if one is None else float(one) for one in values]
+
+
+def _log10(counts: np.ndarray, n_positions: int) -> np.ndarray:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log10: np.ndarray = np.log10(counts / n_positions)
+    return log10

@@ -1,25 +1,25 @@
-"""Figures of SAEs' quality."""
+"""Figures of one SAE: how often its latents are active, and its training."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
-from app.components.figure import DASHES, PALETTE, SYMBOLS, colours, styled
+from app.components.figure import COUNTS, DASHES, PALETTE, colours, styled
 from app.data.sae_quality import Density
 
 _BINS = 40
-_CURVES = {"fvu": "FVU", "l0": "L0", "dead": "dead fraction"}
+_CURVES = {"fvu": "FVU", "mse": "MSE", "l0": "L0", "dead": "dead fraction"}
 
 
 def density_histogram(densities: Sequence[Density], height: int = 340) -> go.Figure:
     """Latents by log10 of the share of positions at which they are active; one line per dataset.
 
-    Latents that are never active have no logarithm: the legend counts them.
+    Latents that are never active have no logarithm: the legend counts them. Shaded: a gap that sets ultra-low-density
+    latents apart.
     """
     rarest = max((one.n_positions for one in densities), default=10)
     edges = np.linspace(-np.log10(rarest), 0, _BINS + 1)
@@ -36,6 +36,8 @@ def density_histogram(densities: Sequence[Density], height: int = 340) -> go.Fig
             fill="tozeroy" if i == 0 else None,
             hovertemplate="10^%{x:.2f} of positions: %{y:,} latents",
         )
+        if one.gap is not None:
+            figure.add_vrect(*one.gap, fillcolor=PALETTE[-1], opacity=0.25, line_width=0, annotation_text="gap")
     return styled(
         figure,
         xaxis_title="log10 share of positions",
@@ -47,37 +49,8 @@ def density_histogram(densities: Sequence[Density], height: int = 340) -> go.Fig
     )
 
 
-def quality_scatter(rows: Sequence[Mapping[str, Any]], chosen: str) -> go.Figure:
-    """L0 against FVU of every measurement: colour and symbol by origin, a ring around the chosen SAE's."""
-    shown = [row for row in rows if row["l0"] is not None and row["fvu"] is not None]
-    origins = list(dict.fromkeys(row["origin"] for row in shown))
-    figure = go.Figure()
-    for origin, colour, symbol in zip(origins, colours(len(origins)), SYMBOLS, strict=False):
-        points = [row for row in shown if row["origin"] == origin]
-        figure.add_scatter(
-            x=[row["l0"] for row in points],
-            y=[row["fvu"] for row in points],
-            text=[escape(f"{row['title']}") + "<br>" + escape(row["dataset"]) for row in points],
-            name=origin,
-            mode="markers",
-            marker={"color": colour, "symbol": symbol, "size": 10},
-            hovertemplate="%{text}<br>L0 %{x:.1f}, FVU %{y:.3f}<extra></extra>",
-        )
-    ringed = [row for row in shown if row["sae"] == chosen]
-    figure.add_scatter(
-        x=[row["l0"] for row in ringed],
-        y=[row["fvu"] for row in ringed],
-        name="the SAE chosen above",
-        mode="markers",
-        marker={"symbol": "circle-open", "size": 18, "color": PALETTE[3], "line": {"width": 2}},
-        hoverinfo="skip",
-    )
-    figure.update_yaxes(rangemode="tozero")
-    return styled(figure, xaxis_title="L0: active latents per position", yaxis_title="FVU", showlegend=True)
-
-
 def training_figure(curves: Mapping[str, Sequence[float]]) -> go.Figure:
-    """FVU, L0 and dead fraction while training, one panel each. curves: `positions` and some of these, same lengths."""
+    """FVU, MSE, L0 and dead fraction while training, one panel each. curves: of `curves_in`."""
     from plotly.subplots import make_subplots
 
     names = [name for name in _CURVES if name in curves]
@@ -93,5 +66,7 @@ def training_figure(curves: Mapping[str, Sequence[float]]) -> go.Figure:
             col=1,
         )
         figure.update_yaxes(title_text=_CURVES[name], row=place, col=1)
+    if "l0" in names:
+        figure.update_yaxes(type="log", tickvals=COUNTS, row=names.index("l0") + 1, col=1)
     figure.update_xaxes(title_text="positions trained on", row=len(names), col=1)
     return styled(figure, height=140 + 160 * len(names), showlegend=False)

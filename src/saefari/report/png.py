@@ -1,0 +1,29 @@
+"""Figures written as PNG files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from saefari.store.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@contextmanager
+def png(path: Path) -> Iterator[Figure]:
+    """An empty figure to draw on; when the block succeeds it is written to `path`, whole or not at all.
+
+    Its bytes depend on nothing but what was drawn. Raises StoreError when it cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
+    FigureCanvasAgg(figure)
+    yield figure
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})
