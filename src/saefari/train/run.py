@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from saefari.config import Corpus
-from saefari.errors import ConflictError, SaeError
+from saefari.errors import ConflictError, ModelError, SaeError
 from saefari.fingerprint import fingerprint
 from saefari.log import logger
 from saefari.models.forward import Forward, TokenRow
@@ -84,11 +84,12 @@ def run_train(job: TrainJob, model: Callable[[], TextModel]) -> list[str]:
     device = pick_device(job.device)
     with closing(Watcher(f"train {job.title}", n_positions, job.training_log, job.log_folder)) as watch:
         trainees = train_saes(source, missing, job.seed, device, checkpoint, watch)
-    _save([trainee for trainee in trainees if trainee.failure is None], source, model, job.max_tokens)
+    whole = [trainee for trainee in trainees if trainee.failure is None]
+    warnings = _save(whole, source, model, job.max_tokens)
     checkpoint.remove()
     if failures := [trainee.failure for trainee in trainees if trainee.failure]:
         raise SaeError("; ".join(failures))
-    return []
+    return warnings
 
 
 def trained(job: TrainJob) -> list[SaeJob]:
@@ -125,23 +126,33 @@ def _source(job: TrainJob, hooks: list[HookPoint], model: Callable[[], TextModel
     return FromModel(Forward(model(), job.max_tokens), StoredRows(plan), hooks)
 
 
-def _save(trainees: list[Trainee], source: Source, model: Callable[[], TextModel], max_tokens: int) -> None:
-    """Measure the SAEs on what the source holds out, in a language model too, and write them."""
+def _save(trainees: list[Trainee], source: Source, model: Callable[[], TextModel], max_tokens: int) -> list[str]:
+    """Measure the SAEs on what the source holds out, in a language model too, and write them. Returns warnings."""
     if not trainees:
-        return
-    states = _held_out(source)
+        return []
+    states, warnings = _held_out(source), []
+    language = _language(source, model, max_tokens)
+    for trainee in trainees:
+
+        def cross_entropy(loaded: LoadedSae, title: str = trainee.job.title) -> dict[str, Any] | None:
+            try:
+                measured = language.measure(loaded) if language else None
+            except ModelError as error:  # no reason to lose the SAE
+                warnings.append(f"{title}: no cross-entropy: {error}")
+                return None
+            return measured.summary() if measured else None
+
+        save_trained(trainee, [block[trainee.job.hook] for block in states], cross_entropy)
+    return warnings
+
+
+def _language(source: Source, model: Callable[[], TextModel], max_tokens: int) -> LossRecovered | None:
+    """What measures SAEs in the model as a language model; None where it is none."""
     try:
-        language: LossRecovered | None = LossRecovered(LanguageModel.of(model()), _held_out_rows(source), max_tokens)
+        return LossRecovered(LanguageModel.of(model()), _held_out_rows(source), max_tokens)
     except NoLanguageHead as reason:
         logger.debug("no cross-entropy: %s", reason)
-        language = None
-
-    def cross_entropy(loaded: LoadedSae) -> dict[str, Any] | None:
-        measured = language.measure(loaded) if language else None
-        return measured.summary() if measured else None
-
-    for trainee in trainees:
-        save_trained(trainee, [block[trainee.job.hook] for block in states], cross_entropy)
+        return None
 
 
 def _held_out_rows(source: Source) -> list[TokenRow]:
