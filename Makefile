@@ -1,4 +1,4 @@
-# make run | app | test | lint | bench | clean; each first builds .venv from requirements.lock, once.
+# make run | app | test | lint | bench | bench-sae | clean; each first builds .venv from requirements.lock, once.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run app test lint bench clean
+.PHONY: run app test lint bench bench-sae clean
 
 run: $(READY)
 	$(BIN)/python run_experiments.py --config $(CONFIG) $(ARGS)
@@ -28,6 +28,9 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py $(ARGS)
+
+bench-sae: $(READY)
+	OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/sae.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) output .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,322 @@
+"""SAE training: speed beside sae-lens' own trainer, quality on real text, dead latents, and memory.
+
+`make bench-sae`, or `python benchmarks/sae.py throughput|quality|jumprelu|dead|memory …` for some parts only. The model
+is all-MiniLM-L6-v2, layer 3; the texts are python-docs and, where it is there, what `--data` holds (CSV and JSON lines
+with a column `text`, in files called train.* and test.*). Goals are those of the project.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+
+from saefari.config import SaeTraining
+from saefari.data.embedded import PythonDocs
+from saefari.models.forward import Forward
+from saefari.models.hooks import HookPoint
+from saefari.models.text import TextModel
+from saefari.saes.load import load_sae
+from saefari.saes.ref import SaeRef
+from saefari.store import TokenisedRow
+from saefari.train.job import SaeJob
+from saefari.train.quality import evaluate
+from saefari.train.sae import train_saes
+from saefari.train.sources import Block, Cursor, FromModel
+
+ROOT = Path(__file__).resolve().parents[1]
+HOOK = HookPoint(3, "resid_post")
+CPU = torch.device("cpu")
+MODEL = "sentence-transformers/all-MiniLM-L6-v2"
+HELD_OUT = 65_536
+MEMORY_POSITIONS = (100_000, 800_000)
+TRAIN, TEST = "train", "test"
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A source of positions [n, d] that are in memory already, in an order that is mixed anew in every pass."""
+
+    states: torch.Tensor
+    block: int = 16_384
+    rows: Any = None
+
+    def blocks(self, start: Cursor) -> Iterator[tuple[Block, Cursor]]:
+        epoch, taken = start
+        while True:
+            order = torch.randperm(len(self.states), generator=torch.Generator().manual_seed(epoch))
+            for first in range(taken, len(order), self.block):
+                chosen = order[first : first + self.block]
+                yield {HOOK: self.states[chosen]}, Cursor(epoch, first + len(chosen))
+            epoch, taken = epoch + 1, 0
+
+    def held_out(self) -> Iterator[Block]:
+        return iter(())
+
+    def positions(self, enough: int) -> int:
+        return min(enough, len(self.states))
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Rows in memory."""
+
+    rows: Sequence[Any]
+
+    def training(self, epoch: int) -> Iterator[Any]:
+        return iter(self.rows)
+
+    def held_out(self) -> Iterator[Any]:
+        return iter(())
+
+
+def main() -> None:
+    parts = {"throughput": throughput, "quality": quality, "jumprelu": jumprelu, "dead": dead, "memory": memory}
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", choices=[*parts, []], help="default: all")
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of more text")
+    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    flags = parser.parse_args()
+    if flags.child:
+        _train_from_texts(flags.child)
+        return
+    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
+    text = Text(flags.data)
+    for name in flags.parts or parts:
+        print(f"-- {name}", flush=True)
+        parts[name](text)
+
+
+class Text:
+    """Hidden states of the training and of the held-out texts, computed when they are first asked for."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self._states: dict[tuple[str, bool], torch.Tensor] = {}
+        self._model: TextModel | None = None
+
+    @property
+    def model(self) -> TextModel:
+        self._model = self._model or TextModel.load(MODEL, device="cpu")
+        return self._model
+
+    def rows(self, side: str, more: bool) -> list[TokenisedRow]:
+        """Tokenised texts in a mixed order; more: what `--data` holds too, not python-docs alone."""
+        texts = _docs(side) + (_more(self.data, side) if more else [])
+        mixed = np.random.default_rng(0).permutation(len(texts))
+        found = self.model.tokenize([texts[i] for i in mixed], 128)
+        return [TokenisedRow(row.input_ids, row.valid) for row in found if len(row.valid)]
+
+    def states(self, side: str, more: bool = True) -> torch.Tensor:
+        """Float32 [n, 384] in a mixed order."""
+        if (side, more) not in self._states:
+            source = FromModel(Forward(self.model, 4096), Listed(self.rows(side, more)), [HOOK])
+            parts: list[torch.Tensor] = []
+            for block, cursor in source.blocks(Cursor()):
+                if cursor.epoch:
+                    break
+                parts.append(block[HOOK])
+            whole = torch.cat(parts)
+            order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(0))
+            self._states[side, more] = whole[order]
+        return self._states[side, more]
+
+
+def throughput(text: Text) -> None:
+    """Positions per second of our loop and of sae-lens' own, on the same tensor, one after the other."""
+    states = text.states(TRAIN)[:150_000]
+    training = SaeTraining(architecture="batchtopk", k=16, n_positions=120 * 1024, d_sae=3072)
+    ours, theirs = [], []
+    for _ in range(3):
+        theirs.append(_sae_lens_seconds(states, training))
+        ours.append(_seconds(lambda: train_saes(InMemory(states), [_job(training)], 0, CPU)))
+    rate = training.n_positions / median(ours)
+    print(f"positions per second, ours: {rate:,.0f}, sae-lens: {training.n_positions / median(theirs):,.0f}")
+    print(f"ratio, median of {len(ours)}: {median(theirs) / median(ours):.2f}     (goal: >= 0.95)")
+    source = FromModel(Forward(text.model, 4096), Listed(text.rows(TRAIN, more=False)), [HOOK])
+    path = _positions_per_second(source, 60_000)
+    print(f"positions per second of the data path (forward passes): {path:,.0f}, {path / rate:.1f} x the training's")
+
+
+def quality(text: Text) -> None:
+    """BatchTopK on a million positions, on held-out text."""
+    training = SaeTraining(architecture="batchtopk", k=16, n_positions=1_000_000, d_sae=3072)
+    found = _measured(text, training)
+    print(f"{_told(found)}   (goals: FVU <= 0.175, L0 <= 16, dead <= 2%)")
+
+
+def jumprelu(text: Text) -> None:
+    """JumpReLU at three targets beside the BatchTopK curve."""
+    curve = []
+    for k in (6, 12, 24, 48):
+        training = SaeTraining(architecture="batchtopk", k=k, n_positions=400_000, d_sae=2048)
+        found = _measured(text, training)
+        curve.append((found["l0"], found["fvu"]))
+        print(f"batchtopk k {k:2}:        {_told(found)}", flush=True)
+    for target in (8, 16, 32):
+        training = SaeTraining(architecture="jumprelu", target_l0=target, n_positions=400_000, d_sae=2048)
+        found = _measured(text, training)
+        at = np.exp(np.interp(np.log(found["l0"]), *np.log(np.array(curve).T)))
+        print(f"jumprelu target {target:2}:    {_told(found)}, {found['l0'] / target - 1:+.0%} of its target (goal: 15%)")
+        print(f"                       BatchTopK at that L0: {at:.4f}, ours {found['fvu'] - at:+.4f} (goal: <= 0)", flush=True)
+
+
+def dead(text: Text) -> None:
+    """What each measure does to the dead latents of the default experiment: python-docs, 150,000 positions."""
+    default: dict[str, Any] = {"d_sae": 3072, "n_positions": 150_000}
+    standard = {**default, "architecture": "standard", "l1_coefficient": 10.0}
+    shares = []
+    for name, resample in (("standard", None), ("standard, resampled", {"every": 0.1, "until": 0.6})):
+        found = _measured(text, SaeTraining(**standard, resample=resample), more=False)
+        shares.append(found["dead_fraction"])
+        print(f"{name:29} {_told(found)}", flush=True)
+    print(f"dead with resampling / without: {shares[1] / shares[0]:.2f}     (goal: <= 0.5)")
+    topk = {**default, "architecture": "batchtopk", "k": 16}
+    target = {**default, "architecture": "jumprelu", "target_l0": 16}
+    for name, options, loss in (
+        ("batchtopk", topk, "aux_loss_coefficient"),
+        ("jumprelu", target, "pre_act_loss_coefficient"),
+    ):
+        for state, without in (("as it is", None), (f"without {loss.split('_coeff')[0]}", loss)):
+            found = _measured(text, SaeTraining(**options), more=False, without=without)
+            print(f"{name + ', ' + state:29} {_told(found)}", flush=True)
+
+
+def memory(text: Text) -> None:
+    """Peak memory of training from texts, for few and for many positions, each in its own process."""
+    peaks = []
+    for n_positions in MEMORY_POSITIONS:
+        command = [sys.executable, __file__, "--child", str(n_positions)]
+        peaks.append(float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]))
+        print(f"peak memory, {n_positions:9,} positions: {peaks[-1]:6.0f} MB", flush=True)
+    print(f"difference {peaks[1] - peaks[0]:+.0f} MB     (goal: flat)")
+
+
+def _train_from_texts(n_positions: int) -> None:
+    """Train a small SAE on python-docs and print the process' peak memory in MB."""
+    text = Text(Path())
+    source = FromModel(Forward(text.model, 4096), Listed(text.rows(TRAIN, more=False)), [HOOK])
+    training = SaeTraining(architecture="topk", k=8, n_positions=n_positions, d_sae=512, buffer_size=32_768)
+    train_saes(source, [_job(training)], 0, CPU)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def _measured(text: Text, training: SaeTraining, more: bool = True, without: str | None = None) -> dict[str, Any]:
+    """Figures of an SAE trained on the training texts, on positions of the held-out ones."""
+    states = text.states(TRAIN, more)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, _without(without):
+        (trainee,) = train_saes(InMemory(states), [_job(training)], 0, CPU)
+        trainee.finish().save_inference_model(folder)
+        loaded = load_sae(SaeRef(HOOK.layer, "bench", path=folder))
+        found = evaluate(loaded, text.states(TEST, more)[:HELD_OUT].split(8192)).summary()
+    return {**found, "seconds": time.perf_counter() - started}
+
+
+class _without:
+    """A loss of sae-lens' turned off within a block, by its coefficient's name."""
+
+    def __init__(self, coefficient: str | None) -> None:
+        self.coefficient = coefficient
+
+    def __enter__(self) -> None:
+        from saefari.train import architectures
+
+        self.options = architectures._options
+        if self.coefficient is not None:
+            off = 0.0 if self.coefficient.startswith("aux") else None
+            name = self.coefficient
+            architectures._options = lambda *given: self.options(*given) | {name: off}
+
+    def __exit__(self, *_: object) -> None:
+        from saefari.train import architectures
+
+        architectures._options = self.options
+
+
+def _job(training: SaeTraining) -> SaeJob:
+    return SaeJob(HOOK.layer, str(training.d_sae), training, HOOK, Path("bench"), {}, {"hook_name": HOOK.name})
+
+
+def _sae_lens_seconds(states: torch.Tensor, training: SaeTraining) -> float:
+    """Seconds of sae-lens' own loop over batches of the same tensor, in memory."""
+    from sae_lens.config import LoggingConfig, SAETrainerConfig
+    from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
+    from sae_lens.training.sae_trainer import SAETrainer
+
+    assert training.d_sae is not None
+    torch.manual_seed(0)
+    sae = BatchTopKTrainingSAE(BatchTopKTrainingSAEConfig(d_in=states.shape[1], d_sae=training.d_sae, k=training.k))
+    size = training.batch_size
+    order = torch.randperm(len(states))
+    config = SAETrainerConfig(
+        total_training_samples=training.n_positions,
+        train_batch_size_samples=size,
+        lr=training.lr,
+        lr_end=training.lr,
+        lr_decay_steps=training.n_positions // size // 5,
+        dead_feature_window=10,
+        n_checkpoints=0,
+        device="cpu",
+        logger=LoggingConfig(log_to_wandb=False),
+    )
+    batches = (states[order[start : start + size]] for start in range(0, len(states) - size, size))
+    return _seconds(SAETrainer(config, sae, batches).fit)
+
+
+def _positions_per_second(source: FromModel, n_positions: int) -> float:
+    started, total = time.perf_counter(), 0
+    for block, _ in source.blocks(Cursor()):
+        total += len(block[HOOK])
+        if total >= n_positions:
+            break
+    return total / (time.perf_counter() - started)
+
+
+def _seconds(work: Any) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _told(found: dict[str, Any]) -> str:
+    figures = f"FVU {found['fvu']:.4f}, L0 {found['l0']:6.2f}, dead {found['dead_fraction']:.2%}"
+    return f"{figures} ({found['seconds']:.0f} s)"
+
+
+def _docs(side: str) -> list[str]:
+    """Four fifths of python-docs, or the last fifth."""
+    texts = [str(text) for (text,) in PythonDocs().values(["text"])]
+    order = np.random.default_rng(0).permutation(len(texts))
+    cut = len(texts) * 4 // 5
+    return [texts[i] for i in (order[:cut] if side == TRAIN else order[cut:])]
+
+
+def _more(folder: Path, side: str) -> list[str]:
+    """The column `text` of every file of one side below a folder."""
+    texts: list[str] = []
+    for path in sorted(folder.rglob(f"{side}.*")):
+        with path.open(encoding="utf-8") as file:
+            if path.suffix == ".csv":
+                texts += [row["text"] for row in csv.DictReader(file) if "text" in row]
+            elif path.suffix == ".jsonl":
+                texts += [json.loads(line)["text"] for line in file if '"text"' in line]
+    return texts
+
+
+if __name__ == "__main__":
+    main()
