@@ -42,7 +42,7 @@ def progress_bar(total: int, description: str, unit: str, initial: int = 0) -> A
         initial=initial,
         smoothing=0.1,
         dynamic_ncols=interactive,
-        ncols=None if interactive else 110,
+        ncols=None if interactive else 150,
         mininterval=0.2 if interactive else 10.0,
         unit_scale=True,
     )

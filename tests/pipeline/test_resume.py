@@ -64,6 +64,27 @@ def config(tmp_path: Path, save_tiny: Callable[..., Path], write_texts: Callable
     return write
 
 
+@pytest.fixture
+def sweep(config: Callable[[str], Path]) -> Callable[[str], Path]:
+    """sweep(name) -> as `config`, training four SAEs at each of two layers, with a checkpoint at nearly every step."""
+
+    def write(name: str) -> Path:
+        path = config(name)
+        content = yaml.safe_load(path.read_text())
+        del content["models"][0]["sae_train"], content["models"][0]["widths"]
+        content["settings"] |= {"checkpoint_minutes": 0.0005, "max_samples": 1500}
+        stream = {"d_sae": 64, "n_positions": 60_000, "batch_size": 512, "buffer_size": 2048}
+        content["sae_training"] = [
+            {"architecture": "batchtopk", "k": [4, 8], **stream},
+            {"architecture": "standard", "resample": {"every": 0.1, "until": 0.6}, **stream},
+            {"architecture": "jumprelu", "target_l0": 4, **stream},
+        ]
+        path.write_text(yaml.safe_dump(content))
+        return path
+
+    return write
+
+
 def killed_when(config: Path, reached: Callable[[], bool]) -> None:
     """Start the run and SIGKILL it as soon as something is reached."""
     process = subprocess.Popen(command(config), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -100,6 +121,26 @@ def test_sigkill_and_resume(config: Callable[[str], Path], tmp_path: Path) -> No
     assert again.returncode == 0
     assert "complete, every shard verified" in again.stderr
     assert "loading" not in again.stderr, "a complete tree needs no model"
+
+
+@pytest.mark.slow
+def test_sigkill_in_the_middle_of_training(sweep: Callable[[str], Path], tmp_path: Path) -> None:
+    whole, killed = sweep("whole"), sweep("killed")
+    first = run(whole)
+    assert first.returncode == 0, first.stderr
+    trees = [tmp_path / name / "saes" for name in ("whole", "killed")]
+    expected = digests(trees[0])
+    assert sum(name.endswith("sae_weights.safetensors") for name in expected) == 8
+
+    def at_step(step: int) -> Callable[[], bool]:
+        return lambda: any(int(file.stem[-9:]) >= step for file in trees[1].rglob("step-*.safetensors"))
+
+    for step in (5, 40, 90):
+        killed_when(killed, at_step(step))
+    resumed = run(killed)
+    assert resumed.returncode == 0, resumed.stderr
+    assert digests(trees[1]) == expected
+    assert not list(trees[1].rglob(".checkpoint*"))
 
 
 @pytest.mark.slow
