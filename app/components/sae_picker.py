@@ -24,7 +24,7 @@ def sae_select(identity: str | dict[str, str], saes: Iterable[Sae], shown: Sae |
         placeholder="choose one",
         searchable=True,
         allowDeselect=False,
-        w={"base": "100%", "sm": 340},
+        w={"base": "100%", "sm": 460},
     )
 
 

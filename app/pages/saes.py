@@ -204,7 +204,7 @@ def _settings(sae: Sae) -> Any:
 def _all(index: Index) -> Any:
     rows = [row | {"href": link("/saes", sae=row["sae"])} for row in quality_rows(index.saes.values())]
     columns = [
-        link_column("title", "SAE", "href", width=280),
+        link_column("title", "SAE", "href", width=360, tooltipField="title"),
         text_column("dataset", "measured on", width=230, tooltipField="dataset"),
         number_column("fvu", "FVU", 3, width=95),
         number_column("explained_variance", "explained variance", 3, width=190),

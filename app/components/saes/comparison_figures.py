@@ -59,7 +59,7 @@ def pareto_figure(rows: Sequence[Mapping[str, Any]], chosen: str, kept: Mapping[
     _add_points(figure, points, "L0 %{x:.1f}, FVU %{y:.3f}")
     _add_ring(figure, points, chosen)
     _l0_axis(figure)
-    return _with_legend_below(figure, yaxis_title="FVU")
+    return _with_legend_below(figure, yaxis={"title": {"text": "FVU"}, "rangemode": "nonnegative"})
 
 
 def scores_figure(

@@ -70,7 +70,8 @@ def draw_f1(figure: Figure, rows: Sequence[Row], best: Sequence[Row]) -> None:
                 axes.axhline(height, color="grey", linestyle=dash, linewidth=1)
             axes.set_title(f"{cut(task)}\n{title_of(place)}", fontsize=10)
             panels.append((axes, here, x, "cv_macro_f1"))
-    _finish(figure, panels, list(_BASELINES.values()), _MOST_NAMED)
+    sources = {row["source"] for row in best}
+    _finish(figure, panels, [key for source, key in _BASELINES.items() if source in sources], _MOST_NAMED)
 
 
 def _heights(best: Sequence[Row], task: str, place: Place) -> list[tuple[float, Any]]:
