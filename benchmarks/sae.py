@@ -171,8 +171,9 @@ def jumprelu(text: Text) -> None:
         training = SaeTraining(architecture="jumprelu", target_l0=target, n_positions=400_000, d_sae=2048)
         found = _measured(text, training)
         at = np.exp(np.interp(np.log(found["l0"]), *np.log(np.array(curve).T)))
-        print(f"jumprelu target {target:2}:    {_told(found)}, {found['l0'] / target - 1:+.0%} of its target (goal: 15%)")
-        print(f"                       BatchTopK at that L0: {at:.4f}, ours {found['fvu'] - at:+.4f} (goal: <= 0)", flush=True)
+        off, above = found["l0"] / target - 1, found["fvu"] - at
+        print(f"jumprelu target {target:2}:    {_told(found)}, {off:+.0%} of its target (goal: within 15%)")
+        print(f"    BatchTopK at that L0: {at:.4f}, JumpReLU {above:+.4f} (goal: <= 0)", flush=True)
 
 
 def dead(text: Text) -> None:

@@ -35,7 +35,7 @@ def small(tmp_path: Path, save_tiny: Callable[..., Path], write_texts: Callable[
                 "name": str(save_tiny("gpt2")),
                 "layers": [1],
                 "widths": ["32"],
-                "sae_train": {"k": 4, "n_positions": 2048, "batch_size": 256, "buffer_size": 1024},
+                "sae_train": {"k": 4, "n_positions": 2048, "batch_size": 256, "buffer_size": 256},
                 "random_sae": True,
             }
         ],

@@ -109,7 +109,7 @@ def trained(
     tmp_path_factory: pytest.TempPathFactory, save_tiny: Callable[..., Path], write_texts: Callable[..., Any]
 ) -> Run:
     """An encoder with special tokens, an SAE trained in the run, and its control."""
-    training = {"k": 6, "n_positions": 4096, "batch_size": 128, "buffer_size": 1024}
+    training = {"k": 6, "n_positions": 4096, "batch_size": 128, "buffer_size": 256}
     model = {"name": str(save_tiny("bert")), "sae_train": training, "random_sae": True}
     return experiment(tmp_path_factory.mktemp("trained"), model, write_texts)
 

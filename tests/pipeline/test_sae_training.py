@@ -21,7 +21,7 @@ from saefari.pipeline.plan import Plan, make_plan
 from saefari.pipeline.stages import train_jobs
 from saefari.store import iter_hidden_positions
 
-SHORT = {"k": 4, "n_positions": 2048, "batch_size": 256, "buffer_size": 1024}
+SHORT = {"k": 4, "n_positions": 2048, "batch_size": 256, "buffer_size": 256}
 Raw = dict[str, Any]
 
 
@@ -227,7 +227,7 @@ def test_an_sae_that_diverges_costs_no_other_sae(
     assert run_experiments(saved(raw)) == 1
     printed = capsys.readouterr().out
     assert "FAILED: SAEs of" in printed
-    assert "'bad' of layer 1 diverged" in printed
+    assert "bad (layer 1) diverged" in printed
     assert classified(tmp_path) == {(1, "good")}
 
 

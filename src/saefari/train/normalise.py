@@ -6,6 +6,8 @@ SAE is trained on what was normalised, and says so once it is saved.
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from saefari.config import SaeTraining
@@ -25,8 +27,10 @@ def normalised(x: torch.Tensor, how: str) -> torch.Tensor:
     constant_norm_rescale: to the norm d^1/2. layer_norm: to mean 0 and standard deviation 1.
     """
     if how == "constant_norm_rescale":
-        return x * x.shape[-1] ** 0.5 / torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        norms: torch.Tensor = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+        return x * math.sqrt(x.shape[-1]) / norms
     if how == "layer_norm":
         centred = x - x.mean(dim=-1, keepdim=True)
-        return centred / (centred.std(dim=-1, keepdim=True) + _EPSILON)
+        spread: torch.Tensor = centred.std(dim=-1, keepdim=True)
+        return centred / (spread + _EPSILON)
     return x
