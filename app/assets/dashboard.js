@@ -56,7 +56,7 @@ window.dash_clientside.saefari = {
     return "/compare?" + query.toString();
   },
   /* The sample that a table's row, a point of the map or a step to the neighbour in the table picks. The click is
-     forgotten, so that a second one on the same point counts. */
+     forgotten, so that a second one on the same point counts; so is the token, which was one of the other text. */
   pickSample(selected, clicked, previous, next, listed, shown) {
     const same = window.dash_clientside.no_update;
     const from = window.dash_clientside.callback_context.triggered.map((t) => t.prop_id).join(" ");
@@ -68,9 +68,9 @@ window.dash_clientside.saefari = {
       const at = rows.indexOf(Number(shown));
       row = rows[Math.max(0, Math.min(rows.length - 1, at + (from.includes("samples-next") ? 1 : -1)))];
     }
-    if (row === undefined || row === null || String(row) === shown) return [same, same, same, null];
-    if (from.includes("selectedRows")) return [String(row), same, same, null];
-    return [String(row), { ids: [String(row)] }, { rowId: String(row), rowPosition: "middle" }, null];
+    if (row === undefined || row === null || String(row) === shown) return [same, same, same, null, same];
+    if (from.includes("selectedRows")) return [String(row), same, same, null, null];
+    return [String(row), { ids: [String(row)] }, { rowId: String(row), rowPosition: "middle" }, null, null];
   },
   /* Open the latent of the number that was typed, or another SAE's first latent. */
   openLatent(clicks, submits, sae, number, shown) {
@@ -117,4 +117,9 @@ document.addEventListener("click", (event) => {
   if (!event.target.closest(".skip-link")) return;
   event.preventDefault();
   document.getElementById("content").focus();
+});
+/* A click on a token of a sample chooses it. */
+document.addEventListener("click", (event) => {
+  const token = event.target.closest("[data-token]");
+  if (token) window.dash_clientside.set_props({ type: "state", name: "token" }, { value: token.dataset.token });
 });

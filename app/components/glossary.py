@@ -8,6 +8,7 @@ GLOSSARY: dict[str, str] = {
     "SAE": "Sparse autoencoder: writes a hidden state as a sum of few directions out of thousands.",
     "latent": "One unit of an SAE. Its activation is 0 or more; most latents are 0 at most positions.",
     "code": "The latent activations of one position, nearly all of them 0.",
+    "token": "A piece of text that the model reads at one position: a word or a part of one.",
     "feature": "One column of what a classifier reads: a pooled latent, a hidden dimension or a term.",
     "pooling": "How the positions of a text become one row: sum, mean, max, last, or count (see top-n).",
     "top-n": "Per position keep the n largest latents, then count over positions. 0: all latents, pooled.",

@@ -17,12 +17,15 @@ def coloured_text(
     values: np.ndarray,
     peak: float,
     tip: Callable[[int], str] | None = None,
+    pickable: bool = False,
+    picked: int | None = None,
 ) -> html.Div:
     """The text, its tokens shaded from nothing at 0 to full strength at `peak`.
 
     spans: int [n, 2], first and past-last character of each token, ascending; values: [n]. What is below 0 is shaded
     in another colour and underlined.
     tip: what hovering over token i shows; its value unless given.
+    pickable: a click on token i sets the page's control `token` to i (assets/dashboard.js); picked: the marked one.
     """
     parts: list[Any] = []
     at = 0
@@ -30,7 +33,11 @@ def coloured_text(
         if start < at:  # a token without characters of its own, or bytes of one character: it has been shown
             continue
         parts.append(text[at:start])
-        parts.append(_token(text[start:stop], float(values[i]), peak, f"{values[i]:.3g}" if tip is None else tip(i)))
+        said = f"{values[i]:.3g}" if tip is None else tip(i)
+        marks: dict[str, Any] = {"data-token": str(i)} if pickable else {}
+        if i == picked:
+            marks["aria-current"] = "true"
+        parts.append(_token(text[start:stop], float(values[i]), peak, said, marks))
         at = stop
     parts.append(text[at:])
     return html.Div([part for part in parts if part != ""], className="tokens")
@@ -45,11 +52,11 @@ def excerpt(text: str, spans: np.ndarray, centre: int, tokens_each_side: int) ->
     return before + text[start:stop] + after, spans[first:last] - start + len(before), slice(first, last)
 
 
-def _token(text: str, value: float, peak: float, tip: str) -> html.Span:
+def _token(text: str, value: float, peak: float, tip: str, marks: dict[str, Any]) -> html.Span:
     strength = min(1.0, abs(value) / peak) if peak > 0 else 0.0
     if strength == 0:
-        return html.Span(text, className="token", title=tip)
-    attributes: dict[str, Any] = {"data-value": f"{value:.4g}"}
+        return html.Span(text, className="token", title=tip, **marks)
+    attributes: dict[str, Any] = marks | {"data-value": f"{value:.4g}"}
     red_green_blue = "230, 159, 0" if value > 0 else "86, 180, 233"
     style = {"backgroundColor": f"rgba({red_green_blue}, {0.15 + (_STRONGEST - 0.15) * strength:.3f})"}
     kinds = ["token", *(["token-strong"] if strength > 0.5 else []), *(["token-against"] if value < 0 else [])]

@@ -27,6 +27,7 @@ from app.components.samples.panel import (
     runner_up_options,
 )
 from app.components.samples.rows_list import ASKED, filter_controls, filters_of, found_in_words, listed, samples_table
+from app.components.samples.token import token_choice, token_options, token_part
 from app.components.state import remembered, state_id
 from app.data.one_result import OneResult, asked_result, find_result
 from app.data.samples.map import METHODS, MOST_ROWS, draw_map, methods, spaces
@@ -41,15 +42,19 @@ dash.register_page(__name__, path="/samples", name="Samples", order=3)
 
 _LINE = "The rows that a result was tested on: which were classified right, and what decided it in each."
 _WORDS = [
-    "feature", "latent", "contribution", "logit", "weight", "decision tree", "hidden state", "SAE", "baseline",
-    "pooling", "PCA",
+    "feature", "latent", "token", "explanation", "contribution", "logit", "weight", "decision tree", "hidden state",
+    "SAE", "baseline", "pooling", "PCA",
 ]  # fmt: skip
 _ASKED = [Input(state_id(name), "value") for name in ASKED]
 _PICKED = Input(state_id("row"), "value")
+_TOKEN = Input(state_id("token"), "value")
 
 
 def layout(run: str = "", classifier: str = "", **asked: Any) -> Any:
-    """The page for what the URL says. asked: row, latent, against; the filters; space, method and colour of the map."""
+    """The page for what the URL says.
+
+    asked: row, latent, token, against; the filters; space, method and colour of the map.
+    """
     index = tree().index()
     try:
         result = asked_result(index, run, classifier)
@@ -130,7 +135,12 @@ def _sample_sections(result: OneResult, asked: dict[str, Any]) -> list[Any]:
         allowDeselect=False,
         maw=460,
     )
-    text = [dmc.Box(colour_by, id="sample-latents", display="none"), later("sample-text", 60)]
+    choices = dmc.SimpleGrid([colour_by, token_choice(whole_number(asked.get("token")))], cols={"base": 1, "sm": 2})
+    text = [
+        dmc.Box(choices, id="sample-latents", display="none"),
+        later("sample-text", 60),
+        later("sample-token", 0),
+    ]
     columns = [(dmc.Stack(text), 8), (later("sample-facts", 200), 4)]
     hold = dmc.Select(
         id=state_id("against"),
@@ -207,6 +217,7 @@ clientside_callback(
     Output(grid_id("samples"), "selectedRows"),
     Output(grid_id("samples"), "scrollTo"),
     Output(graph_id("samples-map"), "clickData"),
+    Output(state_id("token"), "value"),
     Input(grid_id("samples"), "selectedRows"),
     Input(graph_id("samples-map"), "clickData"),
     Input("samples-previous", "n_clicks"),
@@ -237,9 +248,24 @@ def _offer_latents(row: Any, latent: str, run: str, classifier: str) -> Any:
     return options, "block" if options else "none"
 
 
-@callback(Output("sample-text", "children"), _PICKED, Input(state_id("latent"), "value"), *SHOWN)
-def _colour(row: Any, latent: str, run: str, classifier: str) -> Any:
-    return said(lambda: coloured_part(find_shown(run, classifier, whole_number(row)), latent), "The text")
+@callback(Output("sample-text", "children"), _PICKED, Input(state_id("latent"), "value"), _TOKEN, *SHOWN)
+def _colour(row: Any, latent: str, token: Any, run: str, classifier: str) -> Any:
+    place = whole_number(token)
+    return said(lambda: coloured_part(find_shown(run, classifier, whole_number(row)), latent, place), "The text")
+
+
+@callback(Output(state_id("token"), "data"), _PICKED, State(state_id("token"), "value"), *SHOWN)
+def _offer_tokens(row: Any, token: Any, run: str, classifier: str) -> Any:
+    try:
+        return token_options(find_shown(run, classifier, whole_number(row)), whole_number(token))
+    except FOREIGN:
+        return []
+
+
+@callback(Output("sample-token", "children"), _PICKED, _TOKEN, *SHOWN)
+def _show_token(row: Any, token: Any, run: str, classifier: str) -> Any:
+    place = whole_number(token)
+    return said(lambda: token_part(find_shown(run, classifier, whole_number(row)), place), "The token's latents")
 
 
 @callback(Output(state_id("against"), "data"), _PICKED, *SHOWN)

@@ -2,140 +2,35 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
-from dash.development.base_component import Component
 from flask import Flask
-from scipy import sparse
 
 from app.components.decisions.contributions import Push, bars, check
 from app.components.samples.map import map_figure
-from app.data.one_result import OneResult, find_result
 from app.data.samples import map as map_module
 from app.data.samples.map import draw_map
 from app.data.samples.reasons import offered_latents
 from app.data.samples.rows import Filters, ResultRows, find_rows, find_sample, matching, runner_up
-from app.data.samples.shown import Shown, find_shown, shown_by_others
+from app.data.samples.shown import shown_by_others
 from app.data.tree import OutputTree, tree
-from app.server import create_app
-from saefari.classify.run import ClassifyJob, run_classify_job
-from saefari.config import ClassificationParams
-from saefari.store import (
-    Manifest,
-    SamplesWriter,
-    codes_arrays,
-    read_samples_record,
-    shard_ranges,
-    write_json,
-    write_shard,
-    write_split,
-)
-
-CLASSES = ["ant", "bee", "<cat>"]
-N_ROWS, D_SAE = 120, 12
-FIRST = 1000
-"""Row numbers of the dataset: not places in the files."""
-SOURCES = {"sae": "layer_3/3k", "hidden": "layer_3/hidden", "tfidf": None, "majority": None}
-
-
-def write_samples(folder: Path) -> None:
-    """Rows of four words, one of them the class's own, at which the class's own latent is active."""
-    generator = np.random.default_rng(0)
-    values = np.where(generator.random((N_ROWS * 4, D_SAE)) < 0.1, generator.random((N_ROWS * 4, D_SAE)), 0)
-    with SamplesWriter(folder, {}) as writer:
-        for i in range(N_ROWS):
-            place, own = int(generator.integers(4)), i % 3 if i % 10 else (i + 1) % 3
-            words = [str(word) for word in generator.choice(["the", "for", "and", "but"], 4)]
-            words[place] = f"own{own}"
-            values[i * 4 + place, own] = 3 + generator.random()
-            starts = np.cumsum([0, *(len(word) + 1 for word in words)])
-            writer.write(
-                {"row": FIRST + i, "id": f"id{i}", "text": " ".join(words), "label": CLASSES[i % 3], "group": None}
-                | {"n_tokens": 4, "input_ids": [0] * 4, "valid": [0, 1, 2, 3], "span_start": starts[:4].tolist()}
-                | {"span_end": (starts[1:] - 1).tolist()}
-            )
-    write_split(folder, (np.arange(N_ROWS) % 4 == 0).astype(np.int8), {}, [])
-    record = read_samples_record(folder)
-    assert record is not None
-    matrix, offsets = sparse.csr_array(values.astype(np.float32)), np.arange(N_ROWS + 1) * 4
-    pooled = np.add.reduceat(values, offsets[:-1])[:, :6].astype(np.float32)
-    arrays = {
-        "3k": codes_arrays(matrix.indptr, matrix.indices, matrix.data, offsets, D_SAE),
-        "hidden": {"pooled_last": pooled, "pooled_mean": pooled},
-    }
-    for name, one in arrays.items():
-        manifest = Manifest("codes", {"samples": record["sha256"]}, N_ROWS, {"d_sae": D_SAE})
-        (rows,) = shard_ranges(N_ROWS)
-        manifest.add(write_shard(folder / "layer_3" / name, 0, rows, one))
-        manifest.save(folder / "layer_3" / name)
+from saefari.store import write_json
+from tests.app.sample_tree import CLASSES, FIRST, N_ROWS, SOURCES, classified_server, ids, page, result, shown, text
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Flask:
-    output = tmp_path_factory.mktemp("output")
-    samples = output / "activations/m/d/train"
-    write_samples(samples)
-    for source, features in SOURCES.items():
-        below = f"m/d/train/{features}" if features else f"baselines/d/train/{source}"
-        job = ClassifyJob(
-            source=source,  # type: ignore[arg-type]
-            model="m" if features else "",
-            model_type="llm",
-            dataset="d",
-            config="",
-            split="train",
-            layer=3 if features else None,
-            width="3k" if source == "sae" else None,
-            samples=samples,
-            test_samples=None,
-            sample_places=("m/d/train",),
-            features=features,
-            out=output / "classifications" / below,
-            params=ClassificationParams(top_n_values=[0], binarize_values=[None], pooling=["max"]),
-            seed=0,
-            cv_folds=2,
-            n_bootstrap=10,
-            tree_depth=3,
-            inputs="",
-        )
-        assert run_classify_job(job).failures == []
-    return create_app(output).server
+    return classified_server(tmp_path_factory.mktemp("output"), SOURCES)
 
 
 @pytest.fixture
 def served(server: Flask) -> Iterator[Flask]:
     with server.app_context():
         yield server
-
-
-def ids(source: str, classifier: str = "linear") -> tuple[str, str]:
-    rows = tree().index().results
-    return str(rows[(rows.source == source) & (rows.classifier == classifier)].run.iloc[0]), classifier
-
-
-def result(source: str, classifier: str = "linear") -> OneResult:
-    return find_result(tree().index(), *ids(source, classifier))
-
-
-def shown(source: str, classifier: str, row: int) -> Shown:
-    return find_shown(*ids(source, classifier), row)
-
-
-def page() -> ModuleType:
-    return sys.modules["app.pages.samples"]
-
-
-def text(component: Any) -> str:
-    """Everything that a component shows, as JSON."""
-    return json.dumps(component, default=lambda one: one.to_plotly_json() if isinstance(one, Component) else str(one))
 
 
 def some_rows(labels: list[int], probabilities: list[list[float]]) -> ResultRows:
@@ -205,7 +100,7 @@ def test_the_latent_that_decided_is_offered_first_and_coloured_where_it_fires(se
     offered = offered_latents(one.decision(), one.predicted, sample.codes)
     assert next(iter(offered)) == int(own.removeprefix("own"))
     assert set(offered) == set(np.flatnonzero(sample.codes.max(axis=0).toarray()).tolist())
-    coloured = text(page()._colour(str(one.row), "strongest", *ids("sae")))
+    coloured = text(page()._colour(str(one.row), "strongest", None, *ids("sae")))
     spans = [part for part in coloured.split('"Span"') if "data-value" in part]
     strong = [part for part in coloured.split("{") if '"token token-strong"' in part]
     assert any(f'"children": "{own}"' in part for part in strong)
@@ -213,14 +108,14 @@ def test_the_latent_that_decided_is_offered_first_and_coloured_where_it_fires(se
 
 
 def test_a_latent_that_is_not_there_is_said(served: Flask) -> None:
-    assert "no latent 99" in text(page()._colour(str(FIRST), "99", *ids("sae")))
+    assert "no latent 99" in text(page()._colour(str(FIRST), "99", None, *ids("sae")))
     options, display = page()._offer_latents(str(FIRST), "99", *ids("sae"))
     assert display == "block"
     assert options[-1]["value"] == "99"
 
 
 def test_terms_are_coloured_where_they_stand(served: Flask) -> None:
-    coloured = text(page()._colour(str(FIRST + 4), "strongest", *ids("tfidf")))
+    coloured = text(page()._colour(str(FIRST + 4), "strongest", None, *ids("tfidf")))
     assert "own" in coloured
     assert "data-value" in coloured
 
@@ -233,7 +128,7 @@ def test_every_part_of_a_sample_can_be_shown(served: Flask, source: str, classif
     parts = [
         page().layout(*whose, row=row),
         page()._show_facts(row, *whose),
-        page()._colour(row, "strongest", *whose),
+        page()._colour(row, "strongest", None, *whose),
         page()._explain(row, "usual", *whose),
         page()._ask_others(row, *whose),
     ]

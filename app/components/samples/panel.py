@@ -62,13 +62,16 @@ def latent_options(shown: Shown, chosen: str) -> list[dict[str, str]]:
     return options
 
 
-def coloured_part(shown: Shown, latent: str) -> Any:
-    """The text, coloured by a latent or, for TF-IDF, by what each term contributed to the predicted class."""
+def coloured_part(shown: Shown, latent: str, token: int | None) -> Any:
+    """The text, coloured by a latent or, for TF-IDF, by what each term contributed to the predicted class.
+
+    token: the one that is marked.
+    """
     sample = find_sample(shown.result, shown.row)
     if sample.codes is not None:
         if not latent.isdigit():
             latent = str(next(iter(offered_latents(_decision_or_none(shown), shown.predicted, sample.codes)), 0))
-        return latent_text(sample, int(latent))
+        return latent_text(sample, int(latent), token)
     if shown.result.row.source == "tfidf" and sample.text is not None:
         return _terms(shown, sample)
     return plain_text(sample, sample.problem or _why_plain(shown.result))

@@ -22,8 +22,8 @@ def plain_text(sample: Sample, why: str) -> Any:
     return dmc.Stack([html.Div(sample.text, className="tokens"), _caption(why)], gap=4)
 
 
-def latent_text(sample: Sample, latent: int) -> Any:
-    """The text with the activation of one latent at each position that counts."""
+def latent_text(sample: Sample, latent: int, token: int | None) -> Any:
+    """The text with the activation of one latent at each position that counts; token: the one that is marked."""
     if sample.text is None or sample.codes is None:
         return plain_text(sample, sample.problem)
     if not 0 <= latent < sample.codes.shape[1]:
@@ -37,7 +37,9 @@ def latent_text(sample: Sample, latent: int) -> Any:
             f"Latent {latent} is active at {active} of {len(values)} positions; the darkest is its strongest here, "
             f"{peak:.3g}. Hover a token for its activation."
         )
-    return dmc.Stack([coloured_text(sample.text, sample.spans, values, peak), _caption(caption)], gap=4)
+    caption += " Click a token for the latents that are strongest there."
+    coloured = coloured_text(sample.text, sample.spans, values, peak, pickable=True, picked=token)
+    return dmc.Stack([coloured, _caption(caption)], gap=4)
 
 
 def term_text(sample: Sample, contributions: Mapping[str, float], words: bool, class_name: str) -> Any:

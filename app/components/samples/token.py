@@ -1,0 +1,82 @@
+"""The choice of a token of a sample, and the latents that are strongest at it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_mantine_components as dmc
+
+from app.components.grid import grid, number_column, text_column
+from app.components.page import notice
+from app.components.state import state_id
+from app.data.samples.reasons import describe_features
+from app.data.samples.rows import Sample, find_sample
+from app.data.samples.shown import Shown
+from app.data.samples.tokens import strongest_latents, token_text
+from app.labels import shortened
+
+_MOST = 10
+_LETTERS = 40
+_LISTED = 300
+"""Tokens that the opened choice lists; typing part of one finds the others."""
+
+
+def token_choice(position: int | None) -> dmc.Select:
+    """Which token; a click on one in the text sets it (assets/dashboard.js). position: of the token at first."""
+    return dmc.Select(
+        id=state_id("token"),
+        label="Strongest latents at",
+        placeholder="click a token, or choose one",
+        data=[],
+        value=None if position is None else str(position),
+        searchable=True,
+        clearable=True,
+        limit=_LISTED,
+        maw=460,
+    )
+
+
+def token_options(shown: Shown, chosen: int | None) -> list[dict[str, str]]:
+    """Choices of a token; [] where no latents were read. chosen: is always among them."""
+    sample = find_sample(shown.result, shown.row)
+    if sample.codes is None:
+        return []
+    n = len(sample.spans)
+    options = [{"value": str(i), "label": f"token {i}: {_named(sample, i)}"} for i in range(n)]
+    return options if chosen is None or chosen < n else [*options, {"value": str(chosen), "label": f"token {chosen}"}]
+
+
+def token_part(shown: Shown, position: int | None) -> Any:
+    """The strongest latents at a position, counted from 0 among those that count; nothing where none is chosen."""
+    sample = find_sample(shown.result, shown.row)
+    if position is None or sample.codes is None:
+        return None
+    if position >= len(sample.spans):
+        return notice(f"This text has no token {position}: it has {len(sample.spans):,}, counted from 0.")
+    latents, activations = strongest_latents(sample.codes, position)
+    features = describe_features(shown.index, shown.result, latents[:_MOST].tolist(), None)
+    rows = [
+        {"latent": int(latent), "href": feature.href, "activation": float(value), "explanation": feature.explanation}
+        for latent, feature, value in zip(latents, features, activations, strict=False)
+    ]
+    columns = [
+        number_column("latent", width=120, cellRenderer="PageLink", cellRendererParams={"href": "href"}),
+        number_column("activation", digits=3, width=140),
+    ]
+    explained = any(row["explanation"] for row in rows)
+    if explained:
+        columns.append(text_column("explanation", tooltipField="explanation", flex=1, minWidth=220))
+    table = grid("token-latents", columns, rows, height=500) if rows else None
+    active = f"{len(latents):,} of {sample.codes.shape[1]:,} latents are active at it."
+    return dmc.Stack(
+        [
+            dmc.Title(f"The ten strongest latents at {_named(sample, position)}", order=3, size="h5"),
+            dmc.Text(f"Token {position} of this text, counted from 0: {active}", size="sm", c="dimmed"),
+            dmc.Box(table, maw=None if explained else 300),
+        ],
+        gap=4,
+    )
+
+
+def _named(sample: Sample, position: int) -> str:
+    return f"«{shortened(token_text(sample, position), _LETTERS)}»"

@@ -1,0 +1,82 @@
+"""Samples: a token of the text is picked by a click or by keys, and its strongest latents are those of the codes."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import expect
+
+from saefari.store import read_codes_rows, read_predictions
+from tests.app.browser.parts import column, control, part, reopen, table
+from tests.app.browser.small_tree import EXPLANATION, SmallTree
+
+pytestmark = pytest.mark.browser
+
+
+def stored(folder: Path, row: int, position: int) -> list[tuple[int, float]]:
+    """(latent, activation) at a position, the ten strongest first."""
+    codes = read_codes_rows(folder, [row])
+    own = slice(codes.indptr[position], codes.indptr[position + 1])
+    order = np.argsort(-codes.values[own], kind="stable")[:10]
+    return [(int(codes.indices[own][i]), float(codes.values[own][i])) for i in order]
+
+
+def test_a_click_lists_the_strongest_latents_and_the_permalink_keeps_them(
+    page, app_url: str, small: SmallTree, tmp_path: Path
+) -> None:
+    row = int(read_predictions(small.sae_result, "linear").rows[0])
+    wanted = stored(small.samples / "layer_3/3k", row, 2)
+    page.goto(f"{app_url}{small.url('/samples', small.sae_result)}&row={row}")
+    page.locator("#sample-text [data-token='2']").click()
+    page.wait_for_url("**token=2*")
+    assert column(page, "token-latents", "latent") == [str(latent) for latent, _ in wanted]
+    assert column(page, "token-latents", "activation") == [f"{value:.3f}" for _, value in wanted]
+    reopen(page)
+    expect(page.locator("#sample-text [aria-current]")).to_have_attribute("data-token", "2")
+    assert column(page, "token-latents", "latent") == [str(latent) for latent, _ in wanted]
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Export the table token-latents as CSV").click()
+    download.value.save_as(tmp_path / "latents.csv")
+    with (tmp_path / "latents.csv").open(encoding="utf-8-sig") as file:
+        assert [int(line["latent"]) for line in csv.DictReader(file)] == [latent for latent, _ in wanted]
+    table(page, "token-latents").get_by_role("link", name=str(wanted[0][0]), exact=True).click()
+    page.wait_for_url(f"**/latent?sae={small.sae}&latent={wanted[0][0]}&codes={small.codes}*")
+
+
+def test_keys_choose_a_token_and_another_row_forgets_it(page, app_url: str, small: SmallTree) -> None:
+    page.goto(app_url + small.url("/samples", small.sae_result))
+    expect(page.locator("#sample-text [data-token='1']")).to_be_visible()
+    control(page, "token").focus()
+    page.keyboard.type("token 1:")
+    expect(page.get_by_role("option")).to_have_count(1)
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**token=1*")
+    word = page.locator("#sample-text [data-token='1']").inner_text()
+    expect(page.locator("#sample-token h3")).to_have_text(f"The ten strongest latents at «{word.strip()}»")
+    page.get_by_role("button", name="Next row").click()
+    expect(page.locator("#sample-token h3")).to_have_count(0)
+    expect(control(page, "token")).to_have_value("")
+    page.wait_for_function("!location.search.includes('token=')")
+
+
+def test_markup_in_tokens_and_explanations_stays_text(page, app_url: str, small: SmallTree) -> None:
+    rows = read_predictions(small.sae_result, "linear").rows.tolist()
+    folder = small.samples / "layer_3/3k"
+    row, position = next(
+        (row, i)
+        for row in rows
+        for i in range(len(read_codes_rows(folder, [row]).indptr) - 1)
+        if small.explained in dict(stored(folder, row, i))
+    )
+    page.goto(f"{app_url}{small.url('/samples', small.sae_result)}&row={row}&token={position}")
+    assert EXPLANATION in column(page, "token-latents", "explanation")
+    page.goto(app_url + small.url("/samples", small.markup_result))
+    bracket = page.locator("#sample-text [data-token]").filter(has_text="<").first
+    bracket.click()
+    expect(page.locator("#sample-token h3")).to_contain_text("«<")
+    assert page.evaluate("window.ran") is None
+    expect(part(page, "grid", "token-latents")).to_be_visible()

@@ -1,0 +1,122 @@
+"""A small tree of samples, codes and hidden states with the results that the real classification makes of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from dash.development.base_component import Component
+from flask import Flask
+from scipy import sparse
+
+from app.data.one_result import OneResult, find_result
+from app.data.samples.shown import Shown, find_shown
+from app.data.tree import tree
+from app.server import create_app
+from saefari.classify.run import ClassifyJob, run_classify_job
+from saefari.config import ClassificationParams
+from saefari.store import (
+    Manifest,
+    SamplesWriter,
+    codes_arrays,
+    read_samples_record,
+    shard_ranges,
+    write_shard,
+    write_split,
+)
+
+CLASSES = ["ant", "bee", "<cat>"]
+N_ROWS, D_SAE = 120, 12
+FIRST = 1000
+"""Row numbers of the dataset: not places in the files."""
+SOURCES = {"sae": "layer_3/3k", "hidden": "layer_3/hidden", "tfidf": None, "majority": None}
+
+
+def write_samples(folder: Path) -> None:
+    """Rows of four words, one of them the class's own, at which the class's own latent is active."""
+    generator = np.random.default_rng(0)
+    values = np.where(generator.random((N_ROWS * 4, D_SAE)) < 0.1, generator.random((N_ROWS * 4, D_SAE)), 0)
+    with SamplesWriter(folder, {}) as writer:
+        for i in range(N_ROWS):
+            place, own = int(generator.integers(4)), i % 3 if i % 10 else (i + 1) % 3
+            words = [str(word) for word in generator.choice(["the", "for", "and", "but"], 4)]
+            words[place] = f"own{own}"
+            values[i * 4 + place, own] = 3 + generator.random()
+            starts = np.cumsum([0, *(len(word) + 1 for word in words)])
+            writer.write(
+                {"row": FIRST + i, "id": f"id{i}", "text": " ".join(words), "label": CLASSES[i % 3], "group": None}
+                | {"n_tokens": 4, "input_ids": [0] * 4, "valid": [0, 1, 2, 3], "span_start": starts[:4].tolist()}
+                | {"span_end": (starts[1:] - 1).tolist()}
+            )
+    write_split(folder, (np.arange(N_ROWS) % 4 == 0).astype(np.int8), {}, [])
+    record = read_samples_record(folder)
+    assert record is not None
+    matrix, offsets = sparse.csr_array(values.astype(np.float32)), np.arange(N_ROWS + 1) * 4
+    pooled = np.add.reduceat(values, offsets[:-1])[:, :6].astype(np.float32)
+    arrays = {
+        "3k": codes_arrays(matrix.indptr, matrix.indices, matrix.data, offsets, D_SAE),
+        "hidden": {"pooled_last": pooled, "pooled_mean": pooled},
+    }
+    for name, one in arrays.items():
+        manifest = Manifest("codes", {"samples": record["sha256"]}, N_ROWS, {"d_sae": D_SAE})
+        (rows,) = shard_ranges(N_ROWS)
+        manifest.add(write_shard(folder / "layer_3" / name, 0, rows, one))
+        manifest.save(folder / "layer_3" / name)
+
+
+def classified_server(output: Path, sources: Mapping[str, str | None]) -> Flask:
+    """The app on the tree with results of these of SOURCES."""
+    samples = output / "activations/m/d/train"
+    write_samples(samples)
+    for source, features in sources.items():
+        below = f"m/d/train/{features}" if features else f"baselines/d/train/{source}"
+        job = ClassifyJob(
+            source=source,  # type: ignore[arg-type]
+            model="m" if features else "",
+            model_type="llm",
+            dataset="d",
+            config="",
+            split="train",
+            layer=3 if features else None,
+            width="3k" if source == "sae" else None,
+            samples=samples,
+            test_samples=None,
+            sample_places=("m/d/train",),
+            features=features,
+            out=output / "classifications" / below,
+            params=ClassificationParams(top_n_values=[0], binarize_values=[None], pooling=["max"]),
+            seed=0,
+            cv_folds=2,
+            n_bootstrap=10,
+            tree_depth=3,
+            inputs="",
+        )
+        assert run_classify_job(job).failures == []
+    return create_app(output).server
+
+
+def ids(source: str, classifier: str = "linear") -> tuple[str, str]:
+    rows = tree().index().results
+    return str(rows[(rows.source == source) & (rows.classifier == classifier)].run.iloc[0]), classifier
+
+
+def result(source: str, classifier: str = "linear") -> OneResult:
+    return find_result(tree().index(), *ids(source, classifier))
+
+
+def shown(source: str, classifier: str, row: int) -> Shown:
+    return find_shown(*ids(source, classifier), row)
+
+
+def page() -> ModuleType:
+    return sys.modules["app.pages.samples"]
+
+
+def text(component: Any) -> str:
+    """Everything that a component shows, as JSON."""
+    return json.dumps(component, default=lambda one: one.to_plotly_json() if isinstance(one, Component) else str(one))
