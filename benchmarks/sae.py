@@ -2,7 +2,7 @@
 
 `make bench-sae`, or `python benchmarks/sae.py throughput|quality|jumprelu|dead|memory …` for some parts only. The model
 is all-MiniLM-L6-v2, layer 3; the texts are python-docs and, where it is there, what `--data` holds (CSV and JSON lines
-with a column `text`, in files called train.* and test.*). Goals are those of the project.
+with a column `text`, in files called train.* and test.*). A tenth of all texts is held out: SAEs are measured there.
 """
 
 from __future__ import annotations
@@ -116,9 +116,7 @@ class Text:
 
     def rows(self, side: str, more: bool) -> list[TokenisedRow]:
         """Tokenised texts in a mixed order; more: what `--data` holds too, not python-docs alone."""
-        texts = _docs(side) + (_more(self.data, side) if more else [])
-        mixed = np.random.default_rng(0).permutation(len(texts))
-        found = self.model.tokenize([texts[i] for i in mixed], 128)
+        found = self.model.tokenize(_texts(self.data if more else None)[side], 128)
         return [TokenisedRow(row.input_ids, row.valid) for row in found if len(row.valid)]
 
     def states(self, side: str, more: bool = True) -> torch.Tensor:
@@ -299,24 +297,18 @@ def _told(found: dict[str, Any]) -> str:
     return f"{figures} ({found['seconds']:.0f} s)"
 
 
-def _docs(side: str) -> list[str]:
-    """Four fifths of python-docs, or the last fifth."""
+def _texts(data: Path | None) -> dict[str, list[str]]:
+    """python-docs and, with `data`, the column `text` of the files below it: nine tenths to train on, one held out."""
     texts = [str(text) for (text,) in PythonDocs().values(["text"])]
-    order = np.random.default_rng(0).permutation(len(texts))
-    cut = len(texts) * 4 // 5
-    return [texts[i] for i in (order[:cut] if side == TRAIN else order[cut:])]
-
-
-def _more(folder: Path, side: str) -> list[str]:
-    """The column `text` of every file of one side below a folder."""
-    texts: list[str] = []
-    for path in sorted(folder.rglob(f"{side}.*")):
+    for path in sorted(data.rglob("t*.*")) if data else ():
         with path.open(encoding="utf-8") as file:
             if path.suffix == ".csv":
                 texts += [row["text"] for row in csv.DictReader(file) if "text" in row]
             elif path.suffix == ".jsonl":
                 texts += [json.loads(line)["text"] for line in file if '"text"' in line]
-    return texts
+    mixed = np.random.default_rng(0).permutation(list(dict.fromkeys(texts))).tolist()
+    cut = len(mixed) // 10
+    return {TEST: mixed[:cut], TRAIN: mixed[cut:]}
 
 
 if __name__ == "__main__":

@@ -237,9 +237,20 @@ def test_a_corpus_instead_of_training_rows(
     assert quality(whole.saes[0])["n_positions"] > 100
 
 
-def test_what_is_written_for_tensorboard_and_wandb(
-    job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_curves_for_tensorboard(job: Callable[..., TrainJob]) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    whole = job(training_log="tensorboard")
+    run_train(whole, load(whole))
+    (folder,) = whole.log_folder.iterdir()
+    written = events.EventAccumulator(str(folder))
+    written.Reload()
+    curve = [(point.step, point.value) for point in written.Scalars("fvu/64 (layer 1)")]
+    record = quality(whole.saes[0])["curves"]
+    assert [step for step, _ in curve] == [min(step, 5000) for step in record["positions"]]
+    assert [value for _, value in curve] == pytest.approx(record["fvu"])
+
+
+def test_curves_for_weights_and_biases(job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     whole = job(training_log="wandb")
