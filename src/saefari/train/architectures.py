@@ -57,11 +57,9 @@ def _options(training: SaeTraining, d_sae: int, n_steps: int) -> dict[str, Any]:
         return {"l1_coefficient": training.l1_coefficient, "l1_warm_up_steps": warm_up}
     if training.target_l0 is None:
         return {"l0_coefficient": training.l0_coefficient, "l0_warm_up_steps": warm_up}
-    # No warm-up, since it starts at the target; and a decoder of norm one, since the pre-activations then have the
-    # scale of the activations they must become, which the thresholds can follow.
+    # No warm-up, since it starts at the target.
     return {
         "l0_coefficient": training.l0_coefficient,
         "target_l0": training.target_l0,
-        "decoder_init_norm": 1.0,
         "pre_act_loss_coefficient": PRE_ACT_LOSS,
     }

@@ -13,12 +13,14 @@ from typing import Any
 import torch
 from sae_lens.saes.jumprelu_sae import JumpReLUTrainingSAE, Step, calculate_pre_act_loss
 from sae_lens.saes.sae import TrainStepInput
-from sae_lens.training.optim import get_lr_scheduler
 
 BANDWIDTH = 1.0
 """Width of the window in which the threshold gets a gradient, in standard deviations of the pre-activations."""
 THRESHOLD_LR = 10.0
 """Learning rate of the thresholds, as a multiple of the run's, in standard deviations of the pre-activations."""
+CALIBRATED_SHARE = 0.4
+"""First share of the steps in which the thresholds are set anew for each batch. The weights begin small, so that they
+learn fast, and the pre-activations grow with them several times over: faster than thresholds could learn to follow."""
 
 
 class TargetL0JumpReLU(JumpReLUTrainingSAE):  # type: ignore[misc]  # sae-lens is untyped to mypy
@@ -27,13 +29,13 @@ class TargetL0JumpReLU(JumpReLUTrainingSAE):  # type: ignore[misc]  # sae-lens i
     That is the form of Rajamanoharan et al., "Jumping Ahead: Improving Reconstruction Fidelity with JumpReLU
     Sparse Autoencoders" (2024), with L0 the batch's mean, so that positions may differ in theirs; lambda is
     `cfg.l0_coefficient` in units of the input's variance, so that it weighs alike at any scale. Saved, it is a
-    plain jumprelu SAE of sae-lens. Call `calibrate` before the first step.
+    plain jumprelu SAE of sae-lens. Call `calibrate` before each step of the first `CALIBRATED_SHARE`.
     """
 
-    scale: float
-    """Standard deviation of the pre-activations when it was calibrated."""
+    scale: float = 1.0
+    """Standard deviation of the pre-activations when it was last calibrated."""
     variance: float
-    """Mean of |x - mean|^2 over the positions it was calibrated on."""
+    """Mean of |x - mean|^2 over the positions it was last calibrated on."""
 
     @torch.no_grad()
     def calibrate(self, x: torch.Tensor) -> None:
@@ -86,24 +88,20 @@ def quicken_thresholds(trainer: Any) -> None:
     """Give the thresholds their own learning rate, in one of sae-lens' trainers that has made no step.
 
     Adam moves a parameter by about its learning rate at each step. Weights are small numbers, of the order of
-    d_in^-1/2; thresholds are of the order of the pre-activations, and would hardly move in a short run.
+    d_in^-1/2; thresholds are of the order of the pre-activations, and would hardly move in a short run. Their rate
+    follows the scale that `calibrate` saw last.
 
-    trainer: of a calibrated `TargetL0JumpReLU`; its optimizer and its schedule are replaced.
+    trainer: of a `TargetL0JumpReLU`; its optimizer and its schedule are replaced.
     """
-    cfg = trainer.cfg
-    others = [parameter for parameter in trainer.sae.parameters() if parameter is not trainer.sae.threshold]
+    cfg, sae = trainer.cfg, trainer.sae
+    others = [parameter for parameter in sae.parameters() if parameter is not sae.threshold]
     trainer.optimizer = torch.optim.Adam(
-        [{"params": others}, {"params": [trainer.sae.threshold], "lr": THRESHOLD_LR * trainer.sae.scale * cfg.lr}],
-        lr=cfg.lr,
-        betas=(cfg.adam_beta1, cfg.adam_beta2),
+        [{"params": others}, {"params": [sae.threshold]}], lr=cfg.lr, betas=(cfg.adam_beta1, cfg.adam_beta2)
     )
-    trainer.lr_scheduler = get_lr_scheduler(
-        cfg.lr_scheduler_name,
-        optimizer=trainer.optimizer,
-        training_steps=cfg.total_training_steps,
-        lr=cfg.lr,
-        warm_up_steps=cfg.lr_warm_up_steps,
-        decay_steps=cfg.lr_decay_steps,
-        lr_end=cfg.lr_end,
-        num_cycles=cfg.n_restart_cycles,
-    )
+
+    def decay(step: int) -> float:
+        left: float = (cfg.total_training_steps - step) / max(cfg.lr_decay_steps, 1)
+        return min(1.0, left)
+
+    rates = [decay, lambda step: THRESHOLD_LR * sae.scale * decay(step)]
+    trainer.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(trainer.optimizer, rates)

@@ -36,23 +36,28 @@ class Trainee:
             torch.manual_seed(own_seed)
             sae = new_sae(job.training, d_in, job.training.latents(job.width), n_steps, device, job.metadata)
         self.trainer = _trainer(job, sae, n_steps, device)
+        self._n_calibrated = 0
+        if job.training.target_l0 is not None:
+            from saefari.train.jumprelu import CALIBRATED_SHARE, quicken_thresholds
+
+            self._n_calibrated = max(1, int(CALIBRATED_SHARE * n_steps))
+            quicken_thresholds(self.trainer)
         self._resampler = None
         if job.training.resample is not None:
             generator = torch.Generator(device).manual_seed(own_seed)
             self._resampler = Resampler(job.training.resample, n_steps, generator)
 
     def calibrate(self, x: torch.Tensor) -> None:
-        """Fit the input's scale, and what the architecture starts from, to a first batch [n, d_in]."""
-        x = normalised(x, self.job.training.normalize_activations)
+        """Fit the scale of the input to a first batch [n, d_in]."""
         if self.job.training.normalize_activations == "expected_average_only_in":
             self.trainer.activation_scaler.scaling_factor = x.shape[1] ** 0.5 / x.norm(dim=-1).mean().item()
-        if self.job.training.target_l0 is not None:
-            self.trainer.sae.calibrate(self.trainer.activation_scaler(x))
-            self._quicken()
 
     def step(self, x: torch.Tensor) -> Any:
         """Learn from a batch [n, d_in]; returns sae-lens' output of the step."""
-        output = self.trainer.step(normalised(x, self.job.training.normalize_activations))
+        x = normalised(x, self.job.training.normalize_activations)
+        if self.trainer.n_training_steps < self._n_calibrated:
+            self.trainer.sae.calibrate(self.trainer.activation_scaler(x))
+        output = self.trainer.step(x)
         self.trainer.n_training_steps += 1
         if self._resampler is not None:
             self._resampler.after_step(self.trainer, output.sae_in)
@@ -112,7 +117,6 @@ class Trainee:
         trainer.sae.load_state_dict(below(tensors, _WEIGHTS))
         if state["calibration"] is not None:
             trainer.sae.restore_calibration(state["calibration"])
-            self._quicken()
         moments: dict[int, dict[str, torch.Tensor]] = {}
         for key, x in below(tensors, _OPTIMIZER).items():
             number, name = key.split("/")
@@ -125,11 +129,6 @@ class Trainee:
             self._resampler.restore(below(tensors, _RESAMPLER))
         self.curves = Curves(**state["curves"])
         self.failure = state["failure"]
-
-    def _quicken(self) -> None:
-        from saefari.train.jumprelu import quicken_thresholds
-
-        quicken_thresholds(self.trainer)
 
 
 def _trainer(job: SaeJob, sae: Any, n_steps: int, device: torch.device) -> Any:
