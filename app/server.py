@@ -13,6 +13,8 @@ from app.data.tree import OutputTree
 
 _MAX_UPLOAD = 8 * 1024 * 1024
 _FOLDER = Path(__file__).parent
+_PLOTLY = {"src": "/_dash-component-suites/plotly/package_data/plotly.min.js", "defer": "defer"}
+"""What draws figures, run before the page's content is there; Dash would load it only with the first figure."""
 
 
 def create_app(output: Path, loopback_only: bool = True) -> Dash:
@@ -33,6 +35,7 @@ def create_app(output: Path, loopback_only: bool = True) -> Dash:
         use_pages=True,
         pages_folder=str(_FOLDER / "pages"),
         assets_folder=str(_FOLDER / "assets"),
+        external_scripts=[_PLOTLY],
         title="SAEfari",
         update_title="SAEfari",
         suppress_callback_exceptions=True,

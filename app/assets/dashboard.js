@@ -35,6 +35,15 @@ window.dash_clientside.saefari = {
     window.history.replaceState(window.history.state, "", window.location.pathname + (text ? "?" + text : ""));
     app.written = window.location.href;
   },
+  /* Hand a value on once the page's figures are seen, or will not be: for what would hold them up. */
+  async onceFiguresStand(value) {
+    const latest = performance.now() + 3000;
+    const pause = () => new Promise((done) => setTimeout(done, 50));
+    do await pause();
+    while (document.querySelector(".figure:not(:has(.main-svg))") && performance.now() < latest);
+    await pause(); // a figure that stands there is painted a moment later
+    return value;
+  },
   exportCsv(clicks) {
     return Boolean(clicks);
   },

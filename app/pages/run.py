@@ -7,12 +7,12 @@ from typing import Any
 
 import dash
 import dash_mantine_components as dmc
-from dash import Input, Output, callback, dcc
+from dash import ClientsideFunction, Input, Output, callback, clientside_callback, dcc
 
 from app.components.figure import graph, graph_id
 from app.components.grid import grid, number_column, text_column
 from app.components.guard import FOREIGN, said
-from app.components.page import notice, page, section, wide
+from app.components.page import later, notice, page, section, wide
 from app.components.result_picker import result_picker
 from app.components.run.features_section import features_section
 from app.components.run.score_figures import confusion_figure, confusion_width, describe, folds_figure, roc_figure
@@ -67,13 +67,19 @@ def layout(
         dcc.Loading(dmc.Stack(id="run-rest", mih=400)),
         *remembered(run=result.run, classifier=result.classifier),
         dcc.Store(id="run-asked", data=asked),
+        dcc.Store(id="run-rest-asked"),
     ]
     return page("Run", _LINE, _WORDS, [part for part in parts if part is not None])
 
 
-@callback(Output("run-rest", "children"), Input("run-asked", "data"), *SHOWN)
+clientside_callback(
+    ClientsideFunction("saefari", "onceFiguresStand"), Output("run-rest-asked", "data"), Input("run-asked", "data")
+)
+
+
+@callback(Output("run-rest", "children"), Input("run-rest-asked", "data"), *SHOWN, prevent_initial_call=True)
 def _rest(asked: dict[str, Parameter], run: str, classifier: str) -> Any:
-    """What stands below the first screen, once that is there."""
+    """What stands below the first screen, once that is there: drawn together, the first figure would come last."""
     try:
         result = find_result(tree().index(), run, classifier)
     except StoreError as error:
@@ -127,18 +133,7 @@ def _confusion(result: OneResult, cells: Parameter) -> list[Any]:
         **{"aria-label": "What the cells show"},
     )
     drawing = graph("confusion", confusion_figure(matrix, result.classes, how == "share"), "Confusion matrix")
-    pairs = grid(
-        "confused",
-        [
-            text_column("true", flex=1),
-            text_column("predicted", flex=1),
-            number_column("rows", width=90),
-            number_column("share", "share of true", 3, width=130),
-        ],
-        confused_pairs(matrix, result.classes),
-        height=360,
-    )
-    table = dmc.Stack([dmc.Text("Most often taken for each other", fw=600, size="sm"), pairs], gap=4)
+    table = dmc.Stack([dmc.Text("Most often taken for each other", fw=600, size="sm"), later("run-confused")], gap=4)
     many = confusion_width(len(result.classes)) > 520
     return [
         dmc.Group(switch),
@@ -151,6 +146,22 @@ def _confusion(result: OneResult, cells: Parameter) -> list[Any]:
             ]
         ),
     ]
+
+
+@callback(Output("run-confused", "children"), Input("run-rest-asked", "data"), *SHOWN, prevent_initial_call=True)
+def _confused(_: Any, run: str, classifier: str) -> Any:
+    return said(lambda: _confused_table(find_result(tree().index(), run, classifier)), "The table")
+
+
+def _confused_table(result: OneResult) -> Any:
+    matrix = confusion(result.scores, result.classes)
+    columns = [
+        text_column("true", flex=1),
+        text_column("predicted", flex=1),
+        number_column("rows", width=90),
+        number_column("share", "share of true", 3, width=130),
+    ]
+    return None if matrix is None else grid("confused", columns, confused_pairs(matrix, result.classes), height=360)
 
 
 @callback(

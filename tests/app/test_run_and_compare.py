@@ -108,7 +108,8 @@ def text(component: Any) -> str:
 def whole_run(classifier: str) -> str:
     """The page and what comes after it."""
     run = page("run")
-    shown = [run.layout(run=RUN, classifier=classifier), run._rest(ASKED, RUN, classifier)]
+    shown = [run.layout(run=RUN, classifier=classifier)]
+    shown += [run._confused(ASKED, RUN, classifier), run._rest(ASKED, RUN, classifier)]
     section = sys.modules["app.components.run.features_section"]
     return text([*shown, section._show_features("a" if classifier == "linear" else "", RUN, classifier)])
 

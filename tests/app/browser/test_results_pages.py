@@ -39,6 +39,15 @@ LONELIEST = """e => {
 }"""
 """[trace, point, row] of the map's point that is farthest from all others, which none can cover."""
 
+WATCH_REST = """window.stood = {};
+const send = window.fetch;
+window.fetch = (url, options) => {
+    const asked = /"output":"(run-[a-z]+)/.exec(options?.body)?.[1];
+    if (asked) window.stood[asked] = document.querySelector(".figure .main-svg") !== null;
+    return send(url, options);
+};"""
+"""Note for each part that a run's page asks for whether a figure stood there by then."""
+
 
 def test_a_run_opens_from_runs_with_its_scores(page, app_url: str, small) -> None:
     page.goto(app_url)
@@ -47,6 +56,20 @@ def test_a_run_opens_from_runs_with_its_scores(page, app_url: str, small) -> Non
     expect(page.get_by_role("heading", name="Confusion matrix")).to_be_visible()
     score = read_result(small.sae_result)["classifiers"]["linear"]["macro_f1"]
     expect(page.locator("#content").get_by_text(f"{score:.3f}", exact=True).first).to_be_visible()
+
+
+def test_what_is_below_a_runs_first_figure_is_asked_for_after_it(page, app_url: str, small) -> None:
+    page.add_init_script(WATCH_REST)
+    page.goto(app_url + small.url("/run", small.sae_result))
+    assert column(page, "confused", "rows")
+    figure(page, "features")
+    assert page.evaluate("stood") == {"run-confused": True, "run-rest": True}
+
+
+def test_what_draws_figures_is_there_before_one_is_asked_for(page, app_url: str) -> None:
+    page.goto(app_url)
+    page.wait_for_function("window.Plotly")
+    expect(page.locator(".figure")).to_have_count(0)
 
 
 def test_the_confusion_matrix_switches_to_shares_and_its_permalink_too(page, app_url: str, small) -> None:
