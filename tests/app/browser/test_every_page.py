@@ -17,7 +17,7 @@ CONTENT = {
     "/latent": ["#latent-activity .contexts [data-value]", "#latent-classes .main-svg", "#latent-usage h2"],
     "/latents": ["[id*='\"latents\"'] .ag-row a", "[id*='\"latent-densities\"'] .main-svg"],
     "/try": ["#try-text", "#try-classify"],
-    "/saes": ["[id*='\"sae-density\"'] .main-svg", "[id*='\"sae-quality\"'] .main-svg"],
+    "/saes": ["[id*='\"sae-density\"'] .main-svg", "[id*='\"sae-pareto\"'] .main-svg"],
     "/health": ["#health-verdict [role=alert]", "#health-disk .ag-root"],
 }
 """Page -> what it must show of the tree."""
