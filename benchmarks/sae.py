@@ -1,6 +1,6 @@
 """SAE training: speed beside sae-lens' own trainer, quality on real text, dead latents, and memory.
 
-`make bench-sae`, or `python benchmarks/sae.py throughput|quality|jumprelu|dead|memory …` for some parts only. The model
+`make bench-sae`, or `python benchmarks/sae.py memory|throughput|quality|jumprelu|dead …` for some parts only. The model
 is all-MiniLM-L6-v2, layer 3; the texts are python-docs and, where it is there, what `--data` holds (CSV and JSON lines
 with a column `text`, in files called train.* and test.*). A tenth of all texts is held out: SAEs are measured there.
 """
@@ -85,7 +85,8 @@ class Listed:
 
 
 def main() -> None:
-    parts = {"throughput": throughput, "quality": quality, "jumprelu": jumprelu, "dead": dead, "memory": memory}
+    # Memory first: on Linux a process' peak begins at what its parent held when it was started.
+    parts = {"memory": memory, "throughput": throughput, "quality": quality, "jumprelu": jumprelu, "dead": dead}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*parts, []], help="default: all")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of more text")
@@ -96,9 +97,10 @@ def main() -> None:
         return
     torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1)
     text = Text(flags.data)
-    for name in flags.parts or parts:
-        print(f"-- {name}", flush=True)
-        parts[name](text)
+    for name, measure in parts.items():
+        if name in (flags.parts or parts):
+            print(f"-- {name}", flush=True)
+            measure(text)
 
 
 class Text:
