@@ -71,29 +71,11 @@ def layout(
     table = with_tasks(index.results)
     tasks = {task: short_task(task) for task in in_order(list(table[TASK]))}
     classifiers = {name: name for name in in_order(list(table["classifier"]))}
-    kept, names = chosen_many(dataset, list(tasks)), chosen_many(only, list(classifiers))
-    view = _view(table, metric, x, colour, facet)
-    how = chosen(heat, list(_HEAT), "best")
-    optional = {_NONE: "nothing"} | DIMENSIONS
-    controls = dmc.SimpleGrid(
-        [
-            _select("metric", "Metric", METRICS, view.metric),
-            _select("x", "Across", DIMENSIONS, view.x),
-            _select("colour", "Colour", optional, view.colour or _NONE),
-            _select("facet", "One panel per", optional, view.facet or _NONE),
-            _filter("dataset", "Datasets", tasks, kept),
-            _filter("only", "Classifiers", classifiers, names),
-        ],
-        cols={"base": 1, "xs": 2, "lg": 3},
-        spacing="sm",
-    )
-    switch = dmc.SegmentedControl(
-        id=state_id("heat"),
-        value=how,
-        data=options_of(_HEAT),
-        orientation="horizontal",
-        **{"aria-label": "What the heat map shows"},
-    )
+    controls = [
+        *_axes(_view(table, metric, x, colour, facet)),
+        _filter("dataset", "Datasets", tasks, chosen_many(dataset, list(tasks))),
+        _filter("only", "Classifiers", classifiers, chosen_many(only, list(classifiers))),
+    ]
     picks = [pick] if isinstance(pick, str) else pick or []
     one_per_cell = (
         "One result per mark. Where several results share a place, the one with the best cross-validation score is "
@@ -101,10 +83,10 @@ def layout(
     )
     parts = [
         side_by_side(index, picks) if picks else None,
-        section("Settings", [controls, dcc.Loading(dmc.Box(id="comparison", mih=300))], one_per_cell),
+        section("Settings", [_in_columns(controls), dcc.Loading(dmc.Box(id="comparison", mih=300))], one_per_cell),
         section(
             "Models and datasets",
-            [dmc.Group(switch), dmc.Box(id="heat-map")],
+            [dmc.Group(_heat_switch(chosen(heat, list(_HEAT), "best"))), dmc.Box(id="heat-map")],
             "The SAE setting that cross-validation chooses for each model and dataset.",
         ),
         section(
@@ -115,6 +97,31 @@ def layout(
         ),
     ]
     return page("Compare", _LINE, _WORDS, [part for part in parts if part is not None])
+
+
+def _axes(view: View) -> list[Any]:
+    """What is compared, and across what."""
+    optional = {_NONE: "nothing"} | DIMENSIONS
+    return [
+        _select("metric", "Metric", METRICS, view.metric),
+        _select("x", "Across", DIMENSIONS, view.x),
+        _select("colour", "Colour", optional, view.colour or _NONE),
+        _select("facet", "One panel per", optional, view.facet or _NONE),
+    ]
+
+
+def _in_columns(controls: list[Any]) -> Any:
+    return dmc.SimpleGrid(controls, cols={"base": 1, "xs": 2, "lg": 3}, spacing="sm")
+
+
+def _heat_switch(how: str) -> Any:
+    return dmc.SegmentedControl(
+        id=state_id("heat"),
+        value=how,
+        data=options_of(_HEAT),
+        orientation="horizontal",
+        **{"aria-label": "What the heat map shows"},
+    )
 
 
 @callback(

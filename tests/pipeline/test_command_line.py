@@ -14,6 +14,8 @@ import yaml
 
 from saefari.pipeline.cli import main, run_experiments
 
+from .tiny import tiny_settings
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -22,14 +24,7 @@ def small(tmp_path: Path, save_tiny: Callable[..., Path], write_texts: Callable[
     """A configuration of a tiny run, as a mapping."""
     write_texts(tmp_path / "texts.jsonl", 120)
     return {
-        "settings": {
-            "base_save_dir": str(tmp_path / "activations"),
-            "base_classify_dir": str(tmp_path / "classifications"),
-            "device": "cpu",
-            "n_jobs": 1,
-            "cv_folds": 3,
-            "n_bootstrap": 100,
-        },
+        "settings": tiny_settings(tmp_path, cv_folds=3),
         "models": [
             {
                 "name": str(save_tiny("gpt2")),

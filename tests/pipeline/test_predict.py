@@ -22,6 +22,8 @@ from saefari.pipeline.cli import run_experiments
 from saefari.pipeline.predict import predict_text
 from saefari.store import Layout, read_codes_rows, read_sample_rows, read_samples
 
+from .tiny import tiny_settings
+
 MAX_LENGTH = 8
 
 
@@ -84,17 +86,12 @@ def experiment(
 ) -> Run:
     write_texts(root / "texts.jsonl", 240, longest=10)
     raw = {
-        "settings": {
-            "base_save_dir": str(root / "activations"),
-            "base_classify_dir": str(root / "classifications"),
-            "device": "cpu",
-            "n_jobs": 1,
-            "cv_folds": 2,
-            "n_bootstrap": 100,
-            "max_length": MAX_LENGTH,
-            "max_samples": 160,  # so that a row's number is not its place
+        "settings": tiny_settings(
+            root,
+            max_length=MAX_LENGTH,
+            max_samples=160,  # so that a row's number is not its place
             **settings,
-        },
+        ),
         "models": [{"layers": [1], "widths": ["64"], **model}],
         "datasets": [{"name": str(root / "texts.jsonl"), "text_field": "text"}],
         "classification_params": {"top_n_values": list(top_n), "pooling": ["sum"], "hidden_pooling": ["last", "mean"]},

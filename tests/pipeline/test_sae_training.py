@@ -12,51 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 
-from saefari.config import parse_config
 from saefari.log import logger
 from saefari.pipeline.cli import main, run_experiments
-from saefari.pipeline.plan import Plan, make_plan
 from saefari.pipeline.stages import train_jobs
-from saefari.store import iter_hidden_positions
 
-SHORT = {"k": 4, "n_positions": 2048, "batch_size": 256, "buffer_size": 256}
-Raw = dict[str, Any]
-
-
-@pytest.fixture
-def raw(tmp_path: Path, save_tiny: Callable[..., Path], write_texts: Callable[..., Any]) -> Raw:
-    """A tiny model, a small dataset, and two SAEs to train at two layers."""
-    write_texts(tmp_path / "texts.jsonl", 120)
-    return {
-        "settings": {
-            "base_save_dir": str(tmp_path / "activations"),
-            "base_classify_dir": str(tmp_path / "classifications"),
-            "device": "cpu",
-            "n_jobs": 1,
-            "cv_folds": 2,
-            "n_bootstrap": 100,
-        },
-        "models": [{"name": str(save_tiny("llama")), "layers": [1, 2]}],
-        "sae_training": [{"d_sae": [48, 64], **SHORT}],
-        "datasets": [{"name": str(tmp_path / "texts.jsonl"), "text_field": "text"}],
-    }
-
-
-@pytest.fixture
-def saved(tmp_path: Path) -> Callable[[Raw], list[str]]:
-    """saved(raw): the flags that name a file with this configuration."""
-
-    def save(raw: Raw) -> list[str]:
-        (tmp_path / "conf.yaml").write_text(yaml.safe_dump(raw))
-        return ["--config", str(tmp_path / "conf.yaml")]
-
-    return save
-
-
-def plan_of(raw: Raw) -> Plan:
-    return make_plan(parse_config(raw))
+from .tiny import SHORT, Raw, classified, plan_of
 
 
 def planned(raw: Raw) -> list[tuple[int, str, bool, bool]]:
@@ -67,12 +28,6 @@ def planned(raw: Raw) -> list[tuple[int, str, bool, bool]]:
 
 def trained_saes(root: Path) -> set[str]:
     return {f"{path.parent.parent.name}/{path.parent.name}" for path in root.rglob("quality.json")}
-
-
-def classified(root: Path) -> set[tuple[int, str]]:
-    summary = pd.read_csv(root / "classifications" / "summary.csv", dtype={"width": str})
-    rows = summary[summary.source == "sae"]
-    return set(zip(rows.layer.astype(int), rows.width, strict=True))
 
 
 ALL = {(layer, f"batchtopk-d{d_sae}") for layer in (1, 2) for d_sae in (48, 64)}
@@ -304,103 +259,3 @@ def test_saes_of_one_layer_read_one_place(raw: Raw, tmp_path: Path, save_sae: Ca
     raw["models"][0] |= {"layers": [1], "widths": ["mine"], "sae_path": str(tmp_path / "given")}
     with pytest.raises(Exception, match=r"sae_training\[0\]: at layer 1, 'batchtopk-d48' reads .*hook_resid_post"):
         plan_of(raw)
-
-
-class TestClassToken:
-    """settings.positions: class."""
-
-    @pytest.mark.parametrize("kind", ["bert", "llama"])
-    def test_one_position_a_row_is_read(
-        self,
-        raw: Raw,
-        saved: Callable[..., list[str]],
-        tmp_path: Path,
-        save_tiny: Callable[..., Path],
-        load_tiny: Callable[..., Any],
-        save_sae: Callable[..., Any],
-        kind: str,
-    ) -> None:
-        from saefari.models.hooks import HookPoint
-
-        save_sae(tmp_path / "given", "blocks.1.hook_resid_post", 32)
-        given = {"layers": [1], "widths": ["64"], "sae_path": str(tmp_path / "given")}
-        raw |= {"models": [{"name": str(save_tiny(kind)), **given}], "sae_training": []}
-        raw["settings"] |= {"positions": "class", "store_positions": True}
-        assert run_experiments([*saved(raw), "--extract-only"]) == 0
-        (record,) = tmp_path.rglob("samples.json")
-        assert json.loads(record.read_text())["settings"]["positions"] == "class"
-        (stored,) = iter_hidden_positions(record.parent / "layer_1" / "hidden")
-        assert np.diff(stored.offsets).tolist() == [1] * 120
-        model, hook = load_tiny(kind), HookPoint(1, "resid_post")
-        texts = [json.loads(line)["text"] for line in (tmp_path / "texts.jsonl").read_text().splitlines()]
-        for row in (0, 7, 119):
-            states = model.capture([model.tokenize([texts[row]], 64)[0].input_ids], [hook])[hook]
-            np.testing.assert_allclose(stored.positions[row], states[0, 0], rtol=2e-3, atol=2e-3)
-
-    @pytest.mark.parametrize("act_only", [False, True])
-    def test_through_every_stage(
-        self, raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, save_tiny: Callable[..., Path], act_only: bool
-    ) -> None:
-        raw["models"][0]["name"] = str(save_tiny("bert"))
-        raw["settings"] |= {"positions": "class", "act_only": act_only}
-        raw["sae_training"] = [{"architecture": "topk", "d_sae": 48, **SHORT, "batch_size": 64, "buffer_size": 64}]
-        assert run_experiments(saved(raw)) == 0
-        assert classified(tmp_path) == {(1, "topk"), (2, "topk")}
-
-    def test_stored_rows_of_other_positions_are_not_classified(
-        self, raw: Raw, saved: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        raw["sae_training"] = [{"d_sae": 48, **SHORT, "batch_size": 64}]
-        assert run_experiments([*saved(raw), "--extract-only"]) == 0
-        raw["settings"]["positions"] = "class"
-        for flags in (["--classify-only"], []):
-            assert run_experiments([*saved(raw), *flags]) == 1
-            assert "positions: " in (printed := capsys.readouterr().out)
-            assert "class" in printed
-
-    def test_no_key_where_it_is_not_asked_for(self, raw: Raw, saved: Callable[..., list[str]], tmp_path: Path) -> None:
-        assert run_experiments([*saved(raw), "--extract-only"]) == 0
-        (record,) = tmp_path.rglob("samples.json")
-        assert "positions" not in json.loads(record.read_text())["settings"]
-
-    def test_one_off_classification_reads_it_back(
-        self,
-        raw: Raw,
-        saved: Callable[..., list[str]],
-        tmp_path: Path,
-        save_tiny: Callable[..., Path],
-        save_sae: Callable[..., Any],
-    ) -> None:
-        save_sae(tmp_path / "given", "blocks.1.hook_resid_post", 32)
-        raw["settings"]["positions"] = "class"
-        raw["sae_training"] = []
-        given = ["--sae-path", str(tmp_path / "given")]
-        raw["models"][0] |= {"name": str(save_tiny("bert")), "layers": [1], "widths": ["64"], "sae_path": given[1]}
-        assert run_experiments([*saved(raw), "--extract-only"]) == 0
-        places = ["--input-dir", str(tmp_path / "activations"), "--output-dir", str(tmp_path / "classifications")]
-        model = ["--model-name", raw["models"][0]["name"], "--layer", "1", "--width", "64"]
-        data = ["--dataset-name", str(tmp_path / "texts.jsonl")]
-        assert main(["classify", *model, *given, *places, *data]) == 0
-        assert classified(tmp_path) == {(1, "64")}
-
-    @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
-    def test_a_model_without_such_a_token_is_a_mistake(
-        self,
-        raw: Raw,
-        saved: Callable[..., list[str]],
-        save_tiny: Callable[..., Path],
-        capsys: pytest.CaptureFixture[str],
-        dry: list[str],
-    ) -> None:
-        raw["models"][0]["name"] = str(save_tiny("gpt2"))
-        raw["settings"]["positions"] = "class"
-        assert run_experiments([*saved(raw), *dry]) == 2
-        message = capsys.readouterr().err
-        assert "settings.positions: 'class' counts the special token that begins a text" in message
-        assert "use tokens" in message
-
-    def test_a_corpus_has_none(self, raw: Raw, tmp_path: Path) -> None:
-        raw["settings"]["positions"] = "class"
-        raw["sae_training"][0]["corpus"] = {"name": str(tmp_path / "texts.jsonl")}
-        with pytest.raises(Exception, match=r"sae_training\[0\]\.corpus: has no class tokens"):
-            plan_of(raw)

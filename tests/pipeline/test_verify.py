@@ -13,6 +13,8 @@ import yaml
 
 from saefari.pipeline.cli import run_experiments
 
+from .tiny import tiny_settings
+
 
 @pytest.fixture
 def extracted(
@@ -22,14 +24,7 @@ def extracted(
     write_texts(tmp_path / "texts.jsonl", 120)
     save_sae(tmp_path / "sae", "blocks.1.hook_resid_post", 32)
     raw = {
-        "settings": {
-            "base_save_dir": str(tmp_path / "activations"),
-            "base_classify_dir": str(tmp_path / "classifications"),
-            "device": "cpu",
-            "n_jobs": 1,
-            "cv_folds": 2,
-            "n_bootstrap": 100,
-        },
+        "settings": tiny_settings(tmp_path),
         "models": [
             {"name": str(save_tiny("gpt2")), "layers": [1], "widths": ["64"], "sae_path": str(tmp_path / "sae")}
         ],

@@ -172,7 +172,7 @@ def test_a_full_memory_makes_smaller_batches(
     assert expected is not None
     assert found.summary() == pytest.approx(expected.summary(), rel=1e-4)
     assert fits.count(False) <= 3, "what did not fit is not tried again"
-    assert recovered.max_tokens <= 50
+    assert recovered.batches.max_tokens <= 50
 
 
 def test_a_text_that_no_memory_holds(

@@ -20,6 +20,7 @@ from app.permalinks import Parameter, chosen
 
 
 def features_section(result: OneResult, shown_class: Parameter) -> list[Any]:
+    """The section's content. shown_class: the class that the URL names, whose weights are shown first."""
     if not result.scores.get("top_features"):
         return [notice("This classifier reads no features, or the result does not list them.")]
     holder = dcc.Loading(dmc.Box(id="features", mih=200))

@@ -22,6 +22,7 @@ from app.permalinks import Parameter, chosen_many
 
 
 def tree_section(result: OneResult, collapsed: Parameter) -> list[Any]:
+    """The section's content. collapsed: numbers of the nodes that the URL folds."""
     nodes = result.scores["nodes"]
     if not nodes:
         return [notice("This result does not hold the tree.")]

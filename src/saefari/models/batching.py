@@ -1,10 +1,18 @@
-"""Length-sorted batches under a token budget."""
+"""Length-sorted batches under a token budget, which is lowered when the GPU's memory does not hold one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import torch
+
+from saefari.errors import ModelError
+from saefari.log import logger
+
+T = TypeVar("T")
 
 
 def token_batches(lengths: np.ndarray, max_tokens: int, max_sequences: int | None = None) -> Iterator[np.ndarray]:
@@ -22,3 +30,46 @@ def token_batches(lengths: np.ndarray, max_tokens: int, max_sequences: int | Non
             size = min(size, max_sequences)
         yield order[start : start + size]
         start += size
+
+
+@dataclass
+class Batches:
+    """The budget of batches: padded tokens, lowered for good when the GPU's memory does not hold one; sequences."""
+
+    max_tokens: int
+    max_sequences: int | None = None
+
+    def run(self, lengths: np.ndarray, work: Callable[[np.ndarray], T]) -> Iterator[tuple[np.ndarray, T]]:
+        """(indices of a batch's sequences, what `work` makes of them), for all sequences of these lengths, int [n].
+
+        Raises ModelError for a single sequence that the memory does not hold.
+        """
+        for batch in token_batches(lengths, self.max_tokens, self.max_sequences):
+            yield from self._batch(batch, lengths, work)
+
+    def _batch(
+        self, batch: np.ndarray, lengths: np.ndarray, work: Callable[[np.ndarray], T]
+    ) -> Iterator[tuple[np.ndarray, T]]:
+        """One batch, or its parts where the budget was lowered since it was put together, or must be now."""
+        longest = max(int(lengths[batch].max()), 1)
+        if len(batch) > 1 and len(batch) * longest > self.max_tokens:
+            for part in token_batches(lengths[batch], self.max_tokens):
+                yield from self._batch(batch[part], lengths, work)
+            return
+        try:
+            done = work(batch)
+        except torch.OutOfMemoryError:
+            if len(batch) == 1:
+                raise ModelError(
+                    f"a single text of {longest} tokens does not fit the GPU's memory; "
+                    "lower settings.max_length or use a smaller settings.dtype"
+                ) from None
+        else:
+            yield batch, done
+            return
+        torch.cuda.empty_cache()
+        self.max_tokens = len(batch) * longest // 2
+        logger.warning(
+            "out of GPU memory at %d sequences: from now on at most %d tokens a batch", len(batch), self.max_tokens
+        )
+        yield from self._batch(batch, lengths, work)

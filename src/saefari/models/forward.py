@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from saefari.errors import ModelError
-from saefari.log import logger
-from saefari.models.batching import token_batches
+from saefari.models.batching import Batches
 from saefari.models.hooks import HookPoint
 from saefari.models.text import TextModel
 
@@ -28,49 +25,24 @@ class TokenRow(Protocol):
     def valid(self) -> np.ndarray: ...
 
 
-@dataclass
 class Forward:
-    """A model and the budget of its batches.
+    """A model and the budget of its batches."""
 
-    max_tokens: padded tokens in a batch, lowered for good when the GPU's memory does not hold one.
-    max_sequences: None = only the tokens count.
-    """
+    def __init__(self, model: TextModel, max_tokens: int, max_sequences: int | None = None) -> None:
+        """max_tokens: padded tokens in a batch. max_sequences: None = only the tokens count."""
+        self.model = model
+        self._batches = Batches(max_tokens, max_sequences)
 
-    model: TextModel
-    max_tokens: int
-    max_sequences: int | None = None
+    @property
+    def max_tokens(self) -> int:
+        """The budget as it is now: lowered for good when the GPU's memory does not hold a batch."""
+        return self._batches.max_tokens
 
     def __call__(self, rows: Sequence[TokenRow], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
         """Every row's valid positions, in length-sorted batches."""
-        for batch in token_batches(_lengths(rows), self.max_tokens, self.max_sequences):
-            yield from self._batch(batch, rows, hooks)
-
-    def _batch(self, batch: np.ndarray, rows: Sequence[TokenRow], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
-        """One batch, or its parts where the budget was lowered since it was put together, or must be now."""
-        chosen = [rows[i] for i in batch]
-        lengths = _lengths(chosen)
-        longest = max(int(lengths.max()), 1)
-        if len(batch) > 1 and len(batch) * longest > self.max_tokens:
-            for part in token_batches(lengths, self.max_tokens):
-                yield from self._batch(batch[part], rows, hooks)
-            return
-        try:
-            counts, states = self._states(chosen, hooks)
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise ModelError(
-                    f"a single text of {longest} tokens does not fit the GPU's memory; "
-                    "lower settings.max_length or use a smaller settings.dtype"
-                ) from None
-        else:
+        lengths = np.asarray([len(row.input_ids) for row in rows])
+        for batch, (counts, states) in self._batches.run(lengths, lambda b: self._states([rows[i] for i in b], hooks)):
             yield batch, counts, states
-            return
-        torch.cuda.empty_cache()
-        self.max_tokens = len(batch) * longest // 2
-        logger.warning(
-            "out of GPU memory at %d sequences: from now on at most %d tokens a batch", len(batch), self.max_tokens
-        )
-        yield from self._batch(batch, rows, hooks)
 
     def _states(
         self, rows: Sequence[TokenRow], hooks: Sequence[HookPoint]
@@ -81,10 +53,6 @@ class Forward:
         where, counts = valid_positions([row.valid for row in rows], n_padded)
         where = where.to(self.model.device)
         return counts, {hook: x.flatten(0, 1)[where].float() for hook, x in captured.items()}
-
-
-def _lengths(rows: Sequence[TokenRow]) -> np.ndarray:
-    return np.asarray([len(row.input_ids) for row in rows])
 
 
 def valid_positions(valid: Sequence[np.ndarray], n_padded: int) -> tuple[torch.Tensor, np.ndarray]:

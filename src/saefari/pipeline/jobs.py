@@ -8,6 +8,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from saefari.errors import SaefariError
 from saefari.store.layout import SAE_QUALITY
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class Train:
         folders = {sae.folder for sae in self.job.saes}
         try:
             return folders - {sae.folder for sae in trained(self.job)}
-        except Exception:  # whatever made the job fail may do so here
+        except (SaefariError, OSError):  # what made the job fail, and was recorded, may do so here too
             return folders
 
 

@@ -45,8 +45,8 @@ def new_sae(
 def _options(training: SaeTraining, d_sae: int, n_steps: int) -> dict[str, Any]:
     """What each of sae-lens' training configurations takes beside the common fields."""
     warm_up = int(WARM_UP_SHARE * n_steps)
-    # sae-lens' threshold is a moving average from zero over 100 steps; a run of less than 1,000 must reach it too.
-    batch_topk = {"k": training.k, "topk_threshold_lr": min(1.0, max(0.01, 10 / n_steps))}
+    # sae-lens' threshold is a moving average from zero over 100 steps; a short run must reach it too.
+    batch_topk = {"k": training.k, "topk_threshold_lr": min(1.0, max(0.01, 20 / n_steps))}
     if training.architecture == "topk":
         return {"k": training.k}
     if training.architecture == "batchtopk":

@@ -9,8 +9,7 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from saefari.errors import ModelError
-from saefari.models.batching import token_batches
+from saefari.models.batching import Batches
 from saefari.models.forward import TokenRow
 from saefari.models.hooks import HookPoint
 from saefari.models.language import LanguageModel
@@ -52,7 +51,8 @@ class LossRecovered:
         self.model = model
         self.rows = [row for row in rows if np.any(row.valid > 0)]
         self.n_tokens = sum(int(np.count_nonzero(row.valid > 0)) for row in self.rows)
-        self.max_tokens = max_tokens
+        self._lengths = np.asarray([len(row.input_ids) for row in self.rows])
+        self.batches = Batches(max_tokens)
         self._zero: dict[HookPoint, float] = {}
 
     @cached_property
@@ -78,29 +78,12 @@ class LossRecovered:
 
     def _mean_loss(self, hook: HookPoint | None = None, edit: Edit | None = None) -> float:
         """Nats per token over all rows."""
-        return self._total_loss(np.arange(len(self.rows)), hook, edit) / self.n_tokens
+        batches = self.batches.run(self._lengths, lambda batch: self._nats(batch, hook, edit))
+        return sum(nats for _, nats in batches) / self.n_tokens
 
-    def _total_loss(self, chosen: np.ndarray, hook: HookPoint | None, edit: Edit | None) -> float:
-        """Nats of the rows `chosen`, in batches under the budget."""
-        lengths = np.asarray([len(self.rows[i].input_ids) for i in chosen])
-        batches = token_batches(lengths, self.max_tokens)
-        return sum(self._batch_loss(chosen[batch], int(lengths[batch[0]]), hook, edit) for batch in batches)
-
-    def _batch_loss(self, batch: np.ndarray, longest: int, hook: HookPoint | None, edit: Edit | None) -> float:
-        """Nats of one batch, or of its parts where the budget was lowered since it was put together, or must be now."""
-        if len(batch) > 1 and len(batch) * longest > self.max_tokens:
-            return self._total_loss(batch, hook, edit)
-        try:
-            return float(self.model.losses([self.rows[i] for i in batch], hook, edit).double().sum())
-        except torch.OutOfMemoryError:
-            if len(batch) == 1:
-                raise ModelError(
-                    f"a single text of {longest} tokens does not fit the GPU's memory; "
-                    "lower settings.max_length or use a smaller settings.dtype"
-                ) from None
-        torch.cuda.empty_cache()
-        self.max_tokens = len(batch) * longest // 2
-        return self._total_loss(batch, hook, edit)
+    def _nats(self, batch: np.ndarray, hook: HookPoint | None, edit: Edit | None) -> float:
+        """Of the rows of one batch together."""
+        return float(self.model.losses([self.rows[i] for i in batch], hook, edit).double().sum())
 
 
 def reconstructed(loaded: LoadedSae, hidden: torch.Tensor) -> torch.Tensor:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from saefari.config import Corpus
-from saefari.errors import ConflictError, ModelError, SaeError
+from saefari.errors import ConflictError, DataError, ModelError, SaeError
 from saefari.fingerprint import fingerprint
 from saefari.log import logger
 from saefari.models.forward import Forward, TokenRow
@@ -186,12 +186,18 @@ def _shared_settings(job: TrainJob) -> dict[str, Any]:
         "seed": job.seed,
     }
     if job.corpus is None:
-        rows = [
-            [(read_samples_record(folder) or {})["sha256"], (read_split_record(folder) or {})["sha256"]]
-            for folder in job.samples
-        ]
+        records = (read_samples_record, read_split_record)
+        rows = [[_stored(read, folder)["sha256"] for read in records] for folder in job.samples]
         settings["training_rows"] = fingerprint(rows)
     return settings | ({"stored_positions": True} if job.stored else {})
+
+
+def _stored(read: Callable[[Path], dict[str, Any] | None], folder: Path) -> dict[str, Any]:
+    """A record of a samples folder. Raises DataError where it is not there, or not as it was written."""
+    record = read(folder)
+    if record is None:
+        raise DataError(f"{folder}: the samples are missing or damaged; run the same command again")
+    return record
 
 
 def _metadata(job: TrainJob) -> dict[str, Any]:
@@ -200,7 +206,7 @@ def _metadata(job: TrainJob) -> dict[str, Any]:
     if job.corpus is not None:
         data, context, special = [job.corpus.name], job.corpus.context_size, False
     else:
-        records = [(read_samples_record(folder) or {})["settings"] for folder in job.samples]
+        records = [_stored(read_samples_record, folder)["settings"] for folder in job.samples]
         data = [record["dataset"] for record in records]
         context, special = records[0]["max_length"], records[0]["include_special_tokens"]
     return {
