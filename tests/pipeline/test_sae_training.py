@@ -158,6 +158,35 @@ def test_train_sae_needs_no_dataset_where_every_sae_has_a_corpus(raw: Raw, tmp_p
     assert len(plan_of(raw).training_only().datasets) == 1
 
 
+def test_a_corpus_is_known_again_by_its_rows_not_its_place(
+    raw: Raw,
+    saved: Callable[..., list[str]],
+    tmp_path: Path,
+    write_texts: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    texts = tmp_path / "corpus.jsonl"
+    write_texts(texts, 300)
+    raw["sae_training"] = [{"d_sae": 48, **SHORT, "corpus": {"name": str(texts), "context_size": 32}}]
+    assert run_experiments(saved(raw)) == 0
+    written = {file: file.read_bytes() for file in tmp_path.rglob("saes/*/layer_*/*/*.json")}
+    assert len(written) == 4
+    assert not any(str(tmp_path).encode() in content for content in written.values())
+    assert run_experiments(saved(raw)) == 0
+    assert "2 SAEs were there already" in capsys.readouterr().out
+    write_texts(texts, 301)
+    assert run_experiments(saved(raw)) == 1
+    assert "trained with other settings (corpus_rows: " in capsys.readouterr().out
+    assert {file: file.read_bytes() for file in written} == written
+
+
+def test_a_corpus_counts_no_special_tokens(raw: Raw, tmp_path: Path) -> None:
+    raw["settings"]["include_special_tokens"] = True
+    raw["sae_training"][0]["corpus"] = {"name": str(tmp_path / "texts.jsonl")}
+    with pytest.raises(Exception, match=r"sae_training\[0\]\.corpus: counts text alone"):
+        plan_of(raw)
+
+
 def test_nothing_to_train_is_a_mistake(
     raw: Raw,
     saved: Callable[..., list[str]],

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saefari.train.density import find_cluster, log10_density
+from saefari.store.saes import log10_density
+from saefari.train.density import find_cluster
 
 NONE = {"share": 0.0, "gap": None}
 

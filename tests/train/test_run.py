@@ -14,6 +14,7 @@ import torch
 from sae_lens import SAE
 
 from saefari.config import Corpus
+from saefari.data.slug import dataset_slug
 from saefari.errors import ConflictError, SaeError
 from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
@@ -233,7 +234,8 @@ def test_a_corpus_instead_of_training_rows(
     whole = job(samples=(), corpus=corpus)
     run_train(whole, load(whole))
     metadata = SAE.load_from_disk(str(whole.saes[0].folder)).cfg.metadata
-    assert (metadata.dataset_path, metadata.context_size) == ("texts.jsonl", 32)
+    assert metadata.dataset_path == dataset_slug(corpus.name)
+    assert metadata.context_size == 32
     assert quality(whole.saes[0])["n_positions"] > 100
 
 

@@ -253,6 +253,9 @@ class _Checker:
                 continue
             if self._config.settings.positions == "class":
                 self._problem(f"{path}.corpus", "has no class tokens, which settings.positions asks for: leave it out")
+            if self._config.settings.include_special_tokens:
+                message = "counts text alone, settings.include_special_tokens does not: leave one of them out"
+                self._problem(f"{path}.corpus", message)
             for key, message in check_dataset(section.corpus.dataset, not self._reach) if need_rows else ():
                 self._problem(f"{path}.corpus.{key}", message)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from saefari.data.slug import dataset_slug
 from saefari.extract.prepare import PrepareJob
 from saefari.fingerprint import fingerprint
 from saefari.names import BASELINES, HIDDEN
@@ -67,6 +68,8 @@ def sae_job(sae: PlannedSae) -> SaeJob:
     assert ref.path is not None
     assert ref.hook is not None
     settings = {**training.model_dump(mode="json"), "d_sae": training.latents(ref.width), "hook": ref.hook}
+    if training.corpus is not None:  # a path would bind the SAE to this machine; its rows' fingerprint is added later
+        settings["corpus"] |= {"name": dataset_slug(training.corpus.name)}
     return SaeJob(ref.layer, ref.width, training, HookPoint.parse(ref.hook), Path(ref.path), settings)
 
 

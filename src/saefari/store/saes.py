@@ -84,7 +84,7 @@ def read_density(folder: Path) -> SaeDensity:
     try:
         with np.load(path, allow_pickle=False) as archive:
             counts, n_positions = archive["counts"].astype(np.int64), int(archive["n_positions"])
-            log10 = archive["log10_density"] if "log10_density" in archive else _log10(counts, n_positions)
+            log10 = archive["log10_density"] if "log10_density" in archive else log10_density(counts, n_positions)
         if counts.ndim != 1 or log10.shape != counts.shape:
             raise ValueError(f"counts {counts.shape}, log10_density {log10.shape}")
         return SaeDensity(counts, n_positions, log10.astype(np.float32))
@@ -133,7 +133,7 @@ def _series(values: Any) -> list[float]:
     return [math.nan if one is None else float(one) for one in values]
 
 
-def _log10(counts: np.ndarray, n_positions: int) -> np.ndarray:
-    with np.errstate(divide="ignore", invalid="ignore"):
-        log10: np.ndarray = np.log10(counts / n_positions)
-    return log10
+def log10_density(counts: np.ndarray, n_positions: int) -> np.ndarray:
+    """float32 [d_sae], of the share of `n_positions` at which each latent is active; -inf where it never is."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log10(counts / max(n_positions, 1)), dtype=np.float32)

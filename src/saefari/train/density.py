@@ -35,12 +35,6 @@ class LowDensityCluster:
         return {"share": self.share, "gap": None if self.gap is None else list(self.gap)}
 
 
-def log10_density(counts: np.ndarray, n_positions: int) -> np.ndarray:
-    """float32 [d_sae], of the share of `n_positions` at which each latent is active; -inf where it never is."""
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log10(counts / max(n_positions, 1)), dtype=np.float32)
-
-
 def find_cluster(log_density: np.ndarray) -> LowDensityCluster:
     """Find the ultra-low-density cluster among log10 densities [d_sae], of which only the finite ones are looked at.
 

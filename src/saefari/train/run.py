@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from saefari.config import Corpus
+from saefari.data.slug import dataset_slug
+from saefari.data.text import open_dataset
 from saefari.errors import ConflictError, DataError, ModelError, SaeError
 from saefari.fingerprint import fingerprint
 from saefari.log import logger
@@ -36,6 +38,7 @@ EVALUATION_POSITIONS = 32_768
 """Held-out positions on which a trained SAE is measured, at most."""
 LANGUAGE_TOKENS = 16_384
 """Held-out tokens on which a language model runs with an SAE's reconstruction spliced in."""
+_TEXT_ALONE = "in the context, not trained on"
 
 
 @dataclass(frozen=True)
@@ -189,6 +192,8 @@ def _shared_settings(job: TrainJob) -> dict[str, Any]:
         records = (read_samples_record, read_split_record)
         rows = [[_stored(read, folder)["sha256"] for read in records] for folder in job.samples]
         settings["training_rows"] = fingerprint(rows)
+    else:
+        settings["corpus_rows"] = open_dataset(job.corpus.dataset, job.corpus.split).fingerprint
     return settings | ({"stored_positions": True} if job.stored else {})
 
 
@@ -204,17 +209,19 @@ def _metadata(job: TrainJob) -> dict[str, Any]:
     """What an SAE says of its making to those who load it, in sae-lens' words; no absolute path."""
     name = Path(job.model).name if Path(job.model).is_absolute() else job.model
     if job.corpus is not None:
-        data, context, special = [job.corpus.name], job.corpus.context_size, False
+        data, context, trained_on = [dataset_slug(job.corpus.name)], job.corpus.context_size, _TEXT_ALONE
     else:
         records = [_stored(read_samples_record, folder)["settings"] for folder in job.samples]
-        data = [record["dataset"] for record in records]
-        context, special = records[0]["max_length"], records[0]["include_special_tokens"]
+        data, context = [record["dataset"] for record in records], records[0]["max_length"]
+        trained_on = "trained on" if records[0]["include_special_tokens"] else _TEXT_ALONE
+        if records[0].get("positions") == "class":
+            trained_on = "the one that begins a text is all that it was trained on"
     return {
         "model_name": name,
         "model_revision": job.revision,
-        "dataset_path": ", ".join(Path(name).name if Path(name).is_absolute() else name for name in data),
+        "dataset_path": ", ".join(data),
         "context_size": context,
-        "special_tokens": "trained on" if special else "in the context, not trained on",
+        "special_tokens": trained_on,
     }
 
 
