@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from saefari.config import DatasetSpec
-from saefari.data.text import open_dataset
+from saefari.data.dataset import open_dataset
 from saefari.extract.job import Cell, ExtractJob
 from saefari.extract.prepare import prepare_samples, prepare_split, samples_settings
 from saefari.extract.run import run_extract

@@ -141,5 +141,5 @@ def test_settings_of_training() -> None:
     assert "settings.checkpoint_minutes: 0: " in mistakes({"d_sae": 64}, settings={"checkpoint_minutes": 0})
     expected = "settings.training_log: 'mlflow' is not allowed; use one of: none, tensorboard, wandb"
     assert expected in mistakes({"d_sae": 64}, settings={"training_log": "mlflow"})
-    both = {"positions": "class", "include_special_tokens": True}
-    assert "include_special_tokens has no use with positions: class" in mistakes({"d_sae": 64}, settings=both)
+    both = {"positions": "cls", "include_special_tokens": True}
+    assert "include_special_tokens has no use with positions: cls" in mistakes({"d_sae": 64}, settings=both)

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from saefari.config import DatasetSpec
-from saefari.data import Example, TextDataset, check_dataset, open_dataset
+from saefari.data import Dataset, Example, check_dataset, open_dataset
 from saefari.data.docstrings import MAX_WORDS, MIN_WORDS, prose
 
 SPEC = DatasetSpec(name="python-docs", text_field="text", label_field="label", id_field="id", group_field="module")
@@ -29,12 +29,12 @@ print(json.dumps([fingerprint, sorted(heavy & set(sys.modules))]))
 
 
 @pytest.fixture(scope="module")
-def dataset() -> TextDataset:
+def dataset() -> Dataset:
     return open_dataset(SPEC, "train")
 
 
 @pytest.fixture(scope="module")
-def examples(dataset: TextDataset) -> list[Example]:
+def examples(dataset: Dataset) -> list[Example]:
     return list(dataset.rows())
 
 

@@ -45,7 +45,7 @@ def test_the_class_token_alone_counts_when_asked(kind: str, load_tiny: Callable[
     library = model.tokenizer.tokenizer
     texts = ["the cat sat", "", "cat " * 500, "</s> <s> cat"]
     for tokens, usual in zip(
-        model.tokenize(texts, 8, positions="class"), model.tokenize(texts, 8, include_special_tokens=True), strict=True
+        model.tokenize(texts, 8, positions="cls"), model.tokenize(texts, 8, include_special_tokens=True), strict=True
     ):
         assert tokens.input_ids.tolist() == usual.input_ids.tolist()
         assert tokens.valid.tolist() == [0]
@@ -56,8 +56,8 @@ def test_the_class_token_alone_counts_when_asked(kind: str, load_tiny: Callable[
 
 @pytest.mark.parametrize("kind", ["gpt2", "pythia"])
 def test_a_tokenizer_without_a_class_token_says_so(kind: str, load_tiny: Callable[..., TextModel]) -> None:
-    with pytest.raises(ModelError, match=r"'class' counts the special token.*adds none: use tokens"):
-        load_tiny(kind).tokenize(["<s> the cat"], 8, positions="class")
+    with pytest.raises(ModelError, match=r"'cls' counts the special token.*adds none: use tokens"):
+        load_tiny(kind).tokenize(["<s> the cat"], 8, positions="cls")
 
 
 def test_a_special_token_at_the_end_is_no_class_token(load_tiny: Callable[..., TextModel]) -> None:

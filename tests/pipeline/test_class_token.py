@@ -1,4 +1,4 @@
-"""settings.positions: class, from the tokens to the classifiers."""
+"""settings.positions: cls, from the tokens to the classifiers."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def test_one_position_a_row_is_read(
     save_sae(tmp_path / "given", "blocks.1.hook_resid_post", 32)
     given = {"layers": [1], "widths": ["64"], "sae_path": str(tmp_path / "given")}
     raw |= {"models": [{"name": str(save_tiny(kind)), **given}], "sae_training": []}
-    raw["settings"] |= {"positions": "class", "store_positions": True}
+    raw["settings"] |= {"positions": "cls", "store_positions": True}
     assert run_experiments([*saved(raw), "--extract-only"]) == 0
     (record,) = tmp_path.rglob("samples.json")
-    assert json.loads(record.read_text())["settings"]["positions"] == "class"
+    assert json.loads(record.read_text())["settings"]["positions"] == "cls"
     (stored,) = iter_hidden_positions(record.parent / "layer_1" / "hidden")
     assert np.diff(stored.offsets).tolist() == [1] * 120
     model, hook = load_tiny(kind), HookPoint(1, "resid_post")
@@ -48,7 +48,7 @@ def test_through_every_stage(
     raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, save_tiny: Callable[..., Path], act_only: bool
 ) -> None:
     raw["models"][0]["name"] = str(save_tiny("bert"))
-    raw["settings"] |= {"positions": "class", "act_only": act_only}
+    raw["settings"] |= {"positions": "cls", "act_only": act_only}
     raw["sae_training"] = [{"architecture": "topk", "d_sae": 48, **SHORT, "batch_size": 64, "buffer_size": 64}]
     assert run_experiments(saved(raw)) == 0
     assert classified(tmp_path) == {(1, "topk"), (2, "topk")}
@@ -59,11 +59,11 @@ def test_stored_rows_of_other_positions_are_not_classified(
 ) -> None:
     raw["sae_training"] = [{"d_sae": 48, **SHORT, "batch_size": 64}]
     assert run_experiments([*saved(raw), "--extract-only"]) == 0
-    raw["settings"]["positions"] = "class"
+    raw["settings"]["positions"] = "cls"
     for flags in (["--classify-only"], []):
         assert run_experiments([*saved(raw), *flags]) == 1
         assert "positions: " in (printed := capsys.readouterr().out)
-        assert "class" in printed
+        assert "cls" in printed
 
 
 def test_no_key_where_it_is_not_asked_for(raw: Raw, saved: Callable[..., list[str]], tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_one_off_classification_reads_it_back(
     save_sae: Callable[..., Any],
 ) -> None:
     save_sae(tmp_path / "given", "blocks.1.hook_resid_post", 32)
-    raw["settings"]["positions"] = "class"
+    raw["settings"]["positions"] = "cls"
     raw["sae_training"] = []
     given = ["--sae-path", str(tmp_path / "given")]
     raw["models"][0] |= {"name": str(save_tiny("bert")), "layers": [1], "widths": ["64"], "sae_path": given[1]}
@@ -101,15 +101,15 @@ def test_a_model_without_such_a_token_is_a_mistake(
     dry: list[str],
 ) -> None:
     raw["models"][0]["name"] = str(save_tiny("gpt2"))
-    raw["settings"]["positions"] = "class"
+    raw["settings"]["positions"] = "cls"
     assert run_experiments([*saved(raw), *dry]) == 2
     message = capsys.readouterr().err
-    assert "settings.positions: 'class' counts the special token that begins a text" in message
+    assert "settings.positions: 'cls' counts the special token that begins a text" in message
     assert "use tokens" in message
 
 
 def test_a_corpus_has_none(raw: Raw, tmp_path: Path) -> None:
-    raw["settings"]["positions"] = "class"
+    raw["settings"]["positions"] = "cls"
     raw["sae_training"][0]["corpus"] = {"name": str(tmp_path / "texts.jsonl")}
     with pytest.raises(Exception, match=r"sae_training\[0\]\.corpus: has no class tokens"):
         plan_of(raw)

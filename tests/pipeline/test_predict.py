@@ -152,7 +152,7 @@ def test_the_class_token_alone_counts_where_the_run_counted_it(
 ) -> None:
     save_sae(tmp_path / "saes" / "mine", "blocks.1.hook_resid_post", 32)
     model = {"name": str(save_tiny("bert")), "sae_path": str(tmp_path / "saes" / "mine")}
-    run = experiment(tmp_path, model, write_texts, (0,), positions="class")
+    run = experiment(tmp_path, model, write_texts, (0,), positions="cls")
     run.check(run.folder("64", "sum_top0_bin-none"), "linear")
     assert run.predict(run.folder("64", "sum_top0_bin-none"), "linear", "the cat").spans.tolist() == [[0, 0]]
 

@@ -2,7 +2,8 @@
 
 from saefari.config.dataset import DatasetSpec
 from saefari.config.load import load_config, parse_config
-from saefari.config.schema import ClassificationParams, Config, ModelSpec, Positions, Settings
+from saefari.config.positions import ModelType, Positions
+from saefari.config.schema import ClassificationParams, Config, ModelSpec, Settings
 from saefari.config.section import width_to_d_sae
 from saefari.config.training import Corpus, Resampling, SaeSweep, SaeTraining, Stream
 
@@ -12,6 +13,7 @@ __all__ = [
     "Corpus",
     "DatasetSpec",
     "ModelSpec",
+    "ModelType",
     "Positions",
     "Resampling",
     "SaeSweep",

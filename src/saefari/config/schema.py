@@ -8,12 +8,11 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from saefari.config.dataset import DatasetSpec
+from saefari.config.positions import POSITIONS_OF, ModelType, Positions
 from saefari.config.section import EmptyIsNone, Optional, Place, SaeName, Section, Text, listed, mistakes
 from saefari.config.training import SaeSweep, SaeTraining
 
-ModelType = Literal["llm", "vlm", "vit"]
 SaeLocation = Literal["res", "mlp", "att"]
-Positions = Literal["tokens", "class"]
 TrainingLog = Literal["none", "tensorboard", "wandb"]
 Pooling = Literal["sum", "mean", "max", "last"]
 HiddenPooling = Literal["last", "mean"]
@@ -54,8 +53,12 @@ class Settings(Section):
     """Store every position's hidden state too (float16)."""
     include_special_tokens: bool = False
     """Count BOS, CLS and the like as valid positions."""
-    positions: Positions = "tokens"
-    """Which positions count: the text's tokens, or only the special token that begins it (CLS, BOS)."""
+    positions: Positions | None = None
+    """Which positions count (config/positions.py); none = tokens for an llm, image for a vlm, patches for a vit."""
+    on_bad_sample: Literal["error", "skip"] = "error"
+    """What an image that cannot be read does: stop its dataset, or be listed and left out."""
+    image_workers: Annotated[int, Field(ge=0)] | None = None
+    """Processes that read and preprocess images; none = one per core, at most 8; 0 = the main process does it."""
     cv_folds: Annotated[int, Field(ge=2, le=20)] = 5
     n_bootstrap: Annotated[int, Field(ge=100)] = 1000
     bow_baseline: bool = True
@@ -76,8 +79,8 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _special_tokens_matter(self) -> Settings:
-        if self.positions == "class" and self.include_special_tokens:
-            raise ValueError("include_special_tokens has no use with positions: class, which counts one special token")
+        if self.positions == "cls" and self.include_special_tokens:
+            raise ValueError("include_special_tokens has no use with positions: cls, which counts one special token")
         return self
 
 
@@ -90,6 +93,8 @@ class ModelSpec(Section):
     ] = []
     """Names of SAEs that are released, given or trained for this model; none = only those of `sae_training`."""
     model_type: ModelType | None = None
+    positions: Positions | None = None
+    """For this model, where models of several types share a file."""
     revision: Optional = None
     sae_release: Optional = None
     sae_path: Optional = None
@@ -151,6 +156,10 @@ class Config(Section):
     def model_type_of(self, model: ModelSpec) -> ModelType:
         """The model's own type, or the run's."""
         return model.model_type or self.settings.model_type
+
+    def positions_of(self, model: ModelSpec) -> str:
+        """What counts for a model: its own setting, the run's, or what is usual for its type."""
+        return model.positions or self.settings.positions or POSITIONS_OF[self.model_type_of(model)][0]
 
     def swept(self) -> Iterator[tuple[int, str, SaeTraining]]:
         """Entry of `sae_training`, name and training of each of their SAEs."""

@@ -11,6 +11,7 @@ from decimal import Decimal
 from numbers import Number
 from typing import Any
 
+from saefari.data.images import ImageSource
 from saefari.errors import DataError
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
@@ -27,6 +28,7 @@ class Example:
     text: str | None
     label: str | None
     group: str | None
+    image: ImageSource | None = None
 
 
 def as_text(value: object) -> str | None:

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from saefari.config import DatasetSpec, Positions, Settings
+from saefari.data.dataset import Dataset, open_dataset
 from saefari.data.example import Example
 from saefari.data.splits import sample_rows, separate_test, split_rows, text_key
-from saefari.data.text import TextDataset, open_dataset
 from saefari.errors import ConflictError, DataError
 from saefari.log import logger
 from saefari.store import (
@@ -70,7 +70,7 @@ def run_prepare(job: PrepareJob) -> list[str]:
             settings.max_length,
             settings.include_special_tokens,
             tokenizer.digest,
-            settings.positions,
+            settings.positions or "tokens",
         )
         prepare_samples(folder, dataset, tokenizer, wanted, job.overwrite)
     record = prepare_split(job.folder, job.test_folder, settings.test_size, settings.seed)
@@ -86,7 +86,7 @@ def rows_wanted(settings: Settings) -> int | None:
 
 
 def samples_settings(
-    dataset: TextDataset,
+    dataset: Dataset,
     n_wanted: int | None,
     seed: int,
     max_length: int,
@@ -112,7 +112,7 @@ def samples_settings(
 
 
 def prepare_samples(
-    folder: Path, dataset: TextDataset, tokeniser: Tokeniser, settings: dict[str, Any], overwrite: bool
+    folder: Path, dataset: Dataset, tokeniser: Tokeniser, settings: dict[str, Any], overwrite: bool
 ) -> str:
     """Write samples.parquet unless it is there already. Returns its SHA-256.
 
@@ -183,7 +183,7 @@ def conflict_message(folder: Path, conflicts: list[str]) -> str:
     )
 
 
-def _sampled(dataset: TextDataset, n_wanted: int | None, seed: int) -> Iterator[Example]:
+def _sampled(dataset: Dataset, n_wanted: int | None, seed: int) -> Iterator[Example]:
     if n_wanted is None:
         yield from dataset.rows()
         return

@@ -60,10 +60,10 @@ class TextTokenizer:
 
         max_length counts special tokens. Special tokens, those spelt out in a text too, are not valid
         positions unless `include_special_tokens`; an unknown word's token is valid, for it stands for text.
-        positions: 'class' makes the special token that begins every text the one valid position.
+        positions: 'cls' makes the special token that begins every text the one valid position.
         Raises ModelError where there is no such token.
         """
-        if positions == "class" and not self.begins_with_special:
+        if positions == "cls" and not self.begins_with_special:
             raise ModelError(no_class_token(self.tokenizer.name_or_path))
         if not texts:
             return []
@@ -78,7 +78,7 @@ class TextTokenizer:
         )
         columns = batch["input_ids"], batch["special_tokens_mask"], batch["offset_mapping"]
         found = [self._tokens(*row, include_special_tokens) for row in zip(*columns, strict=True)]
-        return [_first_alone(tokens) for tokens in found] if positions == "class" else found
+        return [_first_alone(tokens) for tokens in found] if positions == "cls" else found
 
     def _tokens(self, ids: list[int], added: list[int], spans: list[Any], keep_special: bool) -> Tokens:
         input_ids = np.array(ids, dtype=np.int32)
@@ -88,9 +88,9 @@ class TextTokenizer:
 
 
 def no_class_token(model: str) -> str:
-    """What is wrong where `positions: class` meets a model whose texts begin with no special token."""
+    """What is wrong where `positions: cls` meets a model whose texts begin with no special token."""
     return (
-        f"'class' counts the special token that begins a text (CLS, BOS), and the tokenizer of {model!r} adds none: "
+        f"'cls' counts the special token that begins a text (CLS, BOS), and the tokenizer of {model!r} adds none: "
         "use tokens, or another model"
     )
 

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from saefari.config import Config, DatasetSpec, ModelSpec, SaeSweep, SaeTraining
+from saefari.data.dataset import check_dataset
 from saefari.data.slug import dataset_slug
-from saefari.data.text import check_dataset
 from saefari.errors import ConfigError, ModelError, Problem, SaeError
 from saefari.models.registry import UnreachableModel, describe, model_slug
 from saefari.names import folder_name
@@ -166,7 +166,7 @@ class _Checker:
         """The model is there, has the layers, and what `settings.positions` counts."""
         try:
             info = describe(spec.name, spec.revision, reach_hub=self._reach)
-            if self._config.settings.positions == "class":
+            if self._config.positions_of(spec) == "cls":
                 self._class_token(spec)
         except UnreachableModel as error:
             if self._reach:
@@ -251,7 +251,7 @@ class _Checker:
         for path, section in sections:
             if section is None or section.corpus is None:
                 continue
-            if self._config.settings.positions == "class":
+            if self._config.settings.positions == "cls":
                 self._problem(f"{path}.corpus", "has no class tokens, which settings.positions asks for: leave it out")
             if self._config.settings.include_special_tokens:
                 message = "counts text alone, settings.include_special_tokens does not: leave one of them out"

@@ -22,8 +22,10 @@ from saefari.store.saes import (
     read_trained,
 )
 from saefari.store.samples import (
+    IMAGE_SCHEMA,
     SamplesWriter,
     TokenisedRow,
+    has_images,
     iter_samples,
     iter_token_rows,
     read_samples,
@@ -47,6 +49,7 @@ from saefari.store.shards import (
 from saefari.store.weights import iter_decoder, read_decoder_row
 
 __all__ = [
+    "IMAGE_SCHEMA",
     "CodesShard",
     "Decision",
     "Explanation",
@@ -69,6 +72,7 @@ __all__ = [
     "find_trained",
     "finished_result",
     "gap_in",
+    "has_images",
     "hidden_folder",
     "hold_tree",
     "iter_codes",

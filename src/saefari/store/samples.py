@@ -2,7 +2,11 @@
 
 Columns: row, id, text, label, group (as text), n_tokens, input_ids (list of int32), valid (list of int32: the
 positions in input_ids that count), span_start and span_end (list of int32: the characters of each valid position).
-Row group i holds the rows of shard i. Beside it lie samples.json (what shaped it) and split.parquet / split.json.
+Where a model reads images there are more: image (what the dataset calls it), pixels (SHA-256 of the decoded picture),
+view (a PNG or JPEG of what the model sees of it), grid (list of int32: rows and columns of the patches that the view
+is divided into) and patch (list of int32: for each valid position its cell of the grid, row by row, or -1 where it has
+no place in the image). Row group i holds the rows of shard i. Beside it lie samples.json (what shaped it) and
+split.parquet / split.json.
 """
 
 from __future__ import annotations
@@ -40,6 +44,16 @@ SCHEMA = pa.schema(
         ("span_end", _INTS),
     ]
 )
+IMAGE_SCHEMA = pa.schema(
+    [
+        *SCHEMA,
+        ("image", pa.string()),
+        ("pixels", pa.string()),
+        ("view", pa.binary()),
+        ("grid", _INTS),
+        ("patch", _INTS),
+    ]
+)
 _PARTS = ["train", "test", "excluded"]
 _PART_CODES = {"train": 0, "test": 1, "excluded": -1}
 
@@ -58,16 +72,20 @@ class SamplesWriter:
     Raises StoreError when it cannot be written, DataError when there were no rows; then nothing is left of it.
     """
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: dict[str, Any], schema: pa.Schema = SCHEMA) -> None:
+        """schema: SCHEMA, or IMAGE_SCHEMA where a model reads images."""
         self._folder = folder
         self._settings = settings
+        self._schema = schema
+        self.skipped: list[dict[str, Any]] = []
+        """Rows of the dataset that are not written: row, id and reason."""
         self._n_rows = 0
         self._pending: list[dict[str, Any]] = []
 
     def __enter__(self) -> SamplesWriter:
         with ExitStack() as opened:
             temporary = opened.enter_context(replacing(self._folder / SAMPLES))
-            self._writer = opened.enter_context(pq.ParquetWriter(temporary, SCHEMA, compression="zstd"))
+            self._writer = opened.enter_context(pq.ParquetWriter(temporary, self._schema, compression="zstd"))
             opened.push(self._finish)
             self._opened = opened.pop_all()
         return self
@@ -88,6 +106,8 @@ class SamplesWriter:
                 "n_rows": self._n_rows,
                 "sha256": file_sha256(self._folder / SAMPLES),
             }
+            if self.skipped:
+                record["skipped"] = self.skipped
             write_json(self._folder / SAMPLES_RECORD, record)
 
     def _finish(
@@ -101,7 +121,7 @@ class SamplesWriter:
 
     def _flush(self) -> None:
         if self._pending:
-            self._writer.write_table(pa.Table.from_pylist(self._pending, SCHEMA), row_group_size=SHARD_ROWS)
+            self._writer.write_table(pa.Table.from_pylist(self._pending, self._schema), row_group_size=SHARD_ROWS)
             self._n_rows += len(self._pending)
             self._pending = []
 
@@ -113,6 +133,14 @@ def read_samples_record(folder: Path) -> dict[str, Any] | None:
     if record is None or not path.exists() or file_sha256(path) != record["sha256"]:
         return None
     return record
+
+
+def has_images(folder: Path) -> bool:
+    """Whether the samples hold images. Raises StoreError where the split was not extracted yet."""
+    path = folder / SAMPLES
+    if not path.exists():
+        raise StoreError(f"{path} is not there: run `python run_experiments.py --extract-only` first")
+    return "view" in pq.read_schema(path).names
 
 
 def read_samples(folder: Path, columns: Sequence[str]) -> pa.Table:

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import islice
 
 from saefari.config import Corpus
-from saefari.data.text import TextDataset, open_dataset
+from saefari.data.dataset import Dataset, open_dataset
 from saefari.models.forward import TokenRow
 from saefari.models.packing import pack
 from saefari.models.tokenizer import TextTokenizer
@@ -36,7 +36,7 @@ class CorpusRows:
         return (row for i, row in enumerate(first) if _is_held_out(i))
 
     @cached_property
-    def dataset(self) -> TextDataset:
+    def dataset(self) -> Dataset:
         """The corpus as it is read; raises DataError where that fails."""
         return open_dataset(self.corpus.dataset, self.corpus.split)
 

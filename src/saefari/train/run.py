@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from saefari.config import Corpus
+from saefari.data.dataset import open_dataset
 from saefari.data.slug import dataset_slug
-from saefari.data.text import open_dataset
 from saefari.errors import ConflictError, DataError, ModelError, SaeError
 from saefari.fingerprint import fingerprint
 from saefari.log import logger
@@ -214,7 +214,7 @@ def _metadata(job: TrainJob) -> dict[str, Any]:
         records = [_stored(read_samples_record, folder)["settings"] for folder in job.samples]
         data, context = [record["dataset"] for record in records], records[0]["max_length"]
         trained_on = "trained on" if records[0]["include_special_tokens"] else _TEXT_ALONE
-        if records[0].get("positions") == "class":
+        if records[0].get("positions") == "cls":
             trained_on = "the one that begins a text is all that it was trained on"
     return {
         "model_name": name,

@@ -1,4 +1,4 @@
-"""Text datasets: local files, embedded ones and the hub's, behind one type."""
+"""Datasets: local files, embedded ones and the hub's, behind one type."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Problems = list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class TextDataset:
-    """One split of a text dataset. Rows are read as a stream, so memory does not grow with their number."""
+class Dataset:
+    """One split of a dataset. Rows are read as a stream, so memory does not grow with their number."""
 
     spec: DatasetSpec
     split: str
@@ -66,7 +66,7 @@ class TextDataset:
             )
 
 
-def open_dataset(spec: DatasetSpec, split: str) -> TextDataset:
+def open_dataset(spec: DatasetSpec, split: str) -> Dataset:
     """Open one split: a local path, an embedded dataset or a hub id, tried in that order.
 
     Only a hub id touches the network. Raises DataError that lists the columns or splits there are.
@@ -83,7 +83,7 @@ def open_dataset(spec: DatasetSpec, split: str) -> TextDataset:
         problems.insert(0, ("text_field", f"is needed; {_listed(table.columns)}"))
     if problems:
         raise DataError(f"{spec.name}: " + "; ".join(f"{key} {message}" for key, message in problems))
-    return TextDataset(spec, split, table)
+    return Dataset(spec, split, table)
 
 
 def check_dataset(spec: DatasetSpec, allow_unreachable: bool = False) -> Problems:
