@@ -65,6 +65,16 @@ class TokenisedRow:
     input_ids: np.ndarray
     valid: np.ndarray
 
+    @property
+    def length(self) -> int:
+        """Positions that the model computes."""
+        return len(self.input_ids)
+
+    @property
+    def model_input(self) -> np.ndarray:
+        """What the model is given."""
+        return self.input_ids
+
 
 class SamplesWriter:
     """Writes samples.parquet a shard's rows at a time; the file appears, with its record, when all went well.
