@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from saefari.config import ModelType
 from saefari.models.forward import Model
 from saefari.models.reading import ImageReader
-
-if TYPE_CHECKING:
-    from saefari.models.text import TextModel
 
 
 @dataclass(frozen=True)
@@ -57,11 +53,6 @@ def load_model(model_type: ModelType, name: str, revision: str | None, dtype: st
         from saefari.models.vlm import VisionLanguageModel
 
         return VisionLanguageModel.load(name, revision, dtype, device)
-    return text_model(name, revision, dtype, device)
-
-
-def text_model(name: str, revision: str | None, dtype: str, device: str) -> TextModel:
-    """A text model, which `load_model` gives for an llm."""
     from saefari.models.text import TextModel
 
     return TextModel.load(name, revision, dtype, device)

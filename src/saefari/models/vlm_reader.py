@@ -94,7 +94,7 @@ class PromptReader:
             raise ModelError(
                 f"model {self._name!r} reads {self.limit} tokens, the prompt has {len(ids)}: lower settings.max_length"
             )
-        is_image = ids == self._image_token
+        is_image: np.ndarray = ids == self._image_token
         spans = self._spans(made["offset_mapping"][0].numpy(), text, is_image)
         in_text = (spans[:, 1] > spans[:, 0]) & ~np.isin(ids, self._special)
         valid = np.flatnonzero(self._counting(ids, is_image, in_text))
@@ -143,10 +143,8 @@ class PromptReader:
             return is_image
         if self._positions == "text":
             return in_text
-        if self._positions == "last":
-            return np.arange(len(ids)) == len(ids) - 1
         counts: np.ndarray = ~np.isin(ids, self._special) | self._keep_special
-        return counts
+        return np.arange(len(ids)) == len(ids) - 1 if self._positions == "last" else counts
 
 
 def load_processor(info: ModelInfo, location: str, config: Any) -> Any:
