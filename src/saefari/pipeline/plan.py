@@ -187,7 +187,7 @@ class _Checker:
         if positions not in known:
             key = f"{path}.positions" if spec.positions else "settings.positions"
             self._problem(
-                key, f"{positions!r}: a {model_type} counts one of {', '.join(known)} (set models[].positions)"
+                key, f"{positions!r}: a {model_type} counts one of {', '.join(known)}"
             )
         return positions in known
 
@@ -200,9 +200,9 @@ class _Checker:
             if not TextTokenizer.load(spec.name, spec.revision).begins_with_special:
                 self._problem("settings.positions", no_class_token(spec.name))
         if model_type != "llm":
-            from saefari.extract.prepare_images import reader_spec
+            from saefari.models.loader import ImageLoader
 
-            reader_spec(model_type, spec.name, spec.revision, positions, self._config.settings).load()
+            ImageLoader.of(model_type, spec.name, spec.revision, positions, self._config.settings).reader.load()
 
     def _named(self, group: list[tuple[str, ModelSpec]]) -> list[PlannedSae]:
         """The SAEs that a model's entries name by their widths."""
