@@ -98,13 +98,10 @@ def _as_rgb(source: ImageSource, image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F"):
         numbers = "32-bit integers" if image.mode == "I" else "floating-point numbers"
         raise _bad(source, f"its pixels are {numbers}, of which nobody knows what is white; {_DEPTH}")
-    try:
-        if image.has_transparency_data:
-            rgba = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
-        return image.convert("RGB")
-    except ValueError:
-        raise _bad(source, f"its colour space {image.mode} cannot be made RGB; save it as RGB") from None
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+    return image.convert("RGB")
 
 
 def _from_16_bits(image: Image.Image) -> Image.Image:
