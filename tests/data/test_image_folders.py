@@ -143,7 +143,7 @@ def test_splits_without_classes_are_not_taken_for_classes(write_image, tmp_path)
         read(tmp_path)
 
 
-@pytest.mark.parametrize(("split", "per_class"), [("train", 150), ("test", 50)])
+@pytest.mark.parametrize(("split", "per_class"), [("train", 160), ("test", 40)])
 def test_cifar10_reads_whole(real_data: Path, split: str, per_class: int):
     cifar = spec(real_data / "cifar10_small", test_split="test")
     assert check_dataset(cifar) == []
