@@ -186,9 +186,7 @@ class _Checker:
         known = POSITIONS_OF[model_type]
         if positions not in known:
             key = f"{path}.positions" if spec.positions else "settings.positions"
-            self._problem(
-                key, f"{positions!r}: a {model_type} counts one of {', '.join(known)}"
-            )
+            self._problem(key, f"{positions!r}: a {model_type} counts one of {', '.join(known)}")
         return positions in known
 
     def _reader(self, spec: ModelSpec, model_type: ModelType) -> None:

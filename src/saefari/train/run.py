@@ -56,14 +56,11 @@ class TrainJob:
 
     title: str
     model: str
-    model_type: ModelType
     revision: str | None
     device: str
     dtype: str
     saes: tuple[SaeJob, ...]
     samples: tuple[Path, ...]
-    images: tuple[Images, ...]
-    loader: ImageLoader | None
     stored: bool
     corpus: Corpus | None
     checkpoint: Path
@@ -73,6 +70,9 @@ class TrainJob:
     seed: int
     max_tokens: int
     overwrite: bool
+    model_type: ModelType = "llm"
+    images: tuple[Images, ...] = ()
+    loader: ImageLoader | None = None
 
 
 def run_train(job: TrainJob, model: Callable[[], Model]) -> list[str]:
