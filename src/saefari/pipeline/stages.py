@@ -140,7 +140,7 @@ def encode_jobs(plan: Plan, device: str, overwrite: bool) -> list[Encode]:
 
 
 def classify_jobs(plan: Plan) -> list[ClassifyJob]:
-    """One job per feature source: each SAE, each layer's hidden states, and once per dataset TF-IDF and majority."""
+    """One job per feature source: SAEs, hidden states of layers, once per dataset TF-IDF, pixels and majority."""
     return [job for dataset in plan.datasets for job in _dataset_jobs(plan, dataset)]
 
 
@@ -218,8 +218,18 @@ def _dataset_jobs(plan: Plan, dataset: DatasetPlan) -> Iterator[ClassifyJob]:
             yield _classify_job(plan, model, dataset, source, cell.ref.layer, cell.name, cell.ref.width)
         for layer in sorted({sae.ref.layer for sae in model.saes}):
             yield _classify_job(plan, model, dataset, "hidden", layer, HIDDEN)
-    for source in (["tfidf"] * plan.config.settings.bow_baseline + ["majority"]) if models else []:
-        yield _classify_job(plan, models[0], dataset, source)
+    for source, model in _model_free(plan, dataset, models):
+        yield _classify_job(plan, model, dataset, source)
+
+
+def _model_free(plan: Plan, dataset: DatasetPlan, models: Sequence[ModelPlan]) -> Iterator[tuple[str, ModelPlan]]:
+    """The baselines that need no model, each with one whose samples hold what it reads."""
+    if models and dataset.spec.text_field and plan.config.settings.bow_baseline:
+        yield "tfidf", models[0]
+    for model in [model for model in models if model.model_type != "llm"][:1]:
+        yield "pixels", model
+    if models:
+        yield "majority", models[0]
 
 
 def _classify_job(
