@@ -3,6 +3,8 @@
 from saefari.store.explanations import Explanation, read_explanation, read_explanations
 from saefari.store.files import write_json, write_parquet
 from saefari.store.heads import read_codes_head
+from saefari.store.images import ImageView, cell_box, read_heat_map, read_views
+from saefari.store.latents import strongest_latents, top_latents
 from saefari.store.layout import Layout, codes_folder, hidden_folder
 from saefari.store.lock import hold_tree
 from saefari.store.manifest import Decision, Manifest, ShardRecord, decide
@@ -55,6 +57,7 @@ __all__ = [
     "Explanation",
     "FoundFile",
     "HiddenShard",
+    "ImageView",
     "Layout",
     "Manifest",
     "Predictions",
@@ -64,6 +67,7 @@ __all__ = [
     "ShardRecord",
     "TokenisedRow",
     "TrainedSae",
+    "cell_box",
     "codes_arrays",
     "codes_folder",
     "curves_in",
@@ -91,6 +95,7 @@ __all__ = [
     "read_density",
     "read_explanation",
     "read_explanations",
+    "read_heat_map",
     "read_hidden_rows",
     "read_last_run",
     "read_pooled_hidden",
@@ -103,8 +108,11 @@ __all__ = [
     "read_split_record",
     "read_summary",
     "read_trained",
+    "read_views",
     "shard_ranges",
+    "strongest_latents",
     "summary_table",
+    "top_latents",
     "write_json",
     "write_parquet",
     "write_shard",
