@@ -13,6 +13,7 @@ from typing import Any
 from saefari.errors import explain_failure
 from saefari.log import logger, progress_bar
 from saefari.pipeline import stages
+from saefari.pipeline.image_reports import image_reports
 from saefari.pipeline.jobs import classify
 from saefari.pipeline.launch import Outcome, available_cores, run_in_processes, run_on_devices
 from saefari.pipeline.plan import ModelPlan, Plan
@@ -59,6 +60,8 @@ def run_plan(
             _classify(plan, report, overwrite)
         if trains and (training or classifying):
             _report_saes(plan, report)
+        if extracting or classifying:
+            _report_images(plan, report)
         failures = [{"job": job, "reason": reason} for job, reason in report.failures]
         write_json(plan.layout.last_run, {"failures": failures, "warnings": report.warnings})
     return report
@@ -160,6 +163,16 @@ def _report_saes(plan: Plan, report: Report) -> None:
         report.saes = write_sae_report(plan.layout)
     except Exception as error:  # the SAEs themselves are whole
         _fail(report, "the report on the trained SAEs", explain_failure(error))
+
+
+def _report_images(plan: Plan, report: Report) -> None:
+    from saefari.report.images import write_image_report
+
+    for images in image_reports(plan):
+        try:
+            write_image_report(images)
+        except Exception as error:  # codes and results are whole
+            _fail(report, f"the report on images, {images.title}", explain_failure(error))
 
 
 def _fail(report: Report, what: str, why: str) -> None:

@@ -87,7 +87,5 @@ def _view(folder: Path, stored: dict[str, Any]) -> ImageView | None:
         return None
     row, grid, patch = stored["row"], tuple(stored["grid"] or ()), np.asarray(stored["patch"] or (), dtype=np.int32)
     if len(grid) != 2 or min(grid) < 1 or (patch >= grid[0] * grid[1]).any() or (patch < -1).any():
-        raise StoreError(
-            f"{folder}: the patches of row {stored['row']} do not lie in its grid: run the extraction again"
-        )
-    return ImageView(stored["row"], stored["image"] or f"row {stored['row']}", stored["view"], grid, patch)
+        raise StoreError(f"{folder}: the patches of row {row} do not lie in its grid: run the extraction again")
+    return ImageView(row, stored["image"] or f"row {row}", stored["view"], (grid[0], grid[1]), patch)

@@ -56,6 +56,10 @@ class Layout:
     def reports(self) -> Path:
         return self.activations.parent / "reports"
 
+    def images(self, model: str, dataset: str, config: str | None, split: str, *features: str) -> Path:
+        """Folder of what is drawn of one SAE's latents over the images of one dataset split."""
+        return (self.reports / "images" / model / _dataset(dataset, config, split)).joinpath(*features)
+
     @property
     def last_run(self) -> Path:
         """Failures and warnings of the last run."""
