@@ -10,7 +10,7 @@ import pytest
 from saefari.config import DatasetSpec, parse_config
 from saefari.pipeline.image_reports import image_reports
 from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan, PlannedSae
-from saefari.pipeline.run import Report, _report_images
+from saefari.pipeline.run import Report, _report_images, describe_report
 from saefari.saes.ref import SaeRef
 from saefari.store import Layout, Manifest
 from tests.store.image_tree import DATASET, LAYER, MODEL, WIDTH, ImageRow, write_images
@@ -35,6 +35,7 @@ def test_a_report_lies_where_the_layout_says(tmp_path: Path, codes: Path) -> Non
     report = Report()
     _report_images(plan_over(tmp_path, random=True), report)
     assert report.failures == []
+    assert f": {tmp_path / 'reports/images'}" in describe_report(plan_over(tmp_path), report, ["extract"])
     folder = tmp_path / "reports/images" / MODEL / DATASET / "train" / f"layer_{LAYER}" / WIDTH
     assert sorted(path.name for path in folder.iterdir()) == [
         "heat_maps.png",

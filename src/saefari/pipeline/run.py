@@ -23,7 +23,10 @@ from saefari.store import hold_tree, write_json
 
 @dataclass
 class Report:
-    """What a run did. failures: (what failed, why). saes: the table of the trained SAEs, as text."""
+    """What a run did. failures: (what failed, why). saes: the table of the trained SAEs, as text.
+
+    images: how many SAEs' top images and heat maps are there.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -31,6 +34,7 @@ class Report:
     reused: int = 0
     reused_saes: int = 0
     saes: str = ""
+    images: int = 0
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Take in how jobs ended."""
@@ -171,6 +175,7 @@ def _report_images(plan: Plan, report: Report) -> None:
     for images in image_reports(plan):
         try:
             write_image_report(images)
+            report.images += 1
         except Exception as error:  # codes and results are whole
             _fail(report, f"the report on images, {images.title}", explain_failure(error))
 
@@ -197,6 +202,8 @@ def describe_report(plan: Plan, report: Report, stages_run: Sequence[str]) -> st
     lines += [f"warning: {warning}" for warning in dict.fromkeys(report.warnings)]
     lines += [f"FAILED: {what}\n        {why}" for what, why in report.failures]
     lines += [f"{name}: {path}" for name, path in _places(plan, stages_run)]
+    if report.images:
+        lines.append(f"Images of latents    : {plan.layout.images}")
     return "\n".join(lines)
 
 

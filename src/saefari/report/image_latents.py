@@ -69,6 +69,7 @@ def _most_active(activity: np.ndarray, most: int) -> Iterator[ChosenLatent]:
 
 
 def _best(results: Iterable[Result], name: str) -> Result | None:
-    """The classifier of that name with the best cross-validation, the first of equal ones."""
-    classifiers = (result["classifiers"].get(name) for result in results)
-    return max(filter(None, classifiers), key=lambda one: float(one["cross_validation"]["macro_f1"]), default=None)
+    """The classifier of that name with the best cross-validation, the first of equal ones; imported ones may have none."""
+    classifiers = (result["classifiers"].get(name, {}) for result in results)
+    compared = [one for one in classifiers if "cross_validation" in one]
+    return max(compared, key=lambda one: float(one["cross_validation"]["macro_f1"]), default=None)

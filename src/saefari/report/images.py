@@ -126,7 +126,7 @@ def _record(top: TopImages, chosen: Sequence[ChosenLatent]) -> Row:
 
 def _inputs(report: ImageReport, results: Sequence[Result]) -> str:
     """Fingerprint of everything that is read."""
-    read: list[object] = [_FORMAT, report.title, sorted(result["fingerprint"] for result in results)]
+    read: list[object] = [_FORMAT, report.title, [result.get("fingerprint") for result in results]]
     for samples, _ in report.splits:
         manifest = Manifest.load(samples / report.features)
         if manifest is None:
