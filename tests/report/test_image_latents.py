@@ -46,4 +46,4 @@ def test_the_best_by_cross_validation_speaks_for_its_classifier() -> None:
 
 def test_without_classifiers_the_most_active_are_chosen() -> None:
     assert chosen([], 24) == [6, 0, 5, 1]
-    assert chosen([{"classifiers": {"linear": {"macro_f1": 0.5}}}], 2) == [6, 0]
+    assert chosen([{"classifiers": {"linear": {"cross_validation": {"macro_f1": None}}}}], 2) == [6, 0]

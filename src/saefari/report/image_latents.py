@@ -71,5 +71,5 @@ def _most_active(activity: np.ndarray, most: int) -> Iterator[ChosenLatent]:
 def _best(results: Iterable[Result], name: str) -> Result | None:
     """The classifier of that name with the best cross-validation, the first of equal ones; imported ones may have none."""
     classifiers = (result["classifiers"].get(name, {}) for result in results)
-    compared = [one for one in classifiers if "cross_validation" in one]
+    compared = [one for one in classifiers if one.get("cross_validation", {}).get("macro_f1") is not None]
     return max(compared, key=lambda one: float(one["cross_validation"]["macro_f1"]), default=None)
