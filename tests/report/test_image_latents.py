@@ -37,6 +37,11 @@ def test_sources_take_turns_and_stand_together() -> None:
     assert reasons[6] == "most active: mean 0.9"
 
 
+def test_a_classifier_is_the_better_reason() -> None:
+    named = result(0.5, {}, [(4, 0.6), (6, 0.4)])  # 6 is the most active, and chosen as such first
+    assert [one.why for one in choose_latents([named], ACTIVITY, 2)] == ["tree: importance 0.6", "tree: importance 0.4"]
+
+
 def test_the_best_by_cross_validation_speaks_for_its_classifier() -> None:
     other = result(0.7, {"cat": [(5, 1.0)]}, [(2, 1.0)])
     assert chosen([result(0.5), other], 3) == [5, 2, 6]

@@ -31,12 +31,13 @@ def choose_latents(results: Sequence[Result], activity: np.ndarray, most: int) -
     class's first before any class's second; a tree's are the most important. So no test row decides.
     """
     sources = [list(_of_probe(results)), list(_of_tree(results)), list(_most_active(activity, most))]
-    chosen: dict[int, tuple[int, ChosenLatent]] = {}
-    for turn in zip_longest(*sources):
-        for source, one in enumerate(turn):
-            if one is not None and one.latent not in chosen and len(chosen) < most:
-                chosen[one.latent] = source, one
-    return [one for _, one in sorted(chosen.values(), key=lambda pair: pair[0])]
+    in_turns = chain.from_iterable(zip_longest(*sources))
+    chosen = list(dict.fromkeys(one.latent for one in in_turns if one is not None))[:most]
+    found: dict[int, ChosenLatent] = {}
+    for one in chain.from_iterable(sources):
+        if one.latent in chosen:
+            found.setdefault(one.latent, one)
+    return list(found.values())
 
 
 def results_below(folder: Path) -> list[Result]:
@@ -69,7 +70,7 @@ def _most_active(activity: np.ndarray, most: int) -> Iterator[ChosenLatent]:
 
 
 def _best(results: Iterable[Result], name: str) -> Result | None:
-    """The classifier of that name with the best cross-validation, the first of equal ones; imported ones may have none."""
+    """The classifier of that name with the best cross-validation, which imported ones lack; of equals the first."""
     classifiers = (result["classifiers"].get(name, {}) for result in results)
     compared = [one for one in classifiers if one.get("cross_validation", {}).get("macro_f1") is not None]
     return max(compared, key=lambda one: float(one["cross_validation"]["macro_f1"]), default=None)

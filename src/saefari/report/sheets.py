@@ -119,7 +119,7 @@ def _draw_tile(axes: Axes, tile: Tile, x: float, y: float, side: float) -> None:
         for colour, line in (("black", 3.2), ("#FFD400", 1.6)):  # seen on dark and on light
             axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=line))
     for i, caption in enumerate(tile.captions):
-        axes.text(x, y + side + (i + 0.6) * _LINE, caption, fontsize=8, va="center", parse_math=False)
+        axes.text(x, y + height + (i + 0.6) * _LINE, caption, fontsize=8, va="center", parse_math=False)
 
 
 def _pale(pixels: np.ndarray) -> np.ndarray:
