@@ -64,12 +64,8 @@ def classify_config(flags: argparse.Namespace) -> Config:
         "split": split,
     }
     sampled = record["sampled"] or {"rows": None, "seed": 0}
-    settings |= {
-        "max_samples": sampled["rows"],
-        "seed": sampled["seed"],
-        "positions": record.get("positions"),
-        **{key: record[key] for key in ("max_length", "include_special_tokens") if key in record},
-    }
+    settings |= {"max_samples": sampled["rows"], "seed": sampled["seed"], "positions": record.get("positions")}
+    settings |= {key: record[key] for key in ("max_length", "include_special_tokens") if key in record}
     widths = flags.width or _stored_widths(folder, flags.layer) or _only_width(flags)
     settings["act_only"] = _is_act_only(folder, flags.layer, widths) if flags.act_only is None else flags.act_only
     return _config(flags, settings, dataset, widths, params)

@@ -3,6 +3,8 @@
 from saefari.store.explanations import Explanation, read_explanation, read_explanations
 from saefari.store.files import write_json, write_parquet
 from saefari.store.heads import read_codes_head
+from saefari.store.images import ImageView, cell_box, read_heat_map, read_views
+from saefari.store.latents import strongest_latents, top_latents
 from saefari.store.layout import Layout, codes_folder, hidden_folder
 from saefari.store.lock import hold_tree
 from saefari.store.manifest import Decision, Manifest, ShardRecord, decide
@@ -59,6 +61,7 @@ __all__ = [
     "FoundFile",
     "HiddenShard",
     "ImageRow",
+    "ImageView",
     "Layout",
     "Manifest",
     "Predictions",
@@ -68,6 +71,7 @@ __all__ = [
     "ShardRecord",
     "TokenisedRow",
     "TrainedSae",
+    "cell_box",
     "codes_arrays",
     "codes_folder",
     "curves_in",
@@ -97,6 +101,7 @@ __all__ = [
     "read_density",
     "read_explanation",
     "read_explanations",
+    "read_heat_map",
     "read_hidden_rows",
     "read_last_run",
     "read_pooled_hidden",
@@ -109,8 +114,11 @@ __all__ = [
     "read_split_record",
     "read_summary",
     "read_trained",
+    "read_views",
     "shard_ranges",
+    "strongest_latents",
     "summary_table",
+    "top_latents",
     "write_json",
     "write_parquet",
     "write_shard",

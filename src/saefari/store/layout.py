@@ -57,6 +57,11 @@ class Layout:
         return self.activations.parent / "reports"
 
     @property
+    def images(self) -> Path:
+        """What latents see in images."""
+        return self.reports / "images"
+
+    @property
     def last_run(self) -> Path:
         """Failures and warnings of the last run."""
         return self.reports / "last_run.json"
@@ -73,6 +78,10 @@ class Layout:
     def samples(self, model: str, dataset: str, config: str | None, split: str) -> Path:
         """Folder of one dataset split as one model sees it; the arguments are slugs."""
         return self.activations / model / _dataset(dataset, config, split)
+
+    def image_report(self, model: str, dataset: str, config: str | None, split: str, *features: str) -> Path:
+        """Folder of what one SAE's latents see in the images of one dataset split."""
+        return (self.images / model / _dataset(dataset, config, split)).joinpath(*features)
 
     def sae(self, model: str, layer: int, name: str) -> Path:
         """Folder of an SAE trained in a run."""
