@@ -228,5 +228,7 @@ def _warnings(job: TransferJob, classes: Sequence[str]) -> list[str]:
     if tested.unmapped:
         warnings.append(f"{where}: {tested.unmapped} rows left out: {listed(unmapped)} mapped to null")
     if absent:
-        warnings.append(f"{where}: no tested row is {listed(absent)}: macro-F1 is over the true and predicted")
+        warnings.append(
+            f"{where}: no tested row is {listed(absent)}: macro-F1 is over the classes that are true or predicted"
+        )
     return warnings

@@ -16,6 +16,7 @@ from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD
 
 _TRANSFER = "transfer"
 _LABELS = ("model", "model_type", "dataset", "config", "split", "layer", "width")
+_NEEDED = {*_LABELS, "source", "pooling", "top_n", "binarize", "select_k"}
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _of_results(flag: str, settings: list[Path], activations: Path | None) -> St
     if _TRANSFER in first:
         origin = first[_TRANSFER]["trained_on"]
         raise flag_error(flag, f"{settings[0]} is itself a transfer; its classifiers were trained by {origin}")
-    if "features" not in first or not first.get("samples"):
+    if "features" not in first or not first.get("samples") or not set(labels) >= _NEEDED:
         raise StoreError(
             f"{settings[0]} does not say what it was made from (an older version wrote it, or it was imported): "
             "`python run_experiments.py --classify-only` makes it again"
