@@ -1,5 +1,6 @@
 """conf.yaml as strict, typed, immutable models."""
 
+from saefari.config.convolution import Convolution, grid_side, usual_convolutions
 from saefari.config.dataset import DatasetSpec
 from saefari.config.load import load_config, parse_config
 from saefari.config.positions import ModelType, Positions
@@ -10,6 +11,7 @@ from saefari.config.training import Corpus, Resampling, SaeSweep, SaeTraining, S
 __all__ = [
     "ClassificationParams",
     "Config",
+    "Convolution",
     "Corpus",
     "DatasetSpec",
     "ModelSpec",
@@ -20,7 +22,9 @@ __all__ = [
     "SaeTraining",
     "Settings",
     "Stream",
+    "grid_side",
     "load_config",
     "parse_config",
+    "usual_convolutions",
     "width_to_d_sae",
 ]
