@@ -7,6 +7,7 @@ from saefari.config.positions import ModelType, Positions
 from saefari.config.schema import ClassificationParams, Config, ModelSpec, Settings
 from saefari.config.section import width_to_d_sae
 from saefari.config.training import Corpus, Resampling, SaeSweep, SaeTraining, Stream
+from saefari.config.vision import VisionTraining
 
 __all__ = [
     "ClassificationParams",
@@ -22,6 +23,7 @@ __all__ = [
     "SaeTraining",
     "Settings",
     "Stream",
+    "VisionTraining",
     "grid_side",
     "load_config",
     "parse_config",

@@ -107,7 +107,7 @@ class AlexNetTransformerPreTrainedModel(PreTrainedModel):
     config_class = AlexNetTransformerConfig
     base_model_prefix = "model"
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = "image"
     _no_split_modules = ["Block"]  # noqa: RUF012  as transformers declares it
     _supports_sdpa = True
 
@@ -160,7 +160,7 @@ class AlexNetTransformerForImageClassification(AlexNetTransformerPreTrainedModel
     def __init__(self, config: AlexNetTransformerConfig) -> None:
         super().__init__(config)
         self.model = AlexNetTransformerModel(config)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(config.hidden_size, len(config.id2label or {}))
         self.post_init()
 
     def forward(

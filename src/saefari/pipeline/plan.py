@@ -13,6 +13,7 @@ from saefari.data.slug import dataset_slug
 from saefari.errors import ConfigError, ModelError, Problem, SaeError
 from saefari.models.registry import UnreachableModel, describe, model_slug
 from saefari.names import folder_name
+from saefari.pipeline.vision_model import PlannedVision, planned_vision
 from saefari.saes.catalogue import find_sae
 from saefari.saes.local import find_local_sae
 from saefari.saes.ref import SaeRef
@@ -56,6 +57,7 @@ class DatasetPlan:
 class Plan:
     """Everything that a run will do.
 
+    vision: a vision model to train before all else.
     notes: what could not be checked yet.
     dropped: models' views of datasets that failed in an earlier stage, as (model slug, dataset).
     """
@@ -64,6 +66,7 @@ class Plan:
     layout: Layout
     models: list[ModelPlan]
     datasets: list[DatasetPlan]
+    vision: PlannedVision | None = None
     notes: list[str] = field(default_factory=list)
     dropped: set[tuple[str, DatasetPlan]] = field(default_factory=set)
 
@@ -112,7 +115,7 @@ def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False,
     checker.settings()
     if checker.problems:
         raise ConfigError(checker.problems, source)
-    return Plan(config, layout, models, datasets, checker.notes)
+    return Plan(config, layout, models, datasets, checker.vision, checker.notes)
 
 
 class _Checker:
@@ -122,6 +125,7 @@ class _Checker:
         self._config = config
         self._layout = layout
         self._reach = reach
+        self.vision = planned_vision(config, layout)
         self.problems: list[Problem] = []
         self.notes: list[str] = []
 
@@ -144,11 +148,11 @@ class _Checker:
         for i, spec in enumerate(self._config.models):
             path = f"models[{i}]"
             model_type = self._config.model_type_of(spec)
-            if model_type != "llm":
+            if model_type != "llm" and not self._trains(spec):
                 key = f"{path}.model_type" if spec.model_type else "settings.model_type"
                 self._problem(key, f"{model_type!r} is planned, but this release runs text models only: use llm")
                 continue
-            slug = folder_of(spec)
+            slug = self._folder(spec)
             if slugs.setdefault(slug, spec.name) != spec.name:
                 self._problem(f"{path}.name", f"{spec.name!r} would share its folder with {slugs[slug]!r}")
             if need_model:
@@ -160,13 +164,25 @@ class _Checker:
             if saes:
                 _, first = group[0]
                 model_type = self._config.model_type_of(first)
-                yield ModelPlan(first.name, folder_of(first), model_type, first.revision, saes)
+                name = str(self.vision.folder) if self.vision and self._trains(first) else first.name
+                yield ModelPlan(name, self._folder(first), model_type, first.revision, saes)
+
+    def _trains(self, spec: ModelSpec) -> bool:
+        """Whether a model is the vision model that the run trains."""
+        return self.vision is not None and self.vision.is_meant_by(spec)
+
+    def _folder(self, spec: ModelSpec) -> str:
+        """The model's folder; a model trained in the run has its name."""
+        return self.vision.training.name if self.vision and self._trains(spec) else folder_of(spec)
 
     def _shape(self, path: str, spec: ModelSpec) -> None:
         """The model is there, has the layers, and what `settings.positions` counts."""
         try:
-            info = describe(spec.name, spec.revision, reach_hub=self._reach)
-            if self._config.positions_of(spec) == "cls":
+            if self.vision is not None and self.vision.is_meant_by(spec):
+                info = self.vision.info
+            else:
+                info = describe(spec.name, spec.revision, reach_hub=self._reach)
+            if self._config.positions_of(spec) == "cls" and not self._trains(spec):
                 self._class_token(spec)
         except UnreachableModel as error:
             if self._reach:
@@ -240,7 +256,7 @@ class _Checker:
         from saefari.models.hooks import HookPoint
 
         hook = HookPoint.for_location(layer, self._config.settings.sae_location)
-        return SaeRef(layer, name, path=str(self._layout.sae(folder_of(spec), layer, name)), hook=hook.name)
+        return SaeRef(layer, name, path=str(self._layout.sae(self._folder(spec), layer, name)), hook=hook.name)
 
     def corpora(self, need_rows: bool) -> None:
         """The texts that SAEs are trained on beside the datasets; need_rows: they must be within reach."""

@@ -46,6 +46,7 @@ from saefari.store.shards import (
     shard_ranges,
     write_shard,
 )
+from saefari.store.vision import count_learned, read_learned
 from saefari.store.weights import iter_decoder, read_decoder_row
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "TrainedSae",
     "codes_arrays",
     "codes_folder",
+    "count_learned",
     "curves_in",
     "decide",
     "find_files",
@@ -93,6 +95,7 @@ __all__ = [
     "read_explanations",
     "read_hidden_rows",
     "read_last_run",
+    "read_learned",
     "read_pooled_hidden",
     "read_predictions",
     "read_result",

@@ -72,3 +72,8 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove the state: the SAEs are saved."""
         remove_checkpoint(self.folder)
+
+
+def below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors whose names begin with `prefix`, named without it."""
+    return {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}
