@@ -35,7 +35,7 @@ def run_experiments(arguments: Sequence[str] | None = None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`saefari run | train-vision | train-sae | extract | classify | import-mosaic | dashboard`; gives the exit code."""
+    """`saefari run | train-vision | train-sae | extract | classify | import-mosaic | dashboard`; the exit code."""
     from app.main import add_flags, serve
 
     parser = argparse.ArgumentParser(

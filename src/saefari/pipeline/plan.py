@@ -11,9 +11,8 @@ from saefari.config import Config, DatasetSpec, ModelSpec, SaeSweep, SaeTraining
 from saefari.data.dataset import check_dataset
 from saefari.data.slug import dataset_slug
 from saefari.errors import ConfigError, ModelError, Problem, SaeError
-from saefari.models.registry import UnreachableModel, describe, model_slug
-from saefari.names import folder_name
-from saefari.pipeline.vision_model import PlannedVision, planned_vision
+from saefari.models.registry import UnreachableModel, describe
+from saefari.pipeline.vision_model import PlannedVision, folder_of, planned_vision
 from saefari.saes.catalogue import find_sae
 from saefari.saes.local import find_local_sae
 from saefari.saes.ref import SaeRef
@@ -148,11 +147,11 @@ class _Checker:
         for i, spec in enumerate(self._config.models):
             path = f"models[{i}]"
             model_type = self._config.model_type_of(spec)
-            if model_type != "llm" and not self._trains(spec):
+            if model_type != "llm" and not self._trained(spec):
                 key = f"{path}.model_type" if spec.model_type else "settings.model_type"
                 self._problem(key, f"{model_type!r} is planned, but this release runs text models only: use llm")
                 continue
-            slug = self._folder(spec)
+            slug = folder_of(spec, self._trained(spec))
             if slugs.setdefault(slug, spec.name) != spec.name:
                 self._problem(f"{path}.name", f"{spec.name!r} would share its folder with {slugs[slug]!r}")
             if need_model:
@@ -164,25 +163,20 @@ class _Checker:
             if saes:
                 _, first = group[0]
                 model_type = self._config.model_type_of(first)
-                name = str(self.vision.folder) if self.vision and self._trains(first) else first.name
-                yield ModelPlan(name, self._folder(first), model_type, first.revision, saes)
+                vision = self._trained(first)
+                name = str(vision.folder) if vision else first.name
+                yield ModelPlan(name, folder_of(first, vision), model_type, first.revision, saes)
 
-    def _trains(self, spec: ModelSpec) -> bool:
-        """Whether a model is the vision model that the run trains."""
-        return self.vision is not None and self.vision.is_meant_by(spec)
-
-    def _folder(self, spec: ModelSpec) -> str:
-        """The model's folder; a model trained in the run has its name."""
-        return self.vision.training.name if self.vision and self._trains(spec) else folder_of(spec)
+    def _trained(self, spec: ModelSpec) -> PlannedVision | None:
+        """The vision model that the run trains, if that is what an entry means."""
+        return self.vision if self._config.is_trained_here(spec) else None
 
     def _shape(self, path: str, spec: ModelSpec) -> None:
         """The model is there, has the layers, and what `settings.positions` counts."""
         try:
-            if self.vision is not None and self.vision.is_meant_by(spec):
-                info = self.vision.info
-            else:
-                info = describe(spec.name, spec.revision, reach_hub=self._reach)
-            if self._config.positions_of(spec) == "cls" and not self._trains(spec):
+            vision = self._trained(spec)
+            info = vision.info if vision else describe(spec.name, spec.revision, reach_hub=self._reach)
+            if self._config.positions_of(spec) == "cls" and not vision:
                 self._class_token(spec)
         except UnreachableModel as error:
             if self._reach:
@@ -256,7 +250,9 @@ class _Checker:
         from saefari.models.hooks import HookPoint
 
         hook = HookPoint.for_location(layer, self._config.settings.sae_location)
-        return SaeRef(layer, name, path=str(self._layout.sae(self._folder(spec), layer, name)), hook=hook.name)
+        return SaeRef(
+            layer, name, path=str(self._layout.sae(folder_of(spec, self._trained(spec)), layer, name)), hook=hook.name
+        )
 
     def corpora(self, need_rows: bool) -> None:
         """The texts that SAEs are trained on beside the datasets; need_rows: they must be within reach."""
@@ -296,9 +292,3 @@ class _Checker:
 
     def _problem(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))
-
-
-def folder_of(spec: ModelSpec) -> str:
-    """The model's folder; a revision has a folder of its own."""
-    slug = model_slug(spec.name)
-    return f"{slug}--{folder_name([spec.revision], 'revision')}" if spec.revision else slug

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from saefari.config import Config, DatasetSpec, ModelSpec, VisionTraining, grid_side
 from saefari.errors import ConfigError, Problem
 from saefari.extract.prepare import rows_wanted
-from saefari.models.registry import ModelInfo
+from saefari.models.registry import ModelInfo, model_slug
+from saefari.names import folder_name
 from saefari.pipeline.jobs import TrainVision
 from saefari.pipeline.launch import available_cores
 from saefari.store import Layout, count_learned, read_learned
@@ -43,10 +44,6 @@ class PlannedVision:
         """Whether a model of this name was trained, with whatever settings."""
         return (self.folder / TRAINING_RECORD).is_file()
 
-    def is_meant_by(self, spec: ModelSpec) -> bool:
-        """Whether an entry of `models` is this model."""
-        return spec.name == self.training.name
-
 
 def planned_vision(config: Config, layout: Layout) -> PlannedVision | None:
     """The vision model that a configuration trains; None where it trains none."""
@@ -55,6 +52,14 @@ def planned_vision(config: Config, layout: Layout) -> PlannedVision | None:
         return None
     folder = layout.model(training.name).resolve()
     return PlannedVision(training, dataset, folder, layout.model_checkpoint(training.name))
+
+
+def folder_of(spec: ModelSpec, vision: PlannedVision | None) -> str:
+    """A model's folder: of one trained in the run its name; a revision has a folder of its own."""
+    if vision is not None:
+        return vision.training.name
+    slug = model_slug(spec.name)
+    return f"{slug}--{folder_name([spec.revision], 'revision')}" if spec.revision else slug
 
 
 def vision_only(plan: Plan) -> Plan:
