@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice
+from pathlib import Path
 
+from saefari.data.digits import DIGITS, Digits
 from saefari.data.docstrings import paragraphs
 from saefari.data.table import Table
 from saefari.errors import DataError, nearest
 from saefari.fingerprint import fingerprint
 
 PYTHON_DOCS = "python-docs"
-EMBEDDED = (PYTHON_DOCS,)
+EMBEDDED = (PYTHON_DOCS, DIGITS)
 _LIBRARIES = {
     "numpy": "numpy",
     "pandas": "pandas",
@@ -37,6 +39,7 @@ class PythonDocs:
     """
 
     columns = ("id", "text", "label", "module")
+    folder: Path | None = None
 
     def count(self) -> int:
         """Number of rows."""
@@ -56,7 +59,7 @@ def open_embedded(name: str, split: str) -> Table:
     """An embedded dataset, whose only split is `train`. Raises DataError for another split."""
     if split != "train":
         raise DataError(f"{name}: there is no split {split!r}; it has train{nearest(split, ['train'])}")
-    return PythonDocs()
+    return Digits() if name == DIGITS else PythonDocs()
 
 
 @lru_cache(maxsize=1)

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from saefari.data.example import name_classes
+from saefari.data.hashes import file_digest
+from saefari.data.table import rows_per_batch
 from saefari.errors import DataError
-from saefari.fingerprint import file_sha256
 
-_BATCH_ROWS = 1024
 _HEADER_ROWS = 1000
 """JSON lines looked at for column names: an object may leave out keys that are null."""
 _LONGEST_FIELD = 2**31 - 1
@@ -36,13 +36,18 @@ class FileTable:
         """Columns of the first file. Raises DataError if it cannot be read."""
         return _format(self.paths[0]).columns(self.paths[0])
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the files."""
+        return self.paths[0].parent
+
     def count(self) -> int:
         """Rows in all files; reads CSV and JSON lines once."""
         return sum(_format(path).count(path) for path in self.paths)
 
     def fingerprint(self) -> str:
         """SHA-256 of the file's bytes; of the files' hashes where there are several."""
-        hashes = [file_sha256(path) for path in self.paths]
+        hashes = [file_digest(path) for path in self.paths]
         return hashes[0] if len(hashes) == 1 else sha256("\n".join(hashes).encode()).hexdigest()
 
     def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
@@ -161,8 +166,10 @@ def _parquet_values(path: Path, fields: Sequence[str]) -> Iterator[tuple[object,
         for field in fields:
             _position(path, file.schema_arrow.names, field)
         names = _class_names(file.schema_arrow)
+        groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+        batch_size = rows_per_batch(file.metadata.num_rows, sum(group.total_byte_size for group in groups))
         try:
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(dict.fromkeys(fields))):
+            for batch in file.iter_batches(batch_size=batch_size, columns=list(dict.fromkeys(fields))):
                 columns = [name_classes(batch.column(field).to_pylist(), names.get(field)) for field in fields]
                 yield from zip(*columns, strict=True)
         except pa.ArrowException as error:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Protocol
+
+_BATCH_ROWS = 1024
+_BATCH_BYTES = 1 << 24
 
 
 class Table(Protocol):
@@ -13,11 +17,20 @@ class Table(Protocol):
     def columns(self) -> tuple[str, ...]:
         """Column names, in the source's order; cheap to ask for."""
 
+    @property
+    def folder(self) -> Path | None:
+        """Where relative paths in its columns start; None where no column can name a file beside the rows."""
+
     def count(self) -> int:
         """Number of rows."""
 
     def fingerprint(self) -> str:
-        """Changes whenever the rows do."""
+        """Changes whenever the rows do; files that the rows name are not part of them."""
 
     def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
         """Each row's values of the given columns, in source order."""
+
+
+def rows_per_batch(n_rows: int, n_bytes: int) -> int:
+    """How many rows of a table of n_rows and n_bytes to hold at once: many short texts, few images."""
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES * n_rows // max(1, n_bytes)))
