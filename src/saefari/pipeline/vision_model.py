@@ -54,7 +54,7 @@ def planned_vision(config: Config, layout: Layout) -> PlannedVision | None:
     return PlannedVision(training, dataset, folder, layout.model_checkpoint(training.name))
 
 
-def folder_of(spec: ModelSpec, vision: PlannedVision | None) -> str:
+def folder_of(spec: ModelSpec, vision: PlannedVision | None = None) -> str:
     """A model's folder: of one trained in the run its name; a revision has a folder of its own."""
     if vision is not None:
         return vision.training.name
