@@ -125,7 +125,7 @@ def test_an_address_is_refused_with_its_place(kind, write, tmp_path, address):
         _ = opened(path).fingerprint
 
 
-@pytest.mark.parametrize("value", [3, ["cat.png"], {"bytes": "text"}, True])
+@pytest.mark.parametrize("value", [3, ["cat.png"], {"bytes": "text"}, {"path": 3}, True])
 def test_what_is_no_image_names_its_place(write, tmp_path, value):
     path = write(tmp_path / "rows.jsonl", [{"image": value, "label": "a"}])
     with pytest.raises(DataError, match=r"row 0, column 'image': a \w+ is not an image"):

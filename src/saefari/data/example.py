@@ -85,13 +85,12 @@ def as_image(value: object, row: int, folder: Path | None) -> ImageSource | None
         content, path = value.get("bytes"), value.get("path")
     else:
         content, path = (None, value) if isinstance(value, str) else (value, None)
-    if content is None:
-        if path is None or not path.strip():
-            return None
-        content = _image_file(path, folder)
-    if not isinstance(content, (bytes, np.ndarray, Path)):
-        raise DataError(f"a {type(content).__name__} is not an image: neither a path nor the bytes of a file")
-    return ImageSource(_image_name(path) if path else f"row {row}", content)
+    for part, kinds in ((content, (bytes, np.ndarray)), (path, (str,))):
+        if part is not None and not isinstance(part, kinds):
+            raise DataError(f"a {type(part).__name__} is not an image: neither a path nor the bytes of a file")
+    if path is None or not path.strip():
+        return None if content is None else ImageSource(f"row {row}", content)
+    return ImageSource(_image_name(path), _image_file(path, folder) if content is None else content)
 
 
 def _image_file(path: str, folder: Path | None) -> Path:
