@@ -47,14 +47,18 @@ class VisionTraining(Section):
     causal: bool = False
     """Whether a cell of the grid sees only those before it, row by row, as a GPT's tokens do."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    epochs: Annotated[int, Field(ge=1)] = 25
-    batch_size: Annotated[int, Field(ge=1)] = 64
+    epochs: Annotated[int, Field(ge=1)] = 30
+    batch_size: Annotated[int, Field(ge=1)] = 32
     """Images in a training step."""
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3e-3
     """At its highest: it rises over the first twentieth of the steps and falls along a cosine to zero."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.05
     shift: Annotated[int, Field(ge=0)] | None = None
     """Each training image is moved by up to so many pixels; 0 = not at all, none = an eighth of image_size."""
+    rotate: Annotated[float, Field(ge=0, le=180)] = 10
+    """Each is turned by up to so many degrees either way."""
+    zoom: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """Each is made larger or smaller by up to this share."""
     flip: bool = False
     """Mirror half of the training images left to right: right for photographs, wrong for digits."""
     validation: Annotated[float, Field(gt=0, lt=1)] = 0.1

@@ -76,20 +76,18 @@ class Fit:
     def run(self, checkpoint: Checkpoint, watch: Watch) -> dict[str, Tensor]:
         """Train from the checkpoint, if there is one, to the end. Returns the weights of the best epoch.
 
-        Leaves torch's random state as it was. Raises ModelError when the loss is no longer a number.
+        Sets torch's random state. Raises ModelError when the loss is no longer a number.
         """
         if (state := checkpoint.load()) is not None:
             self._restore(*state)
-        device = self.model.device
         started = time.monotonic() - self._seconds
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            while self._step < self.n_steps and not self._has_settled():
-                self._learn()
-                self._seconds = time.monotonic() - started
-                if self._step % self._per_epoch == 0:
-                    self._look()
-                watch(self._step, self.curves.in_words())
-                checkpoint.save_if_due(self._step, self._state)
+        while self._step < self.n_steps and not self._has_settled():
+            self._learn()
+            self._seconds = time.monotonic() - started
+            if self._step % self._per_epoch == 0:
+                self._look()
+            watch(self._step, self.curves.in_words())
+            checkpoint.save_if_due(self._step, self._state)
         return self._best
 
     def _learn(self) -> None:
@@ -99,13 +97,13 @@ class Fit:
         chosen = np.sort(self._order(epoch)[number * size : (number + 1) * size])
         images, targets = _batch(self._data.train, chosen)
         draws = np.random.default_rng([self._seed, _DRAWS, self._step])
-        images = augmented(images, self._training.most_shifted, self._training.flip, draws)
         torch.manual_seed(int(draws.integers(2**63)))  # for dropout
         for group in self._optimizer.param_groups:
             group["lr"] = self._training.learning_rate * _share_of_rate(self._step / self.n_steps)
         device = self.model.device
+        pixels = augmented(pixel_values(images.to(device)), self._training, draws)
         self.model.train()
-        loss = self.model(pixel_values(images.to(device)), labels=targets.to(device)).loss
+        loss = self.model(pixels, labels=targets.to(device)).loss
         self._optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), _MOST_GRADIENT)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from saefari.data.dataset import Dataset
 from saefari.errors import ModelError, StoreError
 from saefari.log import logger, progress_bar
 from saefari.models.alexnet_preprocessing import processor_config
@@ -29,7 +30,7 @@ from saefari.train.vision.rows import Division, divide
 
 
 def run_vision(job: VisionJob) -> list[str]:
-    """Train the job's model unless it is there. Returns warnings.
+    """Train the job's model unless it is there. Returns warnings. Leaves torch's random state as it was.
 
     Raises ConflictError when a model or a checkpoint of other settings is there and the job may not replace it,
     DataError for a dataset that nothing can be learned from, ModelError when the training diverges.
@@ -41,14 +42,25 @@ def run_vision(job: VisionJob) -> list[str]:
         _clear(job, checkpoint)
         return []
     check_unfinished(job, settings)
-    how = Decoding(job.training.image_size, job.scratch, job.skip_bad, job.workers)
-    pictures = [decode(split, job.max_rows, job.seed, how) for split in (dataset, test) if split is not None]
-    of_test = pictures[1] if test is not None else None
-    data = divide(pictures[0], of_test, job.test_size, job.training.validation, job.seed, dataset.slug)
-    fit = _fit(job, data, settings, checkpoint)
-    bad = [row for one in pictures for row in one.bad]
-    _save(job, fit, data, {"settings": settings, "skipped": bad})
+    device = pick_device(job.device)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        warnings = _train(job, (dataset, test), settings, checkpoint)
     _clear(job, checkpoint)
+    return warnings
+
+
+def _train(
+    job: VisionJob, splits: tuple[Dataset, Dataset | None], settings: dict[str, Any], checkpoint: Checkpoint
+) -> list[str]:
+    """From images to a saved model. Returns warnings."""
+    dataset, test = splits
+    how = Decoding(job.training.image_size, job.scratch, job.skip_bad, job.workers)
+    pictures = decode(dataset, job.max_rows, job.seed, how)
+    of_test = decode(test, job.max_rows, job.seed, how) if test is not None else None
+    data = divide(pictures, of_test, job.test_size, job.training.validation, job.seed, dataset.slug)
+    fit = _fit(job, data, settings, checkpoint)
+    bad = pictures.bad + (of_test.bad if of_test is not None else [])
+    _save(job, fit, data, {"settings": settings, "skipped": bad})
     warnings = [f"{dataset.slug}: {len(bad)} images left out, the first because: {bad[0]['reason']}"] if bad else []
     return warnings + data.warnings
 
@@ -73,9 +85,8 @@ def model_config(job: VisionJob, classes: list[str]) -> AlexNetTransformerConfig
 
 def _fit(job: VisionJob, data: Division, settings: dict[str, Any], checkpoint: Checkpoint) -> Fit:
     """The model with the weights of its best epoch, in evaluation mode."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(job.seed)
-        model = AlexNetTransformerForImageClassification(model_config(job, data.classes))
+    torch.manual_seed(job.seed)
+    model = AlexNetTransformerForImageClassification(model_config(job, data.classes))
     fit = Fit(model.to(pick_device(job.device)), data, job.training, job.seed, settings)  # type: ignore[arg-type]
     logger.info(
         "%s: %s parameters, %s training images", job.title, f"{model.num_parameters():,}", f"{len(data.train):,}"
