@@ -16,7 +16,7 @@ from app.data.selection import SAE, best_rows
 from app.data.tree import Index
 from saefari.errors import StoreError
 
-_WORDS = {"hidden": "dimension", "tfidf": "term"}
+_WORDS = {"hidden": "dimension", "tfidf": "term", "pixels": "pixel"}
 
 
 @dataclass(frozen=True)

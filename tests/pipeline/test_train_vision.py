@@ -81,6 +81,7 @@ def test_nothing_to_train_is_a_mistake(raw: Raw, saved: Saved, capsys: pytest.Ca
     [
         (("models", 0, "layers", [0, 2]), "models[0].layers[1]: 2: 'tiny' has the layers 0 to 1"),
         (("models", 0, "model_type", "llm"), "models[0].model_type: 'llm': vision_training trains this model"),
+        (("models", 0, "positions", "cls"), "models[0].name: 'tiny' has no class token"),
         (("models", 0, "revision", "main"), "models[0].revision: 'main': has no meaning"),
         (("vision_training", "heads", 3), "vision_training.heads: 3: does not divide hidden_size 16"),
         (("vision_training", "dataset", "digit"), "'digit': names none of `datasets`: digits (did you mean 'digits'?)"),

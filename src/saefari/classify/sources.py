@@ -20,6 +20,7 @@ from saefari.classify.features import (
     select_k,
     stack_rows,
 )
+from saefari.classify.pixels import read_pixels
 from saefari.classify.settings import Setting
 from saefari.classify.task import Task
 from saefari.classify.terms import MIN_DF, count_terms
@@ -79,6 +80,13 @@ def hidden_features(folders: Sequence[Path], how: str, task: Task) -> FeatureSet
     hidden = np.concatenate([read_pooled_hidden(folder, how) for folder in folders])
     _check_rows(folders, len(hidden), task)
     train, test = hidden[task.train], hidden[task.test]
+    return FeatureSet(train, lambda rows: standardised(train, rows), train, test, scaled=True)
+
+
+def pixel_features(folders: Sequence[Path], task: Task) -> FeatureSet:
+    """Pixels of what the model saw, dense; folders: the samples'."""
+    pixels = read_pixels(folders)
+    train, test = pixels[task.train], pixels[task.test]
     return FeatureSet(train, lambda rows: standardised(train, rows), train, test, scaled=True)
 
 

@@ -12,6 +12,7 @@ from saefari.data.embedded import EMBEDDED, open_embedded
 from saefari.data.example import Example, as_image, as_label, as_text
 from saefari.data.hashes import linked_digest
 from saefari.data.hub import HubUnreachableError, UnknownDatasetError, hub_layout, open_hub
+from saefari.data.images import ImageSource
 from saefari.data.local import LocalDataset, find_local
 from saefari.data.slug import dataset_slug
 from saefari.data.table import Table
@@ -70,6 +71,14 @@ class Dataset:
                 group=record.get("group_field"),
                 image=record.get("image_field"),
             )
+
+    def images(self, rows: Sequence[int]) -> list[ImageSource | None]:
+        """The images of these rows, not yet read, in the order asked for; None = null. `image_field` must be set."""
+        name = str(self.spec.image_field)
+        wanted = sorted(set(rows))
+        values = self.table.values([name], wanted)
+        found = {row: self._read(row, "image_field", name, value) for row, (value,) in zip(wanted, values, strict=True)}
+        return [found[row] for row in rows]
 
     def _read(self, row: int, key: str, name: str, value: object) -> Any:
         """What a raw value of one column means; key: what the section uses the column for."""

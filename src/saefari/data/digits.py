@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from saefari.data.table import pick
+
 DIGITS = "digits"
 _BRIGHTEST = 16
 """The scale of scikit-learn's pixels, 0..16."""
@@ -29,10 +31,10 @@ class Digits:
         pixels, labels = _digits()
         return sha256(pixels.tobytes() + "".join(labels).encode()).hexdigest()
 
-    def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
+    def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row; an image is uint8 [8, 8]."""
         positions = [self.columns.index(field) for field in fields]
-        for number, (image, label) in enumerate(zip(*_digits(), strict=True)):
+        for number, (image, label) in pick(enumerate(zip(*_digits(), strict=True)), rows):
             row = (image, label, f"{number:04d}")
             yield tuple(row[position] for position in positions)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from saefari.data.digits import DIGITS, Digits
 from saefari.data.docstrings import paragraphs
-from saefari.data.table import Table
+from saefari.data.table import Table, pick
 from saefari.errors import DataError, nearest
 from saefari.fingerprint import fingerprint
 
@@ -49,10 +49,10 @@ class PythonDocs:
         """Hash of the libraries' versions and of all rows."""
         return fingerprint({"versions": {name: version(name) for name in _LIBRARIES}, "rows": _python_docs()})
 
-    def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
+    def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row."""
         positions = [self.columns.index(field) for field in fields]
-        return (tuple(row[position] for position in positions) for row in _python_docs())
+        return (tuple(row[position] for position in positions) for row in pick(_python_docs(), rows))
 
 
 def open_embedded(name: str, split: str) -> Table:

@@ -44,11 +44,12 @@ class HubTable:
         """The dataset's revision as the hub's library knows it."""
         return self.source
 
-    def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
+    def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row; integer classes as their names, images not decoded."""
         from datasets import Image
 
         chosen = self.dataset.select_columns(list(dict.fromkeys(fields)))
+        chosen = chosen if rows is None else chosen.select(rows)
         for field, feature in chosen.features.items():
             if isinstance(feature, Image):
                 chosen = chosen.cast_column(field, Image(decode=False))

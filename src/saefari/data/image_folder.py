@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from saefari.data.table import pick
 from saefari.errors import DataError
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
@@ -36,10 +37,10 @@ class ImageFolder:
             digest.update(os.fsencode(path) + b"\0")
         return digest.hexdigest()
 
-    def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
+    def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row."""
         positions = [self.columns.index(field) for field in fields]
-        for path, label in self._rows():
+        for path, label in pick(self._rows(), rows):
             row = (path, label, path)
             yield tuple(row[position] for position in positions)
 

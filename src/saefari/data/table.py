@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
 
 _BATCH_ROWS = 1024
 _BATCH_BYTES = 1 << 24
@@ -27,8 +30,19 @@ class Table(Protocol):
     def fingerprint(self) -> str:
         """Changes whenever the rows do; files that the rows name are not part of them."""
 
-    def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
-        """Each row's values of the given columns, in source order."""
+    def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
+        """Each row's values of the given columns, in source order; rows: of these alone, ascending."""
+
+
+def pick(values: Iterable[T], rows: Sequence[int] | None) -> Iterator[T]:
+    """Of a stream the values at these places, ascending; all of them where rows is None."""
+    if rows is None:
+        yield from values
+        return
+    stream, place = iter(values), 0
+    for row in rows:
+        yield next(islice(stream, row - place, None))
+        place = row + 1
 
 
 def rows_per_batch(n_rows: int, n_bytes: int) -> int:

@@ -30,8 +30,8 @@ def add_extract_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset-name", required=True, help="local file or folder, embedded dataset or hub id")
     parser.add_argument("--dataset-config-name", default="")
     parser.add_argument("--dataset-split", default="train")
-    parser.add_argument("--text-field", default="text")
-    parser.add_argument("--image-field", default="")
+    parser.add_argument("--text-field", default="", help="default: text, of an llm")
+    parser.add_argument("--image-field", default="", help="what a vlm or vit reads")
     parser.add_argument("--label-field", default="label")
     parser.add_argument("--save-dir", default="./output/activations", help="where activations and codes go")
     _add_act_only_flag(parser, default=False, help="store activations only")
@@ -70,6 +70,7 @@ def _add_oneoff_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that `saefari extract` and `saefari classify` share."""
     parser.add_argument("--model-name", required=True, help="local path, embedded model or hub id")
     parser.add_argument("--model-type", default="llm", help="llm (default), vlm or vit")
+    parser.add_argument("--positions", help="which positions count; default: tokens (llm), image (vlm), patches (vit)")
     parser.add_argument("--checkpoint", help="the model's revision on the hub: branch, tag or commit")
     parser.add_argument(
         "--sae-release", help="release in sae-lens' catalogue; default: the best-known one of the model"

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from saefari.config import Config, DatasetSpec, ModelSpec, SaeSweep, SaeTraining
+from saefari.config import Config, DatasetSpec, ModelSpec, ModelType, SaeSweep, SaeTraining
+from saefari.config.positions import POSITIONS_OF
 from saefari.data.dataset import check_dataset
 from saefari.data.slug import dataset_slug
 from saefari.errors import ConfigError, ModelError, Problem, SaeError
@@ -25,7 +26,8 @@ class ModelPlan:
 
     name: str
     slug: str
-    model_type: str
+    model_type: ModelType
+    positions: str
     revision: str | None
     saes: tuple[PlannedSae, ...]
 
@@ -146,10 +148,7 @@ class _Checker:
         slugs: dict[str, str] = {}
         for i, spec in enumerate(self._config.models):
             path = f"models[{i}]"
-            model_type = self._config.model_type_of(spec)
-            if model_type != "llm" and not self._trained(spec):
-                key = f"{path}.model_type" if spec.model_type else "settings.model_type"
-                self._problem(key, f"{model_type!r} is planned, but this release runs text models only: use llm")
+            if not self._positions_fit(path, spec):
                 continue
             slug = folder_of(spec, self._trained(spec))
             if slugs.setdefault(slug, spec.name) != spec.name:
@@ -162,10 +161,10 @@ class _Checker:
             saes = (*named, *self._swept(group, named))
             if saes:
                 _, first = group[0]
-                model_type = self._config.model_type_of(first)
+                model_type, positions = self._config.model_type_of(first), self._config.positions_of(first)
                 vision = self._trained(first)
-                name = str(vision.folder) if vision else first.name
-                yield ModelPlan(name, folder_of(first, vision), model_type, first.revision, saes)
+                name, slug = str(vision.folder) if vision else first.name, folder_of(first, vision)
+                yield ModelPlan(name, slug, model_type, positions, first.revision, saes)
 
     def _trained(self, spec: ModelSpec) -> PlannedVision | None:
         """The vision model that the run trains, if that is what an entry means."""
@@ -174,10 +173,13 @@ class _Checker:
     def _shape(self, path: str, spec: ModelSpec) -> None:
         """The model is there, has the layers, and what `settings.positions` counts."""
         try:
-            vision = self._trained(spec)
-            info = vision.info if vision else describe(spec.name, spec.revision, reach_hub=self._reach)
-            if self._config.positions_of(spec) == "cls" and not vision:
-                self._class_token(spec)
+            model_type = self._config.model_type_of(spec)
+            if vision := self._trained(spec):
+                info = vision.info
+                vision.check_positions(self._config.positions_of(spec))
+            else:
+                info = describe(spec.name, spec.revision, reach_hub=self._reach, model_type=model_type)
+                self._reader(spec, model_type)
         except UnreachableModel as error:
             if self._reach:
                 self._problem(f"{path}.name", str(error))
@@ -191,11 +193,27 @@ class _Checker:
             if layer >= info.n_layers:
                 self._problem(f"{path}.layers[{j}]", f"{layer}: {spec.name!r} has the layers 0 to {info.n_layers - 1}")
 
-    def _class_token(self, spec: ModelSpec) -> None:
-        from saefari.models.tokenizer import TextTokenizer, no_class_token
+    def _positions_fit(self, path: str, spec: ModelSpec) -> bool:
+        """What counts is something that this type of model has."""
+        model_type, positions = self._config.model_type_of(spec), self._config.positions_of(spec)
+        known = POSITIONS_OF[model_type]
+        if positions not in known:
+            key = f"{path}.positions" if spec.positions else "settings.positions"
+            self._problem(key, f"{positions!r}: a {model_type} counts one of {', '.join(known)}")
+        return positions in known
 
-        if not TextTokenizer.load(spec.name, spec.revision).begins_with_special:
-            self._problem("settings.positions", no_class_token(spec.name))
+    def _reader(self, spec: ModelSpec, model_type: ModelType) -> None:
+        """What reads for the model is there, and what counts is there to be counted. Raises ModelError."""
+        positions = self._config.positions_of(spec)
+        if model_type == "llm" and positions == "cls":
+            from saefari.models.tokenizer import TextTokenizer, no_class_token
+
+            if not TextTokenizer.load(spec.name, spec.revision).begins_with_special:
+                self._problem("settings.positions", no_class_token(spec.name))
+        if model_type != "llm":
+            from saefari.models.loader import ImageLoader
+
+            ImageLoader.of(model_type, spec.name, spec.revision, positions, self._config.settings).reader.load()
 
     def _named(self, group: list[tuple[str, ModelSpec]]) -> list[PlannedSae]:
         """The SAEs that a model's entries name by their widths."""
@@ -263,8 +281,9 @@ class _Checker:
         for path, section in sections:
             if section is None or section.corpus is None:
                 continue
-            if self._config.settings.positions == "cls":
-                self._problem(f"{path}.corpus", "has no class tokens, which settings.positions asks for: leave it out")
+            if any(self._config.positions_of(model) != "tokens" for model in self._config.models):
+                message = "trains on the tokens of its texts, which is not what positions asks for: leave it out"
+                self._problem(f"{path}.corpus", message)
             if self._config.settings.include_special_tokens:
                 message = "counts text alone, settings.include_special_tokens does not: leave one of them out"
                 self._problem(f"{path}.corpus", message)
@@ -277,8 +296,7 @@ class _Checker:
         for i, spec in enumerate(self._config.datasets):
             path = f"datasets[{i}]"
             slug = dataset_slug(spec.name)
-            if spec.text_field is None and any(self._config.model_type_of(m) == "llm" for m in self._config.models):
-                self._problem(f"{path}.text_field", "is missing: a text model needs it")
+            self._fields(path, spec)
             if need_rows:
                 for key, message in check_dataset(spec, allow_unreachable=not self._reach):
                     self._problem(f"{path}.{key}", message)
@@ -289,6 +307,17 @@ class _Checker:
                     self._problem(f"{path}.name", f"split {split!r} of {spec.name!r} is already used by {slugs[place]}")
                 slugs[place] = path
             yield plan
+
+    def _fields(self, path: str, spec: DatasetSpec) -> None:
+        """The dataset has what its models read."""
+        types = {self._config.model_type_of(model) for model in self._config.models}
+        if spec.text_field is None and "llm" in types:
+            self._problem(f"{path}.text_field", "is missing: a text model needs it")
+        if spec.image_field is None and types - {"llm"}:
+            self._problem(f"{path}.image_field", f"is missing: a {min(types - {'llm'})} needs it")
+        for model in self._config.models:
+            if spec.text_field is None and self._config.positions_of(model) == "text":
+                self._problem(f"{path}.text_field", "is missing: positions: text counts its tokens")
 
     def _problem(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))

@@ -13,6 +13,7 @@ from typing import Any
 from saefari.errors import explain_failure
 from saefari.log import logger, progress_bar
 from saefari.pipeline import stages
+from saefari.pipeline.image_reports import image_reports
 from saefari.pipeline.jobs import classify
 from saefari.pipeline.launch import Outcome, available_cores, run_in_processes, run_on_devices
 from saefari.pipeline.plan import ModelPlan, Plan
@@ -23,7 +24,10 @@ from saefari.store import hold_tree, write_json
 
 @dataclass
 class Report:
-    """What a run did. failures: (what failed, why). saes: the table of the trained SAEs, as text."""
+    """What a run did. failures: (what failed, why). saes: the table of the trained SAEs, as text.
+
+    images: how many SAEs' top images and heat maps are there.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -31,6 +35,7 @@ class Report:
     reused: int = 0
     reused_saes: int = 0
     saes: str = ""
+    images: int = 0
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Take in how jobs ended."""
@@ -61,6 +66,8 @@ def run_plan(
             _classify(plan, report, overwrite)
         if trains and (training or classifying):
             _report_saes(plan, report)
+        if extracting or classifying:
+            _report_images(plan, report)
         failures = [{"job": job, "reason": reason} for job, reason in report.failures]
         write_json(plan.layout.last_run, {"failures": failures, "warnings": report.warnings})
     return report
@@ -175,6 +182,17 @@ def _report_saes(plan: Plan, report: Report) -> None:
         _fail(report, "the report on the trained SAEs", explain_failure(error))
 
 
+def _report_images(plan: Plan, report: Report) -> None:
+    from saefari.report.images import write_image_report
+
+    for images in image_reports(plan):
+        try:
+            write_image_report(images)
+            report.images += 1
+        except Exception as error:  # codes and results are whole
+            _fail(report, f"the report on images, {images.title}", explain_failure(error))
+
+
 def _fail(report: Report, what: str, why: str) -> None:
     logger.error("%s failed: %s", what, why)
     report.failures.append((what, why))
@@ -199,6 +217,8 @@ def describe_report(plan: Plan, report: Report, stages_run: Sequence[str]) -> st
     lines += [f"warning: {warning}" for warning in dict.fromkeys(report.warnings)]
     lines += [f"FAILED: {what}\n        {why}" for what, why in report.failures]
     lines += [f"{name}: {path}" for name, path in _places(plan, stages_run)]
+    if report.images:
+        lines.append(f"Images of latents    : {plan.layout.images}")
     return "\n".join(lines)
 
 

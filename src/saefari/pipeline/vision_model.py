@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saefari.config import Config, DatasetSpec, ModelSpec, VisionTraining, grid_side
-from saefari.errors import ConfigError, Problem
+from saefari.errors import ConfigError, ModelError, Problem
 from saefari.extract.prepare import rows_wanted
 from saefari.models.registry import ModelInfo, model_slug
 from saefari.names import folder_name
@@ -38,6 +38,11 @@ class PlannedVision:
         """What `describe` will say of it."""
         training = self.training
         return ModelInfo(training.name, training.name, "local", training.layers, training.hidden_size, None)
+
+    def check_positions(self, positions: str) -> None:
+        """Raises ModelError for positions that the model does not have."""
+        if positions == "cls":
+            raise ModelError(f"{self.training.name!r} has no class token: positions: patches counts all that it reads")
 
     @property
     def is_there(self) -> bool:

@@ -63,6 +63,11 @@ class Layout:
         return self.activations.parent / "reports"
 
     @property
+    def images(self) -> Path:
+        """What latents see in images."""
+        return self.reports / "images"
+
+    @property
     def last_run(self) -> Path:
         """Failures and warnings of the last run."""
         return self.reports / "last_run.json"
@@ -87,6 +92,10 @@ class Layout:
     def model_checkpoint(self, name: str) -> Path:
         """Folder of the checkpoint, and of the decoded images, of a model that is being trained."""
         return self.models / f".training-{name}"
+
+    def image_report(self, model: str, dataset: str, config: str | None, split: str, *features: str) -> Path:
+        """Folder of what one SAE's latents see in the images of one dataset split."""
+        return (self.images / model / _dataset(dataset, config, split)).joinpath(*features)
 
     def sae(self, model: str, layer: int, name: str) -> Path:
         """Folder of an SAE trained in a run."""
