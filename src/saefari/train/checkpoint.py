@@ -70,7 +70,7 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the state: the SAEs are saved."""
+        """Remove the state: what was trained is saved."""
         remove_checkpoint(self.folder)
 
 

@@ -65,7 +65,6 @@ def settings_of(job: VisionJob, dataset: Dataset, test: Dataset | None) -> dict[
         "sampled": job.max_rows if sampled else None,
         "test": {"fingerprint": test.fingerprint, "split": test.split} if test else job.test_size,
         "seed": job.seed,
-        "skip_bad": job.skip_bad,
     }
 
 
