@@ -9,9 +9,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from saefari.config.convolution import Convolution
 from saefari.config.dataset import DatasetSpec
 from saefari.config.schema import ClassificationParams, Config, ModelSpec, Settings
 from saefari.config.training import Corpus, Resampling, SaeSweep, SaeTraining
+from saefari.config.vision import VisionTraining
 from saefari.errors import ConfigError, Problem, nearest
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -23,6 +25,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "sae_training": SaeSweep,
     "corpus": Corpus,
     "resample": Resampling,
+    "vision_training": VisionTraining,
+    "conv": Convolution,
 }
 _MERGE = "tag:yaml.org,2002:merge"
 

@@ -122,6 +122,9 @@ def read_config(name: str, revision: str | None = None, *, reach_hub: bool = Tru
     """A model's Hugging Face configuration; `describe` says what may be raised."""
     from transformers import AutoConfig
 
+    from saefari.models.alexnet_transformer_config import register
+
+    register()
     location, source = resolve_model(name, revision)
 
     def read(local_files_only: bool) -> Any:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from saefari.extract.prepare import PrepareJob
     from saefari.models.forward import Model
     from saefari.train.run import TrainJob
+    from saefari.train.vision.job import VisionJob
 
 
 class Job(Protocol):
@@ -55,6 +56,26 @@ class Prepare:
         from saefari.extract.prepare import run_prepare
 
         return run_prepare(self.job)
+
+
+@dataclass(frozen=True)
+class TrainVision:
+    """Train a vision model from scratch."""
+
+    job: VisionJob
+
+    @property
+    def title(self) -> str:
+        return self.job.title
+
+    def on(self, device: str) -> TrainVision:
+        return TrainVision(replace(self.job, device=device))
+
+    def run(self) -> list[str]:
+        """See `run_vision`."""
+        from saefari.train.vision.run import run_vision
+
+        return run_vision(self.job)
 
 
 @dataclass(frozen=True)

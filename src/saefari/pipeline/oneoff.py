@@ -11,7 +11,7 @@ from saefari.data.slug import dataset_slug
 from saefari.errors import ConfigError, SaeError
 from saefari.names import HIDDEN, RANDOM
 from saefari.pipeline.flags import flag_error
-from saefari.pipeline.plan import folder_of
+from saefari.pipeline.vision_model import folder_of
 from saefari.saes.catalogue import widths_at
 from saefari.store import Manifest, codes_folder, hidden_folder, read_samples_record
 from saefari.store.layout import MANIFEST, SAMPLES

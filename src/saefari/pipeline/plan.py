@@ -12,8 +12,8 @@ from saefari.config.positions import POSITIONS_OF
 from saefari.data.dataset import check_dataset
 from saefari.data.slug import dataset_slug
 from saefari.errors import ConfigError, ModelError, Problem, SaeError
-from saefari.models.registry import UnreachableModel, describe, model_slug
-from saefari.names import folder_name
+from saefari.models.registry import UnreachableModel, describe
+from saefari.pipeline.vision_model import PlannedVision, folder_of, planned_vision
 from saefari.saes.catalogue import find_sae
 from saefari.saes.local import find_local_sae
 from saefari.saes.ref import SaeRef
@@ -58,6 +58,7 @@ class DatasetPlan:
 class Plan:
     """Everything that a run will do.
 
+    vision: a vision model to train before all else.
     notes: what could not be checked yet.
     dropped: models' views of datasets that failed in an earlier stage, as (model slug, dataset).
     """
@@ -66,6 +67,7 @@ class Plan:
     layout: Layout
     models: list[ModelPlan]
     datasets: list[DatasetPlan]
+    vision: PlannedVision | None = None
     notes: list[str] = field(default_factory=list)
     dropped: set[tuple[str, DatasetPlan]] = field(default_factory=set)
 
@@ -114,7 +116,7 @@ def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False,
     checker.settings()
     if checker.problems:
         raise ConfigError(checker.problems, source)
-    return Plan(config, layout, models, datasets, checker.notes)
+    return Plan(config, layout, models, datasets, checker.vision, checker.notes)
 
 
 class _Checker:
@@ -124,6 +126,7 @@ class _Checker:
         self._config = config
         self._layout = layout
         self._reach = reach
+        self.vision = planned_vision(config, layout)
         self.problems: list[Problem] = []
         self.notes: list[str] = []
 
@@ -147,7 +150,7 @@ class _Checker:
             path = f"models[{i}]"
             if not self._positions_fit(path, spec):
                 continue
-            slug = folder_of(spec)
+            slug = folder_of(spec, self._trained(spec))
             if slugs.setdefault(slug, spec.name) != spec.name:
                 self._problem(f"{path}.name", f"{spec.name!r} would share its folder with {slugs[slug]!r}")
             if need_model:
@@ -159,14 +162,24 @@ class _Checker:
             if saes:
                 _, first = group[0]
                 model_type, positions = self._config.model_type_of(first), self._config.positions_of(first)
-                yield ModelPlan(first.name, folder_of(first), model_type, positions, first.revision, saes)
+                vision = self._trained(first)
+                name, slug = str(vision.folder) if vision else first.name, folder_of(first, vision)
+                yield ModelPlan(name, slug, model_type, positions, first.revision, saes)
+
+    def _trained(self, spec: ModelSpec) -> PlannedVision | None:
+        """The vision model that the run trains, if that is what an entry means."""
+        return self.vision if self._config.is_trained_here(spec) else None
 
     def _shape(self, path: str, spec: ModelSpec) -> None:
         """The model is there, has the layers, and what `settings.positions` counts."""
         try:
             model_type = self._config.model_type_of(spec)
-            info = describe(spec.name, spec.revision, reach_hub=self._reach, model_type=model_type)
-            self._reader(spec, model_type)
+            if vision := self._trained(spec):
+                info = vision.info
+                vision.check_positions(self._config.positions_of(spec))
+            else:
+                info = describe(spec.name, spec.revision, reach_hub=self._reach, model_type=model_type)
+                self._reader(spec, model_type)
         except UnreachableModel as error:
             if self._reach:
                 self._problem(f"{path}.name", str(error))
@@ -255,7 +268,9 @@ class _Checker:
         from saefari.models.hooks import HookPoint
 
         hook = HookPoint.for_location(layer, self._config.settings.sae_location)
-        return SaeRef(layer, name, path=str(self._layout.sae(folder_of(spec), layer, name)), hook=hook.name)
+        return SaeRef(
+            layer, name, path=str(self._layout.sae(folder_of(spec, self._trained(spec)), layer, name)), hook=hook.name
+        )
 
     def corpora(self, need_rows: bool) -> None:
         """The texts that SAEs are trained on beside the datasets; need_rows: they must be within reach."""
@@ -306,9 +321,3 @@ class _Checker:
 
     def _problem(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))
-
-
-def folder_of(spec: ModelSpec) -> str:
-    """The model's folder; a revision has a folder of its own."""
-    slug = model_slug(spec.name)
-    return f"{slug}--{folder_name([spec.revision], 'revision')}" if spec.revision else slug

@@ -18,6 +18,7 @@ from saefari.pipeline.jobs import classify
 from saefari.pipeline.launch import Outcome, available_cores, run_in_processes, run_on_devices
 from saefari.pipeline.plan import ModelPlan, Plan
 from saefari.pipeline.verify import verified
+from saefari.pipeline.vision_model import describe_trained, learned_test_rows, vision_jobs
 from saefari.store import hold_tree, write_json
 
 
@@ -56,7 +57,8 @@ def run_plan(
     trains = bool(plan.trained())
     with ExitStack() as held:
         layout = plan.layout
-        for folder in sorted({place.resolve() for place in (layout.activations, layout.classifications, layout.saes)}):
+        places = [layout.activations, layout.classifications, layout.saes, *([layout.models] if plan.vision else [])]
+        for folder in sorted({place.resolve() for place in places}):
             held.enter_context(hold_tree(folder))
         if training or extracting:
             plan = _make_features(plan, report, training, extracting, overwrite)
@@ -86,12 +88,23 @@ def visible_devices(plan: Plan) -> list[str]:
 def _make_features(plan: Plan, report: Report, training: bool, extracting: bool, overwrite: bool) -> Plan:
     """Run stage 1; returns the plan without what failed. With act_only, SAEs are trained on what extraction stores."""
     devices = visible_devices(plan)
+    plan = _train_vision(plan, report, devices, overwrite)
     plan = _prepare(plan, report, overwrite)
+    report.warnings += learned_test_rows(plan)
     act_only = plan.config.settings.act_only
     stage = [_train] * training
     for step in [_extract, *stage] if act_only else [*stage, *[_extract] * extracting]:
         plan = step(plan, report, devices, overwrite)
     return plan
+
+
+def _train_vision(plan: Plan, report: Report, devices: list[str], overwrite: bool) -> Plan:
+    """Train the vision model; returns the plan without it where that fails."""
+    outcomes = run_on_devices(vision_jobs(plan, devices[0], overwrite), devices[:1])
+    report.add(outcomes)
+    if plan.vision is None or not any(outcome.failure for outcome in outcomes):
+        return plan
+    return replace(plan, models=[model for model in plan.models if model.name != str(plan.vision.folder)])
 
 
 def _prepare(plan: Plan, report: Report, overwrite: bool) -> Plan:
@@ -193,6 +206,8 @@ def describe_report(plan: Plan, report: Report, stages_run: Sequence[str]) -> st
 
         lines += ["", "Best setting of each source, chosen by cross-validation on training rows:", ""]
         lines += [best_table(report.rows), ""]
+    if plan.vision is not None:
+        lines += describe_trained(plan.vision)
     if report.saes:
         lines += ["", report.saes, ""]
     if report.reused_saes:
@@ -212,6 +227,8 @@ def _places(plan: Plan, stages_run: Sequence[str]) -> list[tuple[str, Path]]:
     places = []
     if "extract" in stages_run:
         places.append(("Activations and codes", layout.activations))
+    if "train" in stages_run and plan.vision is not None:
+        places.append(("Vision model         ", plan.vision.folder))
     if "train" in stages_run and plan.trained():
         places.append(("Trained SAEs         ", layout.saes))
     if "classify" in stages_run:

@@ -51,6 +51,7 @@ from saefari.store.shards import (
     shard_ranges,
     write_shard,
 )
+from saefari.store.vision import count_learned, read_learned
 from saefari.store.weights import iter_decoder, read_decoder_row
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "cell_box",
     "codes_arrays",
     "codes_folder",
+    "count_learned",
     "curves_in",
     "decide",
     "find_files",
@@ -104,6 +106,7 @@ __all__ = [
     "read_heat_map",
     "read_hidden_rows",
     "read_last_run",
+    "read_learned",
     "read_pooled_hidden",
     "read_predictions",
     "read_result",
