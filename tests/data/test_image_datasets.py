@@ -154,7 +154,7 @@ def test_a_file_is_hashed_once_while_it_stays_the_same(write, write_image, tmp_p
         hashed.append(path.name)
         return path.read_bytes().hex()
 
-    monkeypatch.setattr("saefari.data.hashes.file_sha256", counted)
+    monkeypatch.setattr("saefari.fingerprint.file_sha256", counted)
     picture = write_image(tmp_path / "cat.bmp", "red")
     path = write(tmp_path / "train.csv", [{"image": "cat.bmp", "label": "a"}] * 3)
     before = opened(path).fingerprint

@@ -31,7 +31,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-class _Loader(yaml.SafeLoader):
+class UniqueKeyLoader(yaml.SafeLoader):
     """Refuses a key that a mapping holds twice, of which YAML would silently keep the last."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -55,7 +55,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = Path(path)
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        raw = yaml.load(path.read_text(encoding="utf-8"), UniqueKeyLoader)
     except FileNotFoundError:
         raise ConfigError([Problem("--config", f"there is no file {str(path)!r}")], str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -90,7 +90,7 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     try:
         for key in keys[:-1]:
             target = target[int(key)] if isinstance(target, list) else target.setdefault(key, {})
-        parsed = yaml.load(value, _Loader)
+        parsed = yaml.load(value, UniqueKeyLoader)
         if isinstance(target, list):
             target[int(keys[-1])] = parsed
         else:

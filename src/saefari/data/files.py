@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from saefari.data.example import name_classes
-from saefari.data.hashes import file_digest
 from saefari.data.table import pick, rows_per_batch
 from saefari.errors import DataError
+from saefari.fingerprint import file_digest
 
 _HEADER_ROWS = 1000
 """JSON lines looked at for column names: an object may leave out keys that are null."""

@@ -17,6 +17,7 @@ from saefari.pipeline.flags import (
     add_import_flags,
     add_run_flags,
     add_train_flags,
+    add_transfer_flags,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def run_experiments(arguments: Sequence[str] | None = None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`saefari run | train-vision | train-sae | extract | classify | import-mosaic | dashboard`; the exit code."""
+    """The command `saefari` with its sub-commands. Returns the exit code."""
     from app.main import add_flags, serve
 
     parser = argparse.ArgumentParser(
@@ -57,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     classify = commands.add_parser("classify", help="classifiers on what `saefari extract` wrote")
     add_classify_flags(classify)
     classify.set_defaults(function=_run_classify)
+    transfer = commands.add_parser("transfer", help="classifiers of one run on the features of another, as they are")
+    add_transfer_flags(transfer)
+    transfer.set_defaults(function=_run_transfer)
     mosaic = commands.add_parser("import-mosaic", help="published MOSAIC results, converted into our results tree")
     add_import_flags(mosaic)
     mosaic.set_defaults(function=_run_import)
@@ -97,6 +101,12 @@ def _run_classify(flags: argparse.Namespace) -> int:
     from saefari.pipeline.oneoff import classify_config
 
     return _run(classify_config(flags), flags, "flags", classify=True)
+
+
+def _run_transfer(flags: argparse.Namespace) -> int:
+    from saefari.pipeline.transfer import run_transfer_command
+
+    return run_transfer_command(flags)
 
 
 def _run_import(flags: argparse.Namespace) -> int:

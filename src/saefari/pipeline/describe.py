@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from saefari.pipeline.plan import ModelPlan, Plan, PlannedSae
+from saefari.pipeline.plan import ModelPlan, Plan
+from saefari.pipeline.planned_saes import PlannedSae
 from saefari.pipeline.vision_model import describe_vision
 from saefari.store import Manifest, codes_folder
 from saefari.store.layout import SAE_QUALITY

@@ -61,6 +61,25 @@ def add_import_flags(parser: argparse.ArgumentParser) -> None:
     _add_verbose_flag(parser)
 
 
+def add_transfer_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of `saefari transfer`."""
+    run = "results of a feature source or of one of its settings: classifications/<model>/<dataset>/<split>/layer_<L>/"
+    parser.add_argument("--train", required=True, metavar="RUN", help=run + "<width>[/<setting>]; not fitted again")
+    parser.add_argument(
+        "--test", required=True, metavar="RUN", help="likewise, or the folder of features (activations/...)"
+    )
+    parser.add_argument(
+        "--map", metavar="FILE|JSON", help="class of the test run -> class of the training run; null leaves it out"
+    )
+    parser.add_argument("--rows", choices=("test", "all"), default="test", help="default: the test run's test rows")
+    for flag in ("--train-activations", "--test-activations"):
+        parser.add_argument(flag, metavar="DIR", help="default: activations beside the run's classifications")
+    parser.add_argument(
+        "--output-dir", metavar="DIR", help="its classifications and reports get the results; default: the test run's"
+    )
+    _add_shared_flags(parser)
+
+
 def flag_error(flag: str, message: str) -> ConfigError:
     """A mistake in a flag, in the form of a mistake in a file."""
     return ConfigError([Problem(flag, message)], "flags")

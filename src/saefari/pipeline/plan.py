@@ -11,12 +11,10 @@ from saefari.config import Config, DatasetSpec, ModelSpec, ModelType, SaeSweep, 
 from saefari.config.positions import POSITIONS_OF
 from saefari.data.dataset import check_dataset
 from saefari.data.slug import dataset_slug
-from saefari.errors import ConfigError, ModelError, Problem, SaeError
+from saefari.errors import ConfigError, ModelError, Problem
 from saefari.models.registry import UnreachableModel, describe
+from saefari.pipeline.planned_saes import PlannedSae, SaePlanner
 from saefari.pipeline.vision_model import PlannedVision, folder_of, planned_vision
-from saefari.saes.catalogue import find_sae
-from saefari.saes.local import find_local_sae
-from saefari.saes.ref import SaeRef
 from saefari.store import Layout
 
 
@@ -30,15 +28,6 @@ class ModelPlan:
     positions: str
     revision: str | None
     saes: tuple[PlannedSae, ...]
-
-
-@dataclass(frozen=True)
-class PlannedSae:
-    """One SAE of a model. training: how the run trains it; None = it is there. random: with a random control."""
-
-    ref: SaeRef
-    training: SaeTraining | None = None
-    random: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,25 +135,28 @@ class _Checker:
         """The models with their SAEs; need_model: the models themselves must be within reach."""
         entries: dict[tuple[str, str | None], list[tuple[str, ModelSpec]]] = {}
         slugs: dict[str, str] = {}
+        planner = SaePlanner(self._config, self._layout, self._slug, self._problem)
         for i, spec in enumerate(self._config.models):
             path = f"models[{i}]"
             if not self._positions_fit(path, spec):
                 continue
-            slug = folder_of(spec, self._trained(spec))
+            slug = self._slug(spec)
             if slugs.setdefault(slug, spec.name) != spec.name:
                 self._problem(f"{path}.name", f"{spec.name!r} would share its folder with {slugs[slug]!r}")
             if need_model:
                 self._shape(path, spec)
             entries.setdefault((spec.name, spec.revision), []).append((path, spec))
         for group in entries.values():
-            named = self._named(group)
-            saes = (*named, *self._swept(group, named))
+            saes = planner.of_model(group)
             if saes:
                 _, first = group[0]
                 model_type, positions = self._config.model_type_of(first), self._config.positions_of(first)
                 vision = self._trained(first)
                 name, slug = str(vision.folder) if vision else first.name, folder_of(first, vision)
                 yield ModelPlan(name, slug, model_type, positions, first.revision, saes)
+
+    def _slug(self, spec: ModelSpec) -> str:
+        return folder_of(spec, self._trained(spec))
 
     def _trained(self, spec: ModelSpec) -> PlannedVision | None:
         """The vision model that the run trains, if that is what an entry means."""
@@ -214,63 +206,6 @@ class _Checker:
             from saefari.models.loader import ImageLoader
 
             ImageLoader.of(model_type, spec.name, spec.revision, positions, self._config.settings).reader.load()
-
-    def _named(self, group: list[tuple[str, ModelSpec]]) -> list[PlannedSae]:
-        """The SAEs that a model's entries name by their widths."""
-        planned: list[PlannedSae] = []
-        for path, spec in group:
-            for sae in self._of_entry(path, spec):
-                if any((p.ref.layer, p.ref.width) == (sae.ref.layer, sae.ref.width) for p in planned):
-                    self._problem(path, f"layer {sae.ref.layer}, width {sae.ref.width!r} is already asked for above")
-                elif self._one_hook(f"{path}.widths", sae.ref, planned):
-                    planned.append(sae)
-        return planned
-
-    def _of_entry(self, path: str, spec: ModelSpec) -> Iterator[PlannedSae]:
-        for j, layer in enumerate(spec.layers):
-            for k, width in enumerate(spec.widths):
-                try:
-                    yield PlannedSae(self._sae(spec, layer, width), spec.sae_train, spec.random_sae)
-                except (SaeError, ModelError) as error:
-                    self._problem(f"{path}.widths[{k}]", f"{width!r} at layers[{j}] = {layer}: {error}")
-
-    def _sae(self, spec: ModelSpec, layer: int, width: str) -> SaeRef:
-        if spec.sae_train is not None:
-            spec.sae_train.latents(width)  # raises where that is not clear
-            return self._to_train(spec, layer, width)
-        if spec.sae_path is not None:
-            return find_local_sae(spec.sae_path, layer, width)
-        return find_sae(spec.name, layer, width, self._config.settings.sae_location, spec.sae_release)
-
-    def _swept(self, group: list[tuple[str, ModelSpec]], named: list[PlannedSae]) -> Iterator[PlannedSae]:
-        """Every SAE of `sae_training` at every layer of a model, whichever of its entries names the layer."""
-        specs = [spec for _, spec in group]
-        for layer in dict.fromkeys(layer for spec in specs for layer in spec.layers):
-            random = any(spec.random_sae for spec in specs if layer in spec.layers)
-            for i, name, training in self._config.swept():
-                ref = self._to_train(specs[0], layer, name)
-                if self._one_hook(f"sae_training[{i}]", ref, named):
-                    yield PlannedSae(ref, training, random)
-
-    def _one_hook(self, path: str, ref: SaeRef, others: list[PlannedSae]) -> bool:
-        """All SAEs of a layer read one hook point, as far as is known before they are loaded."""
-        for other in (sae.ref for sae in others):
-            if other.layer == ref.layer and None not in (other.hook, ref.hook) and other.hook != ref.hook:
-                self._problem(
-                    path,
-                    f"at layer {ref.layer}, {ref.width!r} reads {ref.hook}, {other.width!r} reads "
-                    f"{other.hook}: give each a run and a settings.base_save_dir of its own",
-                )
-                return False
-        return True
-
-    def _to_train(self, spec: ModelSpec, layer: int, name: str) -> SaeRef:
-        from saefari.models.hooks import HookPoint
-
-        hook = HookPoint.for_location(layer, self._config.settings.sae_location)
-        return SaeRef(
-            layer, name, path=str(self._layout.sae(folder_of(spec, self._trained(spec)), layer, name)), hook=hook.name
-        )
 
     def corpora(self, need_rows: bool) -> None:
         """The texts that SAEs are trained on beside the datasets; need_rows: they must be within reach."""

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from saefari.errors import DataError, StoreError
-from saefari.fingerprint import file_sha256
+from saefari.fingerprint import file_digest, file_sha256
 from saefari.store.files import read_json, replacing, write_json, write_parquet
 from saefari.store.layout import SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_RECORD
 from saefari.store.shards import SHARD_ROWS
@@ -155,7 +155,7 @@ def read_samples_record(folder: Path) -> dict[str, Any] | None:
     """settings, n_rows and sha256 of samples.parquet; None where it is not there or not as recorded."""
     record: dict[str, Any] | None = read_json(folder / SAMPLES_RECORD)
     path = folder / SAMPLES
-    if record is None or not path.exists() or file_sha256(path) != record["sha256"]:
+    if record is None or not path.exists() or file_digest(path) != record["sha256"]:
         return None
     return record
 
