@@ -142,6 +142,20 @@ def test_extraction_tests_on_the_rows_that_training_held_out(
     assert list(tmp_path.rglob("saes/tiny/layer_1/*/quality.json"))
 
 
+def test_a_model_named_by_its_folder_warns_of_what_it_has_learned(
+    raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train-vision", *saved(raw)]) == 0
+    del raw["vision_training"]
+    raw["models"][0]["name"] = str(tmp_path / "models" / "tiny")
+    raw["sae_training"] = [{"d_sae": 32, **SHORT}]
+    for seed, expected in ((0, False), (1, True)):
+        raw["settings"] |= {"seed": seed, "base_save_dir": str(tmp_path / str(seed) / "activations")}
+        capsys.readouterr()
+        assert run_experiments([*saved(raw), "--extract-only"]) == 0
+        assert ("was trained on" in capsys.readouterr().out) is expected
+
+
 def test_test_rows_that_were_learned_are_a_warning(raw: Raw, saved: Saved, tmp_path: Path) -> None:
     assert main(["train-vision", *saved(raw)]) == 0
     plan = plan_of(raw)
