@@ -13,6 +13,7 @@ SOURCES = {
     "random_sae": "random SAE",
     "hidden": "hidden states",
     "tfidf": "TF-IDF",
+    "pixels": "raw pixels",
     "majority": "majority class",
 }
 

@@ -9,6 +9,7 @@ import flask
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State
 
 from app.components.shell import shell
+from app.data.images.served import ROUTE, served_view
 from app.data.tree import OutputTree
 
 _MAX_UPLOAD = 8 * 1024 * 1024
@@ -29,6 +30,7 @@ def create_app(output: Path, loopback_only: bool = True) -> Dash:
     if loopback_only:
         server.config["TRUSTED_HOSTS"] = ["localhost", "127.0.0.1", "[::1]"]
     server.after_request(_protect)
+    server.add_url_rule(ROUTE, "view", _view)
     app = Dash(
         "app",
         server=server,  # type: ignore[arg-type]  # dash's stubs forget that it takes a Flask
@@ -49,6 +51,16 @@ def create_app(output: Path, loopback_only: bool = True) -> Dash:
         prevent_initial_call=True,
     )
     return app
+
+
+def _view(split: str, version: str, row: int) -> flask.Response:
+    """A row's image; its address says which content it has, so the browser may keep it."""
+    found = served_view(split, row)
+    if found is None:
+        flask.abort(404)
+    response = flask.Response(found[0], mimetype=found[1])
+    response.headers["Cache-Control"] = "private, max-age=86400, immutable"
+    return response
 
 
 def _protect(response: flask.Response) -> flask.Response:

@@ -132,3 +132,25 @@ document.addEventListener("click", (event) => {
   const token = event.target.closest("[data-token]");
   if (token) window.dash_clientside.set_props({ type: "state", name: "token" }, { value: token.dataset.token });
 });
+/* Small images are enlarged without blur; photographs are not made coarse. */
+document.addEventListener("load", (event) => {
+  const image = event.target;
+  if (image.tagName === "IMG") image.toggleAttribute("data-enlarged", image.naturalWidth < image.clientWidth || image.naturalHeight < image.clientHeight);
+}, true);
+/* Arrow keys go from patch to patch of an image; one of them at a time is reached by Tab. */
+document.addEventListener("keydown", (event) => {
+  const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  const patch = event.target.closest?.(".patch[data-cell]");
+  if (!patch || !steps[event.key]) return;
+  event.preventDefault();
+  const columns = getComputedStyle(patch.parentElement).gridTemplateColumns.split(" ").length;
+  const cell = Number(patch.dataset.cell);
+  const [down, right] = steps[event.key];
+  const column = (cell % columns) + right;
+  if (column < 0 || column >= columns) return;
+  const next = patch.parentElement.querySelector(`[data-cell="${cell + down * columns + right}"]`);
+  if (!next) return;
+  patch.tabIndex = -1;
+  next.tabIndex = 0;
+  next.focus();
+});

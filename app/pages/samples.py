@@ -18,6 +18,7 @@ from app.components.run_state import SHOWN
 from app.components.samples.map import MOST_IN_LEGEND, map_controls, map_figure
 from app.components.samples.panel import (
     AGAINST,
+    EVIDENCE,
     STRONGEST,
     coloured_part,
     facts_part,
@@ -42,8 +43,8 @@ dash.register_page(__name__, path="/samples", name="Samples", order=3)
 
 _LINE = "The rows that a result was tested on: which were classified right, and what decided it in each."
 _WORDS = [
-    "feature", "latent", "token", "explanation", "contribution", "logit", "weight", "decision tree", "hidden state",
-    "SAE", "baseline", "pooling", "PCA",
+    "feature", "latent", "token", "patch", "explanation", "contribution", "logit", "weight", "decision tree",
+    "hidden state", "SAE", "baseline", "pooling", "PCA",
 ]  # fmt: skip
 _ASKED = [Input(state_id(name), "value") for name in ASKED]
 _PICKED = Input(state_id("row"), "value")
@@ -75,7 +76,7 @@ def _parts(index: Index, result: OneResult, asked: dict[str, Any]) -> list[Any]:
     listing = section(
         "Test rows",
         [
-            filter_controls(filters, rows.classes),
+            filter_controls(filters, rows.classes, bool(rows.views)),
             dmc.Text(found_in_words(rows, places, filters), id="samples-found", size="sm"),
             samples_table(rows, places, row),
         ],
@@ -85,7 +86,7 @@ def _parts(index: Index, result: OneResult, asked: dict[str, Any]) -> list[Any]:
     return [
         *([notice(rows.without_texts, "No texts", "orange")] if rows.without_texts else []),
         dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": span}) for part, span in halves]),
-        *_sample_sections(result, asked),
+        *_sample_sections(result, asked, bool(rows.views)),
         *remembered(run=result.run, classifier=result.classifier, row="" if row is None else str(row)),
     ]
 
@@ -117,7 +118,7 @@ def _map_section(index: Index, result: OneResult, rows: ResultRows, asked: dict[
     )
 
 
-def _sample_sections(result: OneResult, asked: dict[str, Any]) -> list[Any]:
+def _sample_sections(result: OneResult, asked: dict[str, Any], with_images: bool) -> list[Any]:
     latent = whole_number(asked.get("latent"))
     against = chosen(asked.get("against"), result.classes, AGAINST)
     steps = dmc.Group(
@@ -128,9 +129,9 @@ def _sample_sections(result: OneResult, asked: dict[str, Any]) -> list[Any]:
     )
     colour_by = dmc.Select(
         id=state_id("latent"),
-        label="Colour the text by",
+        label="Colour the image by" if with_images else "Colour the text by",
         data=[],
-        value=STRONGEST if latent is None else str(latent),
+        value=chosen(asked.get("latent"), [EVIDENCE], STRONGEST) if latent is None else str(latent),
         searchable=True,
         allowDeselect=False,
         maw=460,

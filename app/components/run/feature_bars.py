@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from app.components.figure import PALETTE, styled
 from app.components.grid import grid, link_column, number_column, text_column
+from app.components.images.thumbnails import ROW_HEIGHT, thumbnail_column
 from app.data.run.top_features import TopFeature
 from app.labels import shortened
 
@@ -56,6 +57,7 @@ def features_table(features: Sequence[TopFeature], signed: bool) -> dmc.Stack:
             "side": ("against" if feature.strength < 0 else "for") if signed else ", ".join(feature.higher),
             "density": feature.note.density,
             "tokens": " ".join(feature.note.tokens),
+            "image": feature.note.image,
             "explanation": feature.note.explanation,
         }
         for feature in features
@@ -68,7 +70,8 @@ def features_table(features: Sequence[TopFeature], signed: bool) -> dmc.Stack:
         title = "for or against" if signed else "higher in"
         columns.append(text_column("side", title, tooltipField="side", flex=1, minWidth=130))
     columns += _known_columns(features)
-    return grid("features", columns, rows, height=560)
+    heights = {"dashGridOptions": {"rowHeight": ROW_HEIGHT}} if any(row["image"] for row in rows) else {}
+    return grid("features", columns, rows, height=560, **heights)
 
 
 def _known_columns(features: Sequence[TopFeature]) -> list[dict[str, Any]]:
@@ -76,6 +79,8 @@ def _known_columns(features: Sequence[TopFeature]) -> list[dict[str, Any]]:
     columns = []
     if any(feature.note.density is not None for feature in features):
         columns.append(number_column("density", "density", 4, width=115))
+    if any(feature.note.image for feature in features):
+        columns.append(thumbnail_column("image", "strongest in", width=110))
     if any(feature.note.tokens for feature in features):
         columns.append(text_column("tokens", "top tokens", tooltipField="tokens", width=180))
     if any(feature.note.explanation for feature in features):

@@ -134,6 +134,6 @@ def _hover(rows: ResultRows, place: int) -> str:
         f"row {rows.rows[place]}: {escape(rows.classes[rows.labels[place]])}",
         f"predicted {escape(rows.classes[rows.predicted[place]])} ({rows.confidence[place]:.2f})",
     ]
-    if rows.texts[place]:
-        lines.append(escape(shortened(" ".join(rows.texts[place].split()), _LETTERS)))
+    if name := rows.names[place]:
+        lines.append(escape(shortened(" ".join(name.split()), _LETTERS)))
     return "<br>".join(lines)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from app.data.images.positions import position_name
 from app.data.samples.rows import Sample
 
 if TYPE_CHECKING:
@@ -13,9 +14,12 @@ if TYPE_CHECKING:
 
 
 def token_text(sample: Sample, position: int) -> str:
-    """Its characters without white space around them; "" where it has none of its own, as special tokens have."""
+    """What it is called: its characters without white space around them, or a patch's place in the image.
+
+    "" where a text's token has no characters of its own, as special tokens have.
+    """
     start, stop = sample.spans[position].tolist()
-    return (sample.text or "")[start:stop].strip()
+    return position_name(sample.text, (start, stop), sample.picture, position)
 
 
 def strongest_latents(codes: sparse.csr_array, position: int) -> tuple[np.ndarray, np.ndarray]:
