@@ -9,7 +9,7 @@ import flask
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State
 
 from app.components.shell import shell
-from app.data.images.served import ROUTE, served_view
+from app.data.images.served import ROUTE, media_type, served_view
 from app.data.tree import OutputTree
 
 _MAX_UPLOAD = 8 * 1024 * 1024
@@ -56,9 +56,10 @@ def create_app(output: Path, loopback_only: bool = True) -> Dash:
 def _view(split: str, version: str, row: int) -> flask.Response:
     """A row's image; its address says which content it has, so the browser may keep it."""
     found = served_view(split, row)
-    if found is None:
+    kind = media_type(found) if found else None
+    if found is None or (found and kind is None):
         flask.abort(404)
-    response = flask.Response(found[0], mimetype=found[1])
+    response = flask.Response(found, 200 if found else 204, mimetype=kind)
     response.headers["Cache-Control"] = "private, max-age=86400, immutable"
     return response
 

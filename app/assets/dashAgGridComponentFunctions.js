@@ -5,7 +5,8 @@ window.dashAgGridComponentFunctions.Thumbnail = function (props) {
   const address = String(props.base || "") + String(props.value ?? "");
   if (!/^\/view\/.*\d$/.test(address) || (props.value ?? "") === "") return "";
   const alt = String((props.data && props.data[props.alt]) || "image of row " + address.split("/").pop());
-  return React.createElement("img", { src: address, alt: alt, title: alt, loading: "lazy", className: "thumbnail" });
+  const hide = (event) => { event.target.hidden = true; }; // a row of text alone
+  return React.createElement("img", { src: address, alt: alt, title: alt, loading: "lazy", className: "thumbnail", onError: hide });
 };
 window.dashAgGridComponentFunctions.PageLink = function (props) {
   const href = props.base ? props.base + props.value : props.data && props.data[props.href];

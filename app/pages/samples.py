@@ -76,7 +76,7 @@ def _parts(index: Index, result: OneResult, asked: dict[str, Any]) -> list[Any]:
     listing = section(
         "Test rows",
         [
-            filter_controls(filters, rows.classes, bool(rows.views)),
+            filter_controls(filters, rows),
             dmc.Text(found_in_words(rows, places, filters), id="samples-found", size="sm"),
             samples_table(rows, places, row),
         ],

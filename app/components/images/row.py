@@ -63,6 +63,6 @@ def _name(picture: Picture) -> dmc.Text:
 
 
 def _chip(name: str, shading: Shading, position: int) -> html.Button:
-    return html.Button(
-        f"{name}: {shading.tip(position)}", className="chip", style=shading.style(position), **shading.marks(position)
-    )
+    strong = " token-strong" * shading.is_strong(position)
+    said = f"{name}: {shading.tip(position)}"
+    return html.Button(said, className="chip" + strong, style=shading.style(position), **shading.marks(position))

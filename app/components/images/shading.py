@@ -40,6 +40,10 @@ class Shading:
     def style(self, position: int) -> dict[str, str]:
         return shade(self.value(position), self.peak)
 
+    def is_strong(self, position: int) -> bool:
+        """Whether the shade is so strong that what stands on it must be dark."""
+        return abs(self.value(position)) > self.peak / 2
+
     def marks(self, position: int) -> dict[str, Any]:
         """Attributes that make a position something to click, and mark the picked one."""
         found: dict[str, Any] = {"data-token": str(position)} if self.pickable else {}

@@ -66,6 +66,8 @@ def features_table(features: Sequence[TopFeature], signed: bool) -> dmc.Stack:
         link_column("label", "feature", "href", width=130),
         number_column("strength", "weight" if signed else "importance", 3, width=130),
     ]
+    if any(feature.note.image for feature in features):
+        columns.append(thumbnail_column("image", "strongest in", width=110))
     if signed or any(feature.higher for feature in features):
         title = "for or against" if signed else "higher in"
         columns.append(text_column("side", title, tooltipField="side", flex=1, minWidth=130))
@@ -79,8 +81,6 @@ def _known_columns(features: Sequence[TopFeature]) -> list[dict[str, Any]]:
     columns = []
     if any(feature.note.density is not None for feature in features):
         columns.append(number_column("density", "density", 4, width=115))
-    if any(feature.note.image for feature in features):
-        columns.append(thumbnail_column("image", "strongest in", width=110))
     if any(feature.note.tokens for feature in features):
         columns.append(text_column("tokens", "top tokens", tooltipField="tokens", width=180))
     if any(feature.note.explanation for feature in features):

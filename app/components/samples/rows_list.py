@@ -39,7 +39,7 @@ def filters_of(asked: Sequence[Any], classes: list[str]) -> Filters:
     )
 
 
-def filter_controls(filters: Filters, classes: list[str], with_images: bool = False) -> dmc.SimpleGrid:
+def filter_controls(filters: Filters, rows: ResultRows) -> dmc.SimpleGrid:
     """A control for each part of the filters."""
     return dmc.SimpleGrid(
         [
@@ -59,11 +59,11 @@ def filter_controls(filters: Filters, classes: list[str], with_images: bool = Fa
                 step=0.05,
                 decimalScale=2,
             ),
-            _class_select("class", "True class", filters.true_class, classes),
-            _class_select("predicted", "Predicted class", filters.predicted_class, classes),
+            _class_select("class", "True class", filters.true_class, rows.classes),
+            _class_select("predicted", "Predicted class", filters.predicted_class, rows.classes),
             dmc.TextInput(
                 id=state_id("search"),
-                label="Text or name contains, or id is" if with_images else "Text contains, or id is",
+                label=f"{_named_by(rows).capitalize()} contains, or id is",
                 value=filters.search,
                 debounce=300,
             ),
@@ -77,7 +77,7 @@ def samples_table(rows: ResultRows, places: np.ndarray, row: int | None) -> dmc.
     """The rows at these places; row: the one that is picked."""
     columns = [
         text_column("id", width=72, minWidth=60, tooltipField="id"),
-        *([thumbnail_column("row", "image", rows.views, alt="text")] if rows.views else []),
+        *([thumbnail_column("view", "image", rows.views, alt="text")] if rows.views else []),
         text_column("text", _named_by(rows), flex=2, minWidth=130, tooltipField="text"),
         text_column("label", "true class", flex=1, minWidth=95, tooltipField="label"),
         text_column("predicted", flex=1, minWidth=95, tooltipField="predicted"),
@@ -106,6 +106,7 @@ def listed(rows: ResultRows, places: np.ndarray) -> list[dict[str, Any]]:
     return [
         {
             "row": int(rows.rows[i]),
+            **({"view": int(rows.rows[i]) if rows.images[i] else None} if rows.views else {}),
             "id": rows.ids[i],
             "text": shortened(names[i], _LETTERS),
             "label": rows.classes[rows.labels[i]],

@@ -21,8 +21,8 @@ def view_address(samples: Path) -> str:
     return f"/view/{_split_id(samples)}/{written_ns(samples / SAMPLES):x}/"
 
 
-def served_view(split: str, row: int) -> tuple[bytes, str] | None:
-    """(a row's view, its media type) of a split by its id; None where there is none.
+def served_view(split: str, row: int) -> bytes | None:
+    """A row's view, of a split by its id; b"" where the row has no image, None where there is no such row.
 
     Only splits that the index knows are looked into: an id is compared, never turned into a path.
     """
@@ -31,11 +31,9 @@ def served_view(split: str, row: int) -> tuple[bytes, str] | None:
     if samples is None:
         return None
     try:
-        view = read_sample_rows(samples, [row], ["view"])["view"][0].as_py()
+        return read_sample_rows(samples, [row], ["view"])["view"][0].as_py() or b""
     except (StoreError, OverflowError):
         return None  # a split without images, or a row that it does not have
-    kind = media_type(view or b"")
-    return None if kind is None else (view, kind)
 
 
 def media_type(view: bytes) -> str | None:
