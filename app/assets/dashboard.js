@@ -44,6 +44,19 @@ window.dash_clientside.saefari = {
     await pause(); // a figure that stands there is painted a moment later
     return value;
   },
+  /* The name and size of the image that was chosen. */
+  nameImage(contents, name) {
+    if (!contents) return ["No image chosen yet.", window.dash_clientside.no_update];
+    const bytes = Math.floor((contents.length - contents.indexOf(",") - 1) * 3 / 4);
+    const size = bytes < 1e6 ? Math.ceil(bytes / 1e3) + " kB" : (bytes / 1e6).toFixed(1) + " MB";
+    return ["Chosen: " + name + " (" + size + ")", ""];
+  },
+  askImage(clicks, contents, name, text) {
+    const same = window.dash_clientside.no_update;
+    if (!clicks) return [same, same];
+    if (!contents) return [same, "Choose an image first."];
+    return [{ image: contents, name: name, text: text, asked: clicks }, ""];
+  },
   exportCsv(clicks) {
     return Boolean(clicks);
   },
@@ -154,3 +167,18 @@ document.addEventListener("keydown", (event) => {
   next.tabIndex = 0;
   next.focus();
 });
+/* A file that is too large, or one of several, is refused before it is read. */
+for (const kind of ["change", "drop"]) document.addEventListener(kind, (event) => {
+  const holder = event.target.closest?.("[data-most-bytes]");
+  const files = holder && (event.dataTransfer || event.target).files;
+  if (!files || !files.length) return;
+  const most = Number(holder.dataset.mostBytes);
+  let problem = "";
+  if (files.length > 1) problem = "One image at a time: these were " + files.length + " files.";
+  else if (files[0].size > most) problem = "The file has " + (files[0].size / 2 ** 20).toFixed(1) + " MB; " + most / 2 ** 20 + " MB are the most here.";
+  window.dash_clientside.set_props("try-image-problem", { data: problem });
+  if (!problem) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  if (kind === "change") event.target.value = "";
+}, true);

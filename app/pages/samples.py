@@ -18,7 +18,6 @@ from app.components.run_state import SHOWN
 from app.components.samples.map import MOST_IN_LEGEND, map_controls, map_figure
 from app.components.samples.panel import (
     AGAINST,
-    EVIDENCE,
     STRONGEST,
     coloured_part,
     facts_part,
@@ -31,6 +30,7 @@ from app.components.samples.rows_list import ASKED, filter_controls, filters_of,
 from app.components.samples.token import token_choice, token_options, token_part
 from app.components.state import remembered, state_id
 from app.data.one_result import OneResult, asked_result, find_result
+from app.data.samples.evidence import EVIDENCE
 from app.data.samples.map import METHODS, MOST_ROWS, draw_map, methods, spaces
 from app.data.samples.rows import ResultRows, find_rows, matching
 from app.data.samples.shown import find_shown

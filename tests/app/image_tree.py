@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from PIL import Image
+from scipy import sparse
 
-from saefari.store import IMAGE_SCHEMA, SamplesWriter
+from saefari.classify.inspect import decide, features_of_codes, load_classifier
+from saefari.store import IMAGE_SCHEMA, Layout, SamplesWriter
 from tests.app.sample_tree import FIRST, classify, write_features
 
 N_ROWS, D_SAE = 120, 12
@@ -37,11 +41,11 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def digit_codes(images: np.ndarray) -> np.ndarray:
-    """Codes [N_ROWS, 17, D_SAE]: at patches, how much they are like one of four kinds of ink; other latents are silent,
+    """Codes [n, 17, D_SAE]: at patches, how much they are like one of four kinds of ink; other latents are silent,
     but for the last, which fires at the class token alone, as strongly as there is ink.
     """
-    ink = images.reshape(N_ROWS, 4, 2, 4, 2).transpose(0, 1, 3, 2, 4).reshape(N_ROWS, 16, 4) / 255.0
-    codes = np.zeros((N_ROWS, 17, D_SAE))
+    ink = images.reshape(-1, 4, 2, 4, 2).transpose(0, 1, 3, 2, 4).reshape(-1, 16, 4) / 255.0
+    codes = np.zeros((len(images), 17, D_SAE))
     codes[:, 1:, 0] = np.clip(ink.mean(axis=2) - 0.5, 0, None)
     codes[:, 1:, 1] = np.clip(ink[..., [0, 1]].mean(axis=2) - ink[..., [2, 3]].mean(axis=2), 0, None)
     codes[:, 1:, 2] = np.clip(ink[..., [0, 2]].mean(axis=2) - ink[..., [1, 3]].mean(axis=2), 0, None)
@@ -108,3 +112,26 @@ def write_prompts(output: Path) -> None:
             )
     write_features(folder, np.concatenate(codes), np.concatenate([[0], np.cumsum(lengths)]))
     classify(output, {"sae": "layer_3/3k"}, PROMPTS, "vlm")
+
+
+def predict_digit(
+    layout: Layout, folder: Path, classifier: str, content: bytes, text: str | None, model: str | None = None
+) -> SimpleNamespace:
+    """What the pipeline's own function says of a new image, for the digits of this tree, which no real model read."""
+    stored = load_classifier(folder, classifier)
+    pixels = np.asarray(Image.open(BytesIO(content)).convert("L").resize((8, 8)))
+    codes = sparse.csr_array(digit_codes(pixels[None])[0])
+    features: Any = np.zeros((1, 6))
+    if stored.source == "sae":
+        features = features_of_codes(stored.setting, codes, np.array([0, 17]))
+    (decision,) = decide(stored, features)
+    return SimpleNamespace(
+        classes=stored.classes,
+        probabilities=decision.probabilities,
+        decision=decision,
+        spans=np.zeros((17, 2), dtype=np.int32),
+        codes=codes if stored.source == "sae" else None,
+        view=encoded(np.repeat(pixels[..., None], 3, axis=2)),
+        grid=GRID,
+        patch=np.array([-1, *range(16)]),
+    )

@@ -12,7 +12,7 @@ from app.components.guard import said
 from app.components.page import notice
 from app.components.samples.text import evidence_sample, latent_sample, plain_sample, term_text
 from app.data.one_result import OneResult
-from app.data.samples.evidence import position_evidence
+from app.data.samples.evidence import EVIDENCE, position_evidence
 from app.data.samples.reasons import offered_latents
 from app.data.samples.rows import Sample, find_sample, sample_folder
 from app.data.samples.shown import Shown, shown_by_others
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 STRONGEST = "strongest"
 """The choice of latent that follows each row's decision."""
-EVIDENCE = "evidence"
-"""The choice of all latents together: what each position contributed to the predicted class."""
 AGAINST = "usual"
 """The choice of class that follows each row: the true class, or the runner-up where that was predicted."""
 

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from saefari.classify.inspect import Contributions
 
+EVIDENCE = "evidence"
+"""Stands for a latent's number where a row is coloured by all of them together."""
+
 
 def position_evidence(codes: sparse.csr_array, found: Contributions, k: int) -> np.ndarray:
     """What each position contributed to the logit of class k, float64 [n_positions].
