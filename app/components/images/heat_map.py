@@ -45,7 +45,7 @@ def heat_map(picture: Picture, shading: Shading) -> html.Div:
             said["data-value"] = f"{shading.value(i):.4g}"
         patches.append(
             html.Button(
-                className=_class(shading.value(i), cell == strongest),
+                className=_class(shading.value(i), shading.peak, cell == strongest),
                 style=_area(picture, cell) | shading.style(i),
                 tabIndex=0 if i == first else -1,
                 **said,
@@ -65,7 +65,7 @@ def small_heat_map(picture: Picture, values: np.ndarray, peak: float, alt: str) 
     strongest = _strongest(cells, values)
     patches = [
         html.Span(
-            className=_class(float(values[i]), cell == strongest),
+            className=_class(float(values[i]), peak, cell == strongest),
             style=_area(picture, cell) | shade(float(values[i]), peak),
             title=f"{patch_name(*divmod(cell, picture.grid[1]))}: {values[i]:.3g}",
         )
@@ -80,7 +80,7 @@ def colour_scale(shading: Shading) -> dmc.Group:
     low, high = f"−{shading.peak:.3g}" if against else "0", f"{shading.peak:.3g}"
     label: Any = {"aria-label": f"Colours from {low} to {high}"}
     bar = html.Div(className="scale scale-against" if against else "scale", role="img", **label)
-    note = f"{shading.unit}; outlined: the strongest patch" + ("; dashed: below 0" if against else "")
+    note = f"{shading.unit}; outlined: the strongest patch" + ("; dashed: well below 0" if against else "")
     ends = [dmc.Text(low, size="xs", span=True), bar, dmc.Text(high, size="xs", span=True)]
     return dmc.Group([*ends, dmc.Text(note, size="xs", c="dimmed", span=True)], gap=6)
 
@@ -97,8 +97,9 @@ def _strongest(cells: dict[int, int], values: np.ndarray) -> int:
     return best if best >= 0 and values[cells[best]] > 0 else -1
 
 
-def _class(value: float, strongest: bool) -> str:
-    return "patch" + " patch-strongest" * strongest + " patch-against" * (value < 0)
+def _class(value: float, peak: float, strongest: bool) -> str:
+    """What is hardly below 0 is not marked beside its colour: lines everywhere would hide the picture."""
+    return "patch" + " patch-strongest" * strongest + " patch-against" * (value < -peak / 4)
 
 
 def _area(picture: Picture, cell: int) -> dict[str, str]:

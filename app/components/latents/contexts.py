@@ -38,7 +38,7 @@ def _context(one: Context, peak: float, name: str) -> list[Any]:
         return [head, _excerpt(one, spans, np.arange(len(spans)), peak)]
     where = position_name(one.sample["text"], tuple(spans[one.centre].tolist()), one.picture, one.centre)
     alt = f"{one.picture.name}: strongest, {one.peak:.3g}, at {where}"
-    shown = [head, small_heat_map(one.picture, one.values, peak, alt), html.Div(f"at {where}")]
+    shown = [small_heat_map(one.picture, one.values, peak, alt), head, html.Div(f"at {where}")]
     tokens = np.flatnonzero((spans[:, 1] > spans[:, 0]) & (one.picture.patch < 0))
     if len(tokens):
         shown.append(_excerpt(one, spans, tokens, peak))
