@@ -168,8 +168,8 @@ def _answer(asked: str | dict[str, Any], of: list[str], box: dict[str, str]) -> 
     """asked: a text, or an image with a text as the page sends them."""
     if not asked:
         return dmc.Text("Nothing asked yet.", size="sm", c="dimmed")
-    text = asked if isinstance(asked, str) else asked.get("text")
-    if (text or isinstance(asked, str)) and (refusal := refused(str(text))):
+    text = asked if isinstance(asked, str) else str(asked.get("text") or "").strip()
+    if (text or isinstance(asked, str)) and (refusal := refused(text)):
         return notice(refusal, color="yellow")
     run, classifier, latent = of
     index = tree().index()
@@ -177,13 +177,13 @@ def _answer(asked: str | dict[str, Any], of: list[str], box: dict[str, str]) -> 
         result = find_result(index, run, classifier)
         live, picture = _live(asked, result)
         if box["name"] == OWN:
-            return full_answer(index, result, str(text or ""), live, latent, picture)
+            return full_answer(index, result, text, live, latent, picture)
         return short_answer(index, result, live, box["name"])
     except SaefariError as error:
         return notice(str(error), "This cannot be tried here", "orange")
     except Exception as error:  # a model may fail in any way; the other answers stay
         what = "text" if isinstance(asked, str) else "image"
-        logger.warning("a %s could not be classified", what, exc_info=True)
+        logger.warning("this %s could not be classified", what, exc_info=True)
         return notice(f"The {what} could not be classified ({type(error).__name__}: {error}).", color="red")
 
 

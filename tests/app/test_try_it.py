@@ -99,7 +99,7 @@ def answer(output: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "No text yet."),
+        ("", "Nothing asked yet."),
         (" \n", "Type a text first."),
         ("x" * (LONGEST_TEXT + 1), "20,001 characters"),
     ],

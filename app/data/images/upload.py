@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
@@ -35,7 +34,7 @@ def uploaded(asked: dict[str, Any]) -> Upload:
         raise DataError("No image came with the question: choose one and press Classify")
     try:
         content = base64.b64decode(address.partition(";base64,")[2], validate=True)
-    except binascii.Error:
+    except ValueError:  # characters or a length that the encoding does not have
         raise DataError("The image was damaged on its way here: choose it again") from None
     words = text.strip() if isinstance(text, str) else ""
     return Upload(str(name or "image"), content, words or None)
