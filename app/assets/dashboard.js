@@ -143,8 +143,20 @@ document.addEventListener("click", (event) => {
 /* A click on a token of a sample chooses it. */
 document.addEventListener("click", (event) => {
   const token = event.target.closest("[data-token]");
-  if (token) window.dash_clientside.set_props({ type: "state", name: "token" }, { value: token.dataset.token });
+  if (!token) return;
+  window.dash_clientside.set_props({ type: "state", name: "token" }, { value: token.dataset.token });
+  if (token === document.activeElement) keepFocus(token);
 });
+/* The row is drawn anew with the chosen token marked: the keyboard stays where it was, unless it went elsewhere. */
+async function keepFocus(token) {
+  const latest = performance.now() + 5000;
+  while (performance.now() < latest) {
+    await new Promise((done) => setTimeout(done, 50));
+    const drawn = document.querySelector(`button[data-token="${token.dataset.token}"][aria-current]`);
+    if (document.activeElement === document.body) drawn?.focus({ preventScroll: true });
+    else if (document.activeElement !== token && document.activeElement !== drawn) return;
+  }
+}
 /* Small images are enlarged without blur; photographs are not made coarse. */
 document.addEventListener("load", (event) => {
   const image = event.target;
