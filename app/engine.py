@@ -60,10 +60,9 @@ def predict_image(layout: Layout, folder: Path, classifier: str, content: bytes,
     Raises SaefariError also where the content is no image, or too large a one.
     """
     check_image(content)
-    from saefari.pipeline.predict import predict_image  # type: ignore[attr-defined]
+    from saefari.pipeline.predict import predict_image
 
-    live: LivePrediction = predict_image(layout, folder, classifier, content, text)
-    return live
+    return predict_image(layout, folder, classifier, content, text)
 
 
 @lru_cache(maxsize=256)

@@ -76,6 +76,8 @@ def sae_title(sae: Sae) -> str:
 def result_title(row: Any) -> str:
     """One line that tells a result from others on its dataset."""
     parts = [SOURCES.get(row.source, row.source), short_model(row.model), where(row), setting(row), row.classifier]
+    if row.trained_on:
+        parts.append(f"trained on {row.trained_on}")
     return " · ".join(part for part in parts if part)
 
 

@@ -17,6 +17,7 @@ STAGES = {"extract", "classify", "train", "interp", "report"}
 ALLOWED = {
     "config": GROUND,
     **{room: GROUND | {"config"} for room in ROOMS},
+    "models": GROUND | {"config", "data"},  # a model reads a dataset's images
     "saes": GROUND | {"config", "models"},  # an SAE reads a model's hook point
     **{stage: GROUND | {"config"} | ROOMS for stage in STAGES},
     "pipeline": GROUND | {"config"} | ROOMS | STAGES,

@@ -16,7 +16,7 @@ from app.data.selection import SAE, best_rows
 from app.data.tree import Index
 from saefari.errors import StoreError
 
-_WORDS = {"hidden": "dimension", "tfidf": "term"}
+_WORDS = {"hidden": "dimension", "tfidf": "term", "pixels": "pixel"}
 
 
 @dataclass(frozen=True)
@@ -101,4 +101,6 @@ def sae_of(index: Index, row: Any) -> Sae | None:
 def codes_of(sae: Sae, row: pd.Series) -> CodeSet | None:
     """The codes that a result was made from: those of its dataset; else any of the SAE."""
     dataset = "/".join(str(row.folder).split("/")[1:-3])
+    if row.trained_on:  # what trained it stands behind the dataset
+        dataset = dataset.partition("/transfer/")[0]
     return next((one for one in sae.code_sets if one.dataset == dataset), next(iter(sae.code_sets), None))

@@ -13,7 +13,7 @@ from app.data.selection import SAE, best_rows, dataset_names
 from app.data.tree import Index
 from app.labels import SOURCES, short_model
 
-_BASELINES = ("hidden", "tfidf", "random_sae")
+_BASELINES = ("hidden", "tfidf", "pixels", "random_sae")
 
 
 @dataclass(frozen=True)

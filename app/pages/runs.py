@@ -123,6 +123,7 @@ def _columns() -> list[dict[str, Any]]:
         number_column("binarize", width=100),
         number_column("select_k", "select k", width=100),
         text_column("classifier", width=110),
+        text_column("trained_on", "trained on", width=130, tooltipField="trained_on"),
         number_column("accuracy", "accuracy", 3, width=110),
         number_column("roc_auc", "ROC AUC", 3, width=110),
         number_column("n_train", "training rows", 0, width=130),

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from flask import Flask
-from scipy import sparse
 
 from app.components.samples import token as token_module
 from app.components.state import state_id
 from app.components.tokens import coloured_text
 from app.data.samples.rows import find_sample
-from app.data.samples.tokens import strongest_latents, token_text
+from app.data.samples.tokens import token_text
 from app.data.tree import tree
 from saefari.store import write_json
 from tests.app.sample_tree import D_SAE, FIRST, SOURCES, classified_server, ids, page, result, text
@@ -55,14 +54,6 @@ def listed(position: object) -> list[dict[str, object]]:
     _export, table = box.children.children
     rows: list[dict[str, object]] = table.rowData
     return rows
-
-
-def test_strongest_come_first_and_equals_by_number() -> None:
-    codes = sparse.csr_array(np.array([[0, 0, 9.0, 0], [2.0, 5.0, 0, 5.0], [0, 0, 0, 0]]))
-    latents, activations = strongest_latents(codes, 1)
-    assert latents.tolist() == [1, 3, 0]
-    assert activations.tolist() == [5, 5, 2]
-    assert [len(part) for part in strongest_latents(codes, 2)] == [0, 0]
 
 
 def test_a_token_lists_its_latents_strongest_first_with_links(served: Flask) -> None:

@@ -65,3 +65,21 @@ def test_roc_points_are_few_and_span_the_curve() -> None:
     assert np.trapezoid(points["tpr"], points["fpr"]) == pytest.approx(
         reference.roc_auc_score(truth, probabilities[:, 1]), abs=0.005
     )
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_a_class_that_no_row_has_counts_in_f1_where_predicted_and_in_no_curve(n_classes: int) -> None:
+    truth, probabilities = predictions(n_classes)
+    kept = truth != 1
+    truth, probabilities = truth[kept], probabilities[kept]
+    predicted = probabilities.argmax(axis=1)
+    assert 1 in predicted
+    names = [f"c{k}" for k in range(n_classes)]
+    scores = evaluate(truth, probabilities, names, n_bootstrap=50, seed=0)
+    assert scores["macro_f1"] == pytest.approx(reference.f1_score(truth, predicted, average="macro"))
+    if n_classes == 2:
+        assert (scores["roc_auc"], scores["roc"]) == (None, {})
+    else:
+        areas = [reference.roc_auc_score(truth == k, probabilities[:, k]) for k in (0, 2)]
+        assert scores["roc_auc"] == pytest.approx(np.mean(areas))
+        assert set(scores["roc"]) == {"c0", "c2"}

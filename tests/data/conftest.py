@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 Row = dict[str, Any]
 Writer = Callable[[Path, list[Row]], Path]
@@ -49,3 +50,15 @@ def kind(request: pytest.FixtureRequest) -> str:
 def write() -> Callable[[Path, list[Row]], Path]:
     """Write rows in the format that the file's extension names."""
     return lambda path, rows: WRITERS[path.suffix[1:]](path, rows)
+
+
+def _write_image(path: Path, colour: str = "red") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (4, 3), colour).save(path)
+    return path
+
+
+@pytest.fixture
+def write_image() -> Callable[..., Path]:
+    """Write a picture of one colour in the format that the file's extension names."""
+    return _write_image

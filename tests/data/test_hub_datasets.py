@@ -3,33 +3,73 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from PIL import Image
 
 from saefari.config import DatasetSpec
 from saefari.data import check_dataset, open_dataset
 from saefari.data.hub import HubUnreachableError
+from saefari.data.images import BadImage, decode_image
 from saefari.errors import DataError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SPEC = DatasetSpec(name="someone/toy", text_field="body", label_field="mood")
+PETS = DatasetSpec(name="someone/pets", image_field="picture", label_field="pet")
+
+
+def leave_in_cache(name: str, table: Any, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rows of a `datasets.Dataset` as if `someone/<name>` had been downloaded before."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", place / "cache")
+    table.to_parquet(place / "train.parquet")
+    builder = datasets.load_dataset_builder("parquet", data_files={"train": str(place / "train.parquet")})
+    builder.download_and_prepare()
+    folder = place / "cache" / f"someone___{name}" / "default" / "0.0.0" / COMMIT
+    folder.parent.mkdir(parents=True)
+    Path(builder.cache_dir).rename(folder)
+    (folder / "parquet-train.arrow").rename(folder / f"{name}-train.arrow")
 
 
 @pytest.fixture
 def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`someone/toy` as if it had been downloaded before."""
+    """`someone/toy`, with texts."""
     import datasets
 
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     features = datasets.Features({"body": datasets.Value("string"), "mood": datasets.ClassLabel(names=["bad", "good"])})
     table = datasets.Dataset.from_dict({"body": ["x", "y", "z"], "mood": [1, 0, -1]}, features=features)
-    table.to_parquet(tmp_path / "train.parquet")
-    builder = datasets.load_dataset_builder("parquet", data_files={"train": str(tmp_path / "train.parquet")})
-    builder.download_and_prepare()
-    folder = tmp_path / "cache" / "someone___toy" / "default" / "0.0.0" / COMMIT
-    folder.parent.mkdir(parents=True)
-    Path(builder.cache_dir).rename(folder)
-    (folder / "parquet-train.arrow").rename(folder / "toy-train.arrow")
+    leave_in_cache("toy", table, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def cached_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`someone/pets`, with images in the table, in a file, missing and broken; `note` names files it does not hold."""
+    import datasets
+
+    Image.new("RGB", (4, 3), "red").save(tmp_path / "red.png")
+    red = (tmp_path / "red.png").read_bytes()
+    pictures = [
+        {"bytes": red, "path": "cats/red.png"},
+        {"bytes": None, "path": str(tmp_path / "red.png")},
+        {"bytes": red, "path": None},
+        None,
+        {"bytes": red[:30], "path": "broken.png"},
+    ]
+    features = datasets.Features(
+        {
+            "picture": datasets.Image(),
+            "pet": datasets.ClassLabel(names=["cat", "dog"]),
+            "note": datasets.Value("string"),
+        }
+    )
+    storage = pa.table(
+        {"picture": pa.array(pictures, features["picture"].pa_type), "pet": [0, 1, 0, 1, 0], "note": ["cat.png"] * 5}
+    )
+    leave_in_cache("pets", datasets.Dataset(storage, datasets.DatasetInfo(features=features)), tmp_path, monkeypatch)
 
 
 @pytest.mark.usefixtures("cached")
@@ -91,3 +131,34 @@ def test_what_the_hub_does_not_have_is_always_a_problem(monkeypatch):
     ((key, message),) = check_dataset(SPEC, allow_unreachable=True)
     assert key == "name"
     assert "doesn't exist" in message
+
+
+@pytest.mark.usefixtures("cached_images")
+def test_images_come_as_they_are_stored_and_nothing_is_decoded(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Image, "open", None)
+        dataset = open_dataset(PETS, "train")
+        examples = list(dataset.rows())
+        assert COMMIT in dataset.fingerprint
+    assert [example.label for example in examples] == ["cat", "dog", "cat", "dog", "cat"]
+    assert {example.text for example in examples} == {None}
+    names = [example.image and example.image.name for example in examples]
+    assert names == ["cats/red.png", "red.png", "row 2", None, "broken.png"]
+    for example in examples[:3]:
+        assert np.asarray(decode_image(example.image))[0, 0].tolist() == [255, 0, 0]
+    with pytest.raises(BadImage, match=r"broken\.png"):
+        decode_image(examples[4].image)
+
+
+@pytest.mark.usefixtures("cached_images")
+def test_a_column_of_names_is_no_column_of_images():
+    assert check_dataset(PETS) == []
+    with pytest.raises(DataError, match=r"column 'note': 'cat\.png' is the name of a file, but the dataset does"):
+        next(open_dataset(PETS.model_copy(update={"image_field": "note"}), "train").rows())
+
+
+@pytest.mark.usefixtures("cached_images")
+def test_planning_finds_a_missing_column_of_images():
+    ((key, message),) = check_dataset(PETS.model_copy(update={"image_field": "pictures"}))
+    assert key == "image_field"
+    assert "columns picture, pet, note (did you mean 'picture'?)" in message

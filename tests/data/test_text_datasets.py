@@ -208,12 +208,13 @@ def test_planning_names_key_value_and_way_out(write, tmp_path, keys, key, messag
     assert re.search(message, text)
 
 
-def test_whether_a_text_is_needed_is_not_for_the_dataset_to_say(write, tmp_path):
+def test_a_text_or_an_image_is_needed_and_which_is_not_for_the_dataset_to_say(write, tmp_path):
     write(tmp_path / "train.csv", TRICKY)
-    without = spec(tmp_path, text_field="", image_field="body")
-    assert check_dataset(without) == []
-    with pytest.raises(DataError, match="text_field is needed; the dataset has the columns body, topic"):
-        open_dataset(without, "train")
+    assert check_dataset(spec(tmp_path, text_field="")) == []
+    with pytest.raises(DataError, match="text_field or image_field is needed; the dataset has the columns body, topic"):
+        open_dataset(spec(tmp_path, text_field=""), "train")
+    (example, *_) = open_dataset(spec(tmp_path, text_field="", image_field="body"), "train").rows()
+    assert (example.text, example.image.name, example.label) == (None, TRICKY[0]["body"], "a")
 
 
 def test_half_a_surrogate_pair_is_replaced(tmp_path):

@@ -1,7 +1,8 @@
-"""A run that trains SAEs, and the flags that name its file."""
+"""A run that trains SAEs, the flags that name its file, and two runs that share an SAE."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import yaml
 
 from .tiny import SHORT, Raw, tiny_settings
+from .transfer_runs import Run, make_run
 
 
 @pytest.fixture
@@ -33,3 +35,29 @@ def saved(tmp_path: Path) -> Callable[[Raw], list[str]]:
         return ["--config", str(tmp_path / "conf.yaml")]
 
     return save
+
+
+@pytest.fixture(scope="session")
+def transfer_runs(
+    tmp_path_factory: pytest.TempPathFactory,
+    save_tiny: Callable[..., Path],
+    save_sae: Callable[..., Any],
+    write_texts: Callable[..., Any],
+) -> Path:
+    """`one` (a Llama) and `two` (a GPT-2): two models, two datasets, one SAE."""
+    root = tmp_path_factory.mktemp("runs")
+    save_sae(root / "sae", "blocks.1.hook_resid_post", 32)
+    for seed, (name, kind) in enumerate((("one", "llama"), ("two", "gpt2"))):
+        (root / name).mkdir()
+        make_run(root / name, save_tiny(kind), root / "sae", seed, write_texts)
+    return root
+
+
+@pytest.fixture
+def runs(transfer_runs: Path, tmp_path: Path) -> tuple[Run, Run]:
+    """Copies of both runs, free to be changed."""
+    for name in ("one", "two"):
+        shutil.copytree(transfer_runs / name, tmp_path / name)
+        conf = tmp_path / name / "conf.yaml"
+        conf.write_text(conf.read_text().replace(str(transfer_runs / name), str(tmp_path / name)))
+    return Run(tmp_path / "one"), Run(tmp_path / "two")

@@ -95,20 +95,6 @@ def test_nothing_stored_says_what_to_run(classify: Callable[..., int], capsys: p
     assert "saefari extract" in message
 
 
-@pytest.mark.parametrize("command", ["extract", "classify"])
-@pytest.mark.parametrize("model_type", ["vlm", "vit"])
-def test_image_models_are_one_clear_error(
-    command: str, model_type: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "texts.csv").write_text("text,label\na,b\nc,d\n")
-    data = ["--dataset-name", str(tmp_path / "texts.csv")] if command == "extract" else []
-    assert main([command, "--model-name", "some/model", "--model-type", model_type, "--layer", "1", *data]) == 2
-    message = capsys.readouterr().err
-    assert "runs text models only" in message
-    assert "catalogue" not in message
-    assert "1 mistake" in message
-
-
 @pytest.mark.parametrize(("flags", "level"), [([], logging.INFO), (["--verbose"], logging.DEBUG)])
 def test_verbose_logs_at_debug_level(flags: list[str], level: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--config", "no-such-file.yaml", *flags]) == 2

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from saefari.report.tables import COLUMNS, best_settings, best_table, write_summary
-from saefari.store import write_json
+from saefari.store import read_summary, write_json
 
 
 def row(**changes: Any) -> dict[str, Any]:
@@ -65,3 +65,19 @@ def test_the_summary_holds_every_result_in_a_fixed_order(tmp_path: Path) -> None
 def test_a_tree_without_results_gives_a_heading(tmp_path: Path) -> None:
     assert write_summary(tmp_path / "summary.csv") == []
     assert (tmp_path / "summary.csv").read_text().strip() == ",".join(COLUMNS)
+
+
+def test_a_transfer_says_what_trained_it_and_is_never_best(tmp_path: Path) -> None:
+    moved = row(cv_macro_f1=None, macro_f1=0.99, trained_on="m/e/train/layer_3/3k")
+    write_json(tmp_path / "a" / "results.json", {"summary": [moved]})
+    write_json(tmp_path / "b" / "results.json", {"summary": [row()]})
+    assert best_settings(write_summary(tmp_path / "summary.csv")) == [row() | {"folder": "b"}]
+    assert read_summary(tmp_path / "summary.csv")["trained_on"].tolist() == ["", "m/e/train/layer_3/3k"]
+
+
+def test_a_summary_of_an_older_version_is_read(tmp_path: Path) -> None:
+    write_json(tmp_path / "b" / "results.json", {"summary": [row()]})
+    write_summary(tmp_path / "summary.csv")
+    lines = (tmp_path / "summary.csv").read_text().replace(",trained_on,", ",").replace(",,b", ",b")
+    (tmp_path / "summary.csv").write_text(lines)
+    assert read_summary(tmp_path / "summary.csv")["trained_on"].tolist() == [""]

@@ -41,8 +41,10 @@ def tiles(result: OneResult) -> dmc.SimpleGrid:
 
 
 def remarks(record: dict[str, Any]) -> dmc.Stack | None:
-    """Where the result was imported from, its warnings and the classes it left out; None where there is none of it."""
+    """Where the result or its classifiers come from, its warnings and the classes it left out; None without any."""
     found = []
+    if transfer := record.get("transfer"):
+        found.append(notice(_transferred(transfer), "Classifiers of another run, as they are"))
     if imported := record.get("imported_from"):
         listed = imported.items() if isinstance(imported, dict) else [("from", imported)]
         found.append(notice(", ".join(f"{key}: {value}" for key, value in listed), "Imported from elsewhere"))
@@ -68,6 +70,16 @@ def provenance(result: OneResult) -> list[Any]:
     columns = [text_column("kind", width=150), text_column("name", width=170)]
     columns += [text_column("value", flex=1, minWidth=260, tooltipField="value")]
     return [grid("provenance", columns, rows, height=420)]
+
+
+def _transferred(transfer: dict[str, Any]) -> str:
+    """Which run trained the classifiers, what they reach there, and what guessing its majority class reaches here."""
+    there = ", ".join(f"{name} {score(scores.get('macro_f1'))}" for name, scores in transfer["in_domain"].items())
+    guess = transfer["majority"]
+    return (
+        f"Trained on {transfer['trained_on']}, where macro-F1 is: {there}. Always guessing that run's most frequent "
+        f"class, {guess['class']!r}, gives {score(guess['macro_f1'])} here."
+    )
 
 
 def _rows(kind: str, values: dict[str, Any]) -> list[dict[str, str]]:

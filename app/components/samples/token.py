@@ -15,9 +15,10 @@ from app.data.one_result import codes_of, sae_of
 from app.data.samples.reasons import describe_features
 from app.data.samples.rows import Sample, find_sample
 from app.data.samples.shown import Shown
-from app.data.samples.tokens import strongest_latents, token_text
+from app.data.samples.tokens import token_text
 from app.labels import shortened
 from saefari.errors import StoreError
+from saefari.store import strongest_latents
 
 _MOST = 10
 _LETTERS = 40

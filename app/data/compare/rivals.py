@@ -8,7 +8,7 @@ from app.data.one_result import OneResult, find_result
 from app.data.selection import SAE, TASK, best_rows
 from app.data.tree import Index
 
-_SOURCES = (SAE, "hidden", "tfidf")
+_SOURCES = (SAE, "hidden", "tfidf", "pixels")
 
 
 def best_of_other_sources(index: Index, result: OneResult) -> list[OneResult]:

@@ -18,10 +18,10 @@ def live_picture(live: LivePrediction, name: str, is_vit: bool) -> Picture | Non
 
     name: of the file. is_vit: whether a position before the patches is a vision transformer's class token.
     """
-    if live.view is None:  # type: ignore[attr-defined]
+    if live.view is None:
         return None
-    grid = live.grid or (1, 1)  # type: ignore[attr-defined]
-    patch = live.patch  # type: ignore[attr-defined]
+    grid = live.grid or (1, 1)
+    patch = live.patch
     places = np.full(len(live.spans), -1) if patch is None else np.asarray(patch, dtype=np.int64)
     begins = is_vit and len(places) > 0 and places[0] == -1
-    return Picture(name, data_address(live.view), grid, places, bool(begins))  # type: ignore[attr-defined]
+    return Picture(name, data_address(live.view), grid, places, bool(begins))

@@ -50,8 +50,11 @@ class _Reads:
 
 
 def results_of(sae: Sae, index: Index) -> pd.DataFrame:
-    """Rows of the index' table whose features are this SAE's codes, the best by cross-validation first."""
-    rows = index.results[index.results["run"] != ""]
+    """Rows of the index' table whose features are this SAE's codes, the best by cross-validation first.
+
+    Without classifiers that another run trained: they read what they read there.
+    """
+    rows = index.results[(index.results["run"] != "") & (index.results["trained_on"] == "")]
     below = rows["folder"].str.startswith(f"{sae.model}/") & rows["folder"].str.contains(
         f"/layer_{sae.layer}/{sae.width}/", regex=False
     )

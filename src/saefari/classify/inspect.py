@@ -13,6 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from saefari.classify.features import binarize, pool_or_count, stack_rows
+from saefari.classify.pixels import read_pixel_rows
 from saefari.classify.settings import Setting, Source
 from saefari.classify.views import Matrix
 from saefari.errors import StoreError
@@ -147,12 +148,14 @@ def stored_features(classifier: StoredClassifier, sample_folder: Path, rows: Seq
     """What the estimator takes, for dataset rows (`row` of predictions.parquet) of a stored split.
 
     sample_folder: one of result["samples"], below the activations' root. Returns a sparse matrix [n, d_sae] for codes,
-    float32 [n, d_model] for hidden states, texts for TF-IDF, zeros [n, 1] for the majority class.
+    float32 [n, d] for hidden states and pixels, texts for TF-IDF, zeros [n, 1] for the majority class.
     Raises StoreError where the rows are not stored.
     """
     if classifier.features is None:
         if classifier.source == "majority":
             return np.zeros((len(rows), 1))
+        if classifier.source == "pixels":
+            return read_pixel_rows(sample_folder, rows)
         return [text or "" for text in read_sample_rows(sample_folder, rows, ["text"])["text"].to_pylist()]
     folder = sample_folder / classifier.features
     if classifier.source == "hidden":

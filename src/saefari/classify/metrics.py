@@ -48,7 +48,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """All test scores of one classifier, JSON-able.
 
-    truth: int [n_rows], indices into classes; each class must occur. probabilities: [n_rows, K].
+    truth: int [n_rows], indices into classes. probabilities: [n_rows, K]. A class that is true of no row, or of all,
+    has no ROC curve and counts in no area under it; without any such class `roc_auc` is None.
     """
     matrix = confusion(truth, probabilities.argmax(axis=1), len(classes))
     per_class = _report(matrix, classes)
@@ -82,20 +83,23 @@ def _report(matrix: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, f
     }
 
 
-def _auc(truth: np.ndarray, probabilities: np.ndarray) -> float:
+def _auc(truth: np.ndarray, probabilities: np.ndarray) -> float | None:
     """Area under the ROC curve: of the second class, or one-vs-rest averaged over more."""
-    n_classes = probabilities.shape[1]
-    per_class = [roc_auc_score(truth == k, probabilities[:, k]) for k in range(n_classes)]
-    return float(per_class[1] if n_classes == 2 else np.mean(per_class))
+    areas = [roc_auc_score(truth == k, probabilities[:, k]) for k in _with_curve(truth, probabilities.shape[1])]
+    return float(np.mean(areas)) if areas else None
 
 
 def _roc(truth: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> dict[str, dict[str, list[float]]]:
     """One-vs-rest ROC points per class, thinned; of two classes only the second."""
     curves = {}
-    for k, name in enumerate(classes):
-        if len(classes) == 2 and k == 0:
-            continue
+    for k in _with_curve(truth, len(classes)):
         false_rate, true_rate, _ = roc_curve(truth == k, probabilities[:, k])
         kept = np.unique(np.linspace(0, len(false_rate) - 1, _ROC_POINTS).round().astype(int))
-        curves[name] = {"fpr": false_rate[kept].tolist(), "tpr": true_rate[kept].tolist()}
+        curves[classes[k]] = {"fpr": false_rate[kept].tolist(), "tpr": true_rate[kept].tolist()}
     return curves
+
+
+def _with_curve(truth: np.ndarray, n_classes: int) -> list[int]:
+    """The classes that have a ROC curve: of two only the second, and none that is true of no row, or of all."""
+    counts = np.bincount(truth, minlength=n_classes)
+    return [k for k in range(1 if n_classes == 2 else 0, n_classes) if 0 < counts[k] < len(truth)]

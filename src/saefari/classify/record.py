@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,11 @@ def write_results(
         folds = {"cross_validation": {"macro_f1": float(np.mean(one.fold_scores)), "folds": one.fold_scores}}
         classifiers[one.name] = scores | folds | one.details | {"n_features": one.n_features, "seconds": one.seconds}
         save_estimator(folder / f"{one.name}.skops", one.estimator)
-    write_parquet(folder / PREDICTIONS, _predictions(fitted, task))
+    probabilities = {one.name: one.probabilities for one in fitted}
+    write_parquet(
+        folder / PREDICTIONS,
+        predictions_table(probabilities, task.names, task.test_row, task.test_id, task.test_classes),
+    )
     result = {
         "fingerprint": fingerprint(settings),
         "settings": settings,
@@ -59,7 +63,9 @@ def write_results(
         "dropped_classes": task.dropped,
         "warnings": list(warnings),
         "classifiers": classifiers,
-        "summary": [_summary_row(name, scores, task, settings) for name, scores in classifiers.items()],
+        "summary": [
+            summary_row(name, scores, len(task.train), len(task.test), settings) for name, scores in classifiers.items()
+        ],
         "libraries": library_versions("numpy", "scipy", "scikit-learn"),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
@@ -67,7 +73,13 @@ def write_results(
     return result
 
 
-def _summary_row(name: str, scores: dict[str, Any], task: Task, settings: dict[str, Any]) -> dict[str, Any]:
+def summary_row(
+    name: str, scores: dict[str, Any], n_train: int, n_test: int, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """A classifier's row of summary.csv. scores: its part of results.json; settings: those of the result.
+
+    Without cross-validation (the classifier was fitted on another run's rows) that column is empty.
+    """
     low, high = scores["macro_f1_interval"]
     return {
         **{key: settings[key] for key in (*_LABELS, *_SETTING)},
@@ -77,20 +89,26 @@ def _summary_row(name: str, scores: dict[str, Any], task: Task, settings: dict[s
         "macro_f1_high": high,
         "accuracy": scores["accuracy"],
         "roc_auc": scores["roc_auc"],
-        "cv_macro_f1": scores["cross_validation"]["macro_f1"],
-        "n_train": len(task.train),
-        "n_test": len(task.test),
+        "cv_macro_f1": scores.get("cross_validation", {}).get("macro_f1"),
+        "n_train": n_train,
+        "n_test": n_test,
         "n_features": scores["n_features"],
-        "seconds": scores["seconds"],
+        "seconds": scores.get("seconds"),
     }
 
 
-def _predictions(fitted: Sequence[FittedClassifier], task: Task) -> pa.Table:
-    """row, id, label; per classifier what it predicted, and `<classifier>:<class>`, the probability of each class."""
-    names = np.asarray(task.names, dtype=object)
-    columns: dict[str, Any] = {"row": task.test_row, "id": task.test_id, "label": names[task.test_classes]}
-    for one in fitted:
-        columns[f"predicted_{one.name}"] = names[one.probabilities.argmax(axis=1)]
-        for k, name in enumerate(task.names):
-            columns[f"{one.name}:{name}"] = one.probabilities[:, k].astype(np.float32)
+def predictions_table(
+    probabilities: Mapping[str, np.ndarray],
+    classes: Sequence[str],
+    rows: np.ndarray,
+    ids: Sequence[str],
+    truth: np.ndarray,
+) -> pa.Table:
+    """predictions.parquet; probabilities: classifier -> [n_rows, K]; truth: int [n_rows], indices into classes."""
+    names = np.asarray(classes, dtype=object)
+    columns: dict[str, Any] = {"row": rows, "id": ids, "label": names[truth]}
+    for classifier, given in probabilities.items():
+        columns[f"predicted_{classifier}"] = names[given.argmax(axis=1)]
+        for k, name in enumerate(classes):
+            columns[f"{classifier}:{name}"] = given[:, k].astype(np.float32)
     return pa.table(columns)

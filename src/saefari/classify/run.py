@@ -18,7 +18,7 @@ from saefari.classify.fit import (
 )
 from saefari.classify.record import FORMAT, discard_results, write_results
 from saefari.classify.settings import Setting, Source, settings_of
-from saefari.classify.sources import FeatureSet, code_features, hidden_features, term_features
+from saefari.classify.sources import FeatureSet, code_features, hidden_features, pixel_features, term_features
 from saefari.classify.task import Task, load_task
 from saefari.config import ClassificationParams
 from saefari.errors import explain_failure
@@ -171,6 +171,8 @@ def _features(
     for setting in settings:
         if job.source == "hidden":
             yield setting, lambda how=setting.pooling: hidden_features(job.feature_folders, how, task)  # type: ignore[misc]
+        elif job.source == "pixels":
+            yield setting, lambda: pixel_features(job.sample_folders, task)
         else:
             yield setting, lambda: term_features(task) if job.source == "tfidf" else None
 

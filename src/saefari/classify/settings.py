@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from saefari.config import ClassificationParams
 
-Source = Literal["sae", "random_sae", "hidden", "tfidf", "majority"]
+Source = Literal["sae", "random_sae", "hidden", "tfidf", "pixels", "majority"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def settings_of(source: Source, params: ClassificationParams) -> list[Setting]:
     """Every setting once: (top-n, pooling) x binarize x select_k for SAEs, each pooling for hidden states, else one."""
     if source == "hidden":
         return [Setting(how) for how in dict.fromkeys(params.hidden_pooling)]
-    if source in ("tfidf", "majority"):
+    if source in ("tfidf", "pixels", "majority"):
         return [Setting()]
     pairs = list(product(params.top_n_values, params.binarize_values))
     if params.extra_top_n is not None:

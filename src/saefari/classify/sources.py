@@ -20,6 +20,7 @@ from saefari.classify.features import (
     select_k,
     stack_rows,
 )
+from saefari.classify.pixels import read_pixels
 from saefari.classify.settings import Setting
 from saefari.classify.task import Task
 from saefari.classify.terms import MIN_DF, count_terms
@@ -67,9 +68,9 @@ def code_features(
 
     Raises StoreError when the codes are incomplete, or do not belong to the samples.
     """
-    pooled = _pool_all(folders, list(dict.fromkeys((s.pooling, s.top_n or 0) for s in settings)))
+    pooled = pool_folders(folders, settings)
     for matrix in pooled.values():
-        _check_rows(folders, matrix.shape[0], task)
+        check_rows(folders, matrix.shape[0], task.n_rows, task.samples)
     for setting in settings:
         yield setting, lambda s=setting: _code_set(pooled[s.pooling, s.top_n or 0], s, task)  # type: ignore[misc]
 
@@ -77,8 +78,15 @@ def code_features(
 def hidden_features(folders: Sequence[Path], how: str, task: Task) -> FeatureSet:
     """Pooled hidden states, dense, raw values."""
     hidden = np.concatenate([read_pooled_hidden(folder, how) for folder in folders])
-    _check_rows(folders, len(hidden), task)
+    check_rows(folders, len(hidden), task.n_rows, task.samples)
     train, test = hidden[task.train], hidden[task.test]
+    return FeatureSet(train, lambda rows: standardised(train, rows), train, test, scaled=True)
+
+
+def pixel_features(folders: Sequence[Path], task: Task) -> FeatureSet:
+    """Pixels of what the model saw, dense; folders: the samples'."""
+    pixels = read_pixels(folders)
+    train, test = pixels[task.train], pixels[task.test]
     return FeatureSet(train, lambda rows: standardised(train, rows), train, test, scaled=True)
 
 
@@ -99,8 +107,12 @@ def term_features(task: Task) -> FeatureSet:
     )
 
 
-def _pool_all(folders: Sequence[Path], wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], sparse.csr_array]:
-    """One matrix over all rows for each wanted (pooling, top_n)."""
+def pool_folders(folders: Sequence[Path], settings: Sequence[Setting]) -> dict[tuple[str, int], sparse.csr_array]:
+    """One matrix over all rows of the folders for each (pooling, top_n) of the settings; the codes are read once.
+
+    Raises StoreError when they are incomplete or altered.
+    """
+    wanted = list(dict.fromkeys((setting.pooling, setting.top_n or 0) for setting in settings))
     parts: dict[tuple[str, int], list[sparse.csr_array]] = {key: [] for key in wanted}
     smallest = min((top_n for _, top_n in wanted if top_n > 0), default=0)
     for folder in folders:
@@ -125,13 +137,16 @@ def _code_set(pooled: sparse.csr_array, setting: Setting, task: Task) -> Feature
     return FeatureSet(train, view, train, test, scaled=True)
 
 
-def _check_rows(folders: Sequence[Path], found: int, task: Task) -> None:
-    """The features are those of the rows that samples.parquet holds."""
-    if found != task.n_rows:
-        raise StoreError(f"features hold {found} rows, samples.parquet {task.n_rows}: run the extraction again")
-    for folder, samples in zip(folders, task.samples, strict=True):
+def check_rows(folders: Sequence[Path], found: int, n_rows: int, samples: Sequence[str]) -> None:
+    """Raise StoreError unless the features are those of the rows that samples.parquet holds.
+
+    found: rows of features; n_rows and samples: rows of each folder's samples.parquet together, and its SHA-256.
+    """
+    if found != n_rows:
+        raise StoreError(f"features hold {found} rows, samples.parquet {n_rows}: run the extraction again")
+    for folder, digest in zip(folders, samples, strict=True):
         manifest = Manifest.load(folder)
-        if manifest is None or manifest.settings.get("samples") != samples:
+        if manifest is None or manifest.settings.get("samples") != digest:
             raise StoreError(
                 f"{folder} was made from other rows than samples.parquet holds now: run the extraction again"
             )

@@ -10,7 +10,7 @@ import numpy as np
 
 from saefari.classify.splits import make_folds, tied_rows, usable_classes
 from saefari.errors import DataError, StoreError
-from saefari.store import read_samples, read_samples_record, read_split
+from saefari.store import has_images, read_samples, read_samples_record, read_split
 
 TRAIN, TEST = 0, 1
 
@@ -43,7 +43,9 @@ class Task:
 
 def load_task(folders: Sequence[Path], n_folds: int, seed: int) -> Task:
     """Read rows and split of the sample folders. Raises StoreError or DataError when they cannot be judged."""
-    tables = [read_samples(folder, ["row", "id", "text", "label", "group"]).to_pydict() for folder in folders]
+    content = "pixels" if all(has_images(folder) for folder in folders) else "text"
+    names_read = list(dict.fromkeys(["row", "id", "text", "label", "group", content]))
+    tables = [read_samples(folder, names_read).to_pydict() for folder in folders]
     columns = {name: [value for table in tables for value in table[name]] for name in tables[0]}
     parts = np.concatenate([read_split(folder) for folder in folders])
     labels = np.asarray([label if label is not None else "" for label in columns["label"]], dtype=object)
@@ -53,11 +55,11 @@ def load_task(folders: Sequence[Path], n_folds: int, seed: int) -> Task:
     kept_train = train[[label in number for label in labels[train]]]
     kept_test = test[[label in number for label in labels[test]]]
     train_classes = np.asarray([number[label] for label in labels[kept_train]], dtype=np.int64)
-    ties = tied_rows([columns["text"][i] for i in kept_train], [columns["group"][i] for i in kept_train])
+    ties = tied_rows([columns[content][i] for i in kept_train], [columns["group"][i] for i in kept_train])
     if len(np.unique(ties)) < 2:
         raise DataError(
-            f"the {len(kept_train)} training rows cannot be cross-validated: all share one text or group, directly or "
-            "in a chain; give another group_field"
+            f"the {len(kept_train)} training rows cannot be cross-validated: all share one text, picture or "
+            "group, directly or in a chain; give another group_field"
         )
     return Task(
         samples=[_digest(folder) for folder in folders],

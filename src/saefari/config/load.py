@@ -9,9 +9,11 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from saefari.config.convolution import Convolution
 from saefari.config.dataset import DatasetSpec
 from saefari.config.schema import ClassificationParams, Config, ModelSpec, Settings
 from saefari.config.training import Corpus, Resampling, SaeSweep, SaeTraining
+from saefari.config.vision import VisionTraining
 from saefari.errors import ConfigError, Problem, nearest
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -23,11 +25,13 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "sae_training": SaeSweep,
     "corpus": Corpus,
     "resample": Resampling,
+    "vision_training": VisionTraining,
+    "conv": Convolution,
 }
 _MERGE = "tag:yaml.org,2002:merge"
 
 
-class _Loader(yaml.SafeLoader):
+class UniqueKeyLoader(yaml.SafeLoader):
     """Refuses a key that a mapping holds twice, of which YAML would silently keep the last."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
@@ -51,7 +55,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     """
     path = Path(path)
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+        raw = yaml.load(path.read_text(encoding="utf-8"), UniqueKeyLoader)
     except FileNotFoundError:
         raise ConfigError([Problem("--config", f"there is no file {str(path)!r}")], str(path)) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -86,7 +90,7 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     try:
         for key in keys[:-1]:
             target = target[int(key)] if isinstance(target, list) else target.setdefault(key, {})
-        parsed = yaml.load(value, _Loader)
+        parsed = yaml.load(value, UniqueKeyLoader)
         if isinstance(target, list):
             target[int(keys[-1])] = parsed
         else:

@@ -11,6 +11,8 @@ from saefari.config.dataset import DatasetSpec
 from saefari.config.positions import POSITIONS_OF, ModelType, Positions
 from saefari.config.section import EmptyIsNone, Optional, Place, SaeName, Section, Text, listed, mistakes
 from saefari.config.training import SaeSweep, SaeTraining
+from saefari.config.vision import VisionTraining
+from saefari.errors import nearest
 
 SaeLocation = Literal["res", "mlp", "att"]
 TrainingLog = Literal["none", "tensorboard", "wandb"]
@@ -152,6 +154,8 @@ class Config(Section):
     classification_params: ClassificationParams = ClassificationParams()
     sae_training: list[SaeSweep] = []
     """SAEs to train for every layer of every model."""
+    vision_training: VisionTraining | None = None
+    """A vision model to train first; an entry of `models` with its name reads it."""
 
     def model_type_of(self, model: ModelSpec) -> ModelType:
         """The model's own type, or the run's."""
@@ -161,6 +165,17 @@ class Config(Section):
         """What counts for a model: its own setting, the run's, or what is usual for its type."""
         return model.positions or self.settings.positions or POSITIONS_OF[self.model_type_of(model)][0]
 
+    def is_trained_here(self, model: ModelSpec) -> bool:
+        """Whether a model is the one that `vision_training` trains."""
+        return self.vision_training is not None and model.name == self.vision_training.name
+
+    def vision_dataset(self) -> DatasetSpec | None:
+        """The dataset that `vision_training` trains on; None where there is no such section, or no such dataset."""
+        if self.vision_training is None:
+            return None
+        wanted = self.vision_training.dataset
+        return next((dataset for dataset in self.datasets if wanted in (None, dataset.name)), None)
+
     def swept(self) -> Iterator[tuple[int, str, SaeTraining]]:
         """Entry of `sae_training`, name and training of each of their SAEs."""
         for i, sweep in enumerate(self.sae_training):
@@ -169,7 +184,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Config:
-        found = [*self._names_taken(), *self._what_is_missing()]
+        found = [*self._names_taken(), *self._what_is_missing(), *self._vision_mistakes()]
         if found:
             raise mistakes(found)
         return self
@@ -197,6 +212,28 @@ class Config(Section):
                 yield ("datasets", d, "label_field"), None, "is what the classifiers predict: name a column"
         if not self.datasets and not self._reads_corpora_only():
             yield ("datasets",), [], "only a file whose every SAE is trained on a corpus of its own needs none"
+
+    def _vision_mistakes(self) -> Iterator[tuple[Place, object, str]]:
+        """What `vision_training` needs of the other sections."""
+        if self.vision_training is None:
+            return
+        dataset = self.vision_dataset()
+        if dataset is None and self.datasets:
+            names = [one.name for one in self.datasets]
+            message = f"names none of `datasets`: {', '.join(names)}{nearest(str(self.vision_training.dataset), names)}"
+            yield ("vision_training", "dataset"), self.vision_training.dataset, message
+        if dataset is not None and dataset.image_field is None:
+            place = ("datasets", self.datasets.index(dataset), "image_field")
+            yield place, None, "is what vision_training learns from: name a column"
+        for m, model in enumerate(self.models):
+            if not self.is_trained_here(model):
+                continue
+            if self.model_type_of(model) != "vit":
+                message = "vision_training trains this model: say model_type: vit"
+                yield ("models", m, "model_type"), self.model_type_of(model), message
+            for key in ("revision", "sae_release"):
+                if getattr(model, key) is not None:
+                    yield ("models", m, key), getattr(model, key), "has no meaning for a model trained in the run"
 
     def _reads_corpora_only(self) -> bool:
         sections = [*self.sae_training, *(model.sae_train for model in self.models if model.widths)]

@@ -1,16 +1,21 @@
-"""Datasets as a stream of examples, and the splits that keep training and test rows apart."""
+"""Datasets as a stream of examples, how their images are decoded, and splits that keep training and test rows apart."""
 
 from saefari.data.dataset import Dataset, check_dataset, open_dataset
 from saefari.data.example import Example
+from saefari.data.images import BadImage, ImageSource, decode_image, pixels_digest
 from saefari.data.slug import dataset_slug
 from saefari.data.splits import sample_rows, separate_test, split_rows, text_key
 
 __all__ = [
+    "BadImage",
     "Dataset",
     "Example",
+    "ImageSource",
     "check_dataset",
     "dataset_slug",
+    "decode_image",
     "open_dataset",
+    "pixels_digest",
     "sample_rows",
     "separate_test",
     "split_rows",

@@ -1,19 +1,23 @@
-"""Datasets: local files, embedded ones and the hub's, behind one type."""
+"""Datasets: local files and folders, embedded ones and the hub's, behind one type."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from saefari.config import DatasetSpec
 from saefari.data.embedded import EMBEDDED, open_embedded
-from saefari.data.example import Example, as_label, as_text
+from saefari.data.example import Example, as_image, as_label, as_text
+from saefari.data.hashes import linked_digest
 from saefari.data.hub import HubUnreachableError, UnknownDatasetError, hub_layout, open_hub
+from saefari.data.images import ImageSource
 from saefari.data.local import LocalDataset, find_local
 from saefari.data.slug import dataset_slug
 from saefari.data.table import Table
 from saefari.errors import DataError, nearest
+from saefari.fingerprint import fingerprint
 
 Problems = list[tuple[str, str]]
 
@@ -43,27 +47,47 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes whenever the rows do: file hash, library versions with the rows' hash, or hub revision."""
-        return self.table.fingerprint()
+        """Changes whenever the rows do, or an image that they name by its file.
+
+        File hash, library versions with the rows' hash, or hub revision.
+        """
+        table, name = self.table.fingerprint(), self.spec.image_field
+        if not name or self.table.folder is None:
+            return table
+        values = enumerate(self.table.values([name]))
+        files = linked_digest(self._read(row, "image_field", name, value) for row, (value,) in values)
+        return fingerprint({"rows": table, "images": files}) if files else table
 
     def rows(self) -> Iterator[Example]:
         """Every row in source order. Raises DataError naming the place where a row cannot be read."""
         fields = _read_fields(self.spec)
         for row, values in enumerate(self.table.values([name for _, name in fields])):
-            record: dict[str, str | None] = {}
-            for (key, name), value in zip(fields, values, strict=True):
-                try:
-                    record[key] = as_text(value) if key == "text_field" else as_label(value)
-                except DataError as error:
-                    place = f"{self.spec.name}, split {self.split!r}, row {row}, column {name!r}"
-                    raise DataError(f"{place}: {error}") from None
+            record = {key: self._read(row, key, name, value) for (key, name), value in zip(fields, values, strict=True)}
             yield Example(
                 row=row,
                 id=record.get("id_field") or str(row),
                 text=record.get("text_field"),
                 label=record.get("label_field"),
                 group=record.get("group_field"),
+                image=record.get("image_field"),
             )
+
+    def images(self, rows: Sequence[int]) -> list[ImageSource | None]:
+        """The images of these rows, not yet read, in the order asked for; None = null. `image_field` must be set."""
+        name = str(self.spec.image_field)
+        wanted = sorted(set(rows))
+        values = self.table.values([name], wanted)
+        found = {row: self._read(row, "image_field", name, value) for row, (value,) in zip(wanted, values, strict=True)}
+        return [found[row] for row in rows]
+
+    def _read(self, row: int, key: str, name: str, value: object) -> Any:
+        """What a raw value of one column means; key: what the section uses the column for."""
+        try:
+            if key == "image_field":
+                return as_image(value, row, self.table.folder)
+            return as_text(value) if key == "text_field" else as_label(value)
+        except DataError as error:
+            raise DataError(f"{self.spec.name}, split {self.split!r}, row {row}, column {name!r}: {error}") from None
 
 
 def open_dataset(spec: DatasetSpec, split: str) -> Dataset:
@@ -79,8 +103,8 @@ def open_dataset(spec: DatasetSpec, split: str) -> Dataset:
     else:
         table = open_hub(spec, split)
     problems = _field_problems(spec, table.columns)
-    if not spec.text_field:
-        problems.insert(0, ("text_field", f"is needed; {_listed(table.columns)}"))
+    if not spec.text_field and not spec.image_field:
+        problems.insert(0, ("text_field", f"or image_field is needed; {_listed(table.columns)}"))
     if problems:
         raise DataError(f"{spec.name}: " + "; ".join(f"{key} {message}" for key, message in problems))
     return Dataset(spec, split, table)
@@ -89,7 +113,7 @@ def open_dataset(spec: DatasetSpec, split: str) -> Dataset:
 def check_dataset(spec: DatasetSpec, allow_unreachable: bool = False) -> Problems:
     """Mistakes in a dataset's section, as (YAML key, message); reads headers only and downloads no data.
 
-    A section without text_field is right: whether it is needed, the model decides.
+    A section without text_field or image_field is right: which of them is needed, the model decides.
     allow_unreachable: a hub dataset that cannot be reached now counts as right, until it is opened.
     """
     if spec.test_split == spec.split:
@@ -157,15 +181,16 @@ def _hub_problems(spec: DatasetSpec, allow_unreachable: bool) -> Problems:
 
 def _read_fields(spec: DatasetSpec) -> list[tuple[str, str]]:
     """(YAML key, column) of the columns that make an example."""
-    keys = ("text_field", "label_field", "id_field", "group_field")
+    keys = ("text_field", "image_field", "label_field", "id_field", "group_field")
     return [(key, getattr(spec, key)) for key in keys if getattr(spec, key)]
 
 
 def _field_problems(spec: DatasetSpec, columns: Sequence[str]) -> Problems:
     """Columns that the section names and the dataset has not."""
-    named = _read_fields(spec) + ([("image_field", spec.image_field)] if spec.image_field else [])
     return [
-        (key, f"{name!r}: {_listed(columns)}{nearest(name, columns)}") for key, name in named if name not in columns
+        (key, f"{name!r}: {_listed(columns)}{nearest(name, columns)}")
+        for key, name in _read_fields(spec)
+        if name not in columns
     ]
 
 

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice
+from pathlib import Path
 
+from saefari.data.digits import DIGITS, Digits
 from saefari.data.docstrings import paragraphs
-from saefari.data.table import Table
+from saefari.data.table import Table, pick
 from saefari.errors import DataError, nearest
 from saefari.fingerprint import fingerprint
 
 PYTHON_DOCS = "python-docs"
-EMBEDDED = (PYTHON_DOCS,)
+EMBEDDED = (PYTHON_DOCS, DIGITS)
 _LIBRARIES = {
     "numpy": "numpy",
     "pandas": "pandas",
@@ -37,6 +39,7 @@ class PythonDocs:
     """
 
     columns = ("id", "text", "label", "module")
+    folder: Path | None = None
 
     def count(self) -> int:
         """Number of rows."""
@@ -46,17 +49,17 @@ class PythonDocs:
         """Hash of the libraries' versions and of all rows."""
         return fingerprint({"versions": {name: version(name) for name in _LIBRARIES}, "rows": _python_docs()})
 
-    def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
+    def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row."""
         positions = [self.columns.index(field) for field in fields]
-        return (tuple(row[position] for position in positions) for row in _python_docs())
+        return (tuple(row[position] for position in positions) for row in pick(_python_docs(), rows))
 
 
 def open_embedded(name: str, split: str) -> Table:
     """An embedded dataset, whose only split is `train`. Raises DataError for another split."""
     if split != "train":
         raise DataError(f"{name}: there is no split {split!r}; it has train{nearest(split, ['train'])}")
-    return PythonDocs()
+    return Digits() if name == DIGITS else PythonDocs()
 
 
 @lru_cache(maxsize=1)

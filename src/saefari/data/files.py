@@ -11,14 +11,15 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from saefari.data.example import name_classes
+from saefari.data.table import pick, rows_per_batch
 from saefari.errors import DataError
-from saefari.fingerprint import file_sha256
+from saefari.fingerprint import file_digest
 
-_BATCH_ROWS = 1024
 _HEADER_ROWS = 1000
 """JSON lines looked at for column names: an object may leave out keys that are null."""
 _LONGEST_FIELD = 2**31 - 1
@@ -36,19 +37,34 @@ class FileTable:
         """Columns of the first file. Raises DataError if it cannot be read."""
         return _format(self.paths[0]).columns(self.paths[0])
 
+    @property
+    def folder(self) -> Path:
+        """The folder of the files."""
+        return self.paths[0].parent
+
     def count(self) -> int:
         """Rows in all files; reads CSV and JSON lines once."""
         return sum(_format(path).count(path) for path in self.paths)
 
     def fingerprint(self) -> str:
         """SHA-256 of the file's bytes; of the files' hashes where there are several."""
-        hashes = [file_sha256(path) for path in self.paths]
+        hashes = [file_digest(path) for path in self.paths]
         return hashes[0] if len(hashes) == 1 else sha256("\n".join(hashes).encode()).hexdigest()
 
-    def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
+    def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row. Raises DataError naming the damaged file and line."""
+        if rows is not None and all(path.suffix.lower() == ".parquet" for path in self.paths):
+            yield from self._parquet_rows(fields, np.asarray(rows, dtype=np.int64))
+            return
+        yield from pick((row for path in self.paths for row in _format(path).values(path, fields)), rows)
+
+    def _parquet_rows(self, fields: Sequence[str], rows: np.ndarray) -> Iterator[tuple[object, ...]]:
+        """Of Parquet files only the row groups are read that hold some of the rows."""
+        start = 0
         for path in self.paths:
-            yield from _format(path).values(path, fields)
+            stop = start + _parquet_count(path)
+            yield from _parquet_values(path, fields, rows[(rows >= start) & (rows < stop)] - start)
+            start = stop
 
 
 @dataclass(frozen=True)
@@ -156,17 +172,32 @@ def _parquet_count(path: Path) -> int:
         return int(file.metadata.num_rows)
 
 
-def _parquet_values(path: Path, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
+def _parquet_values(path: Path, fields: Sequence[str], rows: np.ndarray | None = None) -> Iterator[tuple[object, ...]]:
     with _open_parquet(path) as file:
         for field in fields:
             _position(path, file.schema_arrow.names, field)
         names = _class_names(file.schema_arrow)
         try:
-            for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=list(dict.fromkeys(fields))):
+            for batch in _batches(file, list(dict.fromkeys(fields)), rows):
                 columns = [name_classes(batch.column(field).to_pylist(), names.get(field)) for field in fields]
                 yield from zip(*columns, strict=True)
         except pa.ArrowException as error:
             raise DataError(f"{path}: damaged Parquet file: {error}") from None
+
+
+def _batches(file: pq.ParquetFile, columns: list[str], rows: np.ndarray | None) -> Iterator[pa.RecordBatch]:
+    """The file's rows a few at a time; of chosen rows those of one row group together."""
+    groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
+    if rows is None:
+        batch_size = rows_per_batch(file.metadata.num_rows, sum(group.total_byte_size for group in groups))
+        yield from file.iter_batches(batch_size=batch_size, columns=columns)
+        return
+    stops = np.cumsum([group.num_rows for group in groups])
+    held_by = np.searchsorted(stops, rows, side="right")
+    for number in np.unique(held_by):
+        first = stops[number] - groups[number].num_rows
+        table = file.read_row_group(int(number), columns=columns)
+        yield from table.take(rows[held_by == number] - first).combine_chunks().to_batches()
 
 
 def _class_names(schema: pa.Schema) -> dict[str, list[str]]:

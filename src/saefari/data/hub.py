@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from saefari.config import DatasetSpec
 from saefari.data.example import name_classes
+from saefari.data.table import rows_per_batch
 from saefari.errors import DataError
-
-_BATCH_ROWS = 1024
 
 
 class HubUnreachableError(DataError):
@@ -29,6 +29,7 @@ class HubTable:
     """A `datasets.Dataset`."""
     source: str
     """What decides the rows: builder hash (the commit, for most datasets), configuration and split."""
+    folder: Path | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -43,11 +44,17 @@ class HubTable:
         """The dataset's revision as the hub's library knows it."""
         return self.source
 
-    def values(self, fields: Sequence[str]) -> Iterator[tuple[object, ...]]:
-        """Values of the given columns, row by row; integer classes as their names."""
+    def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
+        """Values of the given columns, row by row; integer classes as their names, images not decoded."""
+        from datasets import Image
+
         chosen = self.dataset.select_columns(list(dict.fromkeys(fields)))
+        chosen = chosen if rows is None else chosen.select(rows)
+        for field, feature in chosen.features.items():
+            if isinstance(feature, Image):
+                chosen = chosen.cast_column(field, Image(decode=False))
         names = {field: getattr(chosen.features[field], "names", None) for field in fields}
-        for batch in chosen.iter(batch_size=_BATCH_ROWS):
+        for batch in chosen.iter(batch_size=rows_per_batch(len(chosen), chosen.data.nbytes)):
             columns = [name_classes(batch[field], names[field]) for field in fields]
             yield from zip(*columns, strict=True)
 

@@ -1,4 +1,4 @@
-"""Where the files of a local dataset lie: a file, or a folder with a file or more for each split."""
+"""Where a local dataset lies: in a file, or in a folder that holds a file or more, or images, for each split."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saefari.data.files import EXTENSIONS, FileTable
+from saefari.data.image_folder import find_images
+from saefari.data.table import Table
 from saefari.errors import DataError, nearest
 
 _SHARD = re.compile(r"-\d+(-of-\d+)?$")
@@ -24,17 +26,23 @@ class LocalDataset:
         """A single file has no splits: any split name means all its rows."""
         return self.path.is_file()
 
-    def table(self, split: str) -> FileTable:
-        """The files of one split. Raises DataError that lists the splits there are."""
+    def table(self, split: str) -> Table:
+        """The files of one split, or else its images. Raises DataError that lists the splits there are."""
         if self.is_file:
             return FileTable((self._readable(self.path),))
         for folder in (self.folder(), self.folder() / "data"):
             files = _split_files(folder, split)
             if files:
                 return FileTable(files)
-        splits = self._splits()
+        images = find_images(self.folder())
+        if split in images:
+            return images[split]
+        splits = sorted({*self._file_splits(), *images})
         found = f"it has {', '.join(splits)}{nearest(split, splits)}"
-        wanted = f"a folder must hold {split}.csv, {split}.jsonl, {split}.parquet or {split}-00000.parquet …"
+        wanted = (
+            f"a folder must hold {split}.csv, {split}.jsonl, {split}.parquet or {split}-00000.parquet …, or images: "
+            f"{split}/<class>/*.png, or <class>/*.png for the split train; also .jpg, .bmp, .gif, .tif, .webp"
+        )
         raise DataError(f"{self.path}: there is no split {split!r}; {found if splits else wanted}")
 
     def folder(self) -> Path:
@@ -50,7 +58,7 @@ class LocalDataset:
             )
         return folder
 
-    def _splits(self) -> list[str]:
+    def _file_splits(self) -> list[str]:
         files = [file for folder in (self.folder(), self.folder() / "data") for file in _data_files(folder)]
         return sorted({_SHARD.sub("", file.stem) for file in files})
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from saefari.config import ModelType
+from saefari.models.loader import ImageLoader, Images
 from saefari.names import RANDOM
 from saefari.saes.ref import SaeRef
 
@@ -27,17 +29,29 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class JobImages:
+    """The images of a job's samples and of its calibration's, and what reads them."""
+
+    samples: Images
+    calibration: Images
+    loader: ImageLoader
+
+
+@dataclass(frozen=True)
 class ExtractJob:
     """One model over one dataset split. Idempotent: it makes only the shards that are missing or do not verify."""
 
     title: str
     model: str
+    model_type: ModelType
     revision: str | None
     dtype: str
     device: str
     samples: Path
     calibration: Path
     """Samples whose training rows calibrate the random controls; they may be another split's."""
+    images: JobImages | None
+    """None = the rows are texts, whose tokens are stored."""
     cells: tuple[Cell, ...]
     encode: bool
     """False = store activations only (settings.act_only)."""

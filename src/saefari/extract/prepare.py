@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from saefari.config import DatasetSpec, Positions, Settings
+from saefari.config import DatasetSpec, ModelType, Positions, Settings
 from saefari.data.dataset import Dataset, open_dataset
 from saefari.data.example import Example
 from saefari.data.splits import sample_rows, separate_test, split_rows, text_key
@@ -18,6 +18,7 @@ from saefari.errors import ConflictError, DataError
 from saefari.log import logger
 from saefari.store import (
     SamplesWriter,
+    has_images,
     iter_samples,
     read_samples_record,
     read_split_record,
@@ -42,12 +43,20 @@ class PrepareJob:
 
     title: str
     model: str
+    model_type: ModelType
     revision: str | None
+    positions: str
     spec: DatasetSpec
     settings: Settings
     folder: Path
     test_folder: Path | None
     overwrite: bool
+
+    @property
+    def splits(self) -> list[tuple[str, Path]]:
+        """Each split with the folder of its samples."""
+        pairs = ((self.spec.split, self.folder), (self.spec.test_split, self.test_folder))
+        return [(split, folder) for split, folder in pairs if split is not None and folder is not None]
 
 
 def run_prepare(job: PrepareJob) -> list[str]:
@@ -55,14 +64,22 @@ def run_prepare(job: PrepareJob) -> list[str]:
 
     Raises ConflictError when samples of other settings are there, DataError when the dataset cannot be read.
     """
+    from saefari.extract.prepare_images import prepare_images
+
+    settings = job.settings
+    warnings = _prepare_texts(job) if job.model_type == "llm" else prepare_images(job)
+    record = prepare_split(job.folder, job.test_folder, settings.test_size, settings.seed)
+    return [f"{job.title}: {warning}" for warning in [*warnings, *record["warnings"]]]
+
+
+def _prepare_texts(job: PrepareJob) -> list[str]:
+    """Freeze a text model's rows and tokens. Returns warnings: none."""
     from saefari.models.tokenizer import TextTokenizer
 
-    settings, spec = job.settings, job.spec
+    settings = job.settings
     tokenizer = TextTokenizer.load(job.model, job.revision)
-    for split, folder in ((spec.split, job.folder), (spec.test_split, job.test_folder)):
-        if split is None or folder is None:
-            continue
-        dataset = open_dataset(spec, split)
+    for split, folder in job.splits:
+        dataset = open_dataset(job.spec, split)
         wanted = samples_settings(
             dataset,
             rows_wanted(settings),
@@ -70,11 +87,10 @@ def run_prepare(job: PrepareJob) -> list[str]:
             settings.max_length,
             settings.include_special_tokens,
             tokenizer.digest,
-            settings.positions or "tokens",
+            job.positions,  # type: ignore[arg-type]
         )
         prepare_samples(folder, dataset, tokenizer, wanted, job.overwrite)
-    record = prepare_split(job.folder, job.test_folder, settings.test_size, settings.seed)
-    return [f"{job.title}: {warning}" for warning in record["warnings"]]
+    return []
 
 
 def rows_wanted(settings: Settings) -> int | None:
@@ -96,19 +112,26 @@ def samples_settings(
 ) -> dict[str, Any]:
     """Everything that shapes samples.parquet.
 
-    The seed counts only where rows are sampled; `positions` stands there only where it is not the default.
+    `positions` stands there only where it is not the default.
     """
-    sampled = n_wanted is not None and n_wanted < dataset.n_rows
     settings = {
-        "dataset": dataset.slug,
-        "fingerprint": dataset.fingerprint,
-        "fields": dataset.spec.model_dump(include={"text_field", "label_field", "id_field", "group_field"}),
-        "sampled": {"rows": n_wanted, "seed": seed} if sampled else None,
+        **rows_settings(dataset, n_wanted, seed, ("text_field", "label_field", "id_field", "group_field")),
         "max_length": max_length,
         "include_special_tokens": special,
         "tokenizer": tokenizer,
     }
     return settings if positions == "tokens" else {**settings, "positions": positions}
+
+
+def rows_settings(dataset: Dataset, n_wanted: int | None, seed: int, fields: tuple[str, ...]) -> dict[str, Any]:
+    """Which rows are taken, and from which columns; the seed counts only where rows are sampled."""
+    sampled = n_wanted is not None and n_wanted < dataset.n_rows
+    return {
+        "dataset": dataset.slug,
+        "fingerprint": dataset.fingerprint,
+        "fields": dataset.spec.model_dump(include=set(fields)),
+        "sampled": {"rows": n_wanted, "seed": seed} if sampled else None,
+    }
 
 
 def prepare_samples(
@@ -118,19 +141,12 @@ def prepare_samples(
 
     Raises ConflictError when the folder holds the samples of other settings and `overwrite` is false.
     """
-    record = read_samples_record(folder)
+    record = stored_samples(folder, settings, overwrite)
     if record is not None:
-        conflicts = differences(record["settings"], settings)
-        if not conflicts:
-            return str(record["sha256"])
-        if not overwrite:
-            raise ConflictError(conflict_message(folder, conflicts))
+        return str(record["sha256"])
     logger.info("%s: reading and tokenising %s rows", folder, f"{dataset.n_rows:,}")
-    sampled = settings["sampled"]
     with SamplesWriter(folder, settings) as writer:
-        for examples in _chunks(
-            _sampled(dataset, sampled["rows"] if sampled else None, (sampled or {}).get("seed", 0))
-        ):
+        for examples in _chunks(sampled_rows(dataset, settings["sampled"])):
             texts = [example.text or "" for example in examples]
             rows = tokeniser.tokenize(
                 texts,
@@ -141,6 +157,18 @@ def prepare_samples(
             for example, tokens in zip(examples, rows, strict=True):
                 writer.write(_columns(example, tokens))
     return _digest(folder)
+
+
+def stored_samples(folder: Path, settings: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
+    """The record of the samples where they are there already, as these settings want them.
+
+    Raises ConflictError when the folder holds the samples of other settings and `overwrite` is false.
+    """
+    record = read_samples_record(folder)
+    conflicts = differences(record["settings"], settings) if record else []
+    if conflicts and not overwrite:
+        raise ConflictError(conflict_message(folder, conflicts))
+    return None if conflicts else record
 
 
 def prepare_split(folder: Path, test_folder: Path | None, test_size: float, seed: int) -> dict[str, Any]:
@@ -183,11 +211,12 @@ def conflict_message(folder: Path, conflicts: list[str]) -> str:
     )
 
 
-def _sampled(dataset: Dataset, n_wanted: int | None, seed: int) -> Iterator[Example]:
-    if n_wanted is None:
+def sampled_rows(dataset: Dataset, sampled: dict[str, int] | None) -> Iterator[Example]:
+    """The dataset's rows, or a seeded sample of them (see `rows_settings`), in its order."""
+    if sampled is None:
         yield from dataset.rows()
         return
-    wanted = set(sample_rows(dataset.n_rows, n_wanted, seed).tolist())
+    wanted = set(sample_rows(dataset.n_rows, sampled["rows"], sampled["seed"]).tolist())
     yield from (example for example in dataset.rows() if example.row in wanted)
 
 
@@ -212,21 +241,21 @@ def _columns(example: Example, tokens: Any) -> dict[str, Any]:
 
 
 def _identities(folder: Path) -> tuple[list[str | None], np.ndarray, list[str | None]]:
-    """Label, key of the text and group of every row; a row without a text counts as one without a label."""
+    """Label, key of the text or picture and group of every row; one without either counts as one without a label."""
     labels: list[str | None] = []
     groups: list[str | None] = []
     keys: list[int] = []
-    for table in iter_samples(folder, ["text", "label", "group"]):
-        for text, label, group in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            labels.append(None if text is None else label)
+    for table in iter_samples(folder, ["pixels" if has_images(folder) else "text", "label", "group"]):
+        for content, label, group in zip(*(column.to_pylist() for column in table.columns), strict=True):
+            labels.append(None if content is None else label)
             groups.append(group)
-            keys.append(text_key(text or ""))
+            keys.append(text_key(content or ""))
     return labels, np.asarray(keys, dtype=np.uint64), groups
 
 
 def _missing_labels(parts: np.ndarray) -> list[str]:
     missing = int((parts == -1).sum())
-    return [f"{missing} rows left out: they have no text or no label"] if missing else []
+    return [f"{missing} rows left out: they have no label, or nothing to read"] if missing else []
 
 
 def _digest(folder: Path | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -22,26 +22,23 @@ from saefari.extract.encoding import (
 )
 from saefari.extract.job import ExtractJob
 from saefari.extract.outputs import Output, inspect_all
+from saefari.extract.rows import Window, rows_to_calibrate, rows_to_extract
 from saefari.extract.shard import CodesArrays, HiddenArrays
 from saefari.log import logger, progress_bar
-from saefari.models.forward import Forward
+from saefari.models.forward import Forward, Model
 from saefari.models.hooks import HookPoint
 from saefari.models.settings import model_settings
-from saefari.models.text import TextModel
 from saefari.store import (
-    TokenisedRow,
     hidden_folder,
-    iter_token_rows,
+    iter_position_counts,
     read_samples_record,
-    read_split,
     shard_ranges,
 )
-from saefari.store.shards import SHARD_ROWS
 
 _WRITERS = 4  # threads that compress: each output of a shard is a file of its own
 
 
-def run_extract(job: ExtractJob, model: Callable[[], TextModel]) -> list[str]:
+def run_extract(job: ExtractJob, model: Callable[[], Model]) -> list[str]:
     """Run the job; `model` loads the model, and is called only if something is missing. Returns warnings.
 
     Raises ConflictError when the store holds data of other settings, StoreError when it cannot be written.
@@ -78,7 +75,7 @@ def _hidden_outputs(job: ExtractJob, n_rows: int, shared: dict[str, Any]) -> dic
 class _Extraction:
     """The running job: a forward pass per batch, and behind it encoding, pooling and writing."""
 
-    def __init__(self, job: ExtractJob, model: TextModel, hidden: dict[int, Output], codes: Sequence[Output]) -> None:
+    def __init__(self, job: ExtractJob, model: Model, hidden: dict[int, Output], codes: Sequence[Output]) -> None:
         self._job = job
         self._model = model
         self._forward = Forward(model, job.max_tokens, job.max_sequences)
@@ -104,8 +101,8 @@ class _Extraction:
             ThreadPoolExecutor(_WRITERS) as writers,
         ):
             writing: list[Future[None]] = []
-            for shard, rows in iter_token_rows(self._job.samples, missing):
-                writes = self._shard(shard, ranges[shard], rows, bar)
+            for shard, windows in rows_to_extract(self._job).windows(missing):
+                writes = self._shard(shard, ranges[shard], windows, bar)
                 _wait(writing)
                 writing = [writers.submit(write) for write in writes]
                 if self._model.device.type == "cpu":
@@ -113,7 +110,7 @@ class _Extraction:
             _wait(writing)
 
     def _shard(
-        self, shard: int, rows: tuple[int, int], tokens: Sequence[TokenisedRow], bar: Any
+        self, shard: int, rows: tuple[int, int], windows: Iterator[Window], bar: Any
     ) -> list[Callable[[], None]]:
         """Compute a shard; return what remains for each output: sorting into row order, compressing and writing."""
         encoders = [encoder for encoder in self._encoders if encoder.wants(shard)]
@@ -133,8 +130,9 @@ class _Extraction:
             bar.update(len(batch))
 
         with background_calls(self._model.device) as call:
-            for batch, counts, states in self._forward(tokens, [self._hooks[layer] for layer in sorted(layers)]):
-                call(consume, batch, counts, states)
+            for indices, read in windows:
+                for batch, counts, states in self._forward(read, [self._hooks[layer] for layer in sorted(layers)]):
+                    call(consume, indices[batch], counts, states)
         filled: list[tuple[Output, HiddenArrays | CodesArrays]] = [
             *((self._hidden[layer], arrays) for layer, arrays in hidden.items()),
             *((encoder.output, codes) for encoder, codes in zip(encoders, collected, strict=True)),
@@ -146,7 +144,7 @@ class _Extraction:
         controls = [encoder for encoder in self._encoders if encoder.cell.random]
         if not controls:
             return
-        rows = _training_rows(self._job.calibration)
+        rows = rows_to_calibrate(self._job).training(CALIBRATION_POSITIONS)
         hooks = sorted({encoder.hook for encoder in controls})
         batches = [states for _, _, states in self._forward(rows, hooks)]
         for encoder in controls:
@@ -164,27 +162,12 @@ def _wait(writing: Sequence[Future[None]]) -> None:
         future.result()
 
 
-def _training_rows(samples: Path) -> list[TokenisedRow]:
-    """Training rows from the start of the split, enough of them to calibrate on."""
-    training = read_split(samples) == 0
-    chosen: list[TokenisedRow] = []
-    n_positions = 0
-    for shard, rows in iter_token_rows(samples):
-        for offset, row in enumerate(rows):
-            if training[shard * SHARD_ROWS + offset] and n_positions < CALIBRATION_POSITIONS:
-                chosen.append(row)
-                n_positions += len(row.valid)
-        if n_positions >= CALIBRATION_POSITIONS:
-            break
-    return chosen
-
-
 def _finish_hidden(outputs: Sequence[Output], samples: Path) -> None:
     """Once all shards are there: count the rows that have no position, whose pooled states are all zeros."""
     pending = [output for output in outputs if output.manifest.complete and not output.manifest.stats]
     if not pending:
         return
-    empty = sum(len(row.valid) == 0 for _, rows in iter_token_rows(samples) for row in rows)
+    empty = sum(int((lengths == 0).sum()) for lengths in iter_position_counts(samples))
     for output in pending:
         output.manifest.stats = {"empty_rows": empty}
         output.manifest.warnings = [f"{empty} rows have no position that counts: all zeros"] if empty else []

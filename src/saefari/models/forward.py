@@ -1,34 +1,53 @@
-"""Forward passes over tokenised rows, a batch at a time, each giving the hidden states of its valid positions."""
+"""Forward passes over rows, a batch at a time, each giving the hidden states of its valid positions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from saefari.models.batching import Batches
 from saefari.models.hooks import HookPoint
-from saefari.models.text import TextModel
 
 Batch = tuple[np.ndarray, np.ndarray, dict[HookPoint, torch.Tensor]]
 """Indices of the rows [B], positions of each row int64 [B], and hook -> float32 [n_positions, d]."""
 
 
-class TokenRow(Protocol):
-    """One tokenised text: input_ids int [n_tokens]; valid int [n_valid], the positions in them that count."""
+class Row(Protocol):
+    """What a model reads at once: its positions, those of them that count (int [n_valid]), and its arguments."""
+
+    @property
+    def length(self) -> int: ...
+    @property
+    def valid(self) -> np.ndarray: ...
+    @property
+    def model_input(self) -> Any: ...
+
+
+class TokenRow(Row, Protocol):
+    """One tokenised text: input_ids int [n_tokens], which are the model's input too."""
 
     @property
     def input_ids(self) -> np.ndarray: ...
+
+
+class Model(Protocol):
+    """What gives hidden states: a text model, a vision transformer, a vision-language model."""
+
     @property
-    def valid(self) -> np.ndarray: ...
+    def d_model(self) -> int: ...
+    @property
+    def device(self) -> torch.device: ...
+    def capture(self, inputs: Sequence[Any], hooks: Sequence[HookPoint]) -> dict[HookPoint, torch.Tensor]:
+        """[B, T, d] per hook, of rows' `model_input`; what stands beyond a row's length has no meaning."""
 
 
 class Forward:
     """A model and the budget of its batches."""
 
-    def __init__(self, model: TextModel, max_tokens: int, max_sequences: int | None = None) -> None:
+    def __init__(self, model: Model, max_tokens: int, max_sequences: int | None = None) -> None:
         """max_tokens: padded tokens in a batch. max_sequences: None = only the tokens count."""
         self.model = model
         self._batches = Batches(max_tokens, max_sequences)
@@ -38,17 +57,17 @@ class Forward:
         """The budget as it is now: lowered for good when the GPU's memory does not hold a batch."""
         return self._batches.max_tokens
 
-    def __call__(self, rows: Sequence[TokenRow], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
+    def __call__(self, rows: Sequence[Row], hooks: Sequence[HookPoint]) -> Iterator[Batch]:
         """Every row's valid positions, in length-sorted batches."""
-        lengths = np.asarray([len(row.input_ids) for row in rows])
+        lengths = np.asarray([row.length for row in rows])
         for batch, (counts, states) in self._batches.run(lengths, lambda b: self._states([rows[i] for i in b], hooks)):
             yield batch, counts, states
 
     def _states(
-        self, rows: Sequence[TokenRow], hooks: Sequence[HookPoint]
+        self, rows: Sequence[Row], hooks: Sequence[HookPoint]
     ) -> tuple[np.ndarray, dict[HookPoint, torch.Tensor]]:
         """Positions of each row, and their hidden states, from one forward pass."""
-        captured = self.model.capture([row.input_ids for row in rows], hooks)
+        captured = self.model.capture([row.model_input for row in rows], hooks)
         n_padded = next(iter(captured.values())).shape[1]
         where, counts = valid_positions([row.valid for row in rows], n_padded)
         where = where.to(self.model.device)

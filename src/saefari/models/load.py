@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,10 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return _DTYPES[dtype]
 
 
-def load_weights(info: ModelInfo, location: str, dtype: torch.dtype) -> Any:
+def load_weights(info: ModelInfo, location: str, dtype: torch.dtype, part: Callable[[Any], Any] | None = None) -> Any:
     """The base model on the CPU, in evaluation mode, frozen, without the key-value cache.
+
+    part: what of a multimodal model is kept; none = the language model.
 
     Raises ModelError for an embedded model whose weights are not the official ones, for weights that are not
     safetensors, and for a checkpoint that lacks some of the model's weights.
@@ -47,7 +49,7 @@ def load_weights(info: ModelInfo, location: str, dtype: torch.dtype) -> Any:
     model, missing = read_weights(AutoModel, info, location, dtype)
     if missing:
         raise ModelError(f"model {info.name!r}: its files lack {len(missing)} weights, such as {missing[0]!r}")
-    return _text_part(model).eval().requires_grad_(False)
+    return (part or text_part)(model).eval().requires_grad_(False)
 
 
 def read_weights(auto_class: Any, info: ModelInfo, location: str, dtype: torch.dtype) -> tuple[Any, list[str]]:
@@ -76,7 +78,7 @@ def read_weights(auto_class: Any, info: ModelInfo, location: str, dtype: torch.d
             **chosen,
         )
 
-    with _quiet():
+    with quiet():
         model, report = read_cache_first(info.name, read, reach_hub=info.source == "hub")
     # The pooler comes after the last block, and many encoder checkpoints lack it.
     return model, sorted(key for key in report["missing_keys"] if "pooler" not in key)
@@ -92,15 +94,20 @@ def load_tokenizer(info: ModelInfo, location: str) -> Any:
             location, revision=info.revision, local_files_only=local_files_only, trust_remote_code=False
         )
 
-    with _quiet():
+    with quiet():
         tokenizer = read_cache_first(info.name, read, reach_hub=info.source == "hub")
+    check_tokenizer(info, tokenizer)
+    tokenizer.truncation_side = "right"
+    return tokenizer
+
+
+def check_tokenizer(info: ModelInfo, tokenizer: Any) -> None:
+    """Raises ModelError where a tokenizer cannot place tokens in a text."""
     # Without its files a tokenizer is made up, and knows no more than its special tokens.
     if len(tokenizer) == len(tokenizer.added_tokens_decoder):
         raise ModelError(f"model {info.name!r}: its tokenizer's files (tokenizer.json) are missing or empty")
     if not tokenizer.is_fast:
         raise ModelError(f"model {info.name!r} has no fast tokenizer, which places tokens in the text")
-    tokenizer.truncation_side = "right"
-    return tokenizer
 
 
 def weights_digest(folder: Path) -> str:
@@ -120,7 +127,7 @@ def _check_embedded(info: ModelInfo, location: str) -> None:
         )
 
 
-def _text_part(model: Any) -> Any:
+def text_part(model: Any) -> Any:
     """The language model inside a multimodal one; any other model as it is."""
     text_config = model.config.get_text_config()
     text_config.use_cache = False
@@ -128,7 +135,7 @@ def _text_part(model: Any) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bars or warnings of transformers while it reads files; what matters is raised."""
     from transformers.utils import logging as hf_logging
 

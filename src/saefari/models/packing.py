@@ -19,6 +19,16 @@ class Context(NamedTuple):
     input_ids: np.ndarray
     valid: np.ndarray
 
+    @property
+    def length(self) -> int:
+        """Positions that the model computes."""
+        return len(self.input_ids)
+
+    @property
+    def model_input(self) -> np.ndarray:
+        """What the model is given."""
+        return self.input_ids
+
 
 def pack(texts: Iterable[str], tokenizer: TextTokenizer, context_size: int) -> Iterator[Context]:
     """Contexts of exactly `context_size` tokens (the model's limit if that is less), save the last, shorter one.

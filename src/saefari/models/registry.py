@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from saefari.config import ModelType
 from saefari.errors import ModelError
 from saefari.names import folder_name
 
@@ -85,25 +86,45 @@ def resolve_model(name: str, revision: str | None = None) -> tuple[str, Source]:
     return name, "hub"
 
 
-def describe(name: str, revision: str | None = None, *, reach_hub: bool = True) -> ModelInfo:
-    """Layers and width of a model, from its configuration alone.
+def describe(
+    name: str, revision: str | None = None, *, reach_hub: bool = True, model_type: ModelType = "llm"
+) -> ModelInfo:
+    """Layers and width of a model, from its configuration alone; model_type says which of its towers is meant.
 
     A hub model is looked up in the local cache first, then, if `reach_hub`, on the hub. Raises
     UnreachableModel where neither has it, ModelError for anything else that is wrong.
     """
     config = read_config(name, revision, reach_hub=reach_hub)
-    text = config.get_text_config()
-    n_layers, d_model = getattr(text, "num_hidden_layers", None), getattr(text, "hidden_size", None)
+    if model_type == "vlm" and (not hasattr(config, "vision_config") or image_token_id(config) is None):
+        raise ModelError(f"model {name!r} ({config.model_type}) reads no images in its prompts: it is no vlm")
+    part = vision_config(config) if model_type == "vit" else config.get_text_config()
+    n_layers, d_model = getattr(part, "num_hidden_layers", None), getattr(part, "hidden_size", None)
     if n_layers is None or d_model is None:
         raise ModelError(f"model {name!r} ({config.model_type}) has no num_hidden_layers or hidden_size")
     commit = getattr(config, "_commit_hash", None) or revision
     return ModelInfo(name, model_slug(name), resolve_model(name, revision)[1], n_layers, d_model, commit)
 
 
+def vision_config(config: Any) -> Any:
+    """The configuration of a model's vision transformer: its own, or that of its vision tower."""
+    return getattr(config, "vision_config", config)
+
+
+def image_token_id(config: Any) -> int | None:
+    """The token in whose place a vision-language model puts an image's patches; None where there is none."""
+    for name in ("image_token_id", "image_token_index"):
+        if (token := getattr(config, name, None)) is not None:
+            return int(token)
+    return None
+
+
 def read_config(name: str, revision: str | None = None, *, reach_hub: bool = True) -> Any:
     """A model's Hugging Face configuration; `describe` says what may be raised."""
     from transformers import AutoConfig
 
+    from saefari.models.alexnet_transformer_config import register
+
+    register()
     location, source = resolve_model(name, revision)
 
     def read(local_files_only: bool) -> Any:

@@ -28,6 +28,16 @@ class Tokens:
     valid: np.ndarray
     spans: np.ndarray
 
+    @property
+    def length(self) -> int:
+        """Positions that the model computes."""
+        return len(self.input_ids)
+
+    @property
+    def model_input(self) -> np.ndarray:
+        """What the model is given."""
+        return self.input_ids
+
 
 class TextTokenizer:
     """A model's fast tokenizer, and the length at which the model stops reading."""

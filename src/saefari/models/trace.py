@@ -105,7 +105,9 @@ def _end_of_chain(calls: Sequence[_Call], start: _Call) -> _Call:
 def _reader(calls: Sequence[_Call], source: _Call) -> _Call | None:
     assert source.output is not None
     for call in calls[calls.index(source) + 1 :]:
-        alone = len(call.inputs) == 1 and call.inputs[0] is source.output
+        # What a block calls twice (a dropout) cannot be told apart by a hook, and passes on what it is given.
+        once = sum(other.module is call.module for other in calls) == 1
+        alone = once and len(call.inputs) == 1 and call.inputs[0] is source.output
         if alone and call.output is not None and call.output.shape == source.output.shape:
             return call
     return None
@@ -127,7 +129,7 @@ def _has_projection(module: nn.Module) -> bool:
 
 
 def _trace(model: nn.Module, block: nn.Module) -> list[_Call]:
-    """Every module call within `block`, the block's own first, for four tokens."""
+    """Every module call within `block`, the block's own first, for four tokens or an image."""
     calls: list[_Call] = []
     open_calls: list[_Call] = []
 
@@ -148,13 +150,25 @@ def _trace(model: nn.Module, block: nn.Module) -> list[_Call]:
             handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
             handles.append(module.register_forward_hook(leave))
         with torch.no_grad():
-            model(input_ids=torch.arange(4, device=next(model.parameters()).device)[None])
+            model(**_example(model))
     except _Done:
         pass
     finally:
         for handle in handles:
             handle.remove()
     return calls
+
+
+def _example(model: nn.Module) -> dict[str, Tensor]:
+    """Something that the model reads: four tokens, or one image."""
+    device = next(model.parameters()).device
+    if getattr(model, "main_input_name", "") != "pixel_values":
+        return {"input_ids": torch.arange(4, device=device)[None]}
+    config: Any = model.config
+    size = config.image_size
+    height, width = size if isinstance(size, (list, tuple)) else (size, size)
+    pixels = torch.linspace(-1, 1, 3 * height * width, device=device).view(1, 3, height, width)
+    return {"pixel_values": pixels.to(next(model.parameters()).dtype)}
 
 
 def _is_hidden(value: Any) -> bool:

@@ -17,6 +17,7 @@ from saefari.pipeline.flags import (
     add_import_flags,
     add_run_flags,
     add_train_flags,
+    add_transfer_flags,
 )
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def run_experiments(arguments: Sequence[str] | None = None) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """`saefari run | train-sae | extract | classify | import-mosaic | dashboard`. Returns the exit code."""
+    """The command `saefari` with its sub-commands. Returns the exit code."""
     from app.main import add_flags, serve
 
     parser = argparse.ArgumentParser(
@@ -48,12 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     train = commands.add_parser("train-sae", help="train the SAEs that a YAML file names, and nothing else")
     add_train_flags(train)
     train.set_defaults(function=_run_training)
+    vision = commands.add_parser("train-vision", help="train the vision model that a YAML file names, and nothing else")
+    add_train_flags(vision)
+    vision.set_defaults(function=_run_vision_training)
     extract = commands.add_parser("extract", help="one model, one layer, one dataset: activations and codes")
     add_extract_flags(extract)
     extract.set_defaults(function=_run_extract)
     classify = commands.add_parser("classify", help="classifiers on what `saefari extract` wrote")
     add_classify_flags(classify)
     classify.set_defaults(function=_run_classify)
+    transfer = commands.add_parser("transfer", help="classifiers of one run on the features of another, as they are")
+    add_transfer_flags(transfer)
+    transfer.set_defaults(function=_run_transfer)
     mosaic = commands.add_parser("import-mosaic", help="published MOSAIC results, converted into our results tree")
     add_import_flags(mosaic)
     mosaic.set_defaults(function=_run_import)
@@ -78,6 +85,12 @@ def _run_training(flags: argparse.Namespace) -> int:
     return _run(load_config(flags.config, flags.set), flags, flags.config, train=True)
 
 
+def _run_vision_training(flags: argparse.Namespace) -> int:
+    from saefari.config import load_config
+
+    return _run(load_config(flags.config, flags.set), flags, flags.config, vision=True)
+
+
 def _run_extract(flags: argparse.Namespace) -> int:
     from saefari.pipeline.oneoff import extract_config
 
@@ -88,6 +101,12 @@ def _run_classify(flags: argparse.Namespace) -> int:
     from saefari.pipeline.oneoff import classify_config
 
     return _run(classify_config(flags), flags, "flags", classify=True)
+
+
+def _run_transfer(flags: argparse.Namespace) -> int:
+    from saefari.pipeline.transfer import run_transfer_command
+
+    return run_transfer_command(flags)
 
 
 def _run_import(flags: argparse.Namespace) -> int:
@@ -101,6 +120,7 @@ def _run(
     flags: argparse.Namespace,
     source: str,
     *,
+    vision: bool = False,
     train: bool = False,
     extract: bool = False,
     classify: bool = False,
@@ -108,19 +128,23 @@ def _run(
     from saefari.pipeline.describe import describe_plan
     from saefari.pipeline.plan import make_plan
     from saefari.pipeline.run import describe_report, run_plan
+    from saefari.pipeline.vision_model import vision_only
 
     # Waiting threads that spin make a machine with other work on it two to three times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if flags.dry_run:
         os.environ["HF_HUB_OFFLINE"] = "1"  # what is not on this machine is noted, not fetched
-    plan = make_plan(config, need_model=train or extract, dry_run=flags.dry_run, source=source)
-    if train and not extract:
+    plan = make_plan(config, need_model=vision or train or extract, dry_run=flags.dry_run, source=source)
+    if vision:
+        plan = vision_only(plan)
+    elif train and not extract:
         plan = plan.training_only()
     if flags.dry_run:
         print(describe_plan(plan, train=train, extract=extract, classify=classify))
         return OK
-    report = run_plan(plan, training=train, extracting=extract, classifying=classify, overwrite=flags.overwrite)
-    print(describe_report(plan, report, ["train"] * train + ["extract"] * extract + ["classify"] * classify))
+    training = vision or train
+    report = run_plan(plan, training=training, extracting=extract, classifying=classify, overwrite=flags.overwrite)
+    print(describe_report(plan, report, ["train"] * training + ["extract"] * extract + ["classify"] * classify))
     return FAILED if report.failures else OK
 
 

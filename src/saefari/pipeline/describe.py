@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from saefari.pipeline.plan import ModelPlan, Plan, PlannedSae
+from saefari.pipeline.plan import ModelPlan, Plan
+from saefari.pipeline.planned_saes import PlannedSae
+from saefari.pipeline.vision_model import describe_vision
 from saefari.store import Manifest, codes_folder
 from saefari.store.layout import SAE_QUALITY
 
@@ -12,6 +14,8 @@ from saefari.store.layout import SAE_QUALITY
 def describe_plan(plan: Plan, *, train: bool, extract: bool, classify: bool) -> str:
     """Models, SAEs, datasets and places, with what is there already."""
     lines = ["The configuration is right. This is what a run would do:", ""]
+    if plan.vision is not None:
+        lines += describe_vision(plan.vision)
     for model in plan.models:
         lines.append(f"model {model.name}" + (f" (revision {model.revision})" if model.revision else ""))
         lines += [f"  {_sae(sae)}" for sae in model.saes]

@@ -30,8 +30,8 @@ def add_extract_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset-name", required=True, help="local file or folder, embedded dataset or hub id")
     parser.add_argument("--dataset-config-name", default="")
     parser.add_argument("--dataset-split", default="train")
-    parser.add_argument("--text-field", default="text")
-    parser.add_argument("--image-field", default="")
+    parser.add_argument("--text-field", default="", help="default: text, of an llm")
+    parser.add_argument("--image-field", default="", help="what a vlm or vit reads")
     parser.add_argument("--label-field", default="label")
     parser.add_argument("--save-dir", default="./output/activations", help="where activations and codes go")
     _add_act_only_flag(parser, default=False, help="store activations only")
@@ -61,6 +61,25 @@ def add_import_flags(parser: argparse.ArgumentParser) -> None:
     _add_verbose_flag(parser)
 
 
+def add_transfer_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of `saefari transfer`."""
+    run = "results of a feature source or of one of its settings: classifications/<model>/<dataset>/<split>/layer_<L>/"
+    parser.add_argument("--train", required=True, metavar="RUN", help=run + "<width>[/<setting>]; not fitted again")
+    parser.add_argument(
+        "--test", required=True, metavar="RUN", help="likewise, or the folder of features (activations/...)"
+    )
+    parser.add_argument(
+        "--map", metavar="FILE|JSON", help="class of the test run -> class of the training run; null leaves it out"
+    )
+    parser.add_argument("--rows", choices=("test", "all"), default="test", help="default: the test run's test rows")
+    for flag in ("--train-activations", "--test-activations"):
+        parser.add_argument(flag, metavar="DIR", help="default: activations beside the run's classifications")
+    parser.add_argument(
+        "--output-dir", metavar="DIR", help="its classifications and reports get the results; default: the test run's"
+    )
+    _add_shared_flags(parser)
+
+
 def flag_error(flag: str, message: str) -> ConfigError:
     """A mistake in a flag, in the form of a mistake in a file."""
     return ConfigError([Problem(flag, message)], "flags")
@@ -70,6 +89,7 @@ def _add_oneoff_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that `saefari extract` and `saefari classify` share."""
     parser.add_argument("--model-name", required=True, help="local path, embedded model or hub id")
     parser.add_argument("--model-type", default="llm", help="llm (default), vlm or vit")
+    parser.add_argument("--positions", help="which positions count; default: tokens (llm), image (vlm), patches (vit)")
     parser.add_argument("--checkpoint", help="the model's revision on the hub: branch, tag or commit")
     parser.add_argument(
         "--sae-release", help="release in sae-lens' catalogue; default: the best-known one of the model"

@@ -13,10 +13,12 @@ from saefari.store.layout import SAE_QUALITY
 
 if TYPE_CHECKING:
     from saefari.classify.run import ClassifyJob, JobOutcome
+    from saefari.config import ModelType
     from saefari.extract.job import ExtractJob
     from saefari.extract.prepare import PrepareJob
-    from saefari.models.text import TextModel
+    from saefari.models.forward import Model
     from saefari.train.run import TrainJob
+    from saefari.train.vision.job import VisionJob
 
 
 class Job(Protocol):
@@ -54,6 +56,26 @@ class Prepare:
         from saefari.extract.prepare import run_prepare
 
         return run_prepare(self.job)
+
+
+@dataclass(frozen=True)
+class TrainVision:
+    """Train a vision model from scratch."""
+
+    job: VisionJob
+
+    @property
+    def title(self) -> str:
+        return self.job.title
+
+    def on(self, device: str) -> TrainVision:
+        return TrainVision(replace(self.job, device=device))
+
+    def run(self) -> list[str]:
+        """See `run_vision`."""
+        from saefari.train.vision.run import run_vision
+
+        return run_vision(self.job)
 
 
 @dataclass(frozen=True)
@@ -150,15 +172,15 @@ def classify(job: ClassifyJob, save_plots: bool) -> JobOutcome:
     return outcome
 
 
-def _model_of(job: TrainJob | ExtractJob) -> Callable[[], TextModel]:
-    return partial(load_model, job.model, job.revision, job.dtype, job.device)
+def _model_of(job: TrainJob | ExtractJob) -> Callable[[], Model]:
+    return partial(load_model, job.model_type, job.model, job.revision, job.dtype, job.device)
 
 
 @lru_cache(maxsize=1)
-def load_model(name: str, revision: str | None, dtype: str, device: str) -> TextModel:
+def load_model(model_type: ModelType, name: str, revision: str | None, dtype: str, device: str) -> Model:
     """The model, kept while jobs that follow one another use the same one."""
     from saefari.log import logger
-    from saefari.models.text import TextModel
+    from saefari.models import kinds
 
     logger.info("loading %s", name)
-    return TextModel.load(name, revision, dtype, device)
+    return kinds.load_model(model_type, name, revision, dtype, device)

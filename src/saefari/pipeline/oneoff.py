@@ -11,7 +11,7 @@ from saefari.data.slug import dataset_slug
 from saefari.errors import ConfigError, SaeError
 from saefari.names import HIDDEN, RANDOM
 from saefari.pipeline.flags import flag_error
-from saefari.pipeline.plan import folder_of
+from saefari.pipeline.vision_model import folder_of
 from saefari.saes.catalogue import widths_at
 from saefari.store import Manifest, codes_folder, hidden_folder, read_samples_record
 from saefari.store.layout import MANIFEST, SAMPLES
@@ -19,8 +19,7 @@ from saefari.store.layout import MANIFEST, SAMPLES
 Place = tuple[str, str, str]
 """A stored split: its dataset's folder, config ("" = none) and split."""
 
-_TEXT = "llm"
-_REFUSED = "any"  # what nothing is looked up for: the plan says that this release runs text models only
+_ANY = "any"  # a width that nothing is looked up for
 
 
 def extract_config(flags: argparse.Namespace) -> Config:
@@ -35,7 +34,7 @@ def extract_config(flags: argparse.Namespace) -> Config:
         "name": flags.dataset_name,
         "config_name": flags.dataset_config_name,
         "split": flags.dataset_split,
-        "text_field": flags.text_field,
+        "text_field": flags.text_field or ("text" if flags.model_type == "llm" else None),
         "image_field": flags.image_field,
         "label_field": flags.label_field,
     }
@@ -54,8 +53,6 @@ def classify_config(flags: argparse.Namespace) -> Config:
         "save_plots": flags.save_plots,
     }
     params = {"top_n_values": [flags.top_n], "binarize_values": [flags.binarize_value]}
-    if flags.model_type != _TEXT:
-        return _config(flags, settings, {"name": flags.dataset_name or _REFUSED}, [_REFUSED], params)
     folder, (name, config_name, split) = _stored_split(flags)
     record = _stored_settings(folder)
     given = {"text_field": flags.text_field, "label_field": flags.label_field}
@@ -67,13 +64,8 @@ def classify_config(flags: argparse.Namespace) -> Config:
         "split": split,
     }
     sampled = record["sampled"] or {"rows": None, "seed": 0}
-    settings |= {
-        "max_samples": sampled["rows"],
-        "seed": sampled["seed"],
-        "max_length": record["max_length"],
-        "include_special_tokens": record["include_special_tokens"],
-        "positions": record.get("positions", "tokens"),
-    }
+    settings |= {"max_samples": sampled["rows"], "seed": sampled["seed"], "positions": record.get("positions")}
+    settings |= {key: record[key] for key in ("max_length", "include_special_tokens") if key in record}
     widths = flags.width or _stored_widths(folder, flags.layer) or _only_width(flags)
     settings["act_only"] = _is_act_only(folder, flags.layer, widths) if flags.act_only is None else flags.act_only
     return _config(flags, settings, dataset, widths, params)
@@ -94,7 +86,13 @@ def _config(
         "sae_release": flags.sae_release,
         "sae_path": flags.sae_path,
     }
-    common = {"model_type": flags.model_type, "sae_location": flags.sae_location, "test_size": flags.test_size}
+    common: dict[str, Any] = {
+        "model_type": flags.model_type,
+        "sae_location": flags.sae_location,
+        "test_size": flags.test_size,
+    }
+    if flags.positions is not None:
+        common["positions"] = flags.positions
     return parse_config(
         {
             "settings": {**settings, **common},
@@ -108,8 +106,6 @@ def _config(
 
 def _only_width(flags: argparse.Namespace) -> list[str]:
     """The width of the SAEs at the layers, where --width leaves it open. Raises ConfigError where it is not one."""
-    if flags.model_type != _TEXT:
-        return [_REFUSED]
     if flags.sae_path is not None:
         raise flag_error("--width", "is needed with --sae-path: it names the folder of the codes")
     widths: set[str] = set()
@@ -125,7 +121,7 @@ def _only_width(flags: argparse.Namespace) -> list[str]:
 
 def _stored_split(flags: argparse.Namespace) -> tuple[Path, Place]:
     """The one stored dataset split that the flags fit, and its place below the model's folder."""
-    model = ModelSpec(name=flags.model_name, layers=flags.layer, widths=[_REFUSED], revision=flags.checkpoint)
+    model = ModelSpec(name=flags.model_name, layers=flags.layer, widths=[_ANY], revision=flags.checkpoint)
     root = Path(flags.input_dir, folder_of(model))
     stored = {_place(path.parent.relative_to(root)): path.parent for path in sorted(root.rglob(SAMPLES))}
     if not stored:

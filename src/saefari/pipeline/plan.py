@@ -7,15 +7,14 @@ from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from saefari.config import Config, DatasetSpec, ModelSpec, SaeSweep, SaeTraining
+from saefari.config import Config, DatasetSpec, ModelSpec, ModelType, SaeSweep, SaeTraining
+from saefari.config.positions import POSITIONS_OF
 from saefari.data.dataset import check_dataset
 from saefari.data.slug import dataset_slug
-from saefari.errors import ConfigError, ModelError, Problem, SaeError
-from saefari.models.registry import UnreachableModel, describe, model_slug
-from saefari.names import folder_name
-from saefari.saes.catalogue import find_sae
-from saefari.saes.local import find_local_sae
-from saefari.saes.ref import SaeRef
+from saefari.errors import ConfigError, ModelError, Problem
+from saefari.models.registry import UnreachableModel, describe
+from saefari.pipeline.planned_saes import PlannedSae, SaePlanner
+from saefari.pipeline.vision_model import PlannedVision, folder_of, planned_vision
 from saefari.store import Layout
 
 
@@ -25,18 +24,10 @@ class ModelPlan:
 
     name: str
     slug: str
-    model_type: str
+    model_type: ModelType
+    positions: str
     revision: str | None
     saes: tuple[PlannedSae, ...]
-
-
-@dataclass(frozen=True)
-class PlannedSae:
-    """One SAE of a model. training: how the run trains it; None = it is there. random: with a random control."""
-
-    ref: SaeRef
-    training: SaeTraining | None = None
-    random: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +47,7 @@ class DatasetPlan:
 class Plan:
     """Everything that a run will do.
 
+    vision: a vision model to train before all else.
     notes: what could not be checked yet.
     dropped: models' views of datasets that failed in an earlier stage, as (model slug, dataset).
     """
@@ -64,6 +56,7 @@ class Plan:
     layout: Layout
     models: list[ModelPlan]
     datasets: list[DatasetPlan]
+    vision: PlannedVision | None = None
     notes: list[str] = field(default_factory=list)
     dropped: set[tuple[str, DatasetPlan]] = field(default_factory=set)
 
@@ -112,7 +105,7 @@ def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False,
     checker.settings()
     if checker.problems:
         raise ConfigError(checker.problems, source)
-    return Plan(config, layout, models, datasets, checker.notes)
+    return Plan(config, layout, models, datasets, checker.vision, checker.notes)
 
 
 class _Checker:
@@ -122,6 +115,7 @@ class _Checker:
         self._config = config
         self._layout = layout
         self._reach = reach
+        self.vision = planned_vision(config, layout)
         self.problems: list[Problem] = []
         self.notes: list[str] = []
 
@@ -141,33 +135,43 @@ class _Checker:
         """The models with their SAEs; need_model: the models themselves must be within reach."""
         entries: dict[tuple[str, str | None], list[tuple[str, ModelSpec]]] = {}
         slugs: dict[str, str] = {}
+        planner = SaePlanner(self._config, self._layout, self._slug, self._problem)
         for i, spec in enumerate(self._config.models):
             path = f"models[{i}]"
-            model_type = self._config.model_type_of(spec)
-            if model_type != "llm":
-                key = f"{path}.model_type" if spec.model_type else "settings.model_type"
-                self._problem(key, f"{model_type!r} is planned, but this release runs text models only: use llm")
+            if not self._positions_fit(path, spec):
                 continue
-            slug = folder_of(spec)
+            slug = self._slug(spec)
             if slugs.setdefault(slug, spec.name) != spec.name:
                 self._problem(f"{path}.name", f"{spec.name!r} would share its folder with {slugs[slug]!r}")
             if need_model:
                 self._shape(path, spec)
             entries.setdefault((spec.name, spec.revision), []).append((path, spec))
         for group in entries.values():
-            named = self._named(group)
-            saes = (*named, *self._swept(group, named))
+            saes = planner.of_model(group)
             if saes:
                 _, first = group[0]
-                model_type = self._config.model_type_of(first)
-                yield ModelPlan(first.name, folder_of(first), model_type, first.revision, saes)
+                model_type, positions = self._config.model_type_of(first), self._config.positions_of(first)
+                vision = self._trained(first)
+                name, slug = str(vision.folder) if vision else first.name, folder_of(first, vision)
+                yield ModelPlan(name, slug, model_type, positions, first.revision, saes)
+
+    def _slug(self, spec: ModelSpec) -> str:
+        return folder_of(spec, self._trained(spec))
+
+    def _trained(self, spec: ModelSpec) -> PlannedVision | None:
+        """The vision model that the run trains, if that is what an entry means."""
+        return self.vision if self._config.is_trained_here(spec) else None
 
     def _shape(self, path: str, spec: ModelSpec) -> None:
         """The model is there, has the layers, and what `settings.positions` counts."""
         try:
-            info = describe(spec.name, spec.revision, reach_hub=self._reach)
-            if self._config.positions_of(spec) == "cls":
-                self._class_token(spec)
+            model_type = self._config.model_type_of(spec)
+            if vision := self._trained(spec):
+                info = vision.info
+                vision.check_positions(self._config.positions_of(spec))
+            else:
+                info = describe(spec.name, spec.revision, reach_hub=self._reach, model_type=model_type)
+                self._reader(spec, model_type)
         except UnreachableModel as error:
             if self._reach:
                 self._problem(f"{path}.name", str(error))
@@ -181,66 +185,27 @@ class _Checker:
             if layer >= info.n_layers:
                 self._problem(f"{path}.layers[{j}]", f"{layer}: {spec.name!r} has the layers 0 to {info.n_layers - 1}")
 
-    def _class_token(self, spec: ModelSpec) -> None:
-        from saefari.models.tokenizer import TextTokenizer, no_class_token
+    def _positions_fit(self, path: str, spec: ModelSpec) -> bool:
+        """What counts is something that this type of model has."""
+        model_type, positions = self._config.model_type_of(spec), self._config.positions_of(spec)
+        known = POSITIONS_OF[model_type]
+        if positions not in known:
+            key = f"{path}.positions" if spec.positions else "settings.positions"
+            self._problem(key, f"{positions!r}: a {model_type} counts one of {', '.join(known)}")
+        return positions in known
 
-        if not TextTokenizer.load(spec.name, spec.revision).begins_with_special:
-            self._problem("settings.positions", no_class_token(spec.name))
+    def _reader(self, spec: ModelSpec, model_type: ModelType) -> None:
+        """What reads for the model is there, and what counts is there to be counted. Raises ModelError."""
+        positions = self._config.positions_of(spec)
+        if model_type == "llm" and positions == "cls":
+            from saefari.models.tokenizer import TextTokenizer, no_class_token
 
-    def _named(self, group: list[tuple[str, ModelSpec]]) -> list[PlannedSae]:
-        """The SAEs that a model's entries name by their widths."""
-        planned: list[PlannedSae] = []
-        for path, spec in group:
-            for sae in self._of_entry(path, spec):
-                if any((p.ref.layer, p.ref.width) == (sae.ref.layer, sae.ref.width) for p in planned):
-                    self._problem(path, f"layer {sae.ref.layer}, width {sae.ref.width!r} is already asked for above")
-                elif self._one_hook(f"{path}.widths", sae.ref, planned):
-                    planned.append(sae)
-        return planned
+            if not TextTokenizer.load(spec.name, spec.revision).begins_with_special:
+                self._problem("settings.positions", no_class_token(spec.name))
+        if model_type != "llm":
+            from saefari.models.loader import ImageLoader
 
-    def _of_entry(self, path: str, spec: ModelSpec) -> Iterator[PlannedSae]:
-        for j, layer in enumerate(spec.layers):
-            for k, width in enumerate(spec.widths):
-                try:
-                    yield PlannedSae(self._sae(spec, layer, width), spec.sae_train, spec.random_sae)
-                except (SaeError, ModelError) as error:
-                    self._problem(f"{path}.widths[{k}]", f"{width!r} at layers[{j}] = {layer}: {error}")
-
-    def _sae(self, spec: ModelSpec, layer: int, width: str) -> SaeRef:
-        if spec.sae_train is not None:
-            spec.sae_train.latents(width)  # raises where that is not clear
-            return self._to_train(spec, layer, width)
-        if spec.sae_path is not None:
-            return find_local_sae(spec.sae_path, layer, width)
-        return find_sae(spec.name, layer, width, self._config.settings.sae_location, spec.sae_release)
-
-    def _swept(self, group: list[tuple[str, ModelSpec]], named: list[PlannedSae]) -> Iterator[PlannedSae]:
-        """Every SAE of `sae_training` at every layer of a model, whichever of its entries names the layer."""
-        specs = [spec for _, spec in group]
-        for layer in dict.fromkeys(layer for spec in specs for layer in spec.layers):
-            random = any(spec.random_sae for spec in specs if layer in spec.layers)
-            for i, name, training in self._config.swept():
-                ref = self._to_train(specs[0], layer, name)
-                if self._one_hook(f"sae_training[{i}]", ref, named):
-                    yield PlannedSae(ref, training, random)
-
-    def _one_hook(self, path: str, ref: SaeRef, others: list[PlannedSae]) -> bool:
-        """All SAEs of a layer read one hook point, as far as is known before they are loaded."""
-        for other in (sae.ref for sae in others):
-            if other.layer == ref.layer and None not in (other.hook, ref.hook) and other.hook != ref.hook:
-                self._problem(
-                    path,
-                    f"at layer {ref.layer}, {ref.width!r} reads {ref.hook}, {other.width!r} reads "
-                    f"{other.hook}: give each a run and a settings.base_save_dir of its own",
-                )
-                return False
-        return True
-
-    def _to_train(self, spec: ModelSpec, layer: int, name: str) -> SaeRef:
-        from saefari.models.hooks import HookPoint
-
-        hook = HookPoint.for_location(layer, self._config.settings.sae_location)
-        return SaeRef(layer, name, path=str(self._layout.sae(folder_of(spec), layer, name)), hook=hook.name)
+            ImageLoader.of(model_type, spec.name, spec.revision, positions, self._config.settings).reader.load()
 
     def corpora(self, need_rows: bool) -> None:
         """The texts that SAEs are trained on beside the datasets; need_rows: they must be within reach."""
@@ -251,8 +216,9 @@ class _Checker:
         for path, section in sections:
             if section is None or section.corpus is None:
                 continue
-            if self._config.settings.positions == "cls":
-                self._problem(f"{path}.corpus", "has no class tokens, which settings.positions asks for: leave it out")
+            if any(self._config.positions_of(model) != "tokens" for model in self._config.models):
+                message = "trains on the tokens of its texts, which is not what positions asks for: leave it out"
+                self._problem(f"{path}.corpus", message)
             if self._config.settings.include_special_tokens:
                 message = "counts text alone, settings.include_special_tokens does not: leave one of them out"
                 self._problem(f"{path}.corpus", message)
@@ -265,8 +231,7 @@ class _Checker:
         for i, spec in enumerate(self._config.datasets):
             path = f"datasets[{i}]"
             slug = dataset_slug(spec.name)
-            if spec.text_field is None and any(self._config.model_type_of(m) == "llm" for m in self._config.models):
-                self._problem(f"{path}.text_field", "is missing: a text model needs it")
+            self._fields(path, spec)
             if need_rows:
                 for key, message in check_dataset(spec, allow_unreachable=not self._reach):
                     self._problem(f"{path}.{key}", message)
@@ -278,11 +243,16 @@ class _Checker:
                 slugs[place] = path
             yield plan
 
+    def _fields(self, path: str, spec: DatasetSpec) -> None:
+        """The dataset has what its models read."""
+        types = {self._config.model_type_of(model) for model in self._config.models}
+        if spec.text_field is None and "llm" in types:
+            self._problem(f"{path}.text_field", "is missing: a text model needs it")
+        if spec.image_field is None and types - {"llm"}:
+            self._problem(f"{path}.image_field", f"is missing: a {min(types - {'llm'})} needs it")
+        for model in self._config.models:
+            if spec.text_field is None and self._config.positions_of(model) == "text":
+                self._problem(f"{path}.text_field", "is missing: positions: text counts its tokens")
+
     def _problem(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))
-
-
-def folder_of(spec: ModelSpec) -> str:
-    """The model's folder; a revision has a folder of its own."""
-    slug = model_slug(spec.name)
-    return f"{slug}--{folder_name([spec.revision], 'revision')}" if spec.revision else slug

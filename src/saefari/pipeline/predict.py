@@ -1,14 +1,12 @@
-"""Live prediction: what a finished result says of a new text, computed just as the pipeline would have.
+"""Live prediction: what a finished result says of a new text or image, computed just as the pipeline would have.
 
 Whatever shaped the stored features is read from the records beside them; where that is not on this machine any more,
-an error says so. Loaded models, SAEs and classifiers are kept for the next text.
+an error says so. Loaded models, SAEs and classifiers are kept for the next one.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -19,7 +17,7 @@ from scipy import sparse
 
 from saefari.classify.inspect import Decision, StoredClassifier, decide, features_of_codes, load_classifier
 from saefari.errors import ModelError, SaeError, StoreError
-from saefari.fingerprint import file_sha256
+from saefari.pipeline.live import live_model, live_sae
 from saefari.pipeline.stages import inputs_fingerprint
 from saefari.store import CodesShard, Layout, Manifest, codes_arrays
 from saefari.store.files import read_json
@@ -28,21 +26,21 @@ from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD, SPLIT_RECORD
 if TYPE_CHECKING:
     import torch
 
-    from saefari.models.text import TextModel
-    from saefari.models.tokenizer import Tokens
+    from saefari.config import ModelType
+    from saefari.models.reading import Reading
     from saefari.saes.load import LoadedSae
 
-_DIGEST = re.compile(r"[0-9a-f]{64}")  # of a local model's files; a hub model is recorded by its commit
-_ONE_AT_A_TIME = Lock()  # hooks and an SAE's memory serve one text at a time, whatever threads a server has
+_ONE_AT_A_TIME = Lock()  # hooks and an SAE's memory serve one question at a time, whatever threads a server has
 
 
 @dataclass(frozen=True)
 class LivePrediction:
-    """A classifier's answer for a new text.
+    """A classifier's answer for a new text or image.
 
     classes: names, in the order of probabilities, float64 [K]. decision: the same, with its reasons.
     spans: int32 [n_valid, 2], the characters (start, end) of each position that counts; [0, 2] where no model reads.
     codes: [n_valid, d_sae], as stored ones would be; None for a source without an SAE.
+    view, grid, patch: of an image, as samples.parquet has them (store.samples); None for a text.
     """
 
     classes: list[str]
@@ -50,15 +48,37 @@ class LivePrediction:
     decision: Decision
     spans: np.ndarray
     codes: sparse.csr_array | None
+    view: bytes | None = None
+    grid: tuple[int, int] | None = None
+    patch: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be classified: a text, or an encoded image with or without one."""
+
+    text: str | None
+    image: bytes | None = None
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What was asked as a model reads it; reading: of an image."""
+
+    spans: np.ndarray
+    valid: np.ndarray
+    model_input: Any
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """A text as the classifier takes it."""
+    """What was asked as the classifier takes it."""
 
     features: Any
     spans: np.ndarray
     codes: sparse.csr_array | None = None
+    reading: Reading | None = None
 
 
 def predict_text(layout: Layout, folder: Path, classifier: str, text: str, model: str | None = None) -> LivePrediction:
@@ -66,37 +86,68 @@ def predict_text(layout: Layout, folder: Path, classifier: str, text: str, model
 
     model: where the model is, for a run that read it from an absolute path, which no stored file holds.
     Raises SaefariError: no such result or estimator; features made anew since; a model or SAE that is not on this
-    machine, or not the one recorded; a random control, whose weights are not stored.
+    machine, or not the one recorded; a random control, whose weights are not stored; a result of images.
     """
+    return _predict(layout, folder, classifier, _Asked(text), model)
+
+
+def predict_image(
+    layout: Layout, folder: Path, classifier: str, content: bytes, text: str | None, model: str | None = None
+) -> LivePrediction:
+    """Predict an encoded image's class, with a text beside it where the model reads one; see `predict_text`.
+
+    Raises SaefariError also for what is no image that can be read.
+    """
+    return _predict(layout, folder, classifier, _Asked(text, content), model)
+
+
+def _predict(layout: Layout, folder: Path, classifier: str, asked: _Asked, model: str | None) -> LivePrediction:
     stored = _classifier(layout, folder, classifier, _written(layout, folder))
     if stored.features is None:
-        features = [text] if stored.source == "tfidf" else np.zeros((1, 1))
-        seen = _Seen(features, np.zeros((0, 2), dtype=np.int32))
+        seen = _Seen(_without_model(stored, asked), np.zeros((0, 2), dtype=np.int32))
     else:
         with _ONE_AT_A_TIME:
-            seen = _read(layout, stored, stored.features, text, model)
+            seen = _see(layout, stored, stored.features, asked, model)
     (decision,) = decide(stored, seen.features)
-    return LivePrediction(stored.classes, decision.probabilities, decision, seen.spans, seen.codes)
+    answer = LivePrediction(stored.classes, decision.probabilities, decision, seen.spans, seen.codes)
+    return answer if seen.reading is None else _with_image(answer, seen.reading)
 
 
-def _read(layout: Layout, stored: StoredClassifier, place: str, text: str, model_name: str | None) -> _Seen:
-    """The text's features from the model, and from the SAE where there is one."""
+def _with_image(answer: LivePrediction, reading: Reading) -> LivePrediction:
+    from saefari.models.reading import encode_view
+
+    return replace(answer, view=encode_view(reading.view), grid=reading.grid, patch=reading.patch)
+
+
+def _without_model(stored: StoredClassifier, asked: _Asked) -> Any:
+    """Features of a source that no model is run for."""
+    if stored.source == "pixels":
+        raise ModelError("raw pixels are those that a model sees, and which one is not stored: choose another result")
+    return [asked.text or ""] if stored.source == "tfidf" else np.zeros((1, 1))
+
+
+def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, model_name: str | None) -> _Seen:
+    """Features from the model, and from the SAE where there is one."""
     from saefari.extract.shard import pool
+    from saefari.models.hooks import HookPoint
 
     if stored.source == "random_sae":
-        raise SaeError("a random control cannot read a new text: its weights are drawn in the run and not stored")
+        raise SaeError("a random control cannot read anything new: its weights are drawn in the run and not stored")
     samples = layout.activations / stored.result["samples"][0]
     manifest = Manifest.load(samples / place)
     record = read_json(samples / SAMPLES_RECORD)
     if manifest is None or record is None:
         raise StoreError(f"{samples / place} is not there: run `python run_experiments.py --extract-only`")
     labels, identity = stored.result["settings"], manifest.settings["model"]
-    model = _model(model_name or labels["model"], identity["weights"], identity["dtype"])
-    tokens, states = _states(model, text, record["settings"], manifest.facts["hook"])
+    name = model_name or labels["model"]
+    model = live_model(labels["model_type"], name, identity["weights"], identity["dtype"])
+    read = _read(model, labels["model_type"], asked, record["settings"])
+    hook = HookPoint.parse(manifest.facts["hook"])
+    states = model.capture([read.model_input], [hook])[hook][0][read.valid.astype(np.int64)].float()
     if stored.source == "hidden":
         pooled = pool(states, states.new_tensor([len(states)]).long())[stored.setting.pooling]
-        return _Seen(pooled.cpu().numpy(), tokens.spans)
-    sae = _sae(
+        return _Seen(pooled.cpu().numpy(), read.spans, reading=read.reading)
+    sae = live_sae(
         layout.saes,
         labels["layer"],
         labels["width"],
@@ -106,23 +157,37 @@ def _read(layout: Layout, stored: StoredClassifier, place: str, text: str, model
         str(model.device),
     )
     codes = _codes(sae, states)
-    return _Seen(features_of_codes(stored.setting, codes.to_csr(), codes.offsets), tokens.spans, codes.to_csr())
+    features = features_of_codes(stored.setting, codes.to_csr(), codes.offsets)
+    return _Seen(features, read.spans, codes.to_csr(), read.reading)
 
 
-def _states(model: TextModel, text: str, settings: dict[str, Any], hook_name: str) -> tuple[Tokens, torch.Tensor]:
-    """The text's tokens, and float32 [n_valid, d_model] at the hook."""
-    from saefari.models.hooks import HookPoint
-
-    if model.tokenizer.digest != settings["tokenizer"]:
-        raise ModelError(
-            f"the tokenizer of model {model.info.name!r} is not the one that the stored samples were made with"
+def _read(model: Any, model_type: ModelType, asked: _Asked, settings: dict[str, Any]) -> _Read:
+    """What was asked, read as the stored samples were (settings: theirs)."""
+    if model_type == "llm":
+        if model.tokenizer.digest != settings["tokenizer"]:
+            raise _other_reader("tokenizer", model)
+        (tokens,) = model.tokenize(
+            [asked.text or ""],
+            settings["max_length"],
+            settings["include_special_tokens"],
+            settings.get("positions", "tokens"),
         )
-    hook = HookPoint.parse(hook_name)
-    (tokens,) = model.tokenize(
-        [text], settings["max_length"], settings["include_special_tokens"], settings.get("positions", "tokens")
-    )
-    states = model.capture([tokens.input_ids], [hook])[hook][0]
-    return tokens, states[tokens.valid.astype(np.int64)].float()
+        return _Read(tokens.spans, tokens.valid, tokens.model_input)
+    if asked.image is None:
+        raise ModelError("this result's model reads images: give one")
+    from saefari.data.images import ImageSource, decode_image
+    from saefari.models.kinds import ReaderSpec
+
+    text_rules = settings.get("max_length", 0), settings.get("include_special_tokens", False)
+    reader = ReaderSpec(model_type, model.info.name, model.info.revision, settings["positions"], *text_rules).load()
+    if reader.digest != settings["reader"]:
+        raise _other_reader("image processor or tokenizer", model)
+    reading = reader.read(decode_image(ImageSource("the image", asked.image)), asked.text)
+    return _Read(reading.spans, reading.valid, reading.model_input, reading)
+
+
+def _other_reader(what: str, model: Any) -> ModelError:
+    return ModelError(f"the {what} of model {model.info.name!r} is not the one that the stored samples were made with")
 
 
 def _codes(sae: LoadedSae, states: torch.Tensor) -> CodesShard:
@@ -158,60 +223,3 @@ def _written(layout: Layout, folder: Path) -> tuple[int, ...]:
         names.append(f"{result['features']}/{MANIFEST}")
     records = [layout.activations / sample / name for sample in result.get("samples", ()) for name in names]
     return tuple(path.stat().st_mtime_ns if path.exists() else 0 for path in (folder / RESULTS, *records))
-
-
-@lru_cache(maxsize=2)
-def _model(name: str, weights: str, dtype: str) -> TextModel:
-    """The model that a manifest records: `weights` is its commit on the hub, or a digest of its files."""
-    from saefari.models.registry import describe, resolve_model
-    from saefari.models.settings import model_settings
-    from saefari.models.text import TextModel
-
-    is_digest = _DIGEST.fullmatch(weights) is not None
-    revision = None if is_digest else weights
-    if is_digest and resolve_model(name)[1] == "hub":
-        raise ModelError(
-            f"model {name!r} was read from a folder, and where that lies on a machine is not recorded: "
-            "give its path as the model"
-        )
-    describe(name, revision, reach_hub=False)  # a question about one text is no reason to fetch a model
-    if model_settings(name, revision, dtype, "auto")["weights"] != weights:
-        raise ModelError(f"model {name!r} has other weights than the stored features were made with ({weights[:12]}…)")
-    return TextModel.load(name, revision, dtype)
-
-
-@lru_cache(maxsize=2)
-def _sae(
-    saes: Path,
-    layer: int,
-    width: str,
-    hook: str | None,
-    recorded: tuple[tuple[str, str], ...],
-    weights_sha256: str,
-    device: str,
-) -> LoadedSae:
-    """The SAE that a manifest records: by its place in the catalogue, or by the digests of its files."""
-    from saefari.saes.load import load_sae
-    from saefari.saes.ref import SaeRef
-
-    names = dict(recorded)
-    if "release" in names:
-        ref = SaeRef(layer, width, release=names["release"], sae_id=names["sae_id"], hook=hook)
-    else:
-        ref = SaeRef(layer, width, path=str(_folder_of(saes, recorded)), hook=hook)
-    loaded = load_sae(ref, device)
-    if loaded.weights_sha256 != weights_sha256:
-        raise SaeError(f"{ref.title} has other weights than the stored codes were made with: run the extraction again")
-    return loaded
-
-
-def _folder_of(saes: Path, files: Sequence[tuple[str, str]]) -> Path:
-    """The folder below `saes` whose files have these SHA-256."""
-    for config in sorted(saes.rglob("cfg.json")):
-        folder = config.parent
-        if all((folder / name).is_file() and file_sha256(folder / name) == digest for name, digest in files):
-            return folder
-    raise SaeError(
-        f"no SAE below {saes} is the one that the stored codes were made with, and where it lay is not recorded: "
-        "copy its folder there, or, if it was trained anew since, run `python run_experiments.py` again"
-    )

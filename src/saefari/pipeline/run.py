@@ -13,16 +13,21 @@ from typing import Any
 from saefari.errors import explain_failure
 from saefari.log import logger, progress_bar
 from saefari.pipeline import stages
+from saefari.pipeline.image_reports import image_reports
 from saefari.pipeline.jobs import classify
 from saefari.pipeline.launch import Outcome, available_cores, run_in_processes, run_on_devices
 from saefari.pipeline.plan import ModelPlan, Plan
 from saefari.pipeline.verify import verified
+from saefari.pipeline.vision_model import describe_trained, learned_test_rows, vision_jobs
 from saefari.store import hold_tree, write_json
 
 
 @dataclass
 class Report:
-    """What a run did. failures: (what failed, why). saes: the table of the trained SAEs, as text."""
+    """What a run did. failures: (what failed, why). saes: the table of the trained SAEs, as text.
+
+    images: how many SAEs' top images and heat maps are there.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -30,6 +35,7 @@ class Report:
     reused: int = 0
     reused_saes: int = 0
     saes: str = ""
+    images: int = 0
 
     def add(self, outcomes: Iterable[Outcome]) -> None:
         """Take in how jobs ended."""
@@ -51,7 +57,8 @@ def run_plan(
     trains = bool(plan.trained())
     with ExitStack() as held:
         layout = plan.layout
-        for folder in sorted({place.resolve() for place in (layout.activations, layout.classifications, layout.saes)}):
+        places = [layout.activations, layout.classifications, layout.saes, *([layout.models] if plan.vision else [])]
+        for folder in sorted({place.resolve() for place in places}):
             held.enter_context(hold_tree(folder))
         if training or extracting:
             plan = _make_features(plan, report, training, extracting, overwrite)
@@ -59,6 +66,8 @@ def run_plan(
             _classify(plan, report, overwrite)
         if trains and (training or classifying):
             _report_saes(plan, report)
+        if extracting or classifying:
+            _report_images(plan, report)
         failures = [{"job": job, "reason": reason} for job, reason in report.failures]
         write_json(plan.layout.last_run, {"failures": failures, "warnings": report.warnings})
     return report
@@ -79,12 +88,23 @@ def visible_devices(plan: Plan) -> list[str]:
 def _make_features(plan: Plan, report: Report, training: bool, extracting: bool, overwrite: bool) -> Plan:
     """Run stage 1; returns the plan without what failed. With act_only, SAEs are trained on what extraction stores."""
     devices = visible_devices(plan)
+    plan = _train_vision(plan, report, devices, overwrite)
     plan = _prepare(plan, report, overwrite)
+    report.warnings += learned_test_rows(plan)
     act_only = plan.config.settings.act_only
     stage = [_train] * training
     for step in [_extract, *stage] if act_only else [*stage, *[_extract] * extracting]:
         plan = step(plan, report, devices, overwrite)
     return plan
+
+
+def _train_vision(plan: Plan, report: Report, devices: list[str], overwrite: bool) -> Plan:
+    """Train the vision model; returns the plan without it where that fails."""
+    outcomes = run_on_devices(vision_jobs(plan, devices[0], overwrite), devices[:1])
+    report.add(outcomes)
+    if plan.vision is None or not any(outcome.failure for outcome in outcomes):
+        return plan
+    return replace(plan, models=[model for model in plan.models if model.name != str(plan.vision.folder)])
 
 
 def _prepare(plan: Plan, report: Report, overwrite: bool) -> Plan:
@@ -162,6 +182,17 @@ def _report_saes(plan: Plan, report: Report) -> None:
         _fail(report, "the report on the trained SAEs", explain_failure(error))
 
 
+def _report_images(plan: Plan, report: Report) -> None:
+    from saefari.report.images import write_image_report
+
+    for images in image_reports(plan):
+        try:
+            write_image_report(images)
+            report.images += 1
+        except Exception as error:  # codes and results are whole
+            _fail(report, f"the report on images, {images.title}", explain_failure(error))
+
+
 def _fail(report: Report, what: str, why: str) -> None:
     logger.error("%s failed: %s", what, why)
     report.failures.append((what, why))
@@ -175,6 +206,8 @@ def describe_report(plan: Plan, report: Report, stages_run: Sequence[str]) -> st
 
         lines += ["", "Best setting of each source, chosen by cross-validation on training rows:", ""]
         lines += [best_table(report.rows), ""]
+    if plan.vision is not None:
+        lines += describe_trained(plan.vision)
     if report.saes:
         lines += ["", report.saes, ""]
     if report.reused_saes:
@@ -184,6 +217,8 @@ def describe_report(plan: Plan, report: Report, stages_run: Sequence[str]) -> st
     lines += [f"warning: {warning}" for warning in dict.fromkeys(report.warnings)]
     lines += [f"FAILED: {what}\n        {why}" for what, why in report.failures]
     lines += [f"{name}: {path}" for name, path in _places(plan, stages_run)]
+    if report.images:
+        lines.append(f"Images of latents    : {plan.layout.images}")
     return "\n".join(lines)
 
 
@@ -192,6 +227,8 @@ def _places(plan: Plan, stages_run: Sequence[str]) -> list[tuple[str, Path]]:
     places = []
     if "extract" in stages_run:
         places.append(("Activations and codes", layout.activations))
+    if "train" in stages_run and plan.vision is not None:
+        places.append(("Vision model         ", layout.model(plan.vision.training.name)))
     if "train" in stages_run and plan.trained():
         places.append(("Trained SAEs         ", layout.saes))
     if "classify" in stages_run:

@@ -11,13 +11,15 @@ from saefari.extract.prepare import PrepareJob
 from saefari.fingerprint import fingerprint
 from saefari.names import BASELINES, HIDDEN
 from saefari.pipeline.jobs import Encode, Extract, Prepare, Train
-from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan, PlannedSae
+from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan
+from saefari.pipeline.planned_saes import PlannedSae
 from saefari.store import Manifest, read_samples_record, read_split_record
 
 if TYPE_CHECKING:
     from saefari.classify.run import ClassifyJob
     from saefari.config import Corpus, Stream
-    from saefari.extract.job import Cell
+    from saefari.extract.job import Cell, JobImages
+    from saefari.models.loader import ImageLoader, Images
     from saefari.train.job import SaeJob
     from saefari.train.run import TrainJob
 
@@ -32,7 +34,9 @@ def prepare_jobs(plan: Plan, overwrite: bool) -> list[Prepare]:
             PrepareJob(
                 title=title(model, dataset, dataset.spec.split),
                 model=model.name,
+                model_type=model.model_type,
                 revision=model.revision,
+                positions=model.positions,
                 spec=dataset.spec,
                 settings=plan.config.settings,
                 folder=plan.samples(model, dataset, dataset.spec.split),
@@ -83,11 +87,13 @@ def extract_jobs(plan: Plan, device: str, overwrite: bool) -> list[Extract]:
             ExtractJob(
                 title=title(model, dataset, split),
                 model=model.name,
+                model_type=model.model_type,
                 revision=model.revision,
                 dtype=settings.dtype,
                 device=device,
                 samples=plan.samples(model, dataset, split),
                 calibration=plan.samples(model, dataset, dataset.spec.split),
+                images=_job_images(plan, model, dataset, split),
                 cells=cells(model),
                 encode=not settings.act_only,
                 store_positions=settings.store_positions,
@@ -102,6 +108,31 @@ def extract_jobs(plan: Plan, device: str, overwrite: bool) -> list[Extract]:
     ]
 
 
+def image_loader(plan: Plan, model: ModelPlan) -> ImageLoader:
+    """What reads images for a model, as the run is set."""
+    from saefari.models.loader import ImageLoader
+
+    return ImageLoader.of(model.model_type, model.name, model.revision, model.positions, plan.config.settings)
+
+
+def _job_images(plan: Plan, model: ModelPlan, dataset: DatasetPlan, split: str) -> JobImages | None:
+    """The images of an extraction; None for a model that reads texts."""
+    from saefari.extract.job import JobImages
+
+    if model.model_type == "llm":
+        return None
+    calibration = _images(plan, model, dataset, dataset.spec.split)
+    return JobImages(_images(plan, model, dataset, split), calibration, image_loader(plan, model))
+
+
+def _images(plan: Plan, model: ModelPlan, dataset: DatasetPlan, split: str) -> Images:
+    """A split's images, as its samples were made of them."""
+    from saefari.models.loader import Images
+
+    record = read_samples_record(plan.samples(model, dataset, split)) or {"settings": {"fingerprint": ""}}
+    return Images(dataset.spec, split, record["settings"]["fingerprint"])
+
+
 def encode_jobs(plan: Plan, device: str, overwrite: bool) -> list[Encode]:
     """One job per model and dataset split of an `act_only` run; none otherwise."""
     if not plan.config.settings.act_only:
@@ -110,7 +141,7 @@ def encode_jobs(plan: Plan, device: str, overwrite: bool) -> list[Encode]:
 
 
 def classify_jobs(plan: Plan) -> list[ClassifyJob]:
-    """One job per feature source: each SAE, each layer's hidden states, and once per dataset TF-IDF and majority."""
+    """One job per feature source: SAEs, hidden states of layers, once per dataset TF-IDF, pixels and majority."""
     return [job for dataset in plan.datasets for job in _dataset_jobs(plan, dataset)]
 
 
@@ -154,15 +185,20 @@ def _train_job(
 
     settings = plan.config.settings
     samples = [plan.samples(model, dataset, dataset.spec.split) for dataset in plan.datasets_of(model)]
+    with_images = corpus is None and model.model_type != "llm"
+    images = [_images(plan, model, dataset, dataset.spec.split) for dataset in plan.datasets_of(model) if with_images]
     identity = fingerprint([[sae.ref.layer, sae.ref.width] for sae in saes])[:12]
     return TrainJob(
         title=f"SAEs of {model.name}" + (f" on {corpus.name}" if corpus else ""),
         model=model.name,
+        model_type=model.model_type,
         revision=model.revision,
         device=device,
         dtype=settings.dtype,
         saes=tuple(sae_job(sae) for sae in saes),
         samples=() if corpus else tuple(samples),
+        images=tuple(images),
+        loader=image_loader(plan, model) if images else None,
         stored=settings.act_only and corpus is None,
         corpus=corpus,
         checkpoint=plan.layout.sae_checkpoint(model.slug, identity),
@@ -183,8 +219,18 @@ def _dataset_jobs(plan: Plan, dataset: DatasetPlan) -> Iterator[ClassifyJob]:
             yield _classify_job(plan, model, dataset, source, cell.ref.layer, cell.name, cell.ref.width)
         for layer in sorted({sae.ref.layer for sae in model.saes}):
             yield _classify_job(plan, model, dataset, "hidden", layer, HIDDEN)
-    for source in (["tfidf"] * plan.config.settings.bow_baseline + ["majority"]) if models else []:
-        yield _classify_job(plan, models[0], dataset, source)
+    for source, model in _model_free(plan, dataset, models):
+        yield _classify_job(plan, model, dataset, source)
+
+
+def _model_free(plan: Plan, dataset: DatasetPlan, models: Sequence[ModelPlan]) -> Iterator[tuple[str, ModelPlan]]:
+    """The baselines that need no model, each with one whose samples hold what it reads."""
+    if models and dataset.spec.text_field and plan.config.settings.bow_baseline:
+        yield "tfidf", models[0]
+    for model in [model for model in models if model.model_type != "llm"][:1]:
+        yield "pixels", model
+    if models:
+        yield "majority", models[0]
 
 
 def _classify_job(

@@ -8,7 +8,8 @@ from typing import Any
 from saefari.errors import SaefariError
 from saefari.extract.prepare import prepare_split, rows_wanted
 from saefari.pipeline import stages
-from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan, PlannedSae
+from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan
+from saefari.pipeline.planned_saes import PlannedSae
 from saefari.saes.settings import sae_settings
 from saefari.store import Manifest, codes_folder, read_samples_record, read_split_record
 from saefari.store.files import read_json
@@ -75,7 +76,7 @@ def _rows_mismatch(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> str | 
         record = read_samples_record(folder)
         if record is None:
             return None  # reading it says what to run
-        changed = differences(*_comparable(record["settings"], record["n_rows"], plan, dataset))
+        changed = differences(*_comparable(record["settings"], record["n_rows"], plan, model, dataset))
         if changed:
             return _explain(f"{folder} was made", changed)
     settings = plan.config.settings
@@ -89,7 +90,7 @@ def _rows_mismatch(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> str | 
 
 
 def _comparable(
-    stored: dict[str, Any], n_stored: int, plan: Plan, dataset: DatasetPlan
+    stored: dict[str, Any], n_stored: int, plan: Plan, model: ModelPlan, dataset: DatasetPlan
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What samples.json says, and what the configuration wants it to say, without opening the dataset.
 
@@ -100,12 +101,13 @@ def _comparable(
         "fields": dataset.spec.model_dump(include=set(stored["fields"])),
         "max_length": settings.max_length,
         "include_special_tokens": settings.include_special_tokens,
-        "positions": settings.positions,
+        "positions": model.positions,
     }
     stored = {"positions": "tokens", **stored}  # it stands there only where it is not the default
     if rows is not None and (stored["sampled"] is not None or rows < n_stored):
         wanted["sampled"] = {"rows": rows, "seed": settings.seed}
-    return {key: stored[key] for key in wanted}, wanted
+    said = [key for key in wanted if key in stored]  # what concerns texts is not said of images
+    return {key: stored[key] for key in said}, {key: wanted[key] for key in said}
 
 
 def _explain(what: str, changed: list[str]) -> str:

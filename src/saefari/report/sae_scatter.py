@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _TITLES = {"l0": "L0: active latents per position", "fvu": "FVU", "cv_macro_f1": "CV macro-F1"}
-_BASELINES = {"hidden": ("hidden states", "--"), "tfidf": ("TF-IDF", ":")}
+_BASELINES = {"hidden": ("hidden states", "--"), "tfidf": ("TF-IDF", ":"), "pixels": ("raw pixels", "-.")}
 _MOST_NAMED = 6
 
 Panel = tuple["Axes", Sequence[Row], str, str]

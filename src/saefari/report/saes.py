@@ -17,7 +17,13 @@ from saefari.report.tables import Row, aligned, best_settings, setting_of, where
 from saefari.store import Layout, iter_trained, read_result, read_summary
 
 _MOST_ROWS = 20
-_BASELINES = {"hidden": "hidden states", "random_sae": "random SAE", "tfidf": "TF-IDF", "majority": "majority class"}
+_BASELINES = {
+    "hidden": "hidden states",
+    "random_sae": "random SAE",
+    "tfidf": "TF-IDF",
+    "pixels": "raw pixels",
+    "majority": "majority class",
+}
 _RULE = (
     "Best: the highest cross-validated macro-F1 on training rows; the test score chooses nothing. An SAE within one\n"
     "standard error of it, over the best one's folds, is not clearly worse (Breiman et al. 1984, Classification and\n"

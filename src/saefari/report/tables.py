@@ -15,7 +15,7 @@ _RESULT = (
     "select_k", "classifier", "macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "roc_auc", "cv_macro_f1",
     "n_train", "n_test", "n_features", "seconds",
 )  # fmt: skip
-COLUMNS = (*_RESULT, "folder")
+COLUMNS = (*_RESULT, "trained_on", "folder")
 
 Row = dict[str, Any]
 
@@ -23,14 +23,15 @@ Row = dict[str, Any]
 def write_summary(path: Path) -> list[Row]:
     """Write `Layout.summary` from every results.json below its folder; return a row per setting and classifier.
 
-    Column `folder` says where a row's results.json lies, below that folder.
+    Column `folder` says where a row's results.json lies, below that folder; `trained_on` which other run trained the
+    classifier, empty where it was trained in its own.
     """
     rows = [
         row | {"folder": folder.relative_to(path.parent).as_posix()}
         for folder, result in iter_results(path.parent)
         for row in result["summary"]
     ]
-    rows.sort(key=lambda row: [_sortable(row[column]) for column in _RESULT])
+    rows.sort(key=lambda row: [*(_sortable(row[column]) for column in _RESULT), _sortable(row.get("trained_on"))])
     write_csv(path, COLUMNS, rows)
     return rows
 

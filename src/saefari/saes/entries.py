@@ -55,10 +55,14 @@ class Entry:
 
 
 def model_key(name: str) -> str:
-    """One name for one model: 'google/gemma-2-2b', './models/gemma-2-2b' and 'gemma-2-2b' are the same."""
+    """One name for one model: 'google/gemma-2-2b', './models/gemma-2-2b' and 'gemma-2-2b' are the same.
+
+    A vision-language model goes by the language model inside it.
+    """
     last = name.rstrip("/").split("/")[-1].lower()
     aliases: dict[str, str] = _supplement()["aliases"]
-    return aliases.get(last, last)
+    inside: dict[str, str] = _supplement()["language_models"]
+    return next((model for start, model in inside.items() if last.startswith(start)), aliases.get(last, last))
 
 
 def width_names(d_sae: int) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 from saefari.store.explanations import Explanation, read_explanation, read_explanations
 from saefari.store.files import write_json, write_parquet
 from saefari.store.heads import read_codes_head
+from saefari.store.images import ImageView, cell_box, read_heat_map, read_views
+from saefari.store.latents import strongest_latents, top_latents
 from saefari.store.layout import Layout, codes_folder, hidden_folder
 from saefari.store.lock import hold_tree
 from saefari.store.manifest import Decision, Manifest, ShardRecord, decide
@@ -23,9 +25,12 @@ from saefari.store.saes import (
 )
 from saefari.store.samples import (
     IMAGE_SCHEMA,
+    ImageRow,
     SamplesWriter,
     TokenisedRow,
     has_images,
+    iter_image_rows,
+    iter_position_counts,
     iter_samples,
     iter_token_rows,
     read_samples,
@@ -46,6 +51,7 @@ from saefari.store.shards import (
     shard_ranges,
     write_shard,
 )
+from saefari.store.vision import count_learned, read_learned
 from saefari.store.weights import iter_decoder, read_decoder_row
 
 __all__ = [
@@ -55,6 +61,8 @@ __all__ = [
     "Explanation",
     "FoundFile",
     "HiddenShard",
+    "ImageRow",
+    "ImageView",
     "Layout",
     "Manifest",
     "Predictions",
@@ -64,8 +72,10 @@ __all__ = [
     "ShardRecord",
     "TokenisedRow",
     "TrainedSae",
+    "cell_box",
     "codes_arrays",
     "codes_folder",
+    "count_learned",
     "curves_in",
     "decide",
     "find_files",
@@ -78,6 +88,8 @@ __all__ = [
     "iter_codes",
     "iter_decoder",
     "iter_hidden_positions",
+    "iter_image_rows",
+    "iter_position_counts",
     "iter_results",
     "iter_samples",
     "iter_token_rows",
@@ -91,8 +103,10 @@ __all__ = [
     "read_density",
     "read_explanation",
     "read_explanations",
+    "read_heat_map",
     "read_hidden_rows",
     "read_last_run",
+    "read_learned",
     "read_pooled_hidden",
     "read_predictions",
     "read_result",
@@ -103,8 +117,11 @@ __all__ = [
     "read_split_record",
     "read_summary",
     "read_trained",
+    "read_views",
     "shard_ranges",
+    "strongest_latents",
     "summary_table",
+    "top_latents",
     "write_json",
     "write_parquet",
     "write_shard",

@@ -16,6 +16,8 @@ RESULTS = "results.json"
 PREDICTIONS = "predictions.parquet"
 SAE_QUALITY = "quality.json"
 SAE_DENSITY = "density.npz"
+TRAINING_RECORD = "training.json"
+TRAINING_ROWS = "rows.parquet"
 
 
 def hidden_folder(samples: Path, layer: int) -> Path:
@@ -32,7 +34,7 @@ def codes_folder(samples: Path, layer: int, width: str) -> Path:
 class Layout:
     """The output tree.
 
-    activations: settings.base_save_dir; SAEs and reports lie beside it.
+    activations: settings.base_save_dir; trained models, SAEs and reports lie beside it.
     classifications: settings.base_classify_dir.
     """
 
@@ -53,8 +55,17 @@ class Layout:
         return self.activations.parent / "saes"
 
     @property
+    def models(self) -> Path:
+        return self.activations.parent / "models"
+
+    @property
     def reports(self) -> Path:
         return self.activations.parent / "reports"
+
+    @property
+    def images(self) -> Path:
+        """What latents see in images."""
+        return self.reports / "images"
 
     @property
     def last_run(self) -> Path:
@@ -73,6 +84,18 @@ class Layout:
     def samples(self, model: str, dataset: str, config: str | None, split: str) -> Path:
         """Folder of one dataset split as one model sees it; the arguments are slugs."""
         return self.activations / model / _dataset(dataset, config, split)
+
+    def model(self, name: str) -> Path:
+        """Folder of a model trained in a run."""
+        return self.models / name
+
+    def model_checkpoint(self, name: str) -> Path:
+        """Folder of the checkpoint, and of the decoded images, of a model that is being trained."""
+        return self.models / f".training-{name}"
+
+    def image_report(self, model: str, dataset: str, config: str | None, split: str, *features: str) -> Path:
+        """Folder of what one SAE's latents see in the images of one dataset split."""
+        return (self.images / model / _dataset(dataset, config, split)).joinpath(*features)
 
     def sae(self, model: str, layer: int, name: str) -> Path:
         """Folder of an SAE trained in a run."""

@@ -14,7 +14,10 @@ from saefari.store.layout import RESULTS
 if TYPE_CHECKING:
     import pandas as pd
 
-_TEXTS = ("model", "model_type", "dataset", "config", "split", "width", "source", "pooling", "classifier", "folder")
+_TEXTS = (
+    "model", "model_type", "dataset", "config", "split", "width", "source", "pooling", "classifier", "trained_on",
+    "folder",
+)  # fmt: skip
 _WHOLE = ("layer", "top_n", "select_k", "n_train", "n_test", "n_features")
 _FRACTIONS = (
     "binarize", "macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "roc_auc", "cv_macro_f1", "seconds",
@@ -62,10 +65,15 @@ def read_summary(path: Path) -> pd.DataFrame:
 
 
 def summary_table(rows: Any) -> pd.DataFrame:
-    """Rows of the summary with typed columns. Raises KeyError, TypeError or ValueError for rows of something else."""
+    """Rows of the summary with typed columns. Raises KeyError, TypeError or ValueError for rows of something else.
+
+    `trained_on` is only there where a classifier was trained by another run; older tables lack the column.
+    """
     import pandas as pd
 
     table = pd.DataFrame(rows)
+    if "trained_on" not in table:
+        table["trained_on"] = ""
     missing = table.isna() | (table == "")
     texts = {name: table[name].astype(str).where(~missing[name], "") for name in _TEXTS}
     numbers = {

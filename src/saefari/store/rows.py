@@ -21,6 +21,9 @@ from saefari.store.manifest import Manifest
 from saefari.store.samples import read_samples
 from saefari.store.shards import CodesShard
 
+_BATCH_ROWS = 128
+_BUFFER = 1 << 20
+
 
 def read_sample_rows(folder: Path, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
     """Columns of samples.parquet for just these dataset rows; folder: a split's samples.
@@ -29,20 +32,33 @@ def read_sample_rows(folder: Path, rows: Sequence[int], columns: Sequence[str]) 
     """
     places = _places(folder, rows)
     path = folder / SAMPLES
+    wanted, order = np.unique(places, return_inverse=True)
     try:
-        with pq.ParquetFile(path) as file:
-            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
-            starts = np.concatenate([[0], np.cumsum(sizes)])
-            group = np.searchsorted(starts, places, side="right") - 1
-            wanted = np.unique(group)
-            table = file.read_row_groups(wanted.tolist(), columns=list(columns))
-            missing = sorted(set(columns) - set(table.column_names))
+        with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
+            missing = sorted(set(columns) - set(file.schema_arrow.names))
+            if missing:
+                raise StoreError(f"{path} has no column {missing[0]!r}")
+            table = pa.concat_tables(_taken(file, wanted, columns))
     except (OSError, pa.ArrowInvalid) as error:
         raise StoreError(f"{path} cannot be read ({error}): run the extraction again") from None
-    if missing:
-        raise StoreError(f"{path} has no column {missing[0]!r}")
-    before = np.cumsum([0, *(sizes[i] for i in wanted)])[np.searchsorted(wanted, group)]
-    return table.take(pa.array(before + places - starts[group]))
+    return table.take(pa.array(order))
+
+
+def _taken(file: pq.ParquetFile, places: np.ndarray, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Columns of the rows at these ascending places. A row group may hold gigabytes of images: it is read in pieces."""
+    start = 0
+    for group in range(file.num_row_groups):
+        stop = start + file.metadata.row_group(group).num_rows
+        within = places[np.searchsorted(places, start) : np.searchsorted(places, stop)] - start
+        if len(within):
+            first = 0
+            for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(columns), use_threads=False):
+                here = within[np.searchsorted(within, first) : np.searchsorted(within, first + len(batch))] - first
+                yield pa.Table.from_batches([batch]).take(pa.array(here))
+                first += len(batch)
+                if first > within[-1]:
+                    break
+        start = stop
 
 
 def read_codes_rows(folder: Path, rows: Sequence[int]) -> CodesShard:

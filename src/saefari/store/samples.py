@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from saefari.errors import DataError, StoreError
-from saefari.fingerprint import file_sha256
+from saefari.fingerprint import file_digest, file_sha256
 from saefari.store.files import read_json, replacing, write_json, write_parquet
 from saefari.store.layout import SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_RECORD
 from saefari.store.shards import SHARD_ROWS
@@ -65,6 +65,26 @@ class TokenisedRow:
     input_ids: np.ndarray
     valid: np.ndarray
 
+    @property
+    def length(self) -> int:
+        """Positions that the model computes."""
+        return len(self.input_ids)
+
+    @property
+    def model_input(self) -> np.ndarray:
+        """What the model is given."""
+        return self.input_ids
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """One row whose image a model read before: its number in the dataset, text, positions, and those that count."""
+
+    row: int
+    text: str | None
+    length: int
+    valid: np.ndarray
+
 
 class SamplesWriter:
     """Writes samples.parquet a shard's rows at a time; the file appears, with its record, when all went well.
@@ -89,6 +109,11 @@ class SamplesWriter:
             opened.push(self._finish)
             self._opened = opened.pop_all()
         return self
+
+    @property
+    def n_rows(self) -> int:
+        """Rows written so far."""
+        return self._n_rows + len(self._pending)
 
     def write(self, row: dict[str, Any]) -> None:
         """Add one row; its keys are the columns."""
@@ -130,7 +155,7 @@ def read_samples_record(folder: Path) -> dict[str, Any] | None:
     """settings, n_rows and sha256 of samples.parquet; None where it is not there or not as recorded."""
     record: dict[str, Any] | None = read_json(folder / SAMPLES_RECORD)
     path = folder / SAMPLES
-    if record is None or not path.exists() or file_sha256(path) != record["sha256"]:
+    if record is None or not path.exists() or file_digest(path) != record["sha256"]:
         return None
     return record
 
@@ -165,6 +190,21 @@ def iter_token_rows(folder: Path, shards: Sequence[int] | None = None) -> Iterat
             table = file.read_row_group(shard, columns=["input_ids", "valid"])
             ids, valid = table["input_ids"].combine_chunks(), table["valid"].combine_chunks()
             yield shard, [TokenisedRow(i, v) for i, v in zip(_lists(ids), _lists(valid), strict=True)]
+
+
+def iter_position_counts(folder: Path) -> Iterator[np.ndarray]:
+    """How many positions count in each row, int64 [n_rows] per shard."""
+    for table in iter_samples(folder, ["valid"]):
+        yield table["valid"].combine_chunks().value_lengths().to_numpy().astype(np.int64)
+
+
+def iter_image_rows(folder: Path, shards: Sequence[int] | None = None) -> Iterator[tuple[int, list[ImageRow]]]:
+    """(shard index, its rows), of a split with images; all shards unless some are named."""
+    with pq.ParquetFile(folder / SAMPLES) as file:
+        for shard in range(file.num_row_groups) if shards is None else shards:
+            table = file.read_row_group(shard, columns=["row", "text", "n_tokens", "valid"])
+            columns = (table[name].to_pylist() for name in ("row", "text", "n_tokens"))
+            yield shard, [ImageRow(*row) for row in zip(*columns, _lists(table["valid"].combine_chunks()), strict=True)]
 
 
 def write_split(folder: Path, parts: np.ndarray, settings: dict[str, Any], warnings: Sequence[str]) -> None:

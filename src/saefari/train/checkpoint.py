@@ -70,5 +70,10 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the state: the SAEs are saved."""
+        """Remove the state: what was trained is saved."""
         remove_checkpoint(self.folder)
+
+
+def below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors whose names begin with `prefix`, named without it."""
+    return {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby, starmap
+from operator import attrgetter
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from saefari.store import TokenisedRow, iter_token_rows, shard_ranges
+from saefari.models.forward import Row
+from saefari.models.loader import ImageLoader, Images, Unread
+from saefari.store import ImageRow, TokenisedRow, iter_image_rows, iter_token_rows, shard_ranges
 
 HELD_OUT_SHARE = 0.1
 MOST_HELD_OUT = 1000
@@ -63,6 +68,9 @@ class RowPlan:
         return kept
 
 
+R = TypeVar("R", TokenisedRow, ImageRow)
+
+
 @dataclass(frozen=True)
 class StoredRows:
     """The tokenised texts of a plan's rows; one shard in memory at a time."""
@@ -71,18 +79,61 @@ class StoredRows:
 
     def training(self, epoch: int) -> Iterator[TokenisedRow]:
         """One pass over the training rows."""
-        return self._read(list(self.plan.order(epoch)))
+        return (row for _, row in _read(list(self.plan.order(epoch)), iter_token_rows))
 
     def held_out(self) -> Iterator[TokenisedRow]:
         """The rows that are held out."""
-        return self._read(list(self.plan.held_out()))
+        return (row for _, row in _read(list(self.plan.held_out()), iter_token_rows))
 
-    def _read(self, pieces: list[Piece]) -> Iterator[TokenisedRow]:
-        """Every file is opened once, whatever the order of the pieces."""
-        readers = {
-            folder: iter_token_rows(folder, [shard for place, shard, _ in pieces if place == folder])
-            for folder in self.plan.splits
-        }
-        for folder, _, chosen in pieces:
-            _, rows = next(readers[folder])
-            yield from (rows[row] for row in chosen)
+
+class FolderRow(NamedTuple):
+    """A row whose image is not read yet, and the samples folder that it is of."""
+
+    folder: Path
+    stored: ImageRow
+
+    @property
+    def valid(self) -> np.ndarray:
+        """int32 [m]: the positions that count."""
+        return self.stored.valid
+
+
+@dataclass(frozen=True)
+class StoredImages:
+    """The rows of a plan whose images are still to be read.
+
+    images: of each samples folder.
+    """
+
+    plan: RowPlan
+    images: Mapping[Path, Images]
+    loader: ImageLoader
+
+    def training(self, epoch: int) -> Iterator[FolderRow]:
+        """One pass over the training rows."""
+        return starmap(FolderRow, _read(list(self.plan.order(epoch)), iter_image_rows))
+
+    def held_out(self) -> Iterator[FolderRow]:
+        """The rows that are held out."""
+        return starmap(FolderRow, _read(list(self.plan.held_out()), iter_image_rows))
+
+    def load(self, rows: Iterator[FolderRow]) -> Iterator[Row]:
+        """The rows with their pixels, in order, read by worker processes that run ahead."""
+        return self.loader.load(self._found(rows))
+
+    def _found(self, rows: Iterator[FolderRow]) -> Iterator[tuple[ImageRow, Unread]]:
+        for folder, group in groupby(rows, attrgetter("folder")):
+            yield from self.images[folder].of(row.stored for row in group)
+
+
+def _read(
+    pieces: list[Piece], read: Callable[[Path, list[int]], Iterator[tuple[int, list[R]]]]
+) -> Iterator[tuple[Path, R]]:
+    """(folder, row) of every row of the pieces. Every file is opened once, whatever the order of the pieces."""
+    readers = {
+        folder: read(folder, [shard for place, shard, _ in pieces if place == folder])
+        for folder in dict.fromkeys(place for place, _, _ in pieces)
+    }
+    for folder, _, chosen in pieces:
+        _, rows = next(readers[folder])
+        yield from ((folder, rows[row]) for row in chosen)

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from saefari.config import Corpus
+from saefari.config import Corpus, ModelType
 from saefari.data.dataset import open_dataset
 from saefari.data.slug import dataset_slug
 from saefari.errors import ConflictError, DataError, ModelError, SaeError
 from saefari.fingerprint import fingerprint
 from saefari.log import logger
-from saefari.models.forward import Forward, TokenRow
+from saefari.models.forward import Forward, Model, TokenRow
 from saefari.models.hooks import HookPoint
 from saefari.models.language import LanguageModel, NoLanguageHead
 from saefari.models.load import pick_device
+from saefari.models.loader import ImageLoader, Images
 from saefari.models.settings import model_settings
 from saefari.models.text import TextModel
 from saefari.saes.load import LoadedSae
@@ -27,7 +28,7 @@ from saefari.train.checkpoint import Checkpoint
 from saefari.train.corpus import CorpusRows
 from saefari.train.job import SaeJob, is_trained
 from saefari.train.loss_recovered import LossRecovered
-from saefari.train.rows import RowPlan, StoredRows
+from saefari.train.rows import RowPlan, StoredImages, StoredRows
 from saefari.train.sae import train_saes
 from saefari.train.save import save_trained
 from saefari.train.sources import Block, FromModel, FromStore, Source
@@ -47,6 +48,7 @@ class TrainJob:
 
     saes: all of one stream (corpus, n_positions, batch_size, buffer_size).
     samples: folders of the dataset splits whose training rows are used; none with a corpus.
+    images: of each of these folders, where the model reads images; loader: what reads them.
     stored: train from the positions stored beside the samples, not from forward passes.
     checkpoint: folder of the training's state while it runs; checkpoint_minutes: the least time between two writings.
     training_log: settings.training_log; log_folder: where what it writes goes.
@@ -68,9 +70,12 @@ class TrainJob:
     seed: int
     max_tokens: int
     overwrite: bool
+    model_type: ModelType = "llm"
+    images: tuple[Images, ...] = ()
+    loader: ImageLoader | None = None
 
 
-def run_train(job: TrainJob, model: Callable[[], TextModel]) -> list[str]:
+def run_train(job: TrainJob, model: Callable[[], Model]) -> list[str]:
     """Run the job; `model` loads the model, and is called only if an SAE is missing. Returns warnings.
 
     Raises ConflictError when an SAE or a checkpoint of other settings is there and the job may not replace it, SaeError
@@ -118,18 +123,24 @@ def _whole(job: TrainJob) -> list[SaeJob]:
     ]
 
 
-def _source(job: TrainJob, hooks: list[HookPoint], model: Callable[[], TextModel]) -> Source:
+def _source(job: TrainJob, hooks: list[HookPoint], model: Callable[[], Model]) -> Source:
     """Where the activations of a job come from."""
     if job.corpus is not None:
         loaded = model()
+        if not isinstance(loaded, TextModel):
+            raise SaeError(f"{job.title}: a corpus of texts trains SAEs of text models: leave it out")
         return FromModel(Forward(loaded, job.max_tokens), CorpusRows(job.corpus, loaded.tokenizer), hooks)
     plan = RowPlan({folder: read_split(folder) for folder in job.samples}, job.seed)
     if job.stored:
         return FromStore(plan, hooks, pick_device(job.device))
-    return FromModel(Forward(model(), job.max_tokens), StoredRows(plan), hooks)
+    forward = Forward(model(), job.max_tokens)
+    if job.loader is None:
+        return FromModel(forward, StoredRows(plan), hooks)
+    rows = StoredImages(plan, dict(zip(job.samples, job.images, strict=True)), job.loader)
+    return FromModel(forward, rows, hooks, rows.load)
 
 
-def _save(trainees: list[Trainee], source: Source, model: Callable[[], TextModel], max_tokens: int) -> list[str]:
+def _save(trainees: list[Trainee], source: Source, model: Callable[[], Model], max_tokens: int) -> list[str]:
     """Measure the SAEs on what the source holds out, in a language model too, and write them. Returns warnings."""
     if not trainees:
         return []
@@ -149,10 +160,13 @@ def _save(trainees: list[Trainee], source: Source, model: Callable[[], TextModel
     return warnings
 
 
-def _language(source: Source, model: Callable[[], TextModel], max_tokens: int) -> LossRecovered | None:
+def _language(source: Source, model: Callable[[], Model], max_tokens: int) -> LossRecovered | None:
     """What measures SAEs in the model as a language model; None where it is none."""
+    loaded = model()
+    if not isinstance(loaded, TextModel):
+        return None
     try:
-        return LossRecovered(LanguageModel.of(model()), _held_out_rows(source), max_tokens)
+        return LossRecovered(LanguageModel.of(loaded), _held_out_rows(source), max_tokens)
     except NoLanguageHead as reason:
         logger.debug("no cross-entropy: %s", reason)
         return None
@@ -162,7 +176,7 @@ def _held_out_rows(source: Source) -> list[TokenRow]:
     """Rows that the source holds out, of `LANGUAGE_TOKENS` tokens or a little more."""
     rows: list[TokenRow] = []
     n_tokens = 0
-    for row in source.rows.held_out():
+    for row in cast(Iterator[TokenRow], source.rows.held_out()):
         rows.append(row)
         n_tokens += len(row.input_ids)
         if n_tokens >= LANGUAGE_TOKENS:
@@ -212,10 +226,10 @@ def _metadata(job: TrainJob) -> dict[str, Any]:
         data, context, trained_on = [dataset_slug(job.corpus.name)], job.corpus.context_size, _TEXT_ALONE
     else:
         records = [_stored(read_samples_record, folder)["settings"] for folder in job.samples]
-        data, context = [record["dataset"] for record in records], records[0]["max_length"]
-        trained_on = "trained on" if records[0]["include_special_tokens"] else _TEXT_ALONE
-        if records[0].get("positions") == "cls":
-            trained_on = "the one that begins a text is all that it was trained on"
+        data, context = [record["dataset"] for record in records], records[0].get("max_length")
+        trained_on = "trained on" if records[0].get("include_special_tokens") else _TEXT_ALONE
+        if (positions := records[0].get("positions")) is not None:
+            trained_on = f"positions trained on: {positions}"
     return {
         "model_name": name,
         "model_revision": job.revision,

@@ -11,11 +11,11 @@ import torch
 from saefari.config import SaeTraining
 from saefari.errors import SaeError
 from saefari.train.buffer import ShuffleBuffer
-from saefari.train.checkpoint import Checkpoint, State
+from saefari.train.checkpoint import Checkpoint, State, below
 from saefari.train.curves import Figures, is_point
 from saefari.train.job import SaeJob
 from saefari.train.sources import Block, Source
-from saefari.train.trainee import Trainee, below
+from saefari.train.trainee import Trainee
 
 Watch = Callable[[int, dict[str, Figures]], None]
 """Told after every step: positions trained on by then; by the SAEs' titles, figures where the curves have a point."""

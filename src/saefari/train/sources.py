@@ -5,17 +5,17 @@ Shapes: n positions, d the length of a hook point's vectors.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from saefari.errors import SaeError
-from saefari.models.forward import Forward, TokenRow
+from saefari.models.forward import Forward, Row
 from saefari.models.hooks import HookPoint
 from saefari.store import HiddenShard, hidden_folder, iter_hidden_positions
 from saefari.train.rows import RowPlan, StoredRows
@@ -36,11 +36,18 @@ class Cursor(NamedTuple):
     rows: int = 0
 
 
-class Rows(Protocol):
-    """Tokenised texts: those of a pass over the training data, and those that are held out."""
+class StoredRow(Protocol):
+    """A row of the training data, of which it is known what counts."""
 
-    def training(self, epoch: int) -> Iterator[TokenRow]: ...
-    def held_out(self) -> Iterator[TokenRow]: ...
+    @property
+    def valid(self) -> np.ndarray: ...
+
+
+class Rows(Protocol):
+    """The rows of a pass over the training data, and those that are held out."""
+
+    def training(self, epoch: int) -> Iterator[StoredRow]: ...
+    def held_out(self) -> Iterator[StoredRow]: ...
 
 
 class Source(Protocol):
@@ -67,12 +74,14 @@ class FromModel:
     forward: Forward
     rows: Rows
     hooks: Sequence[HookPoint]
+    load: Callable[[Iterator[Any]], Iterator[Row]] = iter
+    """Makes of the rows what the model is given, in order: nothing where they are tokens, pixels of images."""
 
     def blocks(self, start: Cursor) -> Iterator[tuple[Block, Cursor]]:
         """A block per window of rows; see Source."""
         epoch, taken = start
         while True:
-            rows = islice(_usable(self.rows.training(epoch)), taken, None)
+            rows = self.load(islice(_usable(self.rows.training(epoch)), taken, None))
             while window := _window(rows, WINDOW_BATCHES * self.forward.max_tokens):
                 taken += len(window)
                 yield self._states(window), Cursor(epoch, taken)
@@ -82,7 +91,7 @@ class FromModel:
 
     def held_out(self) -> Iterator[Block]:
         """See Source."""
-        rows = _usable(self.rows.held_out())
+        rows = self.load(_usable(self.rows.held_out()))
         while window := _window(rows, WINDOW_BATCHES * self.forward.max_tokens):
             yield self._states(window)
 
@@ -90,7 +99,7 @@ class FromModel:
         """See Source; the model does not run."""
         return _count(self.rows, enough)
 
-    def _states(self, window: Sequence[TokenRow]) -> Block:
+    def _states(self, window: Sequence[Row]) -> Block:
         parts = [states for _, _, states in self.forward(window, self.hooks)]
         return {hook: torch.cat([part[hook] for part in parts]) for hook in self.hooks}
 
@@ -156,17 +165,17 @@ class FromStore:
         return torch.from_numpy(positions[places]).to(self.device).float()
 
 
-def _usable(rows: Iterator[TokenRow]) -> Iterator[TokenRow]:
+def _usable(rows: Iterator[StoredRow]) -> Iterator[StoredRow]:
     return (row for row in rows if len(row.valid))
 
 
-def _window(rows: Iterator[TokenRow], n_tokens: int) -> list[TokenRow]:
+def _window(rows: Iterator[Row], n_tokens: int) -> list[Row]:
     """The next texts, until they hold `n_tokens` tokens."""
-    window: list[TokenRow] = []
+    window: list[Row] = []
     total = 0
     for row in rows:
         window.append(row)
-        total += len(row.input_ids)
+        total += row.length
         if total >= n_tokens:
             break
     return window

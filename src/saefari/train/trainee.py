@@ -9,6 +9,7 @@ import torch
 
 from saefari.fingerprint import fingerprint
 from saefari.train.architectures import new_sae
+from saefari.train.checkpoint import below
 from saefari.train.curves import Curves, Figures, figures_of
 from saefari.train.job import SaeJob
 from saefari.train.normalise import is_per_position, normalised
@@ -152,8 +153,3 @@ def _trainer(job: SaeJob, sae: Any, n_steps: int, device: torch.device) -> Any:
         sae=sae,
         data_provider=iter(()),
     )
-
-
-def below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """The tensors whose names begin with `prefix`, named without it."""
-    return {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}

@@ -1,0 +1,90 @@
+"""Folders of images, one folder a class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from saefari.data.table import pick
+from saefari.errors import DataError
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+_SPLIT_NAMES = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The images `<classes>/<class>/*`, by class and name; label = the class, id = the path below `folder`."""
+
+    folder: Path
+    """The dataset's; the image column holds paths below it."""
+    classes: Path
+    """What holds the folders of the classes: `folder`, or a split's folder in it."""
+
+    columns = ("image", "label", "id")
+
+    def count(self) -> int:
+        """Number of images."""
+        return sum(1 for _ in self._rows())
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the images' paths below the folder."""
+        digest = sha256()
+        for path, _ in self._rows():
+            digest.update(os.fsencode(path) + b"\0")
+        return digest.hexdigest()
+
+    def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
+        """Values of the given columns, row by row."""
+        positions = [self.columns.index(field) for field in fields]
+        for path, label in pick(self._rows(), rows):
+            row = (path, label, path)
+            yield tuple(row[position] for position in positions)
+
+    def _rows(self) -> Iterator[tuple[str, str]]:
+        """(path below the folder, class) of every image."""
+        for name in _folders(self.classes):
+            below = (self.classes / name).relative_to(self.folder).as_posix()
+            yield from ((f"{below}/{image}", name) for image in sorted(_images(self.classes / name)))
+
+
+def find_images(folder: Path) -> dict[str, ImageFolder]:
+    """Split -> its images: `<folder>/<split>/<class>/*`, or `<folder>/<class>/*`, all of which is `train`.
+
+    Empty where there are no images in folders of classes. Raises DataError for splits without classes.
+    """
+    folders = _folders(folder)
+    classes = {name for name in folders if _holds_images(folder / name)}
+    splits = [name for name in folders if name not in classes and any(_class_folders(folder / name))]
+    if splits:
+        return {name: ImageFolder(folder, folder / name) for name in splits}
+    if classes and classes <= _SPLIT_NAMES:
+        named = ", ".join(sorted(classes))
+        raise DataError(f"{folder}: no classes in {named}; an image belongs in <split>/<class>/")
+    return {"train": ImageFolder(folder, folder)} if classes else {}
+
+
+def _class_folders(split: Path) -> Iterator[str]:
+    return (name for name in _folders(split) if _holds_images(split / name))
+
+
+def _holds_images(folder: Path) -> bool:
+    return next(_images(folder), None) is not None
+
+
+def _folders(folder: Path) -> list[str]:
+    """Names of sub-folders in order, hidden ones aside."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+
+
+def _images(folder: Path) -> Iterator[str]:
+    """Names of the images in a folder, hidden files aside; a broken link counts, so that it is missed later."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            extension = os.path.splitext(entry.name)[1].lower()
+            if extension in EXTENSIONS and not entry.name.startswith(".") and not entry.is_dir():
+                yield entry.name

@@ -1,0 +1,117 @@
+"""The rows of a shard as the model is given them: stored tokens at once, images as they are read, a few at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from saefari.extract.job import ExtractJob
+from saefari.models.forward import Row
+from saefari.models.loader import ImageLoader, Images
+from saefari.store import ImageRow, TokenisedRow, iter_image_rows, iter_token_rows, read_split
+from saefari.store.shards import SHARD_ROWS
+
+R = TypeVar("R", TokenisedRow, ImageRow)
+Window = tuple[np.ndarray, Sequence[Row]]
+"""Rows that are in memory together, and their indices in the shard."""
+
+WINDOW_BATCHES = 4
+"""Batches whose images are in memory together."""
+
+
+class Rows(Protocol):
+    """The rows of a samples folder."""
+
+    def windows(self, shards: Sequence[int]) -> Iterator[tuple[int, Iterator[Window]]]:
+        """(shard, its windows) in this order; a shard's windows must be used up before the next one is asked for."""
+
+    def training(self, n_positions: int) -> Sequence[Row]:
+        """Training rows from the start of the split, of `n_positions` positions or a little more."""
+
+
+def rows_to_extract(job: ExtractJob) -> Rows:
+    """The rows of the job's samples as its model reads them."""
+    images = job.images
+    return _rows(job, job.samples, images.samples if images else None)
+
+
+def rows_to_calibrate(job: ExtractJob) -> Rows:
+    """The rows whose training part calibrates random controls."""
+    images = job.images
+    return _rows(job, job.calibration, images.calibration if images else None)
+
+
+def _rows(job: ExtractJob, folder: Path, images: Images | None) -> Rows:
+    if images is None or job.images is None:
+        return TextRows(folder)
+    return ImageRows(folder, images, job.images.loader, WINDOW_BATCHES * job.max_tokens)
+
+
+@dataclass(frozen=True)
+class TextRows:
+    """Texts whose tokens are stored: a shard is one window."""
+
+    folder: Path
+
+    def windows(self, shards: Sequence[int]) -> Iterator[tuple[int, Iterator[Window]]]:
+        """See Rows."""
+        for shard, rows in iter_token_rows(self.folder, shards):
+            yield shard, iter([(np.arange(len(rows)), rows)])
+
+    def training(self, n_positions: int) -> Sequence[Row]:
+        """See Rows."""
+        return _first_training(self.folder, iter_token_rows(self.folder), n_positions)
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """Images, read anew by worker processes, which run ahead of the model; longest rows first."""
+
+    folder: Path
+    images: Images
+    loader: ImageLoader
+    window_tokens: int
+
+    def windows(self, shards: Sequence[int]) -> Iterator[tuple[int, Iterator[Window]]]:
+        """See Rows. Raises DataError where the dataset is not what the samples were made of."""
+        loaded = self._load(row for _, _, rows in self._sorted(shards) for row in rows)
+        for shard, order, rows in self._sorted(shards):
+            yield shard, self._windows(order, rows, loaded)
+
+    def training(self, n_positions: int) -> Sequence[Row]:
+        """See Rows."""
+        return list(self._load(iter(_first_training(self.folder, iter_image_rows(self.folder), n_positions))))
+
+    def _windows(self, order: np.ndarray, rows: Sequence[ImageRow], loaded: Iterator[Row]) -> Iterator[Window]:
+        size = max(self.window_tokens // max(rows[0].length, 1), 1)
+        for start in range(0, len(order), size):
+            indices = order[start : start + size]
+            yield indices, list(islice(loaded, len(indices)))
+
+    def _sorted(self, shards: Sequence[int]) -> Iterator[tuple[int, np.ndarray, list[ImageRow]]]:
+        """(shard, indices of its rows, the rows), the longest row first."""
+        for shard, rows in iter_image_rows(self.folder, shards):
+            order = np.argsort([-row.length for row in rows], kind="stable")
+            yield shard, order, [rows[i] for i in order]
+
+    def _load(self, rows: Iterator[ImageRow]) -> Iterator[Row]:
+        return self.loader.load(self.images.of(rows))
+
+
+def _first_training(folder: Path, shards: Iterator[tuple[int, list[R]]], n_positions: int) -> list[R]:
+    training = read_split(folder) == 0
+    chosen: list[R] = []
+    total = 0
+    for shard, rows in shards:
+        for offset, row in enumerate(rows):
+            if training[shard * SHARD_ROWS + offset] and total < n_positions:
+                chosen.append(row)
+                total += len(row.valid)
+        if total >= n_positions:
+            break
+    return chosen

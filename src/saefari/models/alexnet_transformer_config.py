@@ -1,0 +1,77 @@
+"""What the AlexNet-transformer's config.json holds, and how transformers' auto classes come to know the model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, PreTrainedConfig
+
+from saefari.config import Convolution, grid_side, usual_convolutions
+
+
+class AlexNetTransformerConfig(PreTrainedConfig):
+    """Shape of an AlexNet-transformer; by default one for images of 224 pixels."""
+
+    model_type = "alexnet_transformer"
+
+    def __init__(
+        self,
+        image_size: int = 224,
+        num_channels: int = 3,
+        convolutions: Sequence[dict[str, int]] | None = None,
+        hidden_size: int = 256,
+        num_hidden_layers: int = 6,
+        num_attention_heads: int = 8,
+        mlp_ratio: float = 4.0,
+        dropout: float = 0.0,
+        causal: bool = False,
+        layer_norm_eps: float = 1e-5,
+        initializer_range: float = 0.02,
+        **kwargs: Any,
+    ) -> None:
+        """convolutions: see `saefari.config.Convolution`; none = what is usual for the image's size.
+
+        Raises ValueError where heads do not divide hidden_size or the convolutions leave nothing of an image.
+        """
+        given = usual_convolutions(image_size) if convolutions is None else convolutions
+        self.image_size = image_size
+        self.num_channels = num_channels
+        self.convolutions = [Convolution.model_validate(one).model_dump() for one in given]
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.mlp_ratio = mlp_ratio
+        self.dropout = dropout
+        self.causal = causal
+        self.layer_norm_eps = layer_norm_eps
+        self.initializer_range = initializer_range
+        if hidden_size % num_attention_heads:
+            raise ValueError(f"hidden_size {hidden_size} is no multiple of num_attention_heads {num_attention_heads}")
+        if not all(self.grid):
+            raise ValueError(f"the convolutions leave nothing of an image of {image_size} pixels")
+        super().__init__(**kwargs)
+
+    @property
+    def stack(self) -> tuple[Convolution, ...]:
+        """The convolutions, as what they are."""
+        return tuple(Convolution(**one) for one in self.convolutions)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the cells that the transformer reads, row by row."""
+        side = grid_side(self.stack, self.image_size)
+        return side, side
+
+
+@lru_cache(maxsize=1)
+def register() -> None:
+    """Let transformers' auto classes read the model from a folder, without code from that folder."""
+    from saefari.models.alexnet_transformer import AlexNetTransformerForImageClassification, AlexNetTransformerModel
+
+    AutoConfig.register(AlexNetTransformerConfig.model_type, AlexNetTransformerConfig, exist_ok=True)
+    AutoModel.register(AlexNetTransformerConfig, AlexNetTransformerModel, exist_ok=True)
+    AutoModelForImageClassification.register(
+        AlexNetTransformerConfig, AlexNetTransformerForImageClassification, exist_ok=True
+    )

@@ -1,0 +1,58 @@
+"""A model and what reads for it, by the kind of model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from saefari.config import ModelType
+from saefari.models.forward import Model
+from saefari.models.reading import ImageReader
+
+
+@dataclass(frozen=True)
+class ReaderSpec:
+    """What reads images for a model, by its name: small and picklable, so that a worker process can load its own."""
+
+    model_type: ModelType
+    name: str
+    revision: str | None
+    positions: str
+    max_length: int
+    include_special_tokens: bool
+
+    def load(self) -> ImageReader:
+        """The reader, kept for the next call. Raises ModelError where it cannot be found, reached or used safely."""
+        return _reader(self)
+
+
+@lru_cache(maxsize=2)
+def _reader(spec: ReaderSpec) -> ImageReader:
+    if spec.model_type == "vit":
+        from saefari.models.vision import VisionReader
+
+        return VisionReader.load(spec.name, spec.revision, spec.positions)
+    from saefari.models.vlm_reader import PromptReader
+
+    return PromptReader.load(
+        spec.name,
+        spec.revision,
+        positions=spec.positions,
+        max_length=spec.max_length,
+        include_special_tokens=spec.include_special_tokens,
+    )
+
+
+def load_model(model_type: ModelType, name: str, revision: str | None, dtype: str, device: str) -> Model:
+    """The model of a kind, without its head, its weights frozen; `TextModel.load` says what may be raised."""
+    if model_type == "vit":
+        from saefari.models.vision import VisionModel
+
+        return VisionModel.load(name, revision, dtype, device)
+    if model_type == "vlm":
+        from saefari.models.vlm import VisionLanguageModel
+
+        return VisionLanguageModel.load(name, revision, dtype, device)
+    from saefari.models.text import TextModel
+
+    return TextModel.load(name, revision, dtype, device)
