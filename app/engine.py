@@ -62,8 +62,7 @@ def predict_image(layout: Layout, folder: Path, classifier: str, content: bytes,
     check_image(content)
     from saefari.pipeline.predict import predict_image
 
-    live: LivePrediction = predict_image(layout, folder, classifier, content, text)
-    return live
+    return predict_image(layout, folder, classifier, content, text)
 
 
 @lru_cache(maxsize=256)
