@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.data.images.upload import check_image
 from app.data.memory import written_ns
 from app.data.results import read_record
 from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD
@@ -51,6 +52,17 @@ def predict(layout: Layout, folder: Path, classifier: str, text: str) -> LivePre
     from saefari.pipeline.predict import predict_text
 
     return predict_text(layout, folder, classifier, text)
+
+
+def predict_image(layout: Layout, folder: Path, classifier: str, content: bytes, text: str | None) -> LivePrediction:
+    """The same of a new image, encoded, with a text where the model reads one beside it.
+
+    Raises SaefariError also where the content is no image, or too large a one.
+    """
+    check_image(content)
+    from saefari.pipeline.predict import predict_image
+
+    return predict_image(layout, folder, classifier, content, text)
 
 
 @lru_cache(maxsize=256)

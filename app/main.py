@@ -50,15 +50,23 @@ def serve(flags: argparse.Namespace) -> int:
         if not loopback:
             print(
                 f"Warning: listening on {flags.host}. Everyone who reaches this machine can read the results, the "
-                "datasets' texts and the explanations, and have texts classified here; there is no password."
+                "datasets' texts and images and the explanations, and have their own classified; there is no password."
             )
         from waitress.server import create_server
 
-        from app.server import create_app
+        from app.server import MOST_OF_A_REQUEST, create_app
 
         dash = create_app(Path(flags.output_dir), loopback_only=loopback)
         print(f"SAEfari shows {flags.output_dir} on {url} (Ctrl+C ends it)", flush=True)
-        server = create_server(dash.server, sockets=[listener], threads=8, ident=None)
+        server = create_server(
+            dash.server,
+            sockets=[listener],
+            threads=8,
+            ident=None,
+            max_request_body_size=MOST_OF_A_REQUEST,
+            inbuf_overflow=MOST_OF_A_REQUEST,  # what is larger goes to a file, and images that are tried must not
+            outbuf_overflow=MOST_OF_A_REQUEST,
+        )
         if not flags.no_browser:
             threading.Timer(0.5, webbrowser.open_new_tab, [url]).start()
         server.run()

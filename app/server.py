@@ -9,9 +9,12 @@ import flask
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State
 
 from app.components.shell import shell
+from app.data.images.served import ROUTE, media_type, served_view
+from app.data.images.upload import MOST_BYTES
 from app.data.tree import OutputTree
 
-_MAX_UPLOAD = 8 * 1024 * 1024
+MOST_OF_A_REQUEST = MOST_BYTES * 4 // 3 + 1024 * 1024
+"""Bytes: an image that may be tried, as text, and what comes along with it."""
 _FOLDER = Path(__file__).parent
 _PLOTLY = {"src": "/_dash-component-suites/plotly/package_data/plotly.min.js", "defer": "defer"}
 """What draws figures, run before the page's content is there; Dash would load it only with the first figure."""
@@ -25,10 +28,11 @@ def create_app(output: Path, loopback_only: bool = True) -> Dash:
     """
     server = flask.Flask("saefari")
     server.config["SAEFARI_TREE"] = OutputTree(output)
-    server.config["MAX_CONTENT_LENGTH"] = _MAX_UPLOAD
+    server.config["MAX_CONTENT_LENGTH"] = MOST_OF_A_REQUEST
     if loopback_only:
         server.config["TRUSTED_HOSTS"] = ["localhost", "127.0.0.1", "[::1]"]
     server.after_request(_protect)
+    server.add_url_rule(ROUTE, "view", _view)
     app = Dash(
         "app",
         server=server,  # type: ignore[arg-type]  # dash's stubs forget that it takes a Flask
@@ -49,6 +53,17 @@ def create_app(output: Path, loopback_only: bool = True) -> Dash:
         prevent_initial_call=True,
     )
     return app
+
+
+def _view(split: str, version: str, row: int) -> flask.Response:
+    """A row's image; its address says which content it has, so the browser may keep it."""
+    found = served_view(split, row)
+    kind = media_type(found) if found else None
+    if found is None or (found and kind is None):
+        flask.abort(404)
+    response = flask.Response(found, 200 if found else 204, mimetype=kind)
+    response.headers["Cache-Control"] = "private, max-age=86400, immutable"
+    return response
 
 
 def _protect(response: flask.Response) -> flask.Response:

@@ -1,5 +1,13 @@
 /* Cell renderers. React puts what it is given on the page as text, never as markup. */
 window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {};
+/* A row's image, by the row's number or its whole address. */
+window.dashAgGridComponentFunctions.Thumbnail = function (props) {
+  const address = String(props.base || "") + String(props.value ?? "");
+  if (!/^\/view\/.*\d$/.test(address) || (props.value ?? "") === "") return "";
+  const alt = String((props.data && props.data[props.alt]) || "image of row " + address.split("/").pop());
+  const hide = (event) => { event.target.hidden = true; }; // a row of text alone
+  return React.createElement("img", { src: address, alt: alt, title: alt, loading: "lazy", className: "thumbnail", onError: hide });
+};
 window.dashAgGridComponentFunctions.PageLink = function (props) {
   const href = props.base ? props.base + props.value : props.data && props.data[props.href];
   if (!href || !href.startsWith("/")) return String(props.value ?? "");

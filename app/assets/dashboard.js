@@ -44,6 +44,19 @@ window.dash_clientside.saefari = {
     await pause(); // a figure that stands there is painted a moment later
     return value;
   },
+  /* The name and size of the image that was chosen. */
+  nameImage(contents, name) {
+    if (!contents) return ["No image chosen yet.", window.dash_clientside.no_update];
+    const bytes = Math.floor((contents.length - contents.indexOf(",") - 1) * 3 / 4);
+    const size = bytes < 1e6 ? Math.ceil(bytes / 1e3) + " kB" : (bytes / 1e6).toFixed(1) + " MB";
+    return ["Chosen: " + name + " (" + size + ")", ""];
+  },
+  askImage(clicks, contents, name, text) {
+    const same = window.dash_clientside.no_update;
+    if (!clicks) return [same, same];
+    if (!contents) return [same, "Choose an image first."];
+    return [{ image: contents, name: name, text: text, asked: clicks }, ""];
+  },
   exportCsv(clicks) {
     return Boolean(clicks);
   },
@@ -130,5 +143,54 @@ document.addEventListener("click", (event) => {
 /* A click on a token of a sample chooses it. */
 document.addEventListener("click", (event) => {
   const token = event.target.closest("[data-token]");
-  if (token) window.dash_clientside.set_props({ type: "state", name: "token" }, { value: token.dataset.token });
+  if (!token) return;
+  window.dash_clientside.set_props({ type: "state", name: "token" }, { value: token.dataset.token });
+  if (token === document.activeElement) keepFocus(token);
 });
+/* The row is drawn anew with the chosen token marked: the keyboard stays where it was, unless it went elsewhere. */
+async function keepFocus(token) {
+  const latest = performance.now() + 5000;
+  while (performance.now() < latest) {
+    await new Promise((done) => setTimeout(done, 50));
+    const drawn = document.querySelector(`button[data-token="${token.dataset.token}"][aria-current]`);
+    if (document.activeElement === document.body) drawn?.focus({ preventScroll: true });
+    else if (document.activeElement !== token && document.activeElement !== drawn) return;
+  }
+}
+/* Small images are enlarged without blur; photographs are not made coarse. */
+document.addEventListener("load", (event) => {
+  const image = event.target;
+  if (image.tagName === "IMG") image.toggleAttribute("data-enlarged", image.naturalWidth < image.clientWidth || image.naturalHeight < image.clientHeight);
+}, true);
+/* Arrow keys go from patch to patch of an image; one of them at a time is reached by Tab. */
+document.addEventListener("keydown", (event) => {
+  const steps = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
+  const patch = event.target.closest?.(".patch[data-cell]");
+  if (!patch || !steps[event.key]) return;
+  event.preventDefault();
+  const columns = getComputedStyle(patch.parentElement).gridTemplateColumns.split(" ").length;
+  const cell = Number(patch.dataset.cell);
+  const [down, right] = steps[event.key];
+  const column = (cell % columns) + right;
+  if (column < 0 || column >= columns) return;
+  const next = patch.parentElement.querySelector(`[data-cell="${cell + down * columns + right}"]`);
+  if (!next) return;
+  patch.tabIndex = -1;
+  next.tabIndex = 0;
+  next.focus();
+});
+/* A file that is too large, or one of several, is refused before it is read. */
+for (const kind of ["change", "drop"]) document.addEventListener(kind, (event) => {
+  const holder = event.target.closest?.("[data-most-bytes]");
+  const files = holder && (event.dataTransfer || event.target).files;
+  if (!files || !files.length) return;
+  const most = Number(holder.dataset.mostBytes);
+  let problem = "";
+  if (files.length > 1) problem = "One image at a time: these were " + files.length + " files.";
+  else if (files[0].size > most) problem = "The file has " + (files[0].size / 2 ** 20).toFixed(1) + " MB; " + most / 2 ** 20 + " MB are the most here.";
+  window.dash_clientside.set_props("try-image-problem", { data: problem });
+  if (!problem) return;
+  event.preventDefault();
+  event.stopImmediatePropagation();
+  if (kind === "change") event.target.value = "";
+}, true);

@@ -9,6 +9,7 @@ GLOSSARY: dict[str, str] = {
     "latent": "One unit of an SAE. Its activation is 0 or more; most latents are 0 at most positions.",
     "code": "The latent activations of one position, nearly all of them 0.",
     "token": "A piece of text that the model reads at one position: a word or a part of one.",
+    "patch": "A part of an image that the model reads at one position; rows and columns count from 0 at the top left.",
     "feature": "One column of what a classifier reads: a pooled latent, a hidden dimension or a term.",
     "pooling": "How the positions of a text become one row: sum, mean, max, last, or count (see top-n).",
     "top-n": "Per position keep the n largest latents, then count over positions. 0: all latents, pooled.",

@@ -44,7 +44,8 @@ def grid(
     height: pixels, fewer where the rows need fewer; or a height of CSS, for rows that come later.
     """
     if isinstance(height, int):
-        height = min(height, _HEAD + _ROW * len(rows))
+        row = options.get("dashGridOptions", {}).get("rowHeight", _ROW)
+        height = min(height, _HEAD + row * len(rows))
     return _table(name, columns, {"type": "export", "name": name}, height, rowData=list(rows), **options)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from dash import html
 
-_STRONGEST = 0.85
+_WEAKEST, _STRONGEST = 0.15, 0.85
+"""Opacity of the shade behind what has a value at all, and behind the strongest."""
 
 
 def coloured_text(
@@ -19,13 +20,15 @@ def coloured_text(
     tip: Callable[[int], str] | None = None,
     pickable: bool = False,
     picked: int | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> html.Div:
     """The text, its tokens shaded from nothing at 0 to full strength at `peak`.
 
     spans: int [n, 2], first and past-last character of each token, ascending; values: [n]. What is below 0 is shaded
     in another colour and underlined.
     tip: what hovering over token i shows; its value unless given.
-    pickable: a click on token i sets the page's control `token` to i (assets/dashboard.js); picked: the marked one.
+    pickable: a click on a token sets the page's control `token` to its number (assets/dashboard.js); picked: the
+    number of the marked one. numbers: of the tokens, counted from 0 unless given.
     """
     parts: list[Any] = []
     at = 0
@@ -34,8 +37,9 @@ def coloured_text(
             continue
         parts.append(text[at:start])
         said = f"{values[i]:.3g}" if tip is None else tip(i)
-        marks: dict[str, Any] = {"data-token": str(i)} if pickable else {}
-        if i == picked:
+        number = i if numbers is None else numbers[i]
+        marks: dict[str, Any] = {"data-token": str(number)} if pickable else {}
+        if number == picked:
             marks["aria-current"] = "true"
         parts.append(_token(text[start:stop], float(values[i]), peak, said, marks))
         at = stop
@@ -52,14 +56,26 @@ def excerpt(text: str, spans: np.ndarray, centre: int, tokens_each_side: int) ->
     return before + text[start:stop] + after, spans[first:last] - start + len(before), slice(first, last)
 
 
-def _token(text: str, value: float, peak: float, tip: str, marks: dict[str, Any]) -> html.Span:
-    strength = min(1.0, abs(value) / peak) if peak > 0 else 0.0
+def shade(value: float, peak: float) -> dict[str, str]:
+    """The style behind something of this value: nothing at 0, the stronger the nearer to `peak`."""
+    strength = _strength(value, peak)
     if strength == 0:
+        return {}
+    red_green_blue = "230, 159, 0" if value > 0 else "86, 180, 233"
+    return {"backgroundColor": f"rgba({red_green_blue}, {_WEAKEST + (_STRONGEST - _WEAKEST) * strength:.3f})"}
+
+
+def _strength(value: float, peak: float) -> float:
+    return min(1.0, abs(value) / peak) if peak > 0 else 0.0
+
+
+def _token(text: str, value: float, peak: float, tip: str, marks: dict[str, Any]) -> html.Span:
+    style = shade(value, peak)
+    if not style:
         return html.Span(text, className="token", title=tip, **marks)
     attributes: dict[str, Any] = marks | {"data-value": f"{value:.4g}"}
-    red_green_blue = "230, 159, 0" if value > 0 else "86, 180, 233"
-    style = {"backgroundColor": f"rgba({red_green_blue}, {0.15 + (_STRONGEST - 0.15) * strength:.3f})"}
-    kinds = ["token", *(["token-strong"] if strength > 0.5 else []), *(["token-against"] if value < 0 else [])]
+    strong = _strength(value, peak) > 0.5
+    kinds = ["token", *(["token-strong"] if strong else []), *(["token-against"] if value < 0 else [])]
     return html.Span(text, className=" ".join(kinds), style=style, title=tip, **attributes)
 
 

@@ -24,7 +24,7 @@ from app.permalinks import chosen, link, whole_number
 
 dash.register_page(__name__, path="/latent", name="Latent", order=4)
 
-_WORDS = ["latent", "SAE", "density", "dead", "decile", "lift", "weight", "importance", "explanation", "score"]
+_WORDS = ["latent", "SAE", "density", "dead", "decile", "patch", "lift", "weight", "importance", "explanation", "score"]
 _WORDS += ["decoder cosine"]
 _LINE = "One latent of one SAE: where it fires, in which classes, which classifiers read it, and what it may mean."
 DECILES = {"0": "one row of each"} | {str(i): f"decile {i}" for i in range(N_DECILES, 0, -1)}
@@ -111,7 +111,7 @@ def _from_strong_to_weak(decile: str) -> Any:
         allowDeselect=False,
         w=220,
     )
-    line = "The rows in which it fires, by their strongest token, cut into ten equal parts; always the same rows."
+    line = "The rows in which it fires, by their strongest token or patch, in ten equal parts; always the same rows."
     return section("From strong to weak", [select, later("latent-deciles")], line)
 
 

@@ -6,16 +6,15 @@ from typing import Any
 
 import dash
 import dash_mantine_components as dmc
-import plotly.graph_objects as go
 from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
 
-from app.components.figure import graph, graph_id, styled
+from app.components.figure import graph_id
 from app.components.grid import grid_id
 from app.components.guard import FOREIGN, said
 from app.components.page import later, notice, page, section
 from app.components.result_picker import result_picker
 from app.components.run_state import SHOWN
-from app.components.samples.map import MOST_IN_LEGEND, map_controls, map_figure
+from app.components.samples.map import map_figure, map_section
 from app.components.samples.panel import (
     AGAINST,
     STRONGEST,
@@ -30,8 +29,9 @@ from app.components.samples.rows_list import ASKED, filter_controls, filters_of,
 from app.components.samples.token import token_choice, token_options, token_part
 from app.components.state import remembered, state_id
 from app.data.one_result import OneResult, asked_result, find_result
-from app.data.samples.map import METHODS, MOST_ROWS, draw_map, methods, spaces
-from app.data.samples.rows import ResultRows, find_rows, matching
+from app.data.samples.evidence import EVIDENCE
+from app.data.samples.map import METHODS, draw_map, methods
+from app.data.samples.rows import find_rows, matching
 from app.data.samples.shown import find_shown
 from app.data.tree import Index, tree
 from app.labels import result_title, task_title
@@ -42,8 +42,8 @@ dash.register_page(__name__, path="/samples", name="Samples", order=3)
 
 _LINE = "The rows that a result was tested on: which were classified right, and what decided it in each."
 _WORDS = [
-    "feature", "latent", "token", "explanation", "contribution", "logit", "weight", "decision tree", "hidden state",
-    "SAE", "baseline", "pooling", "PCA",
+    "feature", "latent", "token", "patch", "explanation", "contribution", "logit", "weight", "decision tree",
+    "hidden state", "SAE", "baseline", "pooling", "PCA",
 ]  # fmt: skip
 _ASKED = [Input(state_id(name), "value") for name in ASKED]
 _PICKED = Input(state_id("row"), "value")
@@ -75,17 +75,17 @@ def _parts(index: Index, result: OneResult, asked: dict[str, Any]) -> list[Any]:
     listing = section(
         "Test rows",
         [
-            filter_controls(filters, rows.classes),
+            filter_controls(filters, rows),
             dmc.Text(found_in_words(rows, places, filters), id="samples-found", size="sm"),
             samples_table(rows, places, row),
         ],
         "Pick a row to see below why it was classified so.",
     )
-    halves = [(listing, 7), (_map_section(index, result, rows, asked), 5)]
+    halves = [(listing, 7), (map_section(index, result, rows, asked), 5)]
     return [
         *([notice(rows.without_texts, "No texts", "orange")] if rows.without_texts else []),
         dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": span}) for part, span in halves]),
-        *_sample_sections(result, asked),
+        *_sample_sections(result, asked, bool(rows.views)),
         *remembered(run=result.run, classifier=result.classifier, row="" if row is None else str(row)),
     ]
 
@@ -96,28 +96,7 @@ def _heading(result: OneResult) -> Any:
     return dmc.Text([dmc.Text(task_title(row), fw=700, span=True), ": ", dcc.Link(result_title(row), href=href)])
 
 
-def _map_section(index: Index, result: OneResult, rows: ResultRows, asked: dict[str, Any]) -> Any:
-    offered = spaces(index, result)
-    if not offered:
-        return section("Map", [notice("Neither features nor hidden states of these rows are stored.")])
-    said_first = "Rows that are alike lie near each other. Click a point to open its row. "
-    if len(rows.rows) > MOST_ROWS:
-        said_first += f"Of {len(rows.rows):,} rows, {MOST_ROWS:,} drawn at random (the same every time) are shown. "
-    if len(rows.classes) > MOST_IN_LEGEND:
-        said_first += "So many classes are not listed beside it: hover a point for its class. "
-    drawing = graph("samples-map", styled(go.Figure(), height=470), "Map of the test rows; the table beside lists them")
-    return section(
-        "Map",
-        [
-            map_controls(result, offered, asked),
-            dmc.Box(id="samples-map-problem"),
-            dcc.Loading(drawing, delay_show=300, overlay_style={"visibility": "visible", "opacity": 0.5}),
-        ],
-        said_first,
-    )
-
-
-def _sample_sections(result: OneResult, asked: dict[str, Any]) -> list[Any]:
+def _sample_sections(result: OneResult, asked: dict[str, Any], with_images: bool) -> list[Any]:
     latent = whole_number(asked.get("latent"))
     against = chosen(asked.get("against"), result.classes, AGAINST)
     steps = dmc.Group(
@@ -128,9 +107,9 @@ def _sample_sections(result: OneResult, asked: dict[str, Any]) -> list[Any]:
     )
     colour_by = dmc.Select(
         id=state_id("latent"),
-        label="Colour the text by",
+        label="Colour the image by" if with_images else "Colour the text by",
         data=[],
-        value=STRONGEST if latent is None else str(latent),
+        value=chosen(asked.get("latent"), [EVIDENCE], STRONGEST) if latent is None else str(latent),
         searchable=True,
         allowDeselect=False,
         maw=460,

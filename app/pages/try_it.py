@@ -1,8 +1,8 @@
-"""Try it: type a text, and see what a classifier says of it and why."""
+"""Try it: type a text or choose an image, and see what a classifier says of it and why."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dash
 import dash_mantine_components as dmc
@@ -12,23 +12,33 @@ from dash import ALL, MATCH, Input, Output, State, callback, ctx, dcc, html, no_
 
 from app import engine
 from app.components.decisions.live_answer import full_answer, short_answer
+from app.components.images.question import image_question
+from app.components.images.row import shaded_row
+from app.components.images.shading import Shading
 from app.components.page import notice, page, section
 from app.components.result_picker import result_picker
 from app.components.state import remembered, state_id
-from app.components.tokens import coloured_text
 from app.data.compare.rivals import rows_of_other_sources
-from app.data.one_result import asked_result, find_result
+from app.data.images.live import live_picture
+from app.data.images.picture import Picture, shows_images
+from app.data.images.upload import uploaded
+from app.data.one_result import OneResult, asked_result, find_result
+from app.data.samples.evidence import EVIDENCE
 from app.data.samples.examples import LONGEST_TEXT, ExampleText, example_texts
+from app.data.samples.rows import sample_folder
 from app.data.tree import tree
 from app.labels import result_title, score, shortened
 from app.permalinks import link
 from saefari.errors import SaefariError, StoreError
 from saefari.log import logger
 
+if TYPE_CHECKING:
+    from saefari.pipeline.predict import LivePrediction
+
 dash.register_page(__name__, path="/try", name="Try it", order=6)
 
-_LINE = "Type a text: a classifier of your choice answers, with its reasons, next to the answers of other sources."
-_WORDS = ["latent", "feature", "contribution", "logit", "baseline", "source", "CV macro-F1", "decision tree"]
+_LINE = "Type a text or choose an image: a classifier answers, with its reasons, next to the answers of other sources."
+_WORDS = ["latent", "patch", "feature", "contribution", "logit", "baseline", "source", "CV macro-F1", "decision tree"]
 _IN_URL = 500
 _EXAMPLES = 5
 OWN = "own"
@@ -42,17 +52,20 @@ def layout(run: str = "", classifier: str = "", text: str = "", latent: str = ""
     except StoreError as error:
         return page("Try it", _LINE, _WORDS, [notice(str(error))])
     picker = result_picker("/try", result.run, result.classifier)
-    if result.row.model_type in ("vlm", "vit"):
-        message = "This result reads images. Trying images live is not there yet; its test rows are on Samples."
-        return page("Try it", _LINE, _WORDS, [picker, notice(message)])
-    examples = example_texts(result, _EXAMPLES)
+    if asks_for_image(result):
+        text, examples = "", []
+        samples = link("/samples", run=result.run, classifier=result.classifier)
+        question = image_question(samples, with_text=result.row.model_type != "vit")
+    else:
+        examples = example_texts(result, _EXAMPLES)
+        question = _question(text, examples)
     return page(
         "Try it",
         _LINE,
         _WORDS,
         [
             picker,
-            _question(text, examples),
+            question,
             _answer_box(OWN, result.run, result.classifier, result.row, latent),
             dmc.SimpleGrid(
                 [_answer_box(row.source, row.run, row.classifier, row) for row in rows_of_other_sources(index, result)],
@@ -63,6 +76,16 @@ def layout(run: str = "", classifier: str = "", text: str = "", latent: str = ""
             *remembered(run=result.run, classifier=result.classifier, text=text),
         ],
     )
+
+
+def asks_for_image(result: OneResult) -> bool:
+    """Whether a result's classifier is tried with an image; else with a text, as that of the words alone always is."""
+    if result.row.source == "tfidf":
+        return False
+    try:
+        return result.row.model_type in ("vlm", "vit") or shows_images(sample_folder(result))
+    except StoreError:
+        return False
 
 
 def _question(text: str, examples: list[ExampleText]) -> Any:
@@ -141,24 +164,37 @@ def refused(text: str) -> str:
     State({"type": "try-of", "name": MATCH}, "data"),
     State({"type": "try-of", "name": MATCH}, "id"),
 )
-def _answer(text: str, of: list[str], box: dict[str, str]) -> Any:
-    if not text:
-        return dmc.Text("No text yet.", size="sm", c="dimmed")
-    if refusal := refused(text):
+def _answer(asked: str | dict[str, Any], of: list[str], box: dict[str, str]) -> Any:
+    """asked: a text, or an image with a text as the page sends them."""
+    if not asked:
+        return dmc.Text("Nothing asked yet.", size="sm", c="dimmed")
+    text = asked if isinstance(asked, str) else str(asked.get("text") or "").strip()
+    if (text or isinstance(asked, str)) and (refusal := refused(text)):
         return notice(refusal, color="yellow")
     run, classifier, latent = of
     index = tree().index()
     try:
         result = find_result(index, run, classifier)
-        live = engine.predict(tree().layout, result.folder, classifier, text)
+        live, picture = _live(asked, result)
         if box["name"] == OWN:
-            return full_answer(index, result, text, live, latent)
+            return full_answer(index, result, text, live, latent, picture)
         return short_answer(index, result, live, box["name"])
     except SaefariError as error:
         return notice(str(error), "This cannot be tried here", "orange")
     except Exception as error:  # a model may fail in any way; the other answers stay
-        logger.warning("a text could not be classified", exc_info=True)
-        return notice(f"The text could not be classified ({type(error).__name__}: {error}).", color="red")
+        what = "text" if isinstance(asked, str) else "image"
+        logger.warning("this %s could not be classified", what, exc_info=True)
+        return notice(f"The {what} could not be classified ({type(error).__name__}: {error}).", color="red")
+
+
+def _live(asked: str | dict[str, Any], result: OneResult) -> tuple[LivePrediction, Picture | None]:
+    """The answer, and what the model saw of the image, where one was asked about. Raises SaefariError."""
+    layout = tree().layout
+    if isinstance(asked, str):
+        return engine.predict(layout, result.folder, result.classifier, asked), None
+    image = uploaded(asked)
+    live = engine.predict_image(layout, result.folder, result.classifier, image.content, image.text)
+    return live, live_picture(live, image.name, result.row.model_type == "vit")
 
 
 @callback(Output("try-tokens", "children"), Input(state_id("latent"), "value"), Input("try-activations", "data"))
@@ -167,5 +203,14 @@ def _colour(latent: str | None, kept: dict[str, Any]) -> Any:
     values = np.zeros(len(kept["spans"]))
     values[positions] = activations
     spans = np.asarray(kept["spans"], dtype=np.int64).reshape(-1, 2)
-    peak = f"Strongest activation of latent {latent} here: {values.max():.3g}. Hover over a token for its own."
-    return [coloured_text(kept["text"], spans, values, values.max()), dmc.Text(peak, size="xs", c="dimmed")]
+    picture = kept.get("picture")
+    if picture is not None:
+        picture = Picture(**picture | {"grid": tuple(picture["grid"]), "patch": np.asarray(picture["patch"])})
+    if latent == EVIDENCE:
+        unit, line = "evidence", f"The positions' shares add up to {values.sum():+.3g}, without the intercept."
+    else:
+        unit = f"activation of latent {latent}"
+        line = f"Strongest activation of latent {latent} here: {values.max(initial=0):.3g}."
+    line += f" Hover over a {'token' if picture is None else 'patch'} for its own."
+    row = shaded_row(kept["text"], spans, picture, Shading(values, unit))
+    return [row, dmc.Text(line, size="xs", c="dimmed")]

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from dash.development.base_component import Component
@@ -53,40 +53,55 @@ def write_samples(folder: Path) -> None:
                 | {"n_tokens": 4, "input_ids": [0] * 4, "valid": [0, 1, 2, 3], "span_start": starts[:4].tolist()}
                 | {"span_end": (starts[1:] - 1).tolist()}
             )
-    write_split(folder, (np.arange(N_ROWS) % 4 == 0).astype(np.int8), {}, [])
+    write_features(folder, values, np.arange(N_ROWS + 1) * 4)
+
+
+def write_features(folder: Path, values: np.ndarray, offsets: np.ndarray) -> None:
+    """A split of rows, and codes and hidden states: values [n_positions, d_sae], offsets int [n_rows + 1]."""
+    n_rows, d_sae = len(offsets) - 1, values.shape[1]
+    write_split(folder, (np.arange(n_rows) % 4 == 0).astype(np.int8), {}, [])
     record = read_samples_record(folder)
     assert record is not None
-    matrix, offsets = sparse.csr_array(values.astype(np.float32)), np.arange(N_ROWS + 1) * 4
+    matrix = sparse.csr_array(values.astype(np.float32))
     pooled = np.add.reduceat(values, offsets[:-1])[:, :6].astype(np.float32)
-    arrays = {
-        "3k": codes_arrays(matrix.indptr, matrix.indices, matrix.data, offsets, D_SAE),
-        "hidden": {"pooled_last": pooled, "pooled_mean": pooled},
-    }
-    for name, one in arrays.items():
-        manifest = Manifest("codes", {"samples": record["sha256"]}, N_ROWS, {"d_sae": D_SAE})
-        (rows,) = shard_ranges(N_ROWS)
+    codes = codes_arrays(matrix.indptr, matrix.indices, matrix.data, offsets, d_sae)
+    stats = {"stat_counts": (values > 0).sum(axis=0), "stat_n_positions": np.asarray(len(values))}
+    for name, one in {"3k": codes | stats, "hidden": {"pooled_last": pooled, "pooled_mean": pooled}}.items():
+        manifest = Manifest("codes", {"samples": record["sha256"]}, n_rows, {"d_sae": d_sae})
+        (rows,) = shard_ranges(n_rows)
         manifest.add(write_shard(folder / "layer_3" / name, 0, rows, one))
         manifest.save(folder / "layer_3" / name)
 
 
 def classified_server(output: Path, sources: Mapping[str, str | None]) -> Flask:
     """The app on the tree with results of these of SOURCES."""
-    samples = output / "activations/m/d/train"
-    write_samples(samples)
+    write_samples(output / "activations/m/d/train")
+    classify(output, sources)
+    return create_app(output).server
+
+
+def classify(
+    output: Path,
+    sources: Mapping[str, str | None],
+    dataset: str = "d",
+    model_type: Literal["llm", "vlm", "vit"] = "llm",
+) -> None:
+    """Results with these of SOURCES of the rows at activations/m/<dataset>/train."""
+    samples = output / "activations/m" / dataset / "train"
     for source, features in sources.items():
-        below = f"m/d/train/{features}" if features else f"baselines/d/train/{source}"
+        below = f"m/{dataset}/train/{features}" if features else f"baselines/{dataset}/train/{source}"
         job = ClassifyJob(
             source=source,  # type: ignore[arg-type]
             model="m" if features else "",
-            model_type="llm",
-            dataset="d",
+            model_type=model_type,
+            dataset=dataset,
             config="",
             split="train",
             layer=3 if features else None,
             width="3k" if source == "sae" else None,
             samples=samples,
             test_samples=None,
-            sample_places=("m/d/train",),
+            sample_places=(f"m/{dataset}/train",),
             features=features,
             out=output / "classifications" / below,
             params=ClassificationParams(top_n_values=[0], binarize_values=[None], pooling=["max"]),
@@ -97,7 +112,6 @@ def classified_server(output: Path, sources: Mapping[str, str | None]) -> Flask:
             inputs="",
         )
         assert run_classify_job(job).failures == []
-    return create_app(output).server
 
 
 def ids(source: str, classifier: str = "linear") -> tuple[str, str]:

@@ -99,7 +99,7 @@ def answer(output: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "No text yet."),
+        ("", "Nothing asked yet."),
         (" \n", "Type a text first."),
         ("x" * (LONGEST_TEXT + 1), "20,001 characters"),
     ],
@@ -150,5 +150,5 @@ def test_an_answer_has_its_class_its_reasons_and_the_coloured_text(
     assert '"children": "b", "id": "answer-own"' in text
     assert "latent 2: pushed the decision (1)" in text
     assert "b (predicted)" in text or "contributions +0.200" in text
-    assert '"latents": {"2": [[1], [1.5]]}' in text
+    assert '"latents": {"2": [[1], [1.5]], "evidence": [[0, 1], [0.0, 0.5]]}' in text
     assert "The model reads the first 8 characters." in text

@@ -134,15 +134,6 @@ def test_a_width_that_the_catalogue_lacks_lists_those_it_has(
     assert "65k" in message
 
 
-@pytest.mark.parametrize("model_type", ["vlm", "vit"])
-def test_image_models_are_one_clear_error_until_they_run(
-    small: dict[str, Any], written: Callable[..., str], model_type: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    small["models"][0]["model_type"] = model_type
-    assert run_experiments(["--config", written(small)]) == 2
-    assert f"models[0].model_type: '{model_type}'" in capsys.readouterr().err
-
-
 def test_a_model_that_is_not_there(
     small: dict[str, Any], written: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:

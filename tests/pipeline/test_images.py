@@ -105,6 +105,20 @@ def test_workers_change_nothing(raw: Raw, saved: Callable[[Raw], list[str]], tmp
     assert len(made[0]) == 2
 
 
+@pytest.mark.gpu
+def test_a_gpu_gives_what_the_cpu_gives(raw: Raw, saved: Callable[[Raw], list[str]], tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    raw["settings"]["image_workers"] = 2
+    pooled = []
+    for device in ("cpu", "cuda"):
+        place = {"device": device, "dtype": "float32", "base_save_dir": str(tmp_path / device / "activations")}
+        raw["settings"] |= place
+        assert run_experiments([*saved(raw), "--extract-only"]) == 0
+        pooled.append(np.load(samples(tmp_path / device) / "layer_1" / "hidden" / "shard-00000.npz")["pooled_mean"])
+    np.testing.assert_allclose(*pooled, rtol=5e-3, atol=5e-3)
+
+
 def test_activations_alone_train_and_classify_the_same(
     raw: Raw, saved: Callable[[Raw], list[str]], tmp_path: Path
 ) -> None:

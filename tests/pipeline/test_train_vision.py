@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from saefari.pipeline.cli import main, run_experiments
 from saefari.pipeline.vision_model import learned_test_rows, vision_jobs
-from saefari.store import IMAGE_SCHEMA, SamplesWriter, read_learned, write_split
+from saefari.store import IMAGE_SCHEMA, SamplesWriter, read_learned, read_samples, read_split, write_split
 
-from .tiny import Raw, plan_of, tiny_settings
+from .tiny import SHORT, Raw, plan_of, tiny_settings
 
 TINY = {"name": "tiny", "image_size": 8, "hidden_size": 16, "layers": 2, "heads": 2, "epochs": 1}
 
@@ -124,6 +125,35 @@ def test_a_failure_costs_only_what_reads_the_model(
     assert printed.count("FAILED") == 1
     assert "FAILED: vision model tiny" in printed
     assert "diverged at step" in printed
+
+
+def test_extraction_tests_on_the_rows_that_training_held_out(
+    raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw["sae_training"] = [{"d_sae": 32, **SHORT}]
+    raw["settings"]["seed"] = 5
+    assert run_experiments([*saved(raw), "--extract-only"]) == 0
+    assert "was trained on" not in capsys.readouterr().out
+    rows = pq.read_table(tmp_path / "models" / "tiny" / "rows.parquet").to_pandas()
+    samples = tmp_path / "activations" / "tiny" / "digits" / "train"
+    sides = dict(zip(read_samples(samples, ["row"])["row"].to_pylist(), read_split(samples).tolist(), strict=True))
+    assert len(rows) == len(sides) == 200
+    assert {row for row, side in sides.items() if side == 1} == set(rows[rows.part == "test"].row)
+    assert list(tmp_path.rglob("saes/tiny/layer_1/*/quality.json"))
+
+
+def test_a_model_named_by_its_folder_warns_of_what_it_has_learned(
+    raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train-vision", *saved(raw)]) == 0
+    del raw["vision_training"]
+    raw["models"][0]["name"] = str(tmp_path / "models" / "tiny")
+    raw["sae_training"] = [{"d_sae": 32, **SHORT}]
+    for seed, expected in ((0, False), (1, True)):
+        raw["settings"] |= {"seed": seed, "base_save_dir": str(tmp_path / str(seed) / "activations")}
+        capsys.readouterr()
+        assert run_experiments([*saved(raw), "--extract-only"]) == 0
+        assert ("was trained on" in capsys.readouterr().out) is expected
 
 
 def test_test_rows_that_were_learned_are_a_warning(raw: Raw, saved: Saved, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A live answer for a text: its class, how sure it is of each, what decided, and the text coloured by latents."""
+"""A live answer for a text or image: its class, how sure it is of each, what decided, and where its latents are."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from dash import dcc, html
 from app.components.decisions.contributions import Push, bars, check
 from app.components.decisions.reasons import why
 from app.components.figure import PALETTE, graph, styled
+from app.components.images.row import plain_row
 from app.components.state import options_of, state_id
+from app.data.images.picture import Picture
 from app.data.one_result import OneResult
+from app.data.samples.evidence import EVIDENCE, position_evidence
 from app.data.samples.reasons import describe_features, offered_latents
 from app.data.tree import Index
 from app.labels import shortened
@@ -28,14 +31,19 @@ if TYPE_CHECKING:
 _MOST_CLASSES = 10
 
 
-def full_answer(index: Index, result: OneResult, text: str, live: LivePrediction, latent: str) -> dmc.Stack:
-    """Everything about the answer of the result that was asked. latent: the one to colour the text by at first."""
+def full_answer(
+    index: Index, result: OneResult, text: str, live: LivePrediction, latent: str, picture: Picture | None = None
+) -> dmc.Stack:
+    """Everything about the answer of the result that was asked. latent: the one to colour the text by at first.
+
+    picture: what the model saw of an image; None where none was asked about.
+    """
     best, second = _ranked(live)[:2]
     return dmc.Stack(
         [
             _verdict(live, "own"),
             _probabilities(live, "own"),
-            *_coloured(text, live, best, latent),
+            *_coloured(text, live, best, latent, picture),
             why(index, result, live.decision, best, second, "second most probable"),
         ],
         gap="sm",
@@ -109,20 +117,29 @@ def _probabilities(live: LivePrediction, name: str) -> Any:
     return graph(f"try-{name}-classes", figure, "Probability of each class")
 
 
-def _coloured(text: str, live: LivePrediction, best: int, latent: str) -> list[Any]:
-    """The choice of a latent, and what a callback needs to colour the text by it; nothing without an SAE."""
+def _coloured(text: str, live: LivePrediction, best: int, latent: str, picture: Picture | None) -> list[Any]:
+    """The choice of a latent, and what a callback needs to colour the row by it; the image alone without an SAE."""
     if live.codes is None:
-        return []
+        return [] if picture is None else [plain_row(None, picture)]
+    what = "text" if picture is None else "image"
     offered = offered_latents(live.decision, best, live.codes)
     if not offered:
-        return [dmc.Text("No latent is active anywhere in this text.", size="sm")]
+        return [
+            dmc.Text(f"No latent is active anywhere in this {what}.", size="sm"),
+            *([] if picture is None else [plain_row(text, picture)]),
+        ]
     options = {str(one): f"latent {one}: {reason}" for one, reason in offered.items()}
-    read_to = int(live.spans[:, 1].max())
+    activations = _activations(live.codes, list(offered))
+    if live.decision.contributions is not None:
+        options[EVIDENCE] = f"evidence for {live.classes[best]}: all latents together"
+        evidence = position_evidence(live.codes, live.decision.contributions, best)
+        activations[EVIDENCE] = [list(range(len(evidence))), evidence.tolist()]
+    read_to = int(live.spans[:, 1].max(initial=0))
     cut = f"The model reads the first {read_to:,} characters." if read_to < len(text.rstrip()) else ""
     return [
         dmc.Select(
             id=state_id("latent"),
-            label="Colour the text by",
+            label=f"Colour the {what} by",
             data=options_of(options),
             value=chosen(latent, list(options), next(iter(options))),
             searchable=True,
@@ -131,7 +148,12 @@ def _coloured(text: str, live: LivePrediction, best: int, latent: str) -> list[A
         ),
         dcc.Store(
             id="try-activations",
-            data={"text": text, "spans": live.spans.tolist(), "latents": _activations(live.codes, list(offered))},
+            data={
+                "text": text,
+                "spans": live.spans.tolist(),
+                "latents": activations,
+                "picture": None if picture is None else vars(picture) | {"patch": picture.patch.tolist()},
+            },
         ),
         html.Div(id="try-tokens"),
         *([dmc.Text(cut, size="sm")] if cut else []),

@@ -6,9 +6,12 @@ from typing import Any
 
 from app.components.figure import graph
 from app.components.grid import asking_grid, number_column, text_column
+from app.components.images.thumbnails import ROW_HEIGHT, thumbnail_column
 from app.components.page import section
 from app.components.saes.figures import density_histogram
 from app.data.codes import CodeSet
+from app.data.images.picture import shows_images
+from app.data.images.served import view_address
 from app.data.latents.firing import densities
 from app.data.latents.summary import summary
 from app.data.latents.table import DENSE, Written
@@ -31,14 +34,16 @@ _BLOCKS = {"cacheBlockSize": 200, "maxBlocksInCache": 20, "rowBuffer": 20}
 
 def browser(sae: Sae, codes: CodeSet, written: Written, sort: str, filters: dict[str, Any]) -> Any:
     """The table, without its rows. sort: `<column>:asc` or `:desc`; filters: the table's own, by column."""
-    columns = _columns(written, link("/latent", sae=sae.id, codes=codes.id) + "&latent=")
+    views = view_address(codes.samples) if shows_images(codes.samples) else ""
+    columns = _columns(written, link("/latent", sae=sae.id, codes=codes.id) + "&latent=", views)
     name, _, direction = sort.partition(":")
     if name not in [column["field"] for column in columns] or direction not in ("asc", "desc"):
         name, _, direction = _DEFAULT_SORT.partition(":")
     for column in columns:
         if column["field"] == name:
             column["sort"] = direction
-    return asking_grid("latents", columns, height="65vh", filterModel=filters, dashGridOptions=_BLOCKS)
+    heights = {"rowHeight": ROW_HEIGHT} if views else {}
+    return asking_grid("latents", columns, height="65vh", filterModel=filters, dashGridOptions=_BLOCKS | heights)
 
 
 def density_section(codes: CodeSet) -> Any:
@@ -51,10 +56,13 @@ def density_section(codes: CodeSet) -> Any:
     return section("Densities", [graph("latent-densities", figure, "How many latents have which density")], line)
 
 
-def _columns(written: Written, base: str) -> list[dict[str, Any]]:
+def _columns(written: Written, base: str, views: str) -> list[dict[str, Any]]:
+    """base, views: the addresses that a latent's and a row's number go behind; views "" where there are no images."""
     columns = [
         number_column("latent", width=110, pinned="left", cellRenderer="PageLink", cellRendererParams={"base": base}),
     ]
+    if views:
+        columns.append(thumbnail_column("strongest_row", "strongest in", views, width=120))
     if written.texts:
         columns.append(text_column("explanation", minWidth=260, flex=1, tooltipField="explanation"))
     columns += [number_column(name, digits=3, width=150) for name in written.scores]

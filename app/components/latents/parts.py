@@ -13,6 +13,7 @@ from app.components.latents.contexts import context_list
 from app.components.latents.figures import MOST_CLASSES, activation_histogram, class_bars
 from app.components.page import figure_tile, notice, section
 from app.data.codes import CodeSet
+from app.data.images.picture import shows_images
 from app.data.latents.contexts import N_DECILES, N_TOP, decile_contexts, strongest_contexts, top_tokens
 from app.data.latents.firing import Firing, densities, firing
 from app.data.latents.neighbours import nearest
@@ -62,6 +63,7 @@ def activity(codes: CodeSet, latent: int) -> Any:
     strip = dmc.SimpleGrid(tiles, cols={"base": 2, "lg": 4}, spacing="sm")
     if not len(values):
         return dmc.Stack([strip, notice(f"It does not fire {_of_rows(turned)}, which the examples are taken from.")])
+    where = "patch" if shows_images(codes.samples) else "token"
     histogram = graph(f"activations-{latent}", activation_histogram(values), "How often it is how strong")
     tokens = _tokens(turned, codes, latent)
     return dmc.Stack(
@@ -75,7 +77,8 @@ def activity(codes: CodeSet, latent: int) -> Any:
                 "Strongest examples",
                 [context_list(strongest_contexts(turned, codes.samples, latent), float(values.max()))],
                 f"The rows in which it gets strongest, at most {N_TOP}, {_of_rows(turned)}. "
-                "The stronger a token's colour, the stronger it is there.",
+                f"The stronger a {where}'s colour, the stronger it is there"
+                + ("; the strongest is outlined." if where == "patch" else "."),
             ),
         ]
     )
@@ -176,13 +179,18 @@ def neighbours(sae: Sae, latent: int, codes: str | None) -> Any:
 
 def _tokens(turned: Firing, codes: CodeSet, latent: int) -> Any:
     rows = [vars(one) for one in top_tokens(turned, codes.samples, [latent])[latent]]
+    title, where = "Top tokens", "token"
+    if shows_images(codes.samples):
+        title, where = "Top patches and tokens", "patch or token"
     columns = [
-        text_column("text", "token", flex=1),
+        text_column("text", where, flex=1),
         number_column("count", "times", 0, width=100),
         number_column("mean", "mean activation", 3, width=150),
     ]
     return section(
-        "Top tokens", [grid("latent-tokens", columns, rows, height=280)], "At its 100 strongest activations."
+        title,
+        [grid("latent-tokens", columns, rows, height=280)],
+        "At its 100 strongest activations.",
     )
 
 

@@ -12,6 +12,7 @@ import plotly.graph_objects as go
 
 from app.components.figure import PALETTE, styled
 from app.components.grid import grid, link_column, number_column, text_column
+from app.components.images.thumbnails import ROW_HEIGHT, thumbnail_column
 from app.data.run.top_features import TopFeature
 from app.labels import shortened
 
@@ -56,6 +57,7 @@ def features_table(features: Sequence[TopFeature], signed: bool) -> dmc.Stack:
             "side": ("against" if feature.strength < 0 else "for") if signed else ", ".join(feature.higher),
             "density": feature.note.density,
             "tokens": " ".join(feature.note.tokens),
+            "image": feature.note.image,
             "explanation": feature.note.explanation,
         }
         for feature in features
@@ -64,11 +66,14 @@ def features_table(features: Sequence[TopFeature], signed: bool) -> dmc.Stack:
         link_column("label", "feature", "href", width=130),
         number_column("strength", "weight" if signed else "importance", 3, width=130),
     ]
+    if any(feature.note.image for feature in features):
+        columns.append(thumbnail_column("image", "strongest in", width=110))
     if signed or any(feature.higher for feature in features):
         title = "for or against" if signed else "higher in"
         columns.append(text_column("side", title, tooltipField="side", flex=1, minWidth=130))
     columns += _known_columns(features)
-    return grid("features", columns, rows, height=560)
+    heights = {"dashGridOptions": {"rowHeight": ROW_HEIGHT}} if any(row["image"] for row in rows) else {}
+    return grid("features", columns, rows, height=560, **heights)
 
 
 def _known_columns(features: Sequence[TopFeature]) -> list[dict[str, Any]]:

@@ -9,12 +9,15 @@ from typing import Any
 import dash_mantine_components as dmc
 import numpy as np
 import plotly.graph_objects as go
+from dash import dcc
 
-from app.components.figure import PALETTE, SYMBOLS, styled
+from app.components.figure import PALETTE, SYMBOLS, graph, styled
+from app.components.page import notice, section
 from app.components.state import options_of, state_id
 from app.data.one_result import OneResult
-from app.data.samples.map import METHODS, Map, default_space, methods
+from app.data.samples.map import METHODS, MOST_ROWS, Map, default_space, methods, spaces
 from app.data.samples.rows import ResultRows
+from app.data.tree import Index
 from app.labels import shortened
 from app.permalinks import chosen
 
@@ -22,6 +25,28 @@ COLOURS = {"label": "true class", "prediction": "predicted class", "right": "rig
 _GREY = "#7F7F7F"
 MOST_IN_LEGEND = 12
 _LETTERS = 80
+
+
+def map_section(index: Index, result: OneResult, rows: ResultRows, asked: Mapping[str, Any]) -> Any:
+    """The map's place on the page, which a callback draws into. asked: what the URL says."""
+    offered = spaces(index, result)
+    if not offered:
+        return section("Map", [notice("Neither features nor hidden states of these rows are stored.")])
+    said_first = "Rows that are alike lie near each other. Click a point to open its row. "
+    if len(rows.rows) > MOST_ROWS:
+        said_first += f"Of {len(rows.rows):,} rows, {MOST_ROWS:,} drawn at random (the same every time) are shown. "
+    if len(rows.classes) > MOST_IN_LEGEND:
+        said_first += "So many classes are not listed beside it: hover a point for its class. "
+    drawing = graph("samples-map", styled(go.Figure(), height=470), "Map of the test rows; the table beside lists them")
+    return section(
+        "Map",
+        [
+            map_controls(result, offered, asked),
+            dmc.Box(id="samples-map-problem"),
+            dcc.Loading(drawing, delay_show=300, overlay_style={"visibility": "visible", "opacity": 0.5}),
+        ],
+        said_first,
+    )
 
 
 def map_controls(result: OneResult, offered: dict[str, str], asked: Mapping[str, Any]) -> dmc.Stack:
@@ -134,6 +159,6 @@ def _hover(rows: ResultRows, place: int) -> str:
         f"row {rows.rows[place]}: {escape(rows.classes[rows.labels[place]])}",
         f"predicted {escape(rows.classes[rows.predicted[place]])} ({rows.confidence[place]:.2f})",
     ]
-    if rows.texts[place]:
-        lines.append(escape(shortened(" ".join(rows.texts[place].split()), _LETTERS)))
+    if name := rows.names[place]:
+        lines.append(escape(shortened(" ".join(name.split()), _LETTERS)))
     return "<br>".join(lines)

@@ -1,4 +1,4 @@
-"""One sample, part by part: what it is, its coloured text, why it was decided so, and what other sources said."""
+"""One sample, part by part: what it is, its text or image, why it was decided so, and what other sources said."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from app.components.decisions.reasons import chances_table, in_short, probabilit
 from app.components.figure import graph
 from app.components.guard import said
 from app.components.page import notice
-from app.components.samples.text import latent_text, plain_text, term_text
+from app.components.samples.text import evidence_sample, latent_sample, plain_sample, term_text
 from app.data.one_result import OneResult
+from app.data.samples.evidence import EVIDENCE, position_evidence
 from app.data.samples.reasons import offered_latents
 from app.data.samples.rows import Sample, find_sample, sample_folder
 from app.data.samples.shown import Shown, shown_by_others
@@ -48,14 +49,18 @@ def facts_part(shown: Shown) -> Any:
 
 
 def latent_options(shown: Shown, chosen: str) -> list[dict[str, str]]:
-    """Choices of latents to colour the text by; [] where no latents were read. chosen: is always among them."""
+    """Choices of what to colour the row by; [] where no latents were read. chosen: is always among them."""
     sample = find_sample(shown.result, shown.row)
     if sample.codes is None:
         return []
-    offered = offered_latents(_decision_or_none(shown), shown.predicted, sample.codes)
+    decision = _decision_or_none(shown)
+    offered = offered_latents(decision, shown.predicted, sample.codes)
     first = next(iter(offered), None)
     top = "no latent is active" if first is None else f"latent {first}"
     options = [{"value": STRONGEST, "label": f"what pushed the decision most: {top}"}]
+    if decision is not None and decision.contributions is not None:
+        name = shown.rows.classes[shown.predicted]
+        options.append({"value": EVIDENCE, "label": f"evidence for {name}: all latents together"})
     options += [{"value": str(latent), "label": f"latent {latent}, {reason}"} for latent, reason in offered.items()]
     if chosen not in [one["value"] for one in options]:
         options.append({"value": chosen, "label": f"latent {chosen}"})
@@ -63,18 +68,21 @@ def latent_options(shown: Shown, chosen: str) -> list[dict[str, str]]:
 
 
 def coloured_part(shown: Shown, latent: str, token: int | None) -> Any:
-    """The text, coloured by a latent or, for TF-IDF, by what each term contributed to the predicted class.
-
-    token: the one that is marked.
+    """The row, coloured by a latent or by all of them or, for TF-IDF, by what each term contributed to the predicted
+    class. latent: its number, EVIDENCE, or anything for the one that pushed most. token: the position that is marked.
     """
     sample = find_sample(shown.result, shown.row)
     if sample.codes is not None:
+        decision = None if latent.isdigit() else _decision_or_none(shown)
+        if latent == EVIDENCE and decision is not None and decision.contributions is not None:
+            evidence = position_evidence(sample.codes, decision.contributions, shown.predicted)
+            return evidence_sample(sample, evidence, shown.rows.classes[shown.predicted], token)
         if not latent.isdigit():
-            latent = str(next(iter(offered_latents(_decision_or_none(shown), shown.predicted, sample.codes)), 0))
-        return latent_text(sample, int(latent), token)
+            latent = str(next(iter(offered_latents(decision, shown.predicted, sample.codes)), 0))
+        return latent_sample(sample, int(latent), token)
     if shown.result.row.source == "tfidf" and sample.text is not None:
         return _terms(shown, sample)
-    return plain_text(sample, sample.problem or _why_plain(shown.result))
+    return plain_sample(sample, sample.problem or _why_plain(shown.result, sample))
 
 
 def runner_up_options(shown: Shown) -> list[dict[str, str]]:
@@ -120,16 +128,17 @@ def _terms(shown: Shown, sample: Sample) -> Any:
     decision = _decision_or_none(shown)
     found = None if decision is None else decision.contributions
     if found is None or found.names is None:
-        return plain_text(sample, _why_plain(shown.result))
+        return plain_sample(sample, _why_plain(shown.result, sample))
     pushed = dict(zip(found.names, found.per_class[:, shown.predicted].tolist(), strict=True))
     words = reads_words(shown.result.folder, shown.result.classifier, sample_folder(shown.result))
     return term_text(sample, pushed, words, shown.rows.classes[shown.predicted])
 
 
-def _why_plain(result: OneResult) -> str:
+def _why_plain(result: OneResult, sample: Sample) -> str:
     reasons = {
         "hidden": "Nothing is coloured: hidden states were pooled over all positions before they were classified.",
         "tfidf": "Nothing is coloured: a tree asks for a few terms only, listed below.",
-        "majority": "Nothing is coloured: the majority class does not read the text.",
+        "majority": f"Nothing is coloured: the majority class does not read the {sample.kind}.",
+        "pixels": "Nothing is coloured: the classifier reads the pixels themselves.",
     }
     return reasons.get(str(result.row.source), "")

@@ -9,6 +9,7 @@ import dash_mantine_components as dmc
 import numpy as np
 
 from app.components.grid import grid, number_column, text_column
+from app.components.images.thumbnails import ROW_HEIGHT, thumbnail_column
 from app.components.state import options_of, state_id
 from app.data.samples.rows import KINDS, UNSURE, Filters, ResultRows
 from app.labels import shortened
@@ -38,7 +39,7 @@ def filters_of(asked: Sequence[Any], classes: list[str]) -> Filters:
     )
 
 
-def filter_controls(filters: Filters, classes: list[str]) -> dmc.SimpleGrid:
+def filter_controls(filters: Filters, rows: ResultRows) -> dmc.SimpleGrid:
     """A control for each part of the filters."""
     return dmc.SimpleGrid(
         [
@@ -58,11 +59,11 @@ def filter_controls(filters: Filters, classes: list[str]) -> dmc.SimpleGrid:
                 step=0.05,
                 decimalScale=2,
             ),
-            _class_select("class", "True class", filters.true_class, classes),
-            _class_select("predicted", "Predicted class", filters.predicted_class, classes),
+            _class_select("class", "True class", filters.true_class, rows.classes),
+            _class_select("predicted", "Predicted class", filters.predicted_class, rows.classes),
             dmc.TextInput(
                 id=state_id("search"),
-                label="Text contains, or id is",
+                label=f"{_named_by(rows).capitalize()} contains, or id is",
                 value=filters.search,
                 debounce=300,
             ),
@@ -76,7 +77,8 @@ def samples_table(rows: ResultRows, places: np.ndarray, row: int | None) -> dmc.
     """The rows at these places; row: the one that is picked."""
     columns = [
         text_column("id", width=72, minWidth=60, tooltipField="id"),
-        text_column("text", flex=2, minWidth=130, tooltipField="text"),
+        *([thumbnail_column("view", "image", rows.views, alt="text")] if rows.views else []),
+        text_column("text", _named_by(rows), flex=2, minWidth=130, tooltipField="text"),
         text_column("label", "true class", flex=1, minWidth=95, tooltipField="label"),
         text_column("predicted", flex=1, minWidth=95, tooltipField="predicted"),
         number_column("probability", digits=3, width=100),
@@ -93,18 +95,20 @@ def samples_table(rows: ResultRows, places: np.ndarray, row: int | None) -> dmc.
         getRowId="params.data.row + ''",
         selectedRows={"ids": [] if row is None else [str(row)]},
         scrollTo={} if row is None else {"rowId": str(row), "rowPosition": "middle"},
-        dashGridOptions={"rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True}},
+        dashGridOptions={"rowSelection": {"mode": "singleRow", "checkboxes": False, "enableClickSelection": True}}
+        | ({"rowHeight": ROW_HEIGHT} if rows.views else {}),
     )
 
 
 def listed(rows: ResultRows, places: np.ndarray) -> list[dict[str, Any]]:
     """Rows of the table, at most MOST_LISTED."""
-    chance = rows.probabilities[np.arange(len(rows.rows)), rows.labels]
+    names, chance = rows.names, rows.probabilities[np.arange(len(rows.rows)), rows.labels]
     return [
         {
             "row": int(rows.rows[i]),
+            **({"view": int(rows.rows[i]) if rows.images[i] else None} if rows.views else {}),
             "id": rows.ids[i],
-            "text": shortened(rows.texts[i], _LETTERS),
+            "text": shortened(names[i], _LETTERS),
             "label": rows.classes[rows.labels[i]],
             "predicted": rows.classes[rows.predicted[i]],
             "probability": float(rows.confidence[i]),
@@ -131,6 +135,13 @@ def found_in_words(rows: ResultRows, places: np.ndarray, filters: Filters) -> st
     if filters.shown == "unsure":
         said += f" Unsure: the two likeliest classes are less than {UNSURE:g} apart."
     return said
+
+
+def _named_by(rows: ResultRows) -> str:
+    """What stands for a row in a line."""
+    if not rows.views:
+        return "text"
+    return "text or name" if (rows.texts != "").any() else "name"
 
 
 def _class_select(name: str, label: str, value: str, classes: list[str]) -> dmc.Select:

@@ -1,4 +1,4 @@
-"""The choice of a token of a sample, and the latents that are strongest at it."""
+"""The choice of a token or patch of a sample, and the latents that are strongest at it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from typing import Any
 import dash_mantine_components as dmc
 
 from app.components.grid import grid, number_column, text_column
+from app.components.images.thumbnails import ROW_HEIGHT, thumbnail_column
 from app.components.page import notice
 from app.components.state import state_id
+from app.data.latents.summary import strongest_images
+from app.data.one_result import codes_of, sae_of
 from app.data.samples.reasons import describe_features
 from app.data.samples.rows import Sample, find_sample
 from app.data.samples.shown import Shown
 from app.data.samples.tokens import token_text
 from app.labels import shortened
+from saefari.errors import StoreError
 from saefari.store import strongest_latents
 
 _MOST = 10
@@ -23,11 +27,11 @@ _LISTED = 300
 
 
 def token_choice(position: int | None) -> dmc.Select:
-    """Which token; a click on one in the text sets it (assets/dashboard.js). position: of the token at first."""
+    """Which position; a click on a token or patch sets it (assets/dashboard.js). position: of the first one."""
     return dmc.Select(
         id=state_id("token"),
         label="Strongest latents at",
-        placeholder="click a token, or choose one",
+        placeholder="click a token or patch, or choose one",
         data=[],
         value=None if position is None else str(position),
         searchable=True,
@@ -53,31 +57,54 @@ def token_part(shown: Shown, position: int | None) -> Any:
     if position is None or sample.codes is None:
         return None
     if position >= len(sample.spans):
-        return notice(f"This text has no token {position}: it has {len(sample.spans):,}, counted from 0.")
+        return notice(f"This {sample.kind} has no token {position}: it has {len(sample.spans):,}, counted from 0.")
     latents, activations = strongest_latents(sample.codes, position)
     features = describe_features(shown.index, shown.result, latents[:_MOST].tolist(), None)
+    images = _images(shown, latents[:_MOST].tolist())
     rows = [
-        {"latent": int(latent), "href": feature.href, "activation": float(value), "explanation": feature.explanation}
+        {
+            "latent": int(latent),
+            "image": images.get(int(latent), ""),
+            "href": feature.href,
+            "activation": float(value),
+            "explanation": feature.explanation,
+        }
         for latent, feature, value in zip(latents, features, activations, strict=False)
     ]
     columns = [
         number_column("latent", width=120, cellRenderer="PageLink", cellRendererParams={"href": "href"}),
         number_column("activation", digits=3, width=140),
     ]
+    if images:
+        columns.append(thumbnail_column("image", "strongest in", width=110))
     explained = any(row["explanation"] for row in rows)
     if explained:
         columns.append(text_column("explanation", tooltipField="explanation", flex=1, minWidth=220))
-    table = grid("token-latents", columns, rows, height=500) if rows else None
+    heights = {"dashGridOptions": {"rowHeight": ROW_HEIGHT}} if images else {}
+    table = grid("token-latents", columns, rows, height=600 if images else 500, **heights) if rows else None
     active = f"{len(latents):,} of {sample.codes.shape[1]:,} latents are active at it."
     return dmc.Stack(
         [
             dmc.Title(f"The ten strongest latents at {_named(sample, position)}", order=3, size="h5"),
-            dmc.Text(f"Token {position} of this text, counted from 0: {active}", size="sm", c="dimmed"),
-            dmc.Box(table, maw=None if explained else 300),
+            dmc.Text(f"Token {position} of this {sample.kind}, counted from 0: {active}", size="sm", c="dimmed"),
+            dmc.Box(table, maw=None if explained else 420 if images else 300),
         ],
         gap=4,
     )
 
 
+def _images(shown: Shown, latents: list[int]) -> dict[int, str]:
+    """latent -> the address of the image in which it is strongest; {} where that is not known."""
+    sae = sae_of(shown.index, shown.result.row)
+    codes = None if sae is None else codes_of(sae, shown.result.row)
+    try:
+        return {} if codes is None else strongest_images(codes, latents)
+    except StoreError:
+        return {}  # the table says what is known without it; Health says what is wrong with the codes
+
+
 def _named(sample: Sample, position: int) -> str:
-    return f"«{shortened(token_text(sample, position), _LETTERS)}»"
+    start, stop = sample.spans[position].tolist()
+    name = shortened(token_text(sample, position), _LETTERS)
+    is_text = sample.picture is None or stop > start
+    return f"«{name}»" if is_text else name

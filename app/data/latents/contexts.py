@@ -1,4 +1,4 @@
-"""The texts in which a latent fires: its strongest, samples from weak to strong, and the tokens it fires at."""
+"""The rows in which a latent fires: its strongest, samples from weak to strong, and the tokens it fires at."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from app.data.images.picture import Picture, image_columns, stored_picture
+from app.data.images.positions import position_name
 from app.data.latents.firing import Firing
 from saefari.store import read_sample_rows
 
@@ -24,11 +26,13 @@ class Context:
 
     sample: its row, text, label, span_start and span_end of samples.parquet.
     values: float32 [n_valid], the latent's activation at each valid position. centre: where it is strongest.
+    picture: None where the row has no image.
     """
 
     sample: Sample
     values: np.ndarray
     centre: int
+    picture: Picture | None = None
 
     @property
     def peak(self) -> float:
@@ -37,11 +41,14 @@ class Context:
 
 @dataclass(frozen=True)
 class TokenCount:
-    """A token's text, how many of the strongest activations are at it, and how strong these are on average."""
+    """A token's text or a patch's name, how many of the strongest activations are at it, and how strong these are on
+    average.
+    """
 
     text: str
     count: int
     mean: float
+    is_patch: bool = False
 
 
 def strongest_contexts(codes: Firing, samples: Path, latent: int) -> list[Context]:
@@ -83,10 +90,11 @@ def top_tokens(
         strongest[latent] = positions[order], codes.row_places(positions[order]), values[order]
     wanted = np.unique(np.concatenate([np.zeros(0, np.int64), *(places for _, places, _ in strongest.values())]))
     texts = _texts(codes, samples, wanted)
+    pictures = {place: stored_picture(samples, one["row"], one) for place, one in texts.items()}
     found = {}
     for latent, (positions, places, values) in strongest.items():
         tokens = [
-            _token(texts[place], int(position - codes.offsets[place]))
+            _token(texts[place], pictures[place], int(position - codes.offsets[place]))
             for position, place in zip(positions.tolist(), places.tolist(), strict=True)
         ]
         found[latent] = _counted(tokens, values)[:most_tokens]
@@ -115,7 +123,9 @@ def _contexts(codes: Firing, samples: Path, latent: int, chosen: np.ndarray) -> 
         here = places == place
         row_values = np.zeros(stop - first, dtype=np.float32)
         row_values[positions[here] - first] = values[here]
-        found.append(Context(texts[place], row_values, int(positions[at] - first)))
+        sample = texts[place]
+        picture = stored_picture(samples, sample["row"], sample)
+        found.append(Context(sample, row_values, int(positions[at] - first), picture))
     return found
 
 
@@ -123,19 +133,20 @@ def _texts(codes: Firing, samples: Path, places: np.ndarray) -> dict[int, Sample
     """place -> its row of samples.parquet."""
     if not len(places):
         return {}
-    table = read_sample_rows(samples, codes.rows[places].tolist(), _COLUMNS)
+    table = read_sample_rows(samples, codes.rows[places].tolist(), [*_COLUMNS, *image_columns(samples)])
     return dict(zip(places.tolist(), table.to_pylist(), strict=True))
 
 
-def _token(sample: Sample, at: int) -> str:
-    start, stop = sample["span_start"][at], sample["span_end"][at]
-    return (sample["text"] or "")[start:stop].strip() or "(space)"
+def _token(sample: Sample, picture: Picture | None, at: int) -> tuple[str, bool]:
+    """(a position's name, whether it is a patch)."""
+    name = position_name(sample["text"], (sample["span_start"][at], sample["span_end"][at]), picture, at)
+    return name or "(space)", picture is not None and picture.place(at) is not None
 
 
-def _counted(tokens: Iterable[str], values: np.ndarray) -> list[TokenCount]:
+def _counted(tokens: Iterable[tuple[str, bool]], values: np.ndarray) -> list[TokenCount]:
     """Most frequent first; where equal, the stronger."""
-    strengths: dict[str, list[float]] = {}
+    strengths: dict[tuple[str, bool], list[float]] = {}
     for token, value in zip(tokens, values.tolist(), strict=True):
         strengths.setdefault(token, []).append(value)
-    counts = [TokenCount(token, len(own), sum(own) / len(own)) for token, own in strengths.items()]
+    counts = [TokenCount(name, len(own), sum(own) / len(own), is_patch) for (name, is_patch), own in strengths.items()]
     return sorted(counts, key=lambda one: (-one.count, -one.mean, one.text))

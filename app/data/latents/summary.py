@@ -10,6 +10,8 @@ import pandas as pd
 
 from app.data.bounded import BoundedCache
 from app.data.codes import CodeSet
+from app.data.images.picture import shows_images
+from app.data.images.served import view_address
 from app.data.latents.contexts import TokenCount, top_tokens
 from app.data.latents.firing import Firing, densities, firing, version
 from app.data.saes import Sae
@@ -28,12 +30,14 @@ class Summary:
 
     largest: float32 [d_sae], the largest activation. rows_fired: int64 [d_sae], rows in which the latent fires.
     fired: int32 [d_sae, n_classes], the same per class; None where the classes are too many to be compared.
+    strongest: int64 [d_sae], the number of the row in which each is strongest, -1 where it fires in none.
     class_rows: int64 [n_classes], all rows of each class. n_rows: all rows, of total_rows in the split.
     """
 
     largest: np.ndarray
     rows_fired: np.ndarray
     fired: np.ndarray | None
+    strongest: np.ndarray
     class_rows: np.ndarray
     classes: tuple[str, ...]
     n_rows: int
@@ -57,12 +61,14 @@ class Summary:
 @dataclass(frozen=True)
 class Facts:
     """What a hover says of a latent: explanation, "" where there is none; density, share of positions, None where
-    unknown; tokens, the most frequent texts at its strongest activations.
+    unknown; tokens, the most frequent texts at its strongest activations; image, the address of the one in which it is
+    strongest, "" where there is none.
     """
 
     explanation: str = ""
     density: float | None = None
     tokens: tuple[str, ...] = ()
+    image: str = ""
 
 
 _summaries: BoundedCache[Summary] = BoundedCache(_MOST_BYTES)
@@ -85,11 +91,13 @@ def facts(sae: Sae, codes: CodeSet | None, latents: Sequence[int]) -> dict[int, 
     """
     tokens: dict[int, list[TokenCount]] = {}
     density: np.ndarray = np.zeros(0)
+    images: dict[int, str] = {}
     if codes is not None:
         try:
             density = densities(codes).values
             known = [latent for latent in latents if 0 <= latent < len(density)]
             tokens = top_tokens(firing(codes), codes.samples, known, most_activations=20, most_tokens=5)
+            images = strongest_images(codes, known)
         except StoreError:
             pass  # Health says what is wrong with the codes
     found = {}
@@ -98,7 +106,8 @@ def facts(sae: Sae, codes: CodeSet | None, latents: Sequence[int]) -> dict[int, 
         found[latent] = Facts(
             explanation.text if explanation else "",
             float(density[latent]) if 0 <= latent < len(density) else None,
-            tuple(one.text for one in tokens.get(latent, [])),
+            tuple(one.text for one in tokens.get(latent, []) if not one.is_patch),
+            images.get(latent, ""),
         )
     return found
 
@@ -119,6 +128,17 @@ def class_association(codes: CodeSet, latent: int) -> pd.DataFrame:
     return table[table["rows"] > 0].sort_values(["lift", "class"], ascending=[False, True], ignore_index=True)
 
 
+def strongest_images(codes: CodeSet, latents: Sequence[int]) -> dict[int, str]:
+    """latent -> the address of the image in which it is strongest, of those that fire; {} where there are no images.
+
+    Raises StoreError when the codes cannot be read.
+    """
+    if not shows_images(codes.samples):
+        return {}
+    views, strongest = view_address(codes.samples), summary(codes).strongest
+    return {latent: f"{views}{strongest[latent]}" for latent in latents if strongest[latent] >= 0}
+
+
 def _summary(codes: Firing) -> Summary:
     d_sae, n_classes = codes.d_sae, len(codes.classes)
     alive = np.flatnonzero(np.diff(codes.starts))
@@ -128,6 +148,10 @@ def _summary(codes: Firing) -> Summary:
     latents = np.repeat(np.arange(d_sae, dtype=np.int32), np.diff(codes.starts))
     row_of_position = np.repeat(np.arange(codes.n_rows, dtype=np.int32), np.diff(codes.offsets))
     rows = row_of_position[codes.positions]
+    strongest = np.full(d_sae, -1, dtype=np.int64)
+    at_peak = np.flatnonzero(codes.values == largest[latents])
+    peaked, first_peak = np.unique(latents[at_peak], return_index=True)
+    strongest[peaked] = codes.rows[rows[at_peak[first_peak]]]
     first = np.ones(len(rows), dtype=bool)  # of a latent in a row
     first[1:] = (rows[1:] != rows[:-1]) | (latents[1:] != latents[:-1])
     latents, rows = latents[first], rows[first]
@@ -140,6 +164,7 @@ def _summary(codes: Firing) -> Summary:
         largest,
         np.bincount(latents, minlength=d_sae),
         fired,
+        strongest,
         np.bincount(codes.labels[codes.labels >= 0], minlength=n_classes),
         codes.classes,
         codes.n_rows,

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from app.data.codes import CodeSet
+from app.data.images.picture import shows_images
 from app.data.latents.firing import densities
 from app.data.latents.summary import LEAST_ROWS, Summary, summary
 from app.data.latents.usage import times_used
@@ -33,7 +34,8 @@ class Written:
 
 def latent_table(sae: Sae, codes: CodeSet, index: Index) -> pd.DataFrame:
     """One row per latent: latent, explanation, a column per score, density, log10_density, largest, top_class, lift,
-    rows_fired, results (how many of those looked into read it).
+    rows_fired, results (how many of those looked into read it); of images also strongest_row, the row in which it is
+    strongest.
 
     top_class: the class with the highest lift among those with LEAST_ROWS rows in which the latent fires.
     Raises StoreError when the codes cannot be read.
@@ -44,8 +46,12 @@ def latent_table(sae: Sae, codes: CodeSet, index: Index) -> pd.DataFrame:
     with np.errstate(divide="ignore"):
         log10 = np.where(exact.counts > 0, np.log10(exact.values), np.nan)
     written = written_about(sae)
+    images = {}
+    if shows_images(codes.samples):
+        images["strongest_row"] = pd.array(known.strongest, dtype="Int64")
+        images["strongest_row"][known.strongest < 0] = pd.NA
     latents = pd.RangeIndex(d_sae)
-    columns: dict[str, Any] = {"latent": latents.to_numpy()}
+    columns: dict[str, Any] = {"latent": latents.to_numpy()} | images
     columns["explanation"] = pd.Series(written.texts, dtype=object).reindex(latents, fill_value="").to_numpy()
     for name, values in written.scores.items():
         columns[name] = pd.Series(values, dtype=np.float64).reindex(latents).to_numpy()

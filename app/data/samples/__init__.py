@@ -1,1 +1,1 @@
-"""Test rows of a result and their texts, for Samples and Try it."""
+"""Test rows of a result with their texts and images, for Samples and Try it."""

@@ -60,7 +60,7 @@ def pushing(decision: Decision, k: int) -> list[int]:
 
 
 def offered_latents(decision: Decision | None, k: int, codes: sparse.csr_array) -> dict[int, str]:
-    """Latents worth colouring a text by, with what makes them so: those that pushed class k, then the strongest."""
+    """Latents worth colouring a row by, with what makes them so: those that pushed class k, then the strongest."""
     if codes.shape[0] == 0:
         return {}
     peaks = codes.max(axis=0).toarray().ravel()
@@ -72,5 +72,5 @@ def offered_latents(decision: Decision | None, k: int, codes: sparse.csr_array) 
     strongest = [int(latent) for latent in np.argsort(-peaks, kind="stable")[: 2 * _OFFERED] if peaks[latent] > 0]
     for latent in strongest:
         if latent not in offered and len(offered) < 2 * _OFFERED:
-            offered[latent] = f"strong in this text ({peaks[latent]:.3g})"
+            offered[latent] = f"strong in this row ({peaks[latent]:.3g})"
     return offered

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from app.data.images.picture import Picture, image_columns, shows_images, stored_picture
+from app.data.images.served import view_address
 from app.data.memory import written_ns
 from app.data.one_result import OneResult
 from app.data.tree import tree
@@ -39,6 +40,8 @@ class ResultRows:
     rows: int64 [n], their numbers in the dataset. ids, texts: object [n], text; a row without text has "".
     labels, predicted: int64 [n], indices into classes. probabilities: float32 [n, K].
     without_texts: why there are no texts, else "".
+    images: object [n], what the dataset calls each row's image, "" where it has none. views: the address that their
+    numbers go behind, "" where the split has no images.
     """
 
     rows: np.ndarray
@@ -49,6 +52,13 @@ class ResultRows:
     probabilities: np.ndarray
     classes: list[str]
     without_texts: str
+    images: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=object))
+    views: str = ""
+
+    @property
+    def names(self) -> np.ndarray:
+        """object [n]: what stands for each row in a line, its text or, where it has none, its image's name."""
+        return np.where(self.texts == "", self.images, self.texts) if self.views else self.texts
 
     @property
     def right(self) -> np.ndarray:
@@ -72,7 +82,8 @@ class ResultRows:
 class Filters:
     """What is asked for. shown: a key of KINDS; sure: a probability from which on a row counts as confident.
 
-    true_class, predicted_class: a class's name or "" for all. search: part of the text or the whole id.
+    true_class, predicted_class: a class's name or "" for all. search: part of the text or of the image's name, or the
+    whole id.
     """
 
     shown: str = "all"
@@ -88,12 +99,21 @@ class Sample:
 
     text: None where the row has none. spans: int64 [n_positions, 2], the characters of each position that counts.
     codes: [n_positions, d_sae]; None for results without an SAE. problem: why there are no codes, else "".
+    picture: None where the row has no image.
     """
 
     text: str | None
     spans: np.ndarray
     codes: sparse.csr_array | None
     problem: str = ""
+    picture: Picture | None = None
+
+    @property
+    def kind(self) -> str:
+        """What the pages call the row: a text, an image, or an image and its text."""
+        if self.picture is None:
+            return "text"
+        return "image and its text" if self.text else "image"
 
 
 def sample_folder(result: OneResult) -> Path:
@@ -125,7 +145,11 @@ def matching(rows: ResultRows, filters: Filters) -> np.ndarray:
             kept &= classes == rows.classes.index(name)
     wanted = filters.search.strip().lower()
     if wanted:
-        found = [wanted in text.lower() or wanted == one for text, one in zip(rows.texts, rows.ids, strict=True)]
+        names = [rows.texts, rows.images] if rows.views else [rows.texts]
+        found = [
+            wanted == one or any(wanted in name.lower() for name in said)
+            for one, *said in zip(rows.ids, *names, strict=True)
+        ]
         kept &= np.asarray(found, dtype=bool)
     places: np.ndarray = np.flatnonzero(kept)
     return places
@@ -138,20 +162,21 @@ def runner_up(probabilities: np.ndarray, label: int) -> int:
 
 
 def find_sample(result: OneResult, row: int) -> Sample:
-    """Text and codes of a row. Raises StoreError where the row is not stored."""
+    """Text, image and codes of a row. Raises StoreError where the row is not stored."""
     folder = sample_folder(result)
-    stored = read_sample_rows(folder, [row], ["text", "span_start", "span_end"]).to_pylist()[0]
+    stored = read_sample_rows(folder, [row], ["text", "span_start", "span_end", *image_columns(folder)]).to_pylist()[0]
     spans = np.column_stack([stored["span_start"] or [], stored["span_end"] or []]).astype(np.int64).reshape(-1, 2)
+    sample = Sample(stored["text"], spans, None, picture=stored_picture(folder, row, stored))
     place = result.record.get("features")
     if not place or not str(result.row.source).endswith("sae"):
-        return Sample(stored["text"], spans, None)
+        return sample
     try:
         codes = read_codes_rows(folder / str(place), [row]).to_csr()
     except StoreError as error:
-        return Sample(stored["text"], spans, None, str(error))
+        return replace(sample, problem=str(error))
     if codes.shape[0] != len(spans):
-        return Sample(stored["text"], spans, None, "The codes of this row were made from another text than is stored.")
-    return Sample(stored["text"], spans, codes)
+        return replace(sample, problem=f"The codes of this row were made from another {sample.kind} than is stored.")
+    return replace(sample, codes=codes)
 
 
 def _kind(rows: ResultRows, filters: Filters) -> np.ndarray:
@@ -179,12 +204,14 @@ def _find_rows(
         labels, predicted = ([number[name] for name in names] for names in (found.labels, found.predicted))
     except KeyError as error:
         raise StoreError(f"{folder / PREDICTIONS} holds a class that the result does not know: {error}") from None
-    texts: Sequence[str] = [""] * len(found.rows)
+    texts, images = ([""] * len(found.rows) for _ in range(2))
+    views = ""
     if samples is not None and len(found.rows):
+        views = view_address(samples) if shows_images(samples) else ""
         try:
-            texts = [
-                text or "" for text in read_sample_rows(samples, found.rows.tolist(), ["text"])["text"].to_pylist()
-            ]
+            stored = read_sample_rows(samples, found.rows.tolist(), ["text", *(["image"] if views else [])])
+            texts = [text or "" for text in stored["text"].to_pylist()]
+            images = [name or "" for name in stored["image"].to_pylist()] if views else images
         except StoreError as error:
             problem = str(error)
     return ResultRows(
@@ -196,4 +223,6 @@ def _find_rows(
         found.probabilities,
         list(classes),
         problem,
+        np.asarray(images, dtype=object),
+        views,
     )

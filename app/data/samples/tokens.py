@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from app.data.images.positions import position_name
 from app.data.samples.rows import Sample
 
 
 def token_text(sample: Sample, position: int) -> str:
-    """Its characters without white space around them; "" where it has none of its own, as special tokens have."""
+    """What it is called: its characters without white space around them, or a patch's place in the image.
+
+    "" where a text's token has no characters of its own, as special tokens have.
+    """
     start, stop = sample.spans[position].tolist()
-    return (sample.text or "")[start:stop].strip()
+    return position_name(sample.text, (start, stop), sample.picture, position)

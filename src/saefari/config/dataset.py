@@ -7,7 +7,7 @@ from saefari.config.section import Optional, Section, Text
 
 class DatasetSpec(Section):
     name: Text
-    """A local file or folder (CSV, JSONL, Parquet), an embedded dataset or a hub id, tried in that order."""
+    """A local file or folder (CSV, JSONL, Parquet; images in a folder per class), an embedded dataset or a hub id."""
     config_name: Optional = None
     split: Text = "train"
     test_split: Optional = None

@@ -78,10 +78,10 @@ class PromptReader:
         prompt = self._template.fill(text)
         try:
             with quiet():
-                made = self._processor(
+                read = self._processor(
                     images=[image],
                     text=[prompt],
-                    return_tensors="pt",
+                    return_tensors="np",
                     return_offsets_mapping=True,
                     # Chat templates spell the beginning token out.
                     add_special_tokens=not prompt.startswith(self._tokenizer.bos_token or "\0"),
@@ -89,6 +89,7 @@ class PromptReader:
         except (ValueError, ZeroDivisionError) as error:
             size = f"{image.width} x {image.height}"
             raise ModelError(f"model {self._name!r} cannot take an image of {size} pixels: {error}") from None
+        made = {key: torch.from_numpy(np.asarray(value)) for key, value in read.items()}
         ids = made["input_ids"][0].numpy().astype(np.int32)
         if self.limit is not None and len(ids) > self.limit:
             raise ModelError(
@@ -185,11 +186,11 @@ def _completed(processor: Any, config: Any) -> Any:
     return processor
 
 
-def _arguments(made: Any) -> dict[str, torch.Tensor]:
+def _arguments(made: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """What the model is given: along the prompt [n], of the image with its dimension of images."""
     n_tokens = made["input_ids"].shape
     return {
         key: value[0] if value.shape == n_tokens else value
         for key, value in made.items()
-        if key not in _NOT_FOR_THE_MODEL and isinstance(value, torch.Tensor)
+        if key not in _NOT_FOR_THE_MODEL
     }

@@ -17,7 +17,7 @@ def describe_plan(plan: Plan, *, train: bool, extract: bool, classify: bool) -> 
     if plan.vision is not None:
         lines += describe_vision(plan.vision)
     for model in plan.models:
-        lines.append(f"model {model.name}" + (f" (revision {model.revision})" if model.revision else ""))
+        lines.append(f"model {model.title}" + (f" (revision {model.revision})" if model.revision else ""))
         lines += [f"  {_sae(sae)}" for sae in model.saes]
     for dataset in plan.datasets:
         config = f", config {dataset.spec.config_name}" if dataset.spec.config_name else ""

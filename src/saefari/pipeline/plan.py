@@ -29,6 +29,11 @@ class ModelPlan:
     revision: str | None
     saes: tuple[PlannedSae, ...]
 
+    @property
+    def title(self) -> str:
+        """How messages name the model; one that the run trains has its folder as name."""
+        return self.slug if Path(self.name).name == self.slug else self.name
+
 
 @dataclass(frozen=True)
 class DatasetPlan:

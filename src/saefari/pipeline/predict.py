@@ -21,7 +21,7 @@ from saefari.pipeline.live import live_model, live_sae
 from saefari.pipeline.stages import inputs_fingerprint
 from saefari.store import CodesShard, Layout, Manifest, codes_arrays
 from saefari.store.files import read_json
-from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD, SPLIT_RECORD
+from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD, SPLIT_RECORD, TRAINING_RECORD
 
 if TYPE_CHECKING:
     import torch
@@ -139,7 +139,7 @@ def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, mo
     if manifest is None or record is None:
         raise StoreError(f"{samples / place} is not there: run `python run_experiments.py --extract-only`")
     labels, identity = stored.result["settings"], manifest.settings["model"]
-    name = model_name or labels["model"]
+    name = model_name or _trained_here(layout, labels["model"]) or labels["model"]
     model = live_model(labels["model_type"], name, identity["weights"], identity["dtype"])
     read = _read(model, labels["model_type"], asked, record["settings"])
     hook = HookPoint.parse(manifest.facts["hook"])
@@ -159,6 +159,12 @@ def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, mo
     codes = _codes(sae, states)
     features = features_of_codes(stored.setting, codes.to_csr(), codes.offsets)
     return _Seen(features, read.spans, codes.to_csr(), read.reading)
+
+
+def _trained_here(layout: Layout, name: str) -> str | None:
+    """The folder of a model of this name that a run trained, if there is one."""
+    folder = layout.model(name)
+    return str(folder) if Path(name).name == name and (folder / TRAINING_RECORD).is_file() else None
 
 
 def _read(model: Any, model_type: ModelType, asked: _Asked, settings: dict[str, Any]) -> _Read:

@@ -228,7 +228,7 @@ def _places(plan: Plan, stages_run: Sequence[str]) -> list[tuple[str, Path]]:
     if "extract" in stages_run:
         places.append(("Activations and codes", layout.activations))
     if "train" in stages_run and plan.vision is not None:
-        places.append(("Vision model         ", plan.vision.folder))
+        places.append(("Vision model         ", layout.model(plan.vision.training.name)))
     if "train" in stages_run and plan.trained():
         places.append(("Trained SAEs         ", layout.saes))
     if "classify" in stages_run:

@@ -189,7 +189,7 @@ def _train_job(
     images = [_images(plan, model, dataset, dataset.spec.split) for dataset in plan.datasets_of(model) if with_images]
     identity = fingerprint([[sae.ref.layer, sae.ref.width] for sae in saes])[:12]
     return TrainJob(
-        title=f"SAEs of {model.name}" + (f" on {corpus.name}" if corpus else ""),
+        title=f"SAEs of {model.title}" + (f" on {corpus.name}" if corpus else ""),
         model=model.name,
         model_type=model.model_type,
         revision=model.revision,

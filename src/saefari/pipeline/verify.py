@@ -34,7 +34,7 @@ def verified(plan: Plan) -> tuple[Plan, list[Mismatch]]:
             if reason is None:
                 saes.append(sae)
             else:
-                mismatches.append((f"{model.name} layer {sae.ref.layer} {sae.ref.width}", reason))
+                mismatches.append((f"{model.title} layer {sae.ref.layer} {sae.ref.width}", reason))
         kept.append(replace(model, saes=tuple(saes)))
     for model, dataset in plan.pairs():
         reason = _rows_mismatch(plan, model, dataset)

@@ -115,21 +115,22 @@ def describe_trained(vision: PlannedVision) -> list[str]:
         return []
     validation, test = (f"{record['accuracy'][part]:.1%}" for part in ("validation", "test"))
     epochs = f"epoch {record['best_epoch']} of {record['epochs']}, {record['seconds']:.0f} s"
-    return [f"Vision model {vision.training.name}: accuracy {test} on test rows, {validation} on validation ({epochs})"]
+    return [
+        f"Vision model {vision.training.name}: accuracy {test} on test rows, {validation} on validation ({epochs}).",
+        "It has learned the labels of the training rows: scores by cross-validation are too good, on test rows honest.",
+    ]
 
 
 def learned_test_rows(plan: Plan) -> Iterator[str]:
-    """A warning for each prepared split that tests on pictures which the plan's vision model has learned."""
-    vision = plan.vision
-    if vision is None or not vision.is_there:
-        return
-    learned = read_learned(vision.folder)
+    """A warning for each prepared split that tests on pictures which its model has learned, where a run trained it."""
     for model, dataset in plan.pairs():
-        if model.name != str(vision.folder):
+        folder = Path(model.name)
+        if not (folder / TRAINING_RECORD).is_file():
             continue
+        learned = read_learned(folder)
         for split in dataset.splits:
             if count := count_learned(plan.samples(model, dataset, split), learned):
                 yield (
-                    f"{dataset.slug}/{split}: {vision.training.name} was trained on {count:,} of the test rows, so "
-                    "results are too good; use the same settings.seed, test_size and max_samples, or another dataset"
+                    f"{dataset.slug}/{split}: {folder.name} was trained on {count:,} of the test rows, so results are "
+                    "too good; use the same settings.seed, test_size and max_samples, or another dataset"
                 )

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForImageClassification
 
 from saefari.data.dataset import open_dataset
@@ -196,6 +197,40 @@ def test_one_class_is_nothing_to_learn(job_of: Job) -> None:
     job = job_of()
     with pytest.raises(DataError):
         run_vision(replace(job, max_rows=2))
+
+
+def test_the_best_epoch_is_kept_even_when_interrupted_later(
+    job_of: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Accuracies are dictated, so that the second of four epochs is the best."""
+    looks: list[dict[str, torch.Tensor]] = []
+
+    def dictate(*accuracies: float | None) -> None:
+        given = iter(accuracies)
+
+        def measured(model: Any, *_: Any) -> tuple[float, float]:
+            accuracy = next(given)
+            if accuracy is None:
+                raise KeyboardInterrupt
+            looks.append({name: x.clone() for name, x in model.state_dict().items()})
+            return accuracy, 1.0
+
+        monkeypatch.setattr(fit, "measure", measured)
+
+    whole = job_of(epochs=4, checkpoint_minutes=1e-9)
+    interrupted = replace(whole, folder=tmp_path / "other")
+    dictate(0.1, 0.9, 0.2, 0.3)
+    run_vision(whole)
+    saved = load_file(whole.folder / "model.safetensors")
+    assert record_of(whole)["best_epoch"] == 2
+    assert all(torch.equal(x, looks[1][name]) for name, x in saved.items())
+    assert not all(torch.equal(x, looks[3][name]) for name, x in saved.items())
+    dictate(0.1, 0.9, 0.2, None)
+    with pytest.raises(KeyboardInterrupt):
+        run_vision(interrupted)
+    dictate(0.3)
+    run_vision(interrupted)
+    assert weights(interrupted) == weights(whole)
 
 
 def killed_at(job: VisionJob, step: int) -> None:
