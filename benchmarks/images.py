@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -99,9 +99,9 @@ class _Ready(ImageLoader):
 
     rows: dict[int, ReadRow]
 
-    def load(self, rows: Iterable[tuple[Any, Any]]) -> Iterator[ReadRow]:
+    def load(self, rows: Iterable[tuple[Any, Any]]) -> Generator[ReadRow]:
         """See ImageLoader."""
-        return (self.rows[row.row] for row, _ in rows)
+        yield from (self.rows[row.row] for row, _ in rows)
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _print_peaks(folder: Path, n_images: int) -> None:
     print(*(resource.getrusage(who).ru_maxrss / 1024 for who in whose))
 
 
-def _save_vit(folder: Path, **sizes: int) -> None:
+def _save_vit(folder: Path, **sizes: Any) -> None:
     import torch
     from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 

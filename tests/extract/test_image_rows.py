@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from saefari.config import DatasetSpec, Settings
+from saefari.config import DatasetSpec, ModelType, Settings
 from saefari.extract.prepare import PrepareJob, run_prepare
 from saefari.extract.rows import ImageRows
+from saefari.models.forward import Row
 from saefari.models.loader import ImageLoader, Images
 from saefari.store import iter_image_rows, read_samples_record
 from tests.tiny_vision import picture, save_vit, save_vlm
@@ -35,7 +36,8 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
         is_vit = kind == "vit"
         path = (save_vit if is_vit else save_vlm)(tmp_path / kind, kind)
         settings = Settings(image_workers=2)
-        model_type, positions = ("vit", "patches") if is_vit else ("vlm", "image")
+        model_type: ModelType = "vit" if is_vit else "vlm"
+        positions = "patches" if is_vit else "image"
         spec = DatasetSpec(name=str(tmp_path / "images"), image_field="image")
         folder = tmp_path / "samples"
         run_prepare(PrepareJob("t", str(path), model_type, None, positions, spec, settings, folder, None, False))
@@ -110,7 +112,7 @@ def test_processes_end_when_an_extraction_raises_even_where_its_error_is_kept(ma
 def test_images_in_memory_hold_few_files_open(made: Made) -> None:
     """Whatever their shapes: a system allows a process 1,024 open files, and a batch may have hundreds of images."""
     rows = made("qwen2-vl")
-    kept = []
+    kept: list[Row] = []
     most, before = 0, len(os.listdir("/proc/self/fd"))
     for _, windows in rows.windows([0, 1, 2]):
         for _, read in windows:

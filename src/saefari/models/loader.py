@@ -138,7 +138,7 @@ class _Packed:
 
     def parts(self) -> Iterator[torch.Tensor]:
         """The tensors again, as views."""
-        flat = self.flat.split([shape.numel() for shape in self.shapes])
+        flat = torch.split_with_sizes(self.flat, [shape.numel() for shape in self.shapes])
         return (part.view(shape) for part, shape in zip(flat, self.shapes, strict=True))
 
 
