@@ -1,4 +1,4 @@
-# make run | app | test | lint | bench | bench-sae | clean; each first builds .venv from requirements.lock, once.
+# make run | app | test | lint | bench | bench-sae | bench-images | clean; each first builds .venv from requirements.lock, once.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run app test lint bench bench-sae clean
+.PHONY: run app test lint bench bench-sae bench-images clean
 
 run: $(READY)
 	$(BIN)/python run_experiments.py --config $(CONFIG) $(ARGS)
@@ -31,6 +31,9 @@ bench: $(READY)
 
 bench-sae: $(READY)
 	OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/sae.py $(ARGS)
+
+bench-images: $(READY)
+	OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/images.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) output .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -120,11 +120,13 @@ def _ours(model: TextModel, samples: Path, refs: list[SaeRef]) -> float:
     job = ExtractJob(
         title="benchmark",
         model=MODEL,
+        model_type="llm",
         revision=None,
         dtype="float32",
         device="cpu",
         samples=samples,
         calibration=samples,
+        images=None,
         cells=tuple(Cell(ref, trained=True) for ref in refs),
         encode=True,
         store_positions=False,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from saefari.extract.job import ExtractJob
+from saefari.models.batching import token_batches
 from saefari.models.forward import Row
 from saefari.models.loader import ImageLoader, Images
 from saefari.store import ImageRow, TokenisedRow, iter_image_rows, iter_token_rows, read_split
@@ -19,9 +21,6 @@ from saefari.store.shards import SHARD_ROWS
 R = TypeVar("R", TokenisedRow, ImageRow)
 Window = tuple[np.ndarray, Sequence[Row]]
 """Rows that are in memory together, and their indices in the shard."""
-
-WINDOW_BATCHES = 4
-"""Batches whose images are in memory together."""
 
 
 class Rows(Protocol):
@@ -49,7 +48,7 @@ def rows_to_calibrate(job: ExtractJob) -> Rows:
 def _rows(job: ExtractJob, folder: Path, images: Images | None) -> Rows:
     if images is None or job.images is None:
         return TextRows(folder)
-    return ImageRows(folder, images, job.images.loader, WINDOW_BATCHES * job.max_tokens)
+    return ImageRows(folder, images, job.images.loader, job.max_tokens, job.max_sequences)
 
 
 @dataclass(frozen=True)
@@ -70,28 +69,32 @@ class TextRows:
 
 @dataclass(frozen=True)
 class ImageRows:
-    """Images, read anew by worker processes, which run ahead of the model; longest rows first."""
+    """Images, read anew by worker processes, which run ahead of the model; longest rows first.
+
+    A window is one batch: the model starts as soon as it is there, and few images are in memory at once.
+    """
 
     folder: Path
     images: Images
     loader: ImageLoader
-    window_tokens: int
+    max_tokens: int
+    max_sequences: int | None
 
     def windows(self, shards: Sequence[int]) -> Iterator[tuple[int, Iterator[Window]]]:
         """See Rows. Raises DataError where the dataset is not what the samples were made of."""
-        loaded = self._load(row for _, _, rows in self._sorted(shards) for row in rows)
-        for shard, order, rows in self._sorted(shards):
-            yield shard, self._windows(order, rows, loaded)
+        # Closed here: what an extraction raised may be kept, and with it the processes, if only that let go of them.
+        with closing(self._load(row for _, _, rows in self._sorted(shards) for row in rows)) as loaded:
+            for shard, order, rows in self._sorted(shards):
+                yield shard, self._windows(order, rows, loaded)
 
     def training(self, n_positions: int) -> Sequence[Row]:
         """See Rows."""
         return list(self._load(iter(_first_training(self.folder, iter_image_rows(self.folder), n_positions))))
 
     def _windows(self, order: np.ndarray, rows: Sequence[ImageRow], loaded: Iterator[Row]) -> Iterator[Window]:
-        size = max(self.window_tokens // max(rows[0].length, 1), 1)
-        for start in range(0, len(order), size):
-            indices = order[start : start + size]
-            yield indices, list(islice(loaded, len(indices)))
+        lengths = np.asarray([row.length for row in rows])
+        for batch in token_batches(lengths, self.max_tokens, self.max_sequences):
+            yield order[batch], list(islice(loaded, len(batch)))
 
     def _sorted(self, shards: Sequence[int]) -> Iterator[tuple[int, np.ndarray, list[ImageRow]]]:
         """(shard, indices of its rows, the rows), the longest row first."""
@@ -99,7 +102,7 @@ class ImageRows:
             order = np.argsort([-row.length for row in rows], kind="stable")
             yield shard, order, [rows[i] for i in order]
 
-    def _load(self, rows: Iterator[ImageRow]) -> Iterator[Row]:
+    def _load(self, rows: Iterator[ImageRow]) -> Generator[Row]:
         return self.loader.load(self.images.of(rows))
 
 

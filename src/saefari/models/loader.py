@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
@@ -114,25 +114,52 @@ class ImageLoader:
         for tickets, results in in_workers(partial(_describe, self.reader), _chunks(rows), self.n_workers):
             yield from zip(tickets, results, strict=True)
 
-    def load(self, rows: Iterable[tuple[R, Unread]]) -> Iterator[ReadRow]:
-        """The rows with their pixels, in order. Raises DataError for an image that is not what it was."""
-        for tickets, (results, shared) in in_workers(partial(_load, self.reader), _chunks(rows), self.n_workers):
-            yield from _unpacked(tickets, results, shared)
+    def load(self, rows: Iterable[tuple[R, Unread]]) -> Generator[ReadRow]:
+        """The rows with their pixels, in order. Raises DataError for an image that is not what it was.
+
+        Closing it ends the processes.
+        """
+        for tickets, result in in_workers(partial(_load, self.reader), _chunks(rows), self.n_workers):
+            if isinstance(result, Failed):
+                raise DataError(result.reason)
+            yield from _checked(tickets, result)
 
 
-def _unpacked(
-    tickets: Sequence[StoredRow], results: Sequence[ReadRow | Failed], shared: dict[str, torch.Tensor]
-) -> Iterator[ReadRow]:
-    """A task's rows, each with its part of what they share."""
-    for i, (row, result) in enumerate(zip(tickets, results, strict=True)):
-        if isinstance(result, Failed):
-            raise DataError(result.reason)
-        if result.length != row.length:
+@dataclass(frozen=True)
+class _Packed:
+    """Tensors of one type end to end in one: each tensor that comes from another process holds a file open."""
+
+    flat: torch.Tensor
+    shapes: list[torch.Size]
+
+    @classmethod
+    def of(cls, parts: Sequence[torch.Tensor]) -> _Packed:
+        return cls(torch.cat([part.flatten() for part in parts]), [part.shape for part in parts])
+
+    def parts(self) -> Iterator[torch.Tensor]:
+        """The tensors again, as views."""
+        flat = torch.split_with_sizes(self.flat, [shape.numel() for shape in self.shapes])
+        return (part.view(shape) for part, shape in zip(flat, self.shapes, strict=True))
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Images that were read together: the length of each, and what the model is given of them."""
+
+    lengths: list[int]
+    model_inputs: dict[str, _Packed]
+
+
+def _checked(tickets: Sequence[StoredRow], task: _Task) -> Iterator[ReadRow]:
+    """The rows that a task read. Raises DataError for one that is not as long as it was."""
+    columns = [packed.parts() for packed in task.model_inputs.values()]
+    for row, length, *parts in zip(tickets, task.lengths, *columns, strict=True):
+        if length != row.length:
             raise DataError(
-                f"an image has {result.length} positions where the stored samples have {row.length}: "
+                f"an image has {length} positions where the stored samples have {row.length}: "
                 "it changed since; run again with --overwrite"
             )
-        yield ReadRow(row.length, row.valid, result.model_input | {key: whole[i] for key, whole in shared.items()})
+        yield ReadRow(row.length, row.valid, dict(zip(task.model_inputs, parts, strict=True)))
 
 
 def _chunks(rows: Iterable[tuple[T, Unread]]) -> Iterator[tuple[list[T], list[Unread]]]:
@@ -157,27 +184,19 @@ def _described(spec: ReaderSpec, source: ImageSource | None, text: str | None) -
     return Described(light, encode_view(reading.view), pixels_digest(image))
 
 
-def _load(spec: ReaderSpec, chunk: Sequence[Unread]) -> tuple[list[ReadRow | Failed], dict[str, torch.Tensor]]:
-    """The rows, and what has one shape in all of them as one tensor [n, ...]: one piece of shared memory, not many."""
-    rows: list[ReadRow | Failed] = []
+def _load(spec: ReaderSpec, chunk: Sequence[Unread]) -> _Task | Failed:
+    """What the model is given of these images, or what is wrong with the first of them that cannot be read."""
+    readings = []
     for source, text in chunk:
         try:
             if source is None:
                 raise BadImage("an image that was there is missing now: run again with --overwrite")
-            reading = spec.load().read(decode_image(source), text)
-            rows.append(ReadRow(reading.length, reading.valid, reading.model_input))
+            readings.append(spec.load().read(decode_image(source), text))
         except (BadImage, ModelError) as error:
-            rows.append(_failed(source, error))
-    read = [row for row in rows if isinstance(row, ReadRow)]
-    shared: dict[str, torch.Tensor] = {}
-    if len(read) == len(rows):
-        for key in list(read[0].model_input):
-            parts = [row.model_input[key] for row in read]
-            if len({part.shape for part in parts}) == 1:
-                shared[key] = torch.stack(parts)
-                for row in read:
-                    del row.model_input[key]
-    return rows, shared
+            return _failed(source, error)
+    inputs = [reading.model_input for reading in readings]
+    packed = {key: _Packed.of([given[key] for given in inputs]) for key in inputs[0]}
+    return _Task([reading.length for reading in readings], packed)
 
 
 def _failed(source: ImageSource | None, error: BadImage | ModelError) -> Failed:
