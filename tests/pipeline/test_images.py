@@ -243,6 +243,7 @@ def test_one_off_commands_of_a_vision_language_model(
     stored, results = str(tmp_path / "activations"), str(tmp_path / "classifications")
     few = ["--act-only", "False", "--max-batches", "3", "--batch-size", "7", "--save-dir", stored]
     assert main(["extract", *model, *data, *fields, *few]) == 0
+    assert "the prompt's text is the label" in capsys.readouterr().out
     table = pq.read_table(samples(tmp_path) / "samples.parquet").to_pydict()
     assert len(table["row"]) == 21
     assert all(len(valid) == 16 for valid in table["valid"])

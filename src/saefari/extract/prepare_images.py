@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 _FIELDS = ("image_field", "text_field", "label_field", "id_field", "group_field")
 _LISTED = 3
+_GIVEN_AWAY = (
+    "the prompt's text is the label: what sees it (positions text, last and all; PaliGemma's image tokens) gives the "
+    "class away"
+)
 
 
 def prepare_images(job: PrepareJob) -> list[str]:
@@ -31,7 +35,8 @@ def prepare_images(job: PrepareJob) -> list[str]:
     """
     settings = job.settings
     loader = ImageLoader.of(job.model_type, job.model, job.revision, job.positions, settings)
-    warnings = []
+    told = job.model_type == "vlm" and job.spec.text_field is not None and job.spec.text_field == job.spec.label_field
+    warnings = [_GIVEN_AWAY] if told else []
     for split, folder in job.splits:
         dataset = open_dataset(job.spec, split)
         wanted = images_settings(dataset, loader.reader, settings)

@@ -13,15 +13,12 @@ from saefari.extract.prepare import rows_wanted
 from saefari.models.registry import ModelInfo, model_slug
 from saefari.names import folder_name
 from saefari.pipeline.jobs import TrainVision
-from saefari.pipeline.launch import available_cores
 from saefari.store import Layout, count_learned, read_learned
 from saefari.store.files import read_json
 from saefari.store.layout import TRAINING_RECORD
 
 if TYPE_CHECKING:
     from saefari.pipeline.plan import Plan
-
-_MOST_WORKERS = 8
 
 
 @dataclass(frozen=True)
@@ -76,12 +73,13 @@ def vision_only(plan: Plan) -> Plan:
 
 def vision_jobs(plan: Plan, device: str, overwrite: bool) -> list[TrainVision]:
     """The job that trains the plan's vision model, if it has one."""
+    from saefari.models.workers import default_workers
     from saefari.train.vision.job import VisionJob
 
     vision, settings = plan.vision, plan.config.settings
     if vision is None:
         return []
-    workers = min(_MOST_WORKERS, available_cores()) if settings.image_workers is None else settings.image_workers
+    workers = default_workers() if settings.image_workers is None else settings.image_workers
     job = VisionJob(
         training=vision.training,
         dataset=vision.dataset,
