@@ -59,8 +59,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
+        _memory(folder)  # first: a process' peak begins at the size of the one that starts it
         _busy(folder, flags.images or (64 if pick_device("auto").type == "cpu" else 4096), flags.repeats)
-        _memory(folder)
 
 
 def _busy(folder: Path, n_images: int, repeats: int) -> None:
