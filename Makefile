@@ -1,4 +1,4 @@
-# make run | app | test | lint | bench | bench-sae | bench-images | clean; each first builds .venv from requirements.lock, once.
+# make run | app | test | test-slow | lint | bench | bench-sae | bench-images | clean; each first builds .venv from requirements.lock, once.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run app test lint bench bench-sae bench-images clean
+.PHONY: run app test test-slow lint bench bench-sae bench-images clean
 
 run: $(READY)
 	$(BIN)/python run_experiments.py --config $(CONFIG) $(ARGS)
@@ -18,9 +18,12 @@ run: $(READY)
 app: $(READY)
 	$(BIN)/python app/main.py $(ARGS)
 
-test: export OMP_NUM_THREADS := 1
+test test-slow: export OMP_NUM_THREADS := 1
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist load -m slow $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

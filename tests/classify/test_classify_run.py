@@ -257,7 +257,10 @@ def test_one_group_of_training_rows_fails_with_a_reason(source: str, make_job: M
     groups: list[str | None] = ["test" if part else "train" for part in parts]
     write_rows(tmp_path / "grouped", replace(rows, groups=groups), parts)
     outcome = run_classify_job(make_job(source, samples=tmp_path / "grouped"))
-    assert "the 192 training rows cannot be cross-validated: all share one text or group" in outcome.failures[0].reason
+    assert (
+        "the 192 training rows cannot be cross-validated: all share one text, picture or group"
+        in outcome.failures[0].reason
+    )
 
 
 def test_fewer_groups_than_folds_still_cross_validate(make_job: MakeJob, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from saefari.config import DatasetSpec
 from saefari.data import Example, check_dataset, open_dataset
@@ -44,11 +45,35 @@ def test_a_folder_of_splits_of_classes(write_image, tmp_path):
 
 
 def test_a_folder_of_classes_is_all_train(write_image, tmp_path):
-    for name in ("cat/1.png", "dog/1.png", "dog/2.jpg", "dog/old/3.png", "train/1.png"):
+    for name in ("cat/1.png", "dog/1.png", "dog/2.jpg", "train/1.png"):
         write_image(tmp_path / name)
     assert [example.id for example in read(tmp_path)] == ["cat/1.png", "dog/1.png", "dog/2.jpg", "train/1.png"]
     ((key, message),) = check_dataset(spec(tmp_path, split="test"))
     assert (key, "there is no split 'test'; it has train" in message) == ("split", True)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ("cat/1.png", "dog/1.png", "dog/old/3.png"),
+        ("cat/1.png", "dog/2020/1.png"),
+        ("train/cat/1.png", "test/cat/1.png", "train/stray.png"),
+    ],
+)
+def test_images_that_belong_nowhere_are_not_left_out_without_a_word(write_image, tmp_path, files):
+    for name in files:
+        write_image(tmp_path / name)
+    ((_, message),) = check_dataset(spec(tmp_path))
+    assert "all belong in <class>/, or all in <split>/<class>/" in message
+
+
+@pytest.mark.parametrize("extension", ["jfif", "ppm", "jp2"])
+def test_every_format_that_is_read_is_found(write_image, tmp_path, extension):
+    write_image(tmp_path / "cat" / "1.png")
+    image = Image.new("RGB", (4, 4), "red")
+    (tmp_path / "dog").mkdir()
+    image.save(tmp_path / "dog" / f"1.{extension}", {"jfif": "JPEG", "ppm": "PPM", "jp2": "JPEG2000"}[extension])
+    assert [example.label for example in read(tmp_path)] == ["cat", "dog"]
 
 
 def test_a_configuration_is_a_sub_folder(write_image, tmp_path):

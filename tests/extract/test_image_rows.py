@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 from saefari.config import DatasetSpec, ModelType, Settings
-from saefari.extract.prepare import PrepareJob, run_prepare
+from saefari.data.dataset import open_dataset
+from saefari.extract.prepare import PrepareJob, rows_settings, run_prepare
 from saefari.extract.rows import ImageRows
 from saefari.models.forward import Row
 from saefari.models.loader import ImageLoader, Images
@@ -122,3 +123,17 @@ def test_images_in_memory_hold_few_files_open(made: Made) -> None:
     n_shapes = len({tuple(row.model_input["pixel_values"].shape) for row in kept})
     assert n_shapes > 1
     assert most < N_ROWS * len(kept[0].model_input) / 2
+
+
+def test_rows_are_known_again_whether_images_are_read_or_not(tmp_path: Path) -> None:
+    """A transfer from texts to images of the same file leaves out what was trained on."""
+    picture(4, 4).save(tmp_path / "a.png")
+    (tmp_path / "rows.csv").write_text("image,text,label\na.png,one,x\n")
+    name = str(tmp_path / "rows.csv")
+    texts, images = (
+        rows_settings(open_dataset(DatasetSpec(name=name, text_field="text", image_field=field), "train"), None, 0, ())
+        for field in (None, "image")
+    )
+    assert texts["fingerprint"] != images["fingerprint"]
+    assert "table" not in texts
+    assert images["table"] == texts["fingerprint"]

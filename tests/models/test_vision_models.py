@@ -158,3 +158,11 @@ def test_a_tower_alone_is_a_model_too(tmp_path: Path) -> None:
     image_processor("clip").save_pretrained(tmp_path / "tower")
     model, reader = VisionModel.load(str(tmp_path / "tower"), device="cpu"), VisionReader.load(str(tmp_path / "tower"))
     assert model.capture([reader.read(picture(40, 40)).model_input], HOOKS[:1])[HOOKS[0]].shape == (1, 17, 24)
+
+
+def test_an_image_that_would_be_enormous_is_refused(saved: Callable[[str], Path]) -> None:
+    """Brought to 32 pixels on its shorter side it would have 32 x 640,000."""
+    thin = Image.new("RGB", (1, 20_000))
+    with pytest.raises(ModelError, match="1 x 20000 pixels is too thin"):
+        VisionReader.load(str(saved("clip"))).read(thin)
+    assert VisionReader.load(str(saved("vit"))).read(thin).length == 17  # squeezed, not scaled

@@ -21,7 +21,7 @@ def plan_over(output: Path, *, random: bool = False) -> Plan:
     config = parse_config(
         {"models": [{"name": "m", "layers": [1], "widths": ["tiny"]}], "datasets": [{"name": "d", "text_field": "t"}]}
     )
-    model = ModelPlan("m/vit", MODEL, "vit", None, (PlannedSae(SaeRef(LAYER, WIDTH), None, random),))
+    model = ModelPlan("m/vit", MODEL, "vit", "patches", None, (PlannedSae(SaeRef(LAYER, WIDTH), None, random),))
     spec = DatasetSpec(name="d", image_field="image")
     return Plan(config, Layout.below(output), [model], [DatasetPlan(spec, DATASET)])
 

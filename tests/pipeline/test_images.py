@@ -221,6 +221,36 @@ def test_mistakes_are_found_before_work_starts(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("change", [{"positions": "cls"}, {"model_type": "llm"}])
+def test_one_model_is_read_in_one_way(
+    change: dict[str, Any], raw: Raw, saved: Callable[[Raw], list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw["models"].append({**raw["models"][0], "layers": [0], **change})
+    assert run_experiments([*saved(raw), "--dry-run"]) == 2
+    (key,) = change
+    assert f"models[1].{key}: '{change[key]}': models[0] reads" in capsys.readouterr().err
+
+
+def test_a_prompt_that_is_too_long_is_no_bad_image(
+    tmp_path: Path, saved: Callable[[Raw], list[str]], save_sae: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is a mistake in the settings: rows are not left out for it."""
+    model = save_vlm(tmp_path / "llava", "llava")
+    save_sae(tmp_path / "sae", "blocks.2.hook_resid_post", 32)
+    picture(20, 20).save(tmp_path / "a.png")
+    rows = "".join(f"a.png,{'cat ' * 700},{name}\n" for name in ("x", "y"))
+    (tmp_path / "rows.csv").write_text("image,text,label\n" + rows)
+    raw = {
+        "settings": tiny_settings(tmp_path, model_type="vlm", image_workers=2, max_length=2000, on_bad_sample="skip"),
+        "models": [{"name": str(model), "layers": [2], "widths": ["64"], "sae_path": str(tmp_path / "sae")}],
+        "datasets": [{"name": str(tmp_path / "rows.csv"), "image_field": "image", "text_field": "text"}],
+    }
+    assert run_experiments([*saved(raw), "--extract-only"]) == 1
+    message = capsys.readouterr().out
+    assert "lower settings.max_length" in message
+    assert "could not be read" not in message
+
+
 @pytest.fixture(scope="module", params=["llava", "paligemma2"])
 def vlm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_vlm(tmp_path_factory.mktemp("models") / f"tiny-{request.param}", request.param)

@@ -182,7 +182,7 @@ def test_a_text_that_no_memory_holds(
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(LanguageModel, "losses", no_memory)
-    with pytest.raises(ModelError, match="a single text of 12 tokens does not fit"):
+    with pytest.raises(ModelError, match="a single row of 12 positions does not fit"):
         LossRecovered(load_tiny_language("gpt2"), rows, 200).measure(random_sae())
 
 

@@ -113,7 +113,8 @@ def _keys(folder: Path) -> Iterator[set[Hashable]]:
     """What a row shares with those it may not be tested with, of every row: its number and group within the same data,
     and its content: the picture where there is one (a prompt repeats under every picture), else the text.
     """
-    data = (read_samples_record(folder) or {}).get("settings", {}).get("fingerprint")
+    settings = (read_samples_record(folder) or {}).get("settings", {})
+    data = settings.get("table", settings.get("fingerprint"))
     pixels = ["pixels"] if has_images(folder) else []
     for row in read_samples(folder, ["row", "text", "group", *pixels]).to_pylist():
         keys: set[Hashable] = set()

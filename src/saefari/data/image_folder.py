@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +11,10 @@ from pathlib import Path
 from saefari.data.table import pick
 from saefari.errors import DataError
 
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+EXTENSIONS = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
+    *(".jp2", ".j2k", ".ppm", ".pgm", ".pbm"),
+)
 _SPLIT_NAMES = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
 
 
@@ -54,17 +57,26 @@ class ImageFolder:
 def find_images(folder: Path) -> dict[str, ImageFolder]:
     """Split -> its images: `<folder>/<split>/<class>/*`, or `<folder>/<class>/*`, all of which is `train`.
 
-    Empty where there are no images in folders of classes. Raises DataError for splits without classes.
+    Empty where there are no images in folders of classes. Raises DataError for splits without classes, and for
+    images that are neither of a class nor of a split's class: none is left out without a word.
     """
     folders = _folders(folder)
     classes = {name for name in folders if _holds_images(folder / name)}
-    splits = [name for name in folders if name not in classes and any(_class_folders(folder / name))]
+    splits = [name for name in folders if any(_class_folders(folder / name))]
+    if splits and classes:
+        raise DataError(
+            f"{folder}: there are images in {_listed(classes)} and in folders below {_listed(splits)}; all belong in "
+            "<class>/, or all in <split>/<class>/"
+        )
     if splits:
         return {name: ImageFolder(folder, folder / name) for name in splits}
     if classes and classes <= _SPLIT_NAMES:
-        named = ", ".join(sorted(classes))
-        raise DataError(f"{folder}: no classes in {named}; an image belongs in <split>/<class>/")
+        raise DataError(f"{folder}: no classes in {_listed(classes)}; an image belongs in <split>/<class>/")
     return {"train": ImageFolder(folder, folder)} if classes else {}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _class_folders(split: Path) -> Iterator[str]:

@@ -126,9 +126,11 @@ def samples_settings(
 def rows_settings(dataset: Dataset, n_wanted: int | None, seed: int, fields: tuple[str, ...]) -> dict[str, Any]:
     """Which rows are taken, and from which columns; the seed counts only where rows are sampled."""
     sampled = n_wanted is not None and n_wanted < dataset.n_rows
+    table = dataset.table.fingerprint()  # the same whether images are read or not
     return {
         "dataset": dataset.slug,
         "fingerprint": dataset.fingerprint,
+        **({} if table == dataset.fingerprint else {"table": table}),
         "fields": dataset.spec.model_dump(include=set(fields)),
         "sampled": {"rows": n_wanted, "seed": seed} if sampled else None,
     }

@@ -73,6 +73,8 @@ def _write(folder: Path, dataset: Dataset, wanted: dict[str, Any], loader: Image
             bar.update(1)
             if isinstance(result, Failed):
                 where = f"{dataset.spec.name}, split {dataset.split!r}, row {example.row}"
+                if result.setting:
+                    raise DataError(f"{where}: {result.reason}")
                 if on_bad == "error":
                     raise DataError(f"{where}: {result.reason}; mend or remove it, or set settings.on_bad_sample: skip")
                 logger.debug("%s left out: %s", where, result.reason)

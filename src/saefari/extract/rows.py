@@ -22,6 +22,8 @@ R = TypeVar("R", TokenisedRow, ImageRow)
 Window = tuple[np.ndarray, Sequence[Row]]
 """Rows that are in memory together, and their indices in the shard."""
 
+_ROWS_TO_CALIBRATE = 32  # images in memory at once
+
 
 class Rows(Protocol):
     """The rows of a samples folder."""
@@ -29,8 +31,8 @@ class Rows(Protocol):
     def windows(self, shards: Sequence[int]) -> Iterator[tuple[int, Iterator[Window]]]:
         """(shard, its windows) in this order; a shard's windows must be used up before the next one is asked for."""
 
-    def training(self, n_positions: int) -> Sequence[Row]:
-        """Training rows from the start of the split, of `n_positions` positions or a little more."""
+    def training(self, n_positions: int) -> Iterator[Sequence[Row]]:
+        """Training rows from the start of the split, of `n_positions` positions or a few more, by windows."""
 
 
 def rows_to_extract(job: ExtractJob) -> Rows:
@@ -62,9 +64,9 @@ class TextRows:
         for shard, rows in iter_token_rows(self.folder, shards):
             yield shard, iter([(np.arange(len(rows)), rows)])
 
-    def training(self, n_positions: int) -> Sequence[Row]:
+    def training(self, n_positions: int) -> Iterator[Sequence[Row]]:
         """See Rows."""
-        return _first_training(self.folder, iter_token_rows(self.folder), n_positions)
+        yield _first_training(self.folder, iter_token_rows(self.folder), n_positions)
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,12 @@ class ImageRows:
             for shard, order, rows in self._sorted(shards):
                 yield shard, self._windows(order, rows, loaded)
 
-    def training(self, n_positions: int) -> Sequence[Row]:
+    def training(self, n_positions: int) -> Iterator[Sequence[Row]]:
         """See Rows."""
-        return list(self._load(iter(_first_training(self.folder, iter_image_rows(self.folder), n_positions))))
+        rows = _first_training(self.folder, iter_image_rows(self.folder), n_positions)
+        with closing(self._load(iter(rows))) as loaded:
+            while window := list(islice(loaded, _ROWS_TO_CALIBRATE)):
+                yield window
 
     def _windows(self, order: np.ndarray, rows: Sequence[ImageRow], loaded: Iterator[Row]) -> Iterator[Window]:
         lengths = np.asarray([row.length for row in rows])

@@ -144,9 +144,9 @@ class _Extraction:
         controls = [encoder for encoder in self._encoders if encoder.cell.random]
         if not controls:
             return
-        rows = rows_to_calibrate(self._job).training(CALIBRATION_POSITIONS)
         hooks = sorted({encoder.hook for encoder in controls})
-        batches = [states for _, _, states in self._forward(rows, hooks)]
+        windows = rows_to_calibrate(self._job).training(CALIBRATION_POSITIONS)
+        batches = [states for window in windows for _, _, states in self._forward(window, hooks)]
         for encoder in controls:
             sample = torch.cat([states[encoder.hook] for states in batches])[:CALIBRATION_POSITIONS]
             encoder.calibrate(sample, self._job.seed)

@@ -61,8 +61,8 @@ class Batches:
         except torch.OutOfMemoryError:
             if len(batch) == 1:
                 raise ModelError(
-                    f"a single text of {longest} tokens does not fit the GPU's memory; "
-                    "lower settings.max_length or use a smaller settings.dtype"
+                    f"a single row of {longest} positions does not fit the GPU's memory; "
+                    "use a smaller settings.dtype or, of texts, lower settings.max_length"
                 ) from None
         else:
             yield batch, done

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from PIL import Image
+
 from saefari.errors import ModelError
 from saefari.fingerprint import fingerprint
 from saefari.models.load import quiet
 from saefari.models.registry import ModelInfo, read_cache_first
+
+MOST_PIXELS = 2**24
+"""Pixels that an image may have after it is resized and before it is cropped: 200 MB as floats."""
 
 
 def load_image_processor(info: ModelInfo, location: str) -> Any:
@@ -34,6 +39,18 @@ def load_image_processor(info: ModelInfo, location: str) -> Any:
     if not hasattr(processor, "do_normalize"):
         raise ModelError(f"model {info.name!r}: its preprocessor reads no images")
     return processor
+
+
+def check_shape(processor: Any, image: Image.Image) -> None:
+    """Raises ModelError for an image that is enormous once its shorter side is brought to the processor's size."""
+    size = processor.size if processor.do_resize else None
+    bounded = getattr(size, "longest_edge", None) is not None  # Qwen's, whose edges are numbers of pixels
+    shortest = None if bounded else getattr(size, "shortest_edge", None)
+    if shortest and shortest**2 * max(image.size) / min(image.size) > MOST_PIXELS:
+        raise ModelError(
+            f"an image of {image.width} x {image.height} pixels is too thin: with its shorter side brought to "
+            f"{shortest} it would have more than {MOST_PIXELS:,} pixels"
+        )
 
 
 def processor_digest(processor: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from saefari.config import ModelType
 from saefari.models.forward import Model
@@ -23,11 +24,14 @@ class ReaderSpec:
 
     def load(self) -> ImageReader:
         """The reader, kept for the next call. Raises ModelError where it cannot be found, reached or used safely."""
-        return _reader(self)
+        folder = Path(self.name).expanduser()
+        written = tuple(sorted(file.stat().st_mtime_ns for file in folder.glob("*.json"))) if folder.is_dir() else ()
+        return _reader(self, written)
 
 
 @lru_cache(maxsize=2)
-def _reader(spec: ReaderSpec) -> ImageReader:
+def _reader(spec: ReaderSpec, written: tuple[int, ...]) -> ImageReader:
+    """`written` tells a model that was trained anew in the same folder from the one before."""
     if spec.model_type == "vit":
         from saefari.models.vision import VisionReader
 

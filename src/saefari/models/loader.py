@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -12,18 +12,18 @@ import numpy as np
 import torch
 
 from saefari.config import DatasetSpec, ModelType, Settings
-from saefari.data.dataset import open_dataset
+from saefari.data.dataset import Dataset, open_dataset
 from saefari.data.images import BadImage, ImageSource, decode_image, pixels_digest
 from saefari.errors import DataError, ModelError
 from saefari.models.kinds import ReaderSpec
-from saefari.models.reading import Reading, encode_view
+from saefari.models.reading import Reading, TooLong, encode_view
 from saefari.models.workers import default_workers, in_workers
 
 T = TypeVar("T")
 
 _AT_ONCE = 8
 """Images of a task: enough that handing it over costs little."""
-_LOOKED_UP_AT_ONCE = 2048
+_LOOKED_UP_AT_ONCE = 256  # where a table holds the images themselves, so many are in memory
 Unread = tuple[ImageSource | None, str | None]
 """An image and a text that are to be read together."""
 
@@ -55,9 +55,10 @@ class Described:
 
 @dataclass(frozen=True)
 class Failed:
-    """An image that could not be read, or that the model cannot take, and why."""
+    """An image that could not be read, or that the model cannot take, and why; setting: it is not the image's fault."""
 
     reason: str
+    setting: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,23 @@ class Images:
 
         Raises DataError where the dataset is not what it was.
         """
-        dataset = open_dataset(self.dataset, self.split)
-        if dataset.fingerprint != self.fingerprint:
-            raise DataError(
-                f"{dataset.spec.name}, split {dataset.split!r}, changed since its samples were stored: "
-                "run again with --overwrite"
-            )
+        dataset = _opened(self)
         rows = iter(rows)
         while chunk := list(islice(rows, _LOOKED_UP_AT_ONCE)):
             images = dataset.images([row.row for row in chunk])
             yield from ((row, (image, row.text)) for row, image in zip(chunk, images, strict=True))
+
+
+@lru_cache(maxsize=8)
+def _opened(images: Images) -> Dataset:
+    """The dataset, checked once: of many files that takes a while."""
+    dataset = open_dataset(images.dataset, images.split)
+    if dataset.fingerprint != images.fingerprint:
+        raise DataError(
+            f"{dataset.spec.name}, split {dataset.split!r}, changed since its samples were stored: "
+            "run again with --overwrite"
+        )
+    return dataset
 
 
 @dataclass(frozen=True)
@@ -200,4 +208,6 @@ def _load(spec: ReaderSpec, chunk: Sequence[Unread]) -> _Task | Failed:
 
 
 def _failed(source: ImageSource | None, error: BadImage | ModelError) -> Failed:
-    return Failed(str(error) if isinstance(error, BadImage) or source is None else f"image {source.name!r}: {error}")
+    if isinstance(error, BadImage) or source is None:
+        return Failed(str(error))
+    return Failed(f"image {source.name!r}: {error}", setting=isinstance(error, TooLong))

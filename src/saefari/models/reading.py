@@ -10,9 +10,15 @@ import numpy as np
 import torch
 from PIL import Image
 
+from saefari.errors import ModelError
+
 LARGEST_VIEW = 336
 """Pixels of a stored view's longer side: enough to look at."""
 _LOSSLESS = 64 * 64  # pixels up to which a PNG is hardly larger than a JPEG, and spoils nothing
+
+
+class TooLong(ModelError):
+    """A prompt has more tokens than the model reads: a mistake in the settings, not in a row."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from PIL import Image
 
 from saefari.errors import ModelError
 from saefari.models.hooks import HookPoint, capture
-from saefari.models.image_processor import load_image_processor, processor_digest
+from saefari.models.image_processor import check_shape, load_image_processor, processor_digest
 from saefari.models.load import load_weights, pick_device, pick_dtype
 from saefari.models.reading import Reading, seen
 from saefari.models.registry import ModelInfo, describe, read_config, resolve_model, vision_config
@@ -25,7 +25,6 @@ class VisionReader:
         self._processor = processor
         self._config = config
         self._positions = positions
-        self._name = name
         self.digest = processor_digest(processor)
         self._n_before = _positions_before_patches(name, config, self._pixels(Image.new("RGB", (64, 48))))
         if positions == "cls" and self._n_before == 0:
@@ -58,11 +57,12 @@ class VisionReader:
 
     def _pixels(self, image: Image.Image) -> torch.Tensor:
         """Float32 [3, H, W]."""
+        check_shape(self._processor, image)
         try:
             made = self._processor([image], return_tensors="pt")["pixel_values"][0]
         except (ValueError, ZeroDivisionError) as error:
             size = f"{image.width} x {image.height}"
-            raise ModelError(f"model {self._name!r} cannot take an image of {size} pixels: {error}") from None
+            raise ModelError(f"the model cannot take an image of {size} pixels: {error}") from None
         assert isinstance(made, torch.Tensor)
         return made
 

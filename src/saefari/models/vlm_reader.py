@@ -11,11 +11,11 @@ from PIL import Image
 
 from saefari.errors import ModelError
 from saefari.fingerprint import fingerprint
-from saefari.models.image_processor import load_image_processor, processor_digest
+from saefari.models.image_processor import check_shape, load_image_processor, processor_digest
 from saefari.models.load import check_tokenizer, quiet
 from saefari.models.patches import patches_of
 from saefari.models.prompt import RecordingTokenizer, Template
-from saefari.models.reading import Reading
+from saefari.models.reading import Reading, TooLong
 from saefari.models.registry import (
     ModelInfo,
     describe,
@@ -44,7 +44,6 @@ class PromptReader:
 
         include_special_tokens: `all` counts them too.
         """
-        self._name = name
         self._processor = processor
         self._config = config
         self._positions = positions
@@ -76,6 +75,7 @@ class PromptReader:
         """The prompt's tokens and pixels. Raises ModelError for an image that the model cannot take."""
         text = self._cut(text or "")
         prompt = self._template.fill(text)
+        check_shape(self._processor.image_processor, image)
         try:
             with quiet():
                 read = self._processor(
@@ -88,13 +88,11 @@ class PromptReader:
                 )
         except (ValueError, ZeroDivisionError) as error:
             size = f"{image.width} x {image.height}"
-            raise ModelError(f"model {self._name!r} cannot take an image of {size} pixels: {error}") from None
+            raise ModelError(f"the model cannot take an image of {size} pixels: {error}") from None
         made = {key: torch.from_numpy(np.asarray(value)) for key, value in read.items()}
         ids = made["input_ids"][0].numpy().astype(np.int32)
         if self.limit is not None and len(ids) > self.limit:
-            raise ModelError(
-                f"model {self._name!r} reads {self.limit} tokens, the prompt has {len(ids)}: lower settings.max_length"
-            )
+            raise TooLong(f"the model reads {self.limit} tokens, a prompt has {len(ids)}: lower settings.max_length")
         is_image: np.ndarray = ids == self._image_token
         spans = self._spans(made["offset_mapping"][0].numpy(), text, is_image)
         in_text = (spans[:, 1] > spans[:, 0]) & ~np.isin(ids, self._special)

@@ -152,6 +152,7 @@ class _Checker:
                 self._shape(path, spec)
             entries.setdefault((spec.name, spec.revision), []).append((path, spec))
         for group in entries.values():
+            self._read_one_way(group)
             saes = planner.of_model(group)
             if saes:
                 _, first = group[0]
@@ -159,6 +160,16 @@ class _Checker:
                 vision = self._trained(first)
                 name, slug = str(vision.folder) if vision else first.name, folder_of(first, vision)
                 yield ModelPlan(name, slug, model_type, positions, first.revision, saes)
+
+    def _read_one_way(self, group: list[tuple[str, ModelSpec]]) -> None:
+        """All entries of a model are one model, whose positions are stored once."""
+        place, first = group[0]
+        for path, spec in group[1:]:
+            for key, of in (("model_type", self._config.model_type_of), ("positions", self._config.positions_of)):
+                if of(spec) != of(first):
+                    message = f"{of(spec)!r}: {place} reads {spec.name!r} with {of(first)!r}; give it a run of its own"
+                    self._problem(f"{path}.{key}", f"{message}, with another settings.base_save_dir")
+                    break
 
     def _slug(self, spec: ModelSpec) -> str:
         return folder_of(spec, self._trained(spec))
