@@ -34,8 +34,8 @@ def latent_sample(sample: Sample, latent: int, token: int | None) -> Any:
     caption = f"Latent {latent} is not active in this {sample.kind}."
     if active:
         caption = (
-            f"Latent {latent} is active at {active} of {len(values)} positions; the darkest is its strongest here, "
-            f"{values.max():.3g}. {_point_at(sample)} its activation."
+            f"Latent {latent} is active at {active} of {len(values)} positions, up to {values.max():.3g}. "
+            f"{_point_at(sample)} its activation."
         )
     return _shaded(sample, Shading(values, f"activation of latent {latent}", True, token), caption)
 
