@@ -95,6 +95,7 @@ def test_from_images_to_classifiers(raw: Raw, saved: Callable[[Raw], list[str]],
     assert np.diff(codes.offsets).tolist() == [16] * N_ROWS
 
 
+@pytest.mark.slow
 def test_workers_change_nothing(raw: Raw, saved: Callable[[Raw], list[str]], tmp_path: Path) -> None:
     made = []
     for n_workers in (0, 2):
@@ -119,6 +120,7 @@ def test_a_gpu_gives_what_the_cpu_gives(raw: Raw, saved: Callable[[Raw], list[st
     np.testing.assert_allclose(*pooled, rtol=5e-3, atol=5e-3)
 
 
+@pytest.mark.slow
 def test_activations_alone_train_and_classify_the_same(
     raw: Raw, saved: Callable[[Raw], list[str]], tmp_path: Path
 ) -> None:
@@ -185,6 +187,7 @@ def test_a_bad_image_is_listed_and_left_out(
     assert run_experiments(saved(raw)) == 1
 
 
+@pytest.mark.slow
 def test_an_image_that_changed_is_noticed(
     raw: Raw, saved: Callable[[Raw], list[str]], images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -256,6 +259,7 @@ def vlm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     return save_vlm(tmp_path_factory.mktemp("models") / f"tiny-{request.param}", request.param)
 
 
+@pytest.mark.slow
 def test_one_off_commands_of_a_vision_language_model(
     vlm: Path, tmp_path: Path, save_sae: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:

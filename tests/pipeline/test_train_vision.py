@@ -127,6 +127,7 @@ def test_a_failure_costs_only_what_reads_the_model(
     assert "diverged at step" in printed
 
 
+@pytest.mark.slow
 def test_extraction_tests_on_the_rows_that_training_held_out(
     raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -142,6 +143,7 @@ def test_extraction_tests_on_the_rows_that_training_held_out(
     assert list(tmp_path.rglob("saes/tiny/layer_1/*/quality.json"))
 
 
+@pytest.mark.slow
 def test_a_model_named_by_its_folder_warns_of_what_it_has_learned(
     raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

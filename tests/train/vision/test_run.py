@@ -43,6 +43,7 @@ def weights(job: VisionJob) -> bytes:
     return (job.folder / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_it_learns(job_of: Job) -> None:
     job = job_of(max_rows=600, epochs=12, batch_size=16, dropout=0.0)
     assert run_vision(job) == []
