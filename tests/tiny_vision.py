@@ -237,3 +237,19 @@ def picture(width: int, height: int, seed: int = 0) -> Image.Image:
     """Noise in colour: no two patches are alike."""
     pixels = np.random.default_rng([seed, width, height]).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
+
+
+def tinted(number: int, colour: str) -> Image.Image:
+    """Noise of some size, with a tint that tells the class."""
+    noise = picture(20 + number, 44 - number % 7, seed=number)
+    return Image.blend(noise, Image.new("RGB", noise.size, colour), 0.4)
+
+
+def save_colours(root: Path, n_rows: int) -> Path:
+    """A folder of images of two classes, blue and red, with the split train."""
+    for number in range(n_rows):
+        name = ["blue", "red"][number % 2]
+        folder = root / "train" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        tinted(number, name).save(folder / f"{number:02d}.png")
+    return root

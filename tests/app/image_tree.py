@@ -8,9 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from flask import Flask
 from PIL import Image
 from scipy import sparse
 
+from app.server import create_app
 from saefari.classify.inspect import decide, features_of_codes, load_classifier
 from saefari.store import IMAGE_SCHEMA, Layout, SamplesWriter
 from tests.app.sample_tree import FIRST, classify, write_features
@@ -135,3 +137,10 @@ def predict_digit(
         grid=GRID,
         patch=np.array([-1, *range(16)]),
     )
+
+
+def image_server(output: Path) -> Flask:
+    """The app over an output tree with digits and with prompts."""
+    write_digits(output)
+    write_prompts(output)
+    return create_app(output).server

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +19,7 @@ from app.components.tokens import shade
 from app.data.codes import CodeSet
 from app.data.images.picture import Picture
 from app.data.tree import tree
-from app.server import create_app
-from tests.app.image_tree import DIGITS, PROMPTS, write_digits, write_prompts
+from tests.app.image_tree import DIGITS, PROMPTS, image_server
 from tests.app.sample_tree import FIRST, page, text
 
 WITHOUT_IMAGE = FIRST + 8
@@ -31,10 +29,7 @@ VALUES = np.array([4.0, 0.0, 1.0, -2.0])
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Flask:
-    output: Path = tmp_path_factory.mktemp("images")
-    write_digits(output)
-    write_prompts(output)
-    return create_app(output).server
+    return image_server(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture

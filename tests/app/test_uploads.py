@@ -25,9 +25,15 @@ from app.data.images import upload as upload_module
 from app.data.images.upload import FORMATS, MOST_BYTES, check_image, uploaded
 from app.data.samples.examples import LONGEST_TEXT
 from app.data.tree import tree
-from app.server import create_app
 from saefari.errors import DataError
-from tests.app.image_tree import DIGITS, PROMPTS, digits, encoded, predict_digit, write_digits, write_prompts
+from tests.app.image_tree import (
+    DIGITS,
+    PROMPTS,
+    digits,
+    encoded,
+    image_server,
+    predict_digit,
+)
 from tests.app.sample_tree import text
 
 PIXELS = np.repeat(digits()[0][0][..., None], 3, axis=2)
@@ -35,10 +41,7 @@ PIXELS = np.repeat(digits()[0][0][..., None], 3, axis=2)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Flask:
-    output: Path = tmp_path_factory.mktemp("images")
-    write_digits(output)
-    write_prompts(output)
-    return create_app(output).server
+    return image_server(tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture

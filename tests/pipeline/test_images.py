@@ -16,11 +16,11 @@ import transformers
 from PIL import Image
 
 from saefari.data.images import ImageSource, decode_image
-from saefari.pipeline.cli import main, run_experiments
+from saefari.pipeline.cli import run_experiments
 from saefari.store import Manifest, iter_codes, read_split
-from tests.tiny_vision import picture, save_vit, save_vlm
+from tests.tiny_vision import picture, save_colours, save_vit
 
-from .tiny import SHORT, Raw, classified, tiny_settings
+from .tiny import SHORT, Raw, classified, samples, tiny_settings
 
 N_ROWS = 40
 
@@ -30,21 +30,10 @@ def vit(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_vit(tmp_path_factory.mktemp("models") / "tiny-vit", "vit")
 
 
-def tinted(number: int, colour: str) -> Image.Image:
-    """Noise of some size, with a tint that tells the class."""
-    noise = picture(20 + number, 44 - number % 7, seed=number)
-    return Image.blend(noise, Image.new("RGB", noise.size, colour), 0.4)
-
-
 @pytest.fixture
 def images(tmp_path: Path) -> Path:
     """A folder of two classes."""
-    for number in range(N_ROWS):
-        name = ["blue", "red"][number % 2]
-        folder = tmp_path / "colours" / "train" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        tinted(number, name).save(folder / f"{number:02d}.png")
-    return tmp_path / "colours"
+    return save_colours(tmp_path / "colours", N_ROWS)
 
 
 @pytest.fixture
@@ -55,11 +44,6 @@ def raw(tmp_path: Path, vit: Path, images: Path) -> Raw:
         "sae_training": [{"d_sae": 48, **SHORT, "n_positions": 1024}],
         "datasets": [{"name": str(images), "image_field": "image"}],
     }
-
-
-def samples(root: Path) -> Path:
-    (found,) = root.rglob("samples.parquet")
-    return found.parent
 
 
 def shards(root: Path) -> dict[str, list[str]]:
@@ -232,73 +216,3 @@ def test_one_model_is_read_in_one_way(
     assert run_experiments([*saved(raw), "--dry-run"]) == 2
     (key,) = change
     assert f"models[1].{key}: '{change[key]}': models[0] reads" in capsys.readouterr().err
-
-
-def test_a_prompt_that_is_too_long_is_no_bad_image(
-    tmp_path: Path, saved: Callable[[Raw], list[str]], save_sae: Callable[..., Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It is a mistake in the settings: rows are not left out for it."""
-    model = save_vlm(tmp_path / "llava", "llava")
-    save_sae(tmp_path / "sae", "blocks.2.hook_resid_post", 32)
-    picture(20, 20).save(tmp_path / "a.png")
-    rows = "".join(f"a.png,{'cat ' * 700},{name}\n" for name in ("x", "y"))
-    (tmp_path / "rows.csv").write_text("image,text,label\n" + rows)
-    raw = {
-        "settings": tiny_settings(tmp_path, model_type="vlm", image_workers=2, max_length=2000, on_bad_sample="skip"),
-        "models": [{"name": str(model), "layers": [2], "widths": ["64"], "sae_path": str(tmp_path / "sae")}],
-        "datasets": [{"name": str(tmp_path / "rows.csv"), "image_field": "image", "text_field": "text"}],
-    }
-    assert run_experiments([*saved(raw), "--extract-only"]) == 1
-    message = capsys.readouterr().out
-    assert "lower settings.max_length" in message
-    assert "could not be read" not in message
-
-
-@pytest.fixture(scope="module", params=["llava", "paligemma2"])
-def vlm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_vlm(tmp_path_factory.mktemp("models") / f"tiny-{request.param}", request.param)
-
-
-@pytest.mark.slow
-def test_one_off_commands_of_a_vision_language_model(
-    vlm: Path, tmp_path: Path, save_sae: Callable[..., Any], capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The older flags, whose text is the label."""
-    lines = ["full_image,fine_label_str"]
-    for number in range(24):
-        tinted(number, ["blue", "red"][number % 2]).save(tmp_path / f"{number}.png")
-        lines.append(f"{number}.png,{['the cat', 'a dog'][number % 2]}")
-    (tmp_path / "test.csv").write_text("\n".join(lines))
-    save_sae(tmp_path / "sae", "blocks.2.hook_resid_post", 32)
-    model = ["--model-name", str(vlm), "--model-type", "vlm", "--layer", "2", "--width", "64"]
-    model += ["--sae-path", str(tmp_path / "sae")]
-    data = ["--dataset-name", str(tmp_path / "test.csv"), "--dataset-split", "test"]
-    fields = ["--text-field", "fine_label_str", "--label-field", "fine_label_str", "--image-field", "full_image"]
-    stored, results = str(tmp_path / "activations"), str(tmp_path / "classifications")
-    few = ["--act-only", "False", "--max-batches", "3", "--batch-size", "7", "--save-dir", stored]
-    assert main(["extract", *model, *data, *fields, *few]) == 0
-    assert "the prompt's text is the label" in capsys.readouterr().out
-    table = pq.read_table(samples(tmp_path) / "samples.parquet").to_pydict()
-    assert len(table["row"]) == 21
-    assert all(len(valid) == 16 for valid in table["valid"])
-    assert set(table["text"]) == {"the cat", "a dog"}
-    assert main(["classify", *model, *data, "--input-dir", stored, "--output-dir", results]) == 0
-    assert classified(tmp_path) == {(2, "64")}
-
-
-def test_text_and_image_positions_of_one_model_have_runs_of_their_own(
-    vlm: Path, tmp_path: Path, save_sae: Callable[..., Any], saved: Callable[[Raw], list[str]], images: Path
-) -> None:
-    save_sae(tmp_path / "sae", "blocks.2.hook_resid_post", 32)
-    raw = {
-        "settings": tiny_settings(tmp_path, model_type="vlm", image_workers=0, positions="text"),
-        "models": [{"name": str(vlm), "layers": [2], "widths": ["64"], "sae_path": str(tmp_path / "sae")}],
-        "datasets": [{"name": str(images), "image_field": "image", "text_field": "label"}],
-    }
-    assert run_experiments([*saved(raw), "--extract-only"]) == 0
-    table = pq.read_table(samples(tmp_path) / "samples.parquet").to_pydict()
-    assert {tuple(patch) for patch in table["patch"]} <= {(-1,) * n for n in range(1, 9)}
-    for text, start, stop in zip(table["text"], table["span_start"], table["span_end"], strict=True):
-        assert "".join(text[a:b] for a, b in zip(start, stop, strict=True)) == text
-    raw["settings"]["positions"] = "all"
-    assert run_experiments([*saved(raw), "--extract-only"]) == 1

@@ -38,3 +38,9 @@ def classified(root: Path) -> set[tuple[int, str]]:
     summary = pd.read_csv(root / "classifications" / "summary.csv", dtype={"width": str})
     rows = summary[summary.source == "sae"]
     return set(zip(rows.layer.astype(int), rows.width, strict=True))
+
+
+def samples(root: Path) -> Path:
+    """The folder of the one split that was prepared below a folder."""
+    (found,) = root.rglob("samples.parquet")
+    return found.parent

@@ -9,7 +9,7 @@ from typing import Any
 
 from saefari.classify.settings import Source
 from saefari.errors import DataError, StoreError, nearest
-from saefari.store import Manifest, read_split_record
+from saefari.store import Manifest, complete_manifest, read_split_record
 
 Space = dict[str, Any]
 """What two feature spaces must agree in, each under the name that a message gives it."""
@@ -28,7 +28,7 @@ def feature_space(source: Source, samples: Path, features: str | None) -> Space:
     space: Space = {"features": source}
     if features is None:
         return space
-    manifest = _complete(samples / features)
+    manifest = complete_manifest(samples / features)
     if source == "hidden":
         recorded = {
             "weights of the model": manifest.settings.get("model", {}).get("weights"),
@@ -126,14 +126,6 @@ def _random(manifest: Manifest, samples: Path) -> dict[str, Any]:
         "split they were calibrated on": manifest.settings.get("calibrated_on"),
         "rows they were calibrated on": split.get("settings", {}).get("samples"),
     }
-
-
-def _complete(folder: Path) -> Manifest:
-    manifest = Manifest.load(folder)
-    if manifest is None or not manifest.complete:
-        state = "nothing" if manifest is None else "only part of its rows"
-        raise StoreError(f"{folder} holds {state}: run `python run_experiments.py --extract-only` first")
-    return manifest
 
 
 def _misnamed(given: Mapping[str, str | None], labels: Collection[str], classes: Sequence[str]) -> list[str]:

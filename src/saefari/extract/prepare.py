@@ -157,7 +157,7 @@ def prepare_samples(
                 settings.get("positions", "tokens"),
             )
             for example, tokens in zip(examples, rows, strict=True):
-                writer.write(_columns(example, tokens))
+                writer.write(row_columns(example, tokens))
     return _digest(folder)
 
 
@@ -227,14 +227,15 @@ def _chunks(examples: Iterator[Example]) -> Iterator[list[Example]]:
         yield chunk
 
 
-def _columns(example: Example, tokens: Any) -> dict[str, Any]:
+def row_columns(example: Example, tokens: Any) -> dict[str, Any]:
+    """A row as samples.parquet has it; tokens: as a tokenizer or an image reader gives them."""
     return {
         "row": example.row,
         "id": example.id,
         "text": example.text,
         "label": example.label,
         "group": example.group,
-        "n_tokens": len(tokens.input_ids),
+        "n_tokens": tokens.length,
         "input_ids": tokens.input_ids,
         "valid": tokens.valid,
         "span_start": tokens.spans[:, 0],

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from saefari.data.dataset import Dataset, open_dataset
 from saefari.data.example import Example
 from saefari.errors import DataError
-from saefari.extract.prepare import rows_settings, rows_wanted, sampled_rows, stored_samples
+from saefari.extract.prepare import row_columns, rows_settings, rows_wanted, sampled_rows, stored_samples
 from saefari.log import logger, progress_bar
 from saefari.models.kinds import ReaderSpec
 from saefari.models.loader import Described, Failed, ImageLoader, Unread
@@ -105,16 +105,7 @@ def _skipped(folder: Path, skipped: list[dict[str, Any]], on_bad: str) -> list[s
 def _columns(example: Example, described: Described) -> dict[str, Any]:
     reading = described.reading
     return {
-        "row": example.row,
-        "id": example.id,
-        "text": example.text,
-        "label": example.label,
-        "group": example.group,
-        "n_tokens": reading.length,
-        "input_ids": reading.input_ids,
-        "valid": reading.valid,
-        "span_start": reading.spans[:, 0],
-        "span_end": reading.spans[:, 1],
+        **row_columns(example, reading),
         "image": example.image.name if example.image else None,
         "pixels": described.pixels,
         "view": described.view,

@@ -108,14 +108,14 @@ def codes_arrays(
 
 def iter_codes(folder: Path) -> Iterator[CodesShard]:
     """The folder's shards in row order, verified. Raises StoreError when they are incomplete or altered."""
-    manifest = _complete(folder)
+    manifest = complete_manifest(folder)
     for record, arrays in _verified(folder, manifest, ("indptr", "indices", "values", "offsets", "d_sae")):
         yield CodesShard.from_arrays(record.start, arrays)
 
 
 def iter_hidden_positions(folder: Path, shards: Sequence[int] | None = None) -> Iterator[HiddenShard]:
     """Stored positions, shard by shard; all unless some are named. Raises StoreError when the run stored none."""
-    for record, arrays in _verified(folder, _complete(folder), ("positions", "offsets"), shards):
+    for record, arrays in _verified(folder, complete_manifest(folder), ("positions", "offsets"), shards):
         if "positions" not in arrays:
             raise StoreError(f"{folder} holds no positions: extract with settings.act_only or settings.store_positions")
         yield HiddenShard(record.start, arrays["positions"], arrays["offsets"])
@@ -124,7 +124,7 @@ def iter_hidden_positions(folder: Path, shards: Sequence[int] | None = None) -> 
 def read_pooled_hidden(folder: Path, how: str) -> np.ndarray:
     """Pooled hidden states [n_rows, d_model], float32; how: 'last' or 'mean'."""
     name = f"pooled_{how}"
-    return np.concatenate([arrays[name] for _, arrays in _verified(folder, _complete(folder), [name])])
+    return np.concatenate([arrays[name] for _, arrays in _verified(folder, complete_manifest(folder), [name])])
 
 
 def read_arrays(folder: Path, prefix: str) -> Iterator[tuple[ShardRecord, dict[str, np.ndarray]]]:
@@ -135,7 +135,8 @@ def read_arrays(folder: Path, prefix: str) -> Iterator[tuple[ShardRecord, dict[s
             yield record, {name: archive[name] for name in archive.files if name.startswith(prefix)}
 
 
-def _complete(folder: Path) -> Manifest:
+def complete_manifest(folder: Path) -> Manifest:
+    """The manifest of a folder of shards. Raises StoreError where not all rows are there."""
     manifest = Manifest.load(folder)
     if manifest is None or not manifest.complete:
         state = "nothing" if manifest is None else "only part of its rows"
