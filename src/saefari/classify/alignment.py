@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from saefari.classify.settings import Source
-from saefari.errors import DataError, StoreError, nearest
+from saefari.errors import DataError, StoreError, nearest, shown
 from saefari.store import Manifest, complete_manifest, read_split_record
 
 Space = dict[str, Any]
@@ -73,7 +73,7 @@ def align_classes(
     meant = {label: label if given is None else given.get(label, label) for label in sorted(labels)}
     unknown = [label for label, name in meant.items() if name not in (None, *classes) and label not in (given or {})]
     if unknown:
-        why = [f"{name!r} was left out there: {dropped[name]}" for name in unknown if name in dropped]
+        why = [f"{shown(name)} was left out there: {dropped[name]}" for name in unknown if name in dropped]
         problems.append("; ".join([f"the training run does not know {listed(unknown)}", *why[:_LISTED]]))
     missing = [name for name in classes if name not in meant.values()]
     if given is None and missing:
@@ -131,12 +131,12 @@ def _random(manifest: Manifest, samples: Path) -> dict[str, Any]:
 def _misnamed(given: Mapping[str, str | None], labels: Collection[str], classes: Sequence[str]) -> list[str]:
     """Names in the map that one of the sides does not have."""
     problems = [
-        f"--map names {label!r}, which the tested run does not have{nearest(label, sorted(labels))}"
+        f"--map names {shown(label)}, which the tested run does not have{nearest(label, sorted(labels))}"
         for label in given
         if label not in labels
     ]
     return problems + [
-        f"--map sends {label!r} to {name!r}, which the training run does not know{nearest(name, classes)}"
+        f"--map sends {shown(label)} to {shown(name)}, which the training run does not know{nearest(name, classes)}"
         for label, name in given.items()
         if name is not None and name not in classes
     ]

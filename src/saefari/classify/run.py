@@ -21,7 +21,7 @@ from saefari.classify.settings import Setting, Source, settings_of
 from saefari.classify.sources import FeatureSet, code_features, hidden_features, pixel_features, term_features
 from saefari.classify.task import Task, load_task
 from saefari.config import ClassificationParams
-from saefari.errors import explain_failure
+from saefari.errors import explain_failure, shown
 from saefari.fingerprint import fingerprint
 from saefari.store import finished_result
 
@@ -191,7 +191,7 @@ def _fit(job: ClassifyJob, build: Callable[[], FeatureSet | None], task: Task) -
 def _warnings(job: ClassifyJob, task: Task) -> list[str]:
     if not task.dropped:
         return []
-    listed = ", ".join(f"{name!r} ({reason})" for name, reason in list(task.dropped.items())[:5])
+    listed = ", ".join(f"{shown(name)} ({reason})" for name, reason in list(task.dropped.items())[:5])
     more = f" and {len(task.dropped) - 5} more" if len(task.dropped) > 5 else ""
     where = "/".join(filter(None, [job.dataset, job.config, job.split]))
     return [f"{where}: {len(task.dropped)} classes with {task.n_dropped} rows are left out: {listed}{more}"]

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
-from saefari.errors import DataError
+from saefari.errors import DataError, shown
 
 
 def usable_classes(
@@ -28,7 +28,7 @@ def usable_classes(
             dropped[name] = "no test row"
     classes = sorted(train_counts.keys() - dropped.keys())
     if len(classes) < 2:
-        found = ", ".join(f"{name!r} ({reason})" for name, reason in list(dropped.items())[:5]) or "none"
+        found = ", ".join(f"{shown(name)} ({reason})" for name, reason in list(dropped.items())[:5]) or "none"
         raise DataError(
             f"{len(classes)} class with enough rows, two are needed; dropped: {found}. "
             "Give more rows, fewer settings.cv_folds or another label_field"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from saefari.config.load import UniqueKeyLoader
-from saefari.errors import ConfigError, Problem
+from saefari.config.yaml_text import UNREADABLE, UniqueKeyLoader
+from saefari.errors import PATH_LENGTH, ConfigError, Problem, shortened, shown
 
 ClassMap = dict[str, str | None]
 """Class of the tested run -> class of the run that trained; None = its rows are left out."""
@@ -34,14 +34,14 @@ def read_class_map(given: str, flag: str = "--map") -> ClassMap:
         text = given if given.lstrip().startswith("{") else Path(given).read_text(encoding="utf-8")
         raw = yaml.load(text, _NamesLoader)
     except (OSError, UnicodeDecodeError) as error:
-        raise _mistake(flag, f"{given!r} cannot be read: {error}") from None
-    except yaml.YAMLError as error:
-        raise _mistake(flag, f"not valid YAML or JSON: {' '.join(str(error).split())}") from None
+        raise _mistake(flag, f"{shown(given, PATH_LENGTH)} cannot be read: {shortened(error)}") from None
+    except UNREADABLE as error:
+        raise _mistake(flag, f"not valid YAML or JSON: {shortened(error)}") from None
     if not isinstance(raw, dict):
-        raise _mistake(flag, f"must hold `class of the tested run: class of the training run`, not {raw!r:.60}")
+        raise _mistake(flag, f"must hold `class of the tested run: class of the training run`, not {shown(raw)}")
     for name, meant in raw.items():
         if not isinstance(name, str) or not (meant is None or isinstance(meant, str)):
-            raise _mistake(flag, f"{name!r}: {meant!r:.60}: a class maps to the name of one class, or to null")
+            raise _mistake(flag, f"{shown(name)}: {shown(meant)}: a class maps to the name of one class, or to null")
     return raw
 
 

@@ -14,7 +14,8 @@ from saefari.config.dataset import DatasetSpec
 from saefari.config.schema import ClassificationParams, Config, ModelSpec, Settings
 from saefari.config.training import Corpus, Resampling, SaeSweep, SaeTraining
 from saefari.config.vision import VisionTraining
-from saefari.errors import ConfigError, Problem, nearest
+from saefari.config.yaml_text import UNREADABLE, UniqueKeyLoader
+from saefari.errors import PATH_LENGTH, ConfigError, Problem, nearest, readable, shortened, shown
 
 _SECTIONS: dict[str, type[BaseModel]] = {
     "settings": Settings,
@@ -28,24 +29,6 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "vision_training": VisionTraining,
     "conv": Convolution,
 }
-_MERGE = "tag:yaml.org,2002:merge"
-
-
-class UniqueKeyLoader(yaml.SafeLoader):
-    """Refuses a key that a mapping holds twice, of which YAML would silently keep the last."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """The mapping as YAML reads it. Raises MarkedYAMLError at a key that comes again; `<<` may."""
-        node = super().compose_mapping_node(anchor)
-        seen: set[tuple[str, Any]] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
-                if (key.tag, key.value) in seen:
-                    raise yaml.MarkedYAMLError(
-                        problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark
-                    )
-                seen.add((key.tag, key.value))
-        return node
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
@@ -54,22 +37,24 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     Raises ConfigError naming the YAML path of every mistake.
     """
     path = Path(path)
+    source = readable(str(path), PATH_LENGTH)
     try:
         raw = yaml.load(path.read_text(encoding="utf-8"), UniqueKeyLoader)
     except FileNotFoundError:
-        raise ConfigError([Problem("--config", f"there is no file {str(path)!r}")], str(path)) from None
+        raise ConfigError([Problem("--config", f"there is no file {shown(str(path), PATH_LENGTH)}")], source) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([Problem("--config", f"{str(path)!r} cannot be read: {error}")], str(path)) from None
-    except yaml.YAMLError as error:
-        raise ConfigError([Problem("file", f"not valid YAML: {' '.join(str(error).split())}")], str(path)) from None
+        message = f"{shown(str(path), PATH_LENGTH)} cannot be read: {shortened(error)}"
+        raise ConfigError([Problem("--config", message)], source) from None
+    except UNREADABLE as error:
+        raise ConfigError([Problem("file", f"not valid YAML: {shortened(error)}")], source) from None
     if not isinstance(raw, dict):
         found = type(raw).__name__
         raise ConfigError(
-            [Problem("file", f"must hold the sections {list(Config.model_fields)}, not a {found}")], str(path)
+            [Problem("file", f"must hold the sections {list(Config.model_fields)}, not a {found}")], source
         )
     for override in overrides:
         _apply_override(raw, override)
-    return parse_config(raw, source=str(path))
+    return parse_config(raw, source=source)
 
 
 def parse_config(raw: Mapping[str, Any], source: str = "configuration") -> Config:
@@ -85,20 +70,21 @@ def _apply_override(raw: dict[str, Any], override: str) -> None:
     path, equals, value = override.partition("=")
     keys = path.replace("[", ".").replace("]", "").split(".")
     if not equals or not all(keys):
-        raise ConfigError([Problem("--set", f"{override!r} is not of the form section.key=value")], "--set")
+        raise ConfigError([Problem("--set", f"{shown(override)} is not of the form section.key=value")], "--set")
+    try:
+        parsed = yaml.load(value, UniqueKeyLoader)
+    except UNREADABLE:
+        raise ConfigError([Problem("--set", f"{shown(value)} is not valid YAML")], "--set") from None
     target: Any = raw
     try:
         for key in keys[:-1]:
             target = target[int(key)] if isinstance(target, list) else target.setdefault(key, {})
-        parsed = yaml.load(value, UniqueKeyLoader)
         if isinstance(target, list):
             target[int(keys[-1])] = parsed
         else:
             target[keys[-1]] = parsed
     except (ValueError, IndexError, TypeError, AttributeError):
-        raise ConfigError([Problem("--set", f"{path!r} leads nowhere in this file")], "--set") from None
-    except yaml.YAMLError:
-        raise ConfigError([Problem("--set", f"{value!r} is not valid YAML")], "--set") from None
+        raise ConfigError([Problem("--set", f"{shown(path)} leads nowhere in this file")], "--set") from None
 
 
 def _problem(error: Any) -> Problem:
@@ -107,7 +93,8 @@ def _problem(error: Any) -> Problem:
     location = [part for part in parents if not _is_internal(part)]
     if error["type"] == "extra_forbidden" or not _is_internal(last):
         location.append(last)
-    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".") or "file"
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{readable(part)}" for part in location).lstrip(".")
+    path = path or "file"
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         allowed = _keys_at(location[:-1])
@@ -116,12 +103,11 @@ def _problem(error: Any) -> Problem:
         return Problem(path, "is missing and has no default")
     if kind == "literal_error":
         allowed = [part.strip(" '") for part in str(context["expected"]).replace(" or ", ", ").split(",")]
-        return Problem(
-            path, f"{value!r} is not allowed; use one of: {', '.join(allowed)}{nearest(str(value), allowed)}"
-        )
+        meant = nearest(value, allowed) if isinstance(value, str) else ""
+        return Problem(path, f"{shown(value)} is not allowed; use one of: {', '.join(allowed)}{meant}")
     message = str(error["msg"]).removeprefix("Value error, ")
     if isinstance(value, (str, int, float, bool, list, type(None))):
-        return Problem(path, f"{value!r}: {message[0].lower()}{message[1:]}")
+        return Problem(path, f"{shown(value)}: {message[0].lower()}{message[1:]}")
     return Problem(path, f"{message[0].lower()}{message[1:]}")
 
 

@@ -12,7 +12,7 @@ from saefari.config.positions import POSITIONS_OF, ModelType, Positions
 from saefari.config.section import EmptyIsNone, Optional, Place, SaeName, Section, Text, listed, mistakes
 from saefari.config.training import SaeSweep, SaeTraining
 from saefari.config.vision import VisionTraining
-from saefari.errors import nearest
+from saefari.errors import PATH_LENGTH, enumerated, nearest, shown
 
 SaeLocation = Literal["res", "mlp", "att"]
 TrainingLog = Literal["none", "tensorboard", "wandb"]
@@ -89,7 +89,7 @@ class Settings(Section):
 class ModelSpec(Section):
     name: Text
     """A local path, an embedded model or a hub id, tried in that order."""
-    layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1), BeforeValidator(listed)]
+    layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=1000), BeforeValidator(listed)]
     widths: Annotated[
         list[SaeName], BeforeValidator(lambda v: [str(x) if isinstance(x, int) else x for x in listed(v)])
     ] = []
@@ -113,7 +113,7 @@ class ModelSpec(Section):
         for what in ("layers", "widths"):
             values = getattr(self, what)
             if len(set(values)) != len(values):
-                raise ValueError(f"{what} lists a value twice: {values}")
+                raise ValueError(f"{what} lists a value twice: {shown(values)}")
         if given and not self.widths:
             raise ValueError(f"{given[0]} says where the SAEs of `widths` come from: give widths too")
         return self
@@ -123,12 +123,13 @@ class ModelSpec(Section):
         """No two widths or layers may mean the same SAE."""
         if self.sae_train is not None and self.sae_train.d_sae is not None and len(self.widths) > 1:
             raise ValueError(
-                f"sae_train.d_sae = {self.sae_train.d_sae} would give the widths {self.widths} the same size: "
+                f"sae_train.d_sae = {self.sae_train.d_sae} would give the widths {shown(self.widths)} the same size: "
                 "leave it out, or give one width"
             )
         for values, place in ((self.layers, "{layer}"), (self.widths, "{width}")):
             if self.sae_path is not None and len(values) > 1 and place not in self.sae_path:
-                raise ValueError(f"sae_path {self.sae_path!r} must hold {place}: it is one folder for {values}")
+                path = shown(self.sae_path, PATH_LENGTH)
+                raise ValueError(f"sae_path {path} must hold {place}: it is one folder for {shown(values)}")
         return self
 
 
@@ -220,7 +221,9 @@ class Config(Section):
         dataset = self.vision_dataset()
         if dataset is None and self.datasets:
             names = [one.name for one in self.datasets]
-            message = f"names none of `datasets`: {', '.join(names)}{nearest(str(self.vision_training.dataset), names)}"
+            message = (
+                f"names none of `datasets`: {enumerated(names)}{nearest(str(self.vision_training.dataset), names)}"
+            )
             yield ("vision_training", "dataset"), self.vision_training.dataset, message
         if dataset is not None and dataset.image_field is None:
             place = ("datasets", self.datasets.index(dataset), "image_field")

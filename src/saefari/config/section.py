@@ -52,8 +52,17 @@ def _not_taken(name: str) -> str:
     return name
 
 
+def _may_name_a_file(value: str) -> str:
+    if "\0" in value or max(len(part.encode()) for part in value.split("/")) > 255:
+        raise ValueError("no file can be called that: a name has at most 255 bytes, none of them 0")
+    return value
+
+
 EmptyIsNone = BeforeValidator(_none_if_empty)
-Text = Annotated[str, Field(min_length=1)]
-Optional = Annotated[str | None, EmptyIsNone]
-SaeName = Annotated[str, Field(min_length=1, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), AfterValidator(_not_taken)]
+Text = Annotated[str, Field(min_length=1, max_length=4096), AfterValidator(_may_name_a_file)]
+"""A name: of a file, model, dataset, column."""
+Optional = Annotated[Text | None, EmptyIsNone]
+SaeName = Annotated[
+    str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$"), AfterValidator(_not_taken)
+]
 """What an SAE is called, in conf.yaml and as a folder."""

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from saefari.config.dataset import DatasetSpec
 from saefari.config.section import Optional, Place, SaeName, Section, Text, mistakes, width_to_d_sae
-from saefari.errors import SaeError
+from saefari.errors import SaeError, shown
 
 Architecture = Literal["standard", "gated", "topk", "batchtopk", "matryoshka_batchtopk", "jumprelu"]
 Normalization = Literal["none", "expected_average_only_in", "constant_norm_rescale", "layer_norm"]
@@ -121,7 +121,7 @@ class _Options(Section):
     def _widths_ascend(self) -> _Options:
         widths = self.matryoshka_widths or ()
         if list(widths) != sorted(set(widths)):
-            raise ValueError(f"matryoshka_widths must ascend: {list(widths)}")
+            raise ValueError(f"matryoshka_widths must ascend: {shown(list(widths))}")
         return self
 
 
@@ -152,9 +152,11 @@ class SaeTraining(_Options):
         """
         d_sae = self.d_sae or width_to_d_sae(width)
         if d_sae is None:
-            raise SaeError(f"width {width!r} names no number of latents: write it as '3k', or give sae_train.d_sae")
+            raise SaeError(
+                f"width {shown(width)} names no number of latents: write it as '3k', or give sae_train.d_sae"
+            )
         for option, value in self.more_than(d_sae).items():
-            raise SaeError(f"sae_train.{option} = {value:g} is more than the {d_sae} latents of width {width!r}")
+            raise SaeError(f"sae_train.{option} = {value:g} is more than the {d_sae} latents of width {shown(width)}")
         return d_sae
 
     def more_than(self, d_sae: int) -> dict[str, float]:
@@ -221,7 +223,7 @@ class SaeSweep(_Options):
         names = [name for name, _ in self.saes()]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise ValueError(f"several of its SAEs would be called {twice!r}: their values are too close")
+            raise ValueError(f"several of its SAEs would be called {shown(twice)}: their values are too close")
         return self
 
     def _combinations(self) -> Iterator[tuple[str, SaeTraining, dict[str, Place]]]:

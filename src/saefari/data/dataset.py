@@ -16,7 +16,7 @@ from saefari.data.images import ImageSource
 from saefari.data.local import LocalDataset, find_local
 from saefari.data.slug import dataset_slug
 from saefari.data.table import Table
-from saefari.errors import DataError, nearest
+from saefari.errors import PATH_LENGTH, DataError, enumerated, nearest, readable, shown
 from saefari.fingerprint import fingerprint
 
 Problems = list[tuple[str, str]]
@@ -87,7 +87,8 @@ class Dataset:
                 return as_image(value, row, self.table.folder)
             return as_text(value) if key == "text_field" else as_label(value)
         except DataError as error:
-            raise DataError(f"{self.spec.name}, split {self.split!r}, row {row}, column {name!r}: {error}") from None
+            place = f"{readable(self.spec.name, PATH_LENGTH)}, split {shown(self.split)}, row {row}"
+            raise DataError(f"{place}, column {shown(name)}: {error}") from None
 
 
 def open_dataset(spec: DatasetSpec, split: str) -> Dataset:
@@ -117,7 +118,7 @@ def check_dataset(spec: DatasetSpec, allow_unreachable: bool = False) -> Problem
     allow_unreachable: a hub dataset that cannot be reached now counts as right, until it is opened.
     """
     if spec.test_split == spec.split:
-        return [("test_split", f"{spec.test_split!r} is also the training split")]
+        return [("test_split", f"{shown(spec.test_split)} is also the training split")]
     try:
         local = find_local(spec.name, spec.config_name)
     except DataError as error:
@@ -138,8 +139,8 @@ def _local_problems(spec: DatasetSpec, local: LocalDataset) -> Problems:
         return _opening_problems(spec, local.table)
     for key in ("test_split", "config_name"):
         if getattr(spec, key):
-            value = getattr(spec, key)
-            return [(key, f"{value!r}: {spec.name!r} is a single file; name the folder that holds it")]
+            name = shown(spec.name, PATH_LENGTH)
+            return [(key, f"{shown(getattr(spec, key))}: {name} is a single file; name the folder that holds it")]
     try:
         return _field_problems(spec, local.table(spec.split).columns)
     except DataError as error:
@@ -172,7 +173,7 @@ def _hub_problems(spec: DatasetSpec, allow_unreachable: bool) -> Problems:
     for key, split in (("split", spec.split), ("test_split", spec.test_split)):
         if split and splits:
             problems += [
-                (key, f"{name!r}: the dataset has the splits {', '.join(splits)}{nearest(name, splits)}")
+                (key, f"{shown(name)}: the dataset has the splits {enumerated(splits)}{nearest(name, splits)}")
                 for name in (part.partition("[")[0] for part in split.split("+"))
                 if name not in (*splits, "all")
             ]
@@ -188,11 +189,11 @@ def _read_fields(spec: DatasetSpec) -> list[tuple[str, str]]:
 def _field_problems(spec: DatasetSpec, columns: Sequence[str]) -> Problems:
     """Columns that the section names and the dataset has not."""
     return [
-        (key, f"{name!r}: {_listed(columns)}{nearest(name, columns)}")
+        (key, f"{shown(name)}: {_listed(columns)}{nearest(name, columns)}")
         for key, name in _read_fields(spec)
         if name not in columns
     ]
 
 
 def _listed(columns: Sequence[str]) -> str:
-    return f"the dataset has the columns {', '.join(columns)}"
+    return f"the dataset has the columns {enumerated(columns)}"

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from saefari.data.images import ImageSource
-from saefari.errors import DataError
+from saefari.errors import PATH_LENGTH, DataError, shown
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -95,9 +95,9 @@ def as_image(value: object, row: int, folder: Path | None) -> ImageSource | None
 
 def _image_file(path: str, folder: Path | None) -> Path:
     if _ADDRESS.match(path):
-        raise DataError(f"{path!r} is an address; download the images and name their files")
+        raise DataError(f"{shown(path, PATH_LENGTH)} is an address; download the images and name their files")
     if folder is None and not Path(path).is_absolute():
-        raise DataError(f"{path!r} is the name of a file, but the dataset does not hold the file")
+        raise DataError(f"{shown(path, PATH_LENGTH)} is the name of a file, but the dataset does not hold the file")
     return Path(path) if folder is None else folder / path
 
 

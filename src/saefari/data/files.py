@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from saefari.data.example import name_classes
 from saefari.data.table import pick, rows_per_batch
-from saefari.errors import DataError
+from saefari.errors import DataError, enumerated, shown
 from saefari.fingerprint import file_digest
 
 _HEADER_ROWS = 1000
@@ -213,7 +213,7 @@ def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
 
 def _position(path: Path, columns: Sequence[str], field: str) -> int:
     if field not in columns:
-        raise DataError(f"{path}: has no column {field!r}; its columns are {', '.join(columns)}")
+        raise DataError(f"{path}: has no column {shown(field)}; its columns are {enumerated(columns)}")
     return list(columns).index(field)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from saefari.config import DatasetSpec
 from saefari.data.example import name_classes
 from saefari.data.table import rows_per_batch
-from saefari.errors import DataError
+from saefari.errors import DataError, shortened
 
 
 class HubUnreachableError(DataError):
@@ -100,4 +100,4 @@ def _builder(spec: DatasetSpec) -> Any:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return shortened(error) or type(error).__name__

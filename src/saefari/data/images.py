@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from saefari.errors import DataError
+from saefari.errors import PATH_LENGTH, DataError, shown
 
 MAX_PIXELS = 89_478_485
 """Pillow's own limit, which other code in the process may have lifted: 256 MiB of RGB."""
@@ -115,7 +115,7 @@ def _from_16_bits(image: Image.Image) -> Image.Image:
 
 
 def _bad(source: ImageSource, reason: str) -> BadImage:
-    return BadImage(f"image {source.name!r}: {reason}")
+    return BadImage(f"image {shown(source.name, PATH_LENGTH)}: {reason}")
 
 
 def _reason(error: Exception) -> str:

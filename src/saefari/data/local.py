@@ -9,7 +9,7 @@ from pathlib import Path
 from saefari.data.files import EXTENSIONS, FileTable
 from saefari.data.image_folder import find_images
 from saefari.data.table import Table
-from saefari.errors import DataError, nearest
+from saefari.errors import PATH_LENGTH, DataError, nearest, shown
 
 _SHARD = re.compile(r"-\d+(-of-\d+)?$")
 
@@ -80,7 +80,7 @@ def find_local(name: str, config_name: str | None) -> LocalDataset | None:
     if path.is_absolute() or name.startswith((".", "~")) or path.suffix.lower() in EXTENSIONS:
         folder = path.parent
         beside = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-        raise DataError(f"there is no file or folder {name!r}{nearest(path.name, beside)}")
+        raise DataError(f"there is no file or folder {shown(name, PATH_LENGTH)}{nearest(path.name, beside)}")
     return None
 
 

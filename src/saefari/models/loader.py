@@ -14,7 +14,7 @@ import torch
 from saefari.config import DatasetSpec, ModelType, Settings
 from saefari.data.dataset import Dataset, open_dataset
 from saefari.data.images import BadImage, ImageSource, decode_image, pixels_digest
-from saefari.errors import DataError, ModelError
+from saefari.errors import PATH_LENGTH, DataError, ModelError, shown
 from saefari.models.kinds import ReaderSpec
 from saefari.models.reading import Reading, TooLong, encode_view
 from saefari.models.workers import default_workers, in_workers
@@ -210,4 +210,4 @@ def _load(spec: ReaderSpec, chunk: Sequence[Unread]) -> _Task | Failed:
 def _failed(source: ImageSource | None, error: BadImage | ModelError) -> Failed:
     if isinstance(error, BadImage) or source is None:
         return Failed(str(error))
-    return Failed(f"image {source.name!r}: {error}", setting=isinstance(error, TooLong))
+    return Failed(f"image {shown(source.name, PATH_LENGTH)}: {error}", setting=isinstance(error, TooLong))

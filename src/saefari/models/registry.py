@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from saefari.config import ModelType
-from saefari.errors import ModelError
+from saefari.errors import PATH_LENGTH, ModelError, shown
 from saefari.names import folder_name
 
 T = TypeVar("T")
@@ -71,18 +71,18 @@ def resolve_model(name: str, revision: str | None = None) -> tuple[str, Source]:
     hub `revision` is asked for), then the hub. Does not touch the network. Raises ModelError for a path that
     holds no model, a revision of a local folder, or a name that the hub does not allow.
     """
-    folder = Path(name).expanduser()
+    folder, quoted = Path(name).expanduser(), shown(name, PATH_LENGTH)
     if (folder / "config.json").is_file():
         if revision is not None:
-            raise ModelError(f"model {name!r} is a local folder and has no revision: leave {revision!r} out")
+            raise ModelError(f"model {quoted} is a local folder and has no revision: leave {shown(revision)} out")
         return str(folder), "local"
     if _is_path(name):
-        raise ModelError(f"model {name!r}: no folder with a config.json there")
+        raise ModelError(f"model {quoted}: no folder with a config.json there")
     embedded = EMBEDDED.get(name)
     if embedded is not None and revision is None and (inside := _package_folder(embedded)) is not None:
         return str(inside), "embedded"
     if not _HUB_ID.fullmatch(name):
-        raise ModelError(f"model {name!r} is neither a local folder nor a hub id such as 'google/gemma-2-2b'")
+        raise ModelError(f"model {quoted} is neither a local folder nor a hub id such as 'google/gemma-2-2b'")
     return name, "hub"
 
 

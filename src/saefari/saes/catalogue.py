@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
-from saefari.errors import SaeError, nearest
+from saefari.errors import PATH_LENGTH, SaeError, nearest, shown
 from saefari.saes.entries import Entry, catalogue, entries, model_key, width_names
 from saefari.saes.ref import SaeRef
 
@@ -38,7 +38,7 @@ def find_sae(model: str, layer: int, width: str, location: Location, release: st
     Raises SaeError: unknown model or release (with the nearest name), or nothing at this location, layer or
     width (with what there is).
     """
-    whose = repr(model) if release is None else f"release {release!r}"
+    whose = shown(model, PATH_LENGTH) if release is None else f"release {release!r}"
     here = _at(model, layer, location, release)
     fitting = _narrow(
         [entry for entry in here if entry.d_sae is not None and width.lower() in width_names(entry.d_sae)],
@@ -69,7 +69,7 @@ def widths_at(model: str, layer: int, location: Location, release: str | None = 
 def _at(model: str, layer: int, location: Location, release: str | None) -> list[Entry]:
     """Every SAE at a place, or an error that says which places there are."""
     found = _of_model(model) if release is None else _of_release(release)
-    whose = repr(model) if release is None else f"release {release!r}"
+    whose = shown(model, PATH_LENGTH) if release is None else f"release {release!r}"
     there = _narrow(
         [entry for entry in found if entry.hook in _HOOKS[location]],
         f"the catalogue has no SAE at sae_location {location!r} for {whose}; there are some at",
@@ -92,7 +92,7 @@ def _of_model(model: str) -> list[Entry]:
     if not found:
         known = sorted({entry.model for entry in entries()})
         hint = nearest(model_key(model), known)
-        raise SaeError(f"{model!r}: the catalogue has no SAE for this model{hint}; {_WAYS_OUT}")
+        raise SaeError(f"{shown(model, PATH_LENGTH)}: the catalogue has no SAE for this model{hint}; {_WAYS_OUT}")
     return found
 
 
@@ -104,7 +104,7 @@ def _of_release(release: str) -> list[Entry]:
         raise SaeError(f"release {release!r} holds transcoders or the like, not SAEs of one hidden state")
     if not found:
         known = sorted({entry.release for entry in entries()})
-        raise SaeError(f"{release!r}: the catalogue has no such release{nearest(release, known)}")
+        raise SaeError(f"{shown(release, PATH_LENGTH)}: the catalogue has no such release{nearest(release, known)}")
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from saefari.errors import ModelError, SaeError
+from saefari.errors import PATH_LENGTH, ModelError, SaeError, shown
 from saefari.saes.ref import SaeRef
 
 
@@ -18,7 +18,7 @@ def find_local_sae(template: str, layer: int, width: str) -> SaeRef:
     path = template.replace("{layer}", str(layer)).replace("{width}", width)
     for name in ("cfg.json", "sae_weights.safetensors"):
         if not Path(path, name).is_file():
-            raise SaeError(f"{path!r} is no SAELens folder: there is no {name} in it")
+            raise SaeError(f"{shown(path, PATH_LENGTH)} is no SAELens folder: there is no {name} in it")
     hook = _hook_name(path)
     if hook is not None:
         _check_layer(path, hook, layer)

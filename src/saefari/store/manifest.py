@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from saefari.errors import shown
 from saefari.fingerprint import file_sha256
 from saefari.store.files import read_json, write_json
 from saefari.store.layout import MANIFEST
@@ -109,7 +110,7 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
         return [
             line for key in keys for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else key)
         ]
-    return [] if old == new else [f"{path}: {old!r} -> {new!r}"]
+    return [] if old == new else [f"{path}: {shown(old)} -> {shown(new)}"]
 
 
 def verifies(folder: Path, record: ShardRecord) -> bool:

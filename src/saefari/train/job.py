@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from saefari.config import SaeTraining
-from saefari.errors import ConflictError
+from saefari.errors import ConflictError, shown
 from saefari.models.hooks import HookPoint
 from saefari.store.files import read_json
 from saefari.store.layout import SAE_QUALITY
@@ -54,4 +54,4 @@ def is_trained(job: SaeJob) -> bool:
 def changed_settings(stored: dict[str, Any], wanted: dict[str, Any]) -> str:
     """What differs between two settings in words; empty where nothing does."""
     differing = sorted(key for key in stored | wanted if stored.get(key) != wanted.get(key))
-    return "; ".join(f"{key}: {stored.get(key)!r} there, {wanted.get(key)!r} now" for key in differing)
+    return "; ".join(f"{key}: {shown(stored.get(key))} there, {shown(wanted.get(key))} now" for key in differing)
