@@ -90,12 +90,12 @@ def test_a_layer_beyond_the_model(load_tiny: Callable[..., TextModel]) -> None:
         load_tiny("gpt2").capture([], [HookPoint(4, "resid_post")])
 
 
-def test_an_encoder_decoder_is_refused() -> None:
-    from transformers import T5Config, T5Model
+def test_layers_that_share_one_block_are_refused() -> None:
+    from transformers import AlbertConfig, AlbertModel
 
-    model = T5Model(T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=2, num_heads=2))
-    with pytest.raises(ModelError, match="encoder-decoder"):
-        find_blocks(model)
+    config = AlbertConfig(vocab_size=20, embedding_size=8, hidden_size=16, num_attention_heads=2, intermediate_size=16)
+    with pytest.raises(ModelError, match="AlbertModel: found no list of 12 transformer blocks of one class"):
+        find_blocks(AlbertModel(config))
 
 
 def test_a_block_without_attention() -> None:

@@ -15,6 +15,7 @@ import pytest
 from saefari.log import logger
 from saefari.pipeline.cli import main
 from saefari.pipeline.launch import available_cores, run_in_processes, run_on_devices
+from saefari.saes import entries
 
 RELEASE = ["--sae-release", "gpt2-small-res-jb"]
 
@@ -28,6 +29,7 @@ def model(
 
     folder = tmp_path / "sae"
     save_sae(folder, "blocks.1.hook_resid_pre", 32)
+    monkeypatch.setitem(entries._supplement()["d_model"], "gpt2-small", 32)
     monkeypatch.setattr(
         SAE, "from_pretrained", lambda release, sae_id, device, dtype: SAE.load_from_disk(folder, device, dtype=dtype)
     )

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from saefari.errors import ModelError
+from saefari.models.registry import text_config
 from saefari.models.trace import Tap, locate_inside
 
 Site = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "attn_z", "mlp_out"]
@@ -66,12 +67,9 @@ def find_blocks(model: nn.Module) -> nn.ModuleList:
     """The model's transformer blocks, in order.
 
     They are the outermost `ModuleList` of `num_hidden_layers` modules of one class; where several fit, the
-    one with the most parameters. Raises ModelError when nothing fits or the model is an encoder-decoder.
+    one with the most parameters. Raises ModelError when nothing fits, as for a model whose layers share one block.
     """
-    config: Any = model.config
-    if getattr(config, "is_encoder_decoder", False):
-        raise ModelError(f"{type(model).__name__} is an encoder-decoder; use a decoder or an encoder")
-    count = config.get_text_config().num_hidden_layers
+    count = text_config(model.config).num_hidden_layers
     lists = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.ModuleList)]
     fits = [(name, m) for name, m in lists if len(m) == count and len({type(b) for b in m}) == 1]
     outer = [m for name, m in fits if not any(name.startswith(f"{other}.") for other, _ in fits)]

@@ -11,7 +11,7 @@ import torch
 
 from saefari.errors import ModelError
 from saefari.fingerprint import file_sha256, fingerprint
-from saefari.models.registry import EMBEDDED, ModelInfo, read_cache_first, read_config
+from saefari.models.registry import EMBEDDED, ModelInfo, read_cache_first, read_config, text_config
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -39,17 +39,20 @@ def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
 def load_weights(info: ModelInfo, location: str, dtype: torch.dtype, part: Callable[[Any], Any] | None = None) -> Any:
     """The base model on the CPU, in evaluation mode, frozen, without the key-value cache.
 
-    part: what of a multimodal model is kept; none = the language model.
+    part: what of a model is kept; none = what reads texts (see `text_part`).
 
     Raises ModelError for an embedded model whose weights are not the official ones, for weights that are not
-    safetensors, and for a checkpoint that lacks some of the model's weights.
+    safetensors, and for a checkpoint that lacks some of the weights of what is kept.
     """
     from transformers import AutoModel
 
     model, missing = read_weights(AutoModel, info, location, dtype)
-    if missing:
+    kept = (part or text_part)(model)
+    own = {id(tensor) for tensor in kept.state_dict(keep_vars=True).values()}
+    used = {name for name, tensor in model.state_dict(keep_vars=True).items() if id(tensor) in own}
+    if missing := [name for name in missing if name in used]:
         raise ModelError(f"model {info.name!r}: its files lack {len(missing)} weights, such as {missing[0]!r}")
-    return (part or text_part)(model).eval().requires_grad_(False)
+    return kept.eval().requires_grad_(False)
 
 
 def read_weights(auto_class: Any, info: ModelInfo, location: str, dtype: torch.dtype) -> tuple[Any, list[str]]:
@@ -61,7 +64,7 @@ def read_weights(auto_class: Any, info: ModelInfo, location: str, dtype: torch.d
 
     config = read_config(info.name, info.revision)
     # Other attention kernels leave Gemma 2's soft cap out, and give other hidden states.
-    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
+    capped = getattr(text_config(config), "attn_logit_softcapping", None)
     chosen = {"attn_implementation": "eager"} if capped else {}
 
     def read(local_files_only: bool) -> Any:
@@ -127,11 +130,22 @@ def _check_embedded(info: ModelInfo, location: str) -> None:
         )
 
 
+def skeleton(config: Any) -> Any:
+    """The base model of a configuration without weights, on the meta device."""
+    from transformers import AutoModel
+
+    auto: Any = AutoModel
+    with quiet(), torch.device("meta"):
+        return auto.from_config(config).eval()
+
+
 def text_part(model: Any) -> Any:
-    """The language model inside a multimodal one; any other model as it is."""
-    text_config = model.config.get_text_config()
-    text_config.use_cache = False
-    return model if text_config is model.config else model.get_decoder()
+    """What reads texts: the encoder of an encoder-decoder, the language model of a multimodal one, else the model."""
+    own = text_config(model.config)
+    own.use_cache = False
+    if all(isinstance(getattr(model, part, None), torch.nn.Module) for part in ("encoder", "decoder")):
+        return model.encoder
+    return model if own is model.config else model.get_decoder()
 
 
 @contextmanager

@@ -95,14 +95,24 @@ def describe(
     UnreachableModel where neither has it, ModelError for anything else that is wrong.
     """
     config = read_config(name, revision, reach_hub=reach_hub)
+    if model_type == "vlm" and getattr(config, "is_encoder_decoder", False):
+        raise ModelError(f"model {name!r} ({config.model_type}) is an encoder-decoder, which is not read as a vlm")
     if model_type == "vlm" and (not hasattr(config, "vision_config") or image_token_id(config) is None):
         raise ModelError(f"model {name!r} ({config.model_type}) reads no images in its prompts: it is no vlm")
-    part = vision_config(config) if model_type == "vit" else config.get_text_config()
+    part = vision_config(config) if model_type == "vit" else text_config(config)
     n_layers, d_model = getattr(part, "num_hidden_layers", None), getattr(part, "hidden_size", None)
     if n_layers is None or d_model is None:
         raise ModelError(f"model {name!r} ({config.model_type}) has no num_hidden_layers or hidden_size")
     commit = getattr(config, "_commit_hash", None) or revision
     return ModelInfo(name, model_slug(name), resolve_model(name, revision)[1], n_layers, d_model, commit)
+
+
+def text_config(config: Any) -> Any:
+    """The configuration of the part of a model that reads texts: of an encoder-decoder its encoder."""
+    from transformers import PretrainedConfig
+
+    encoder = getattr(config, "encoder", None)
+    return encoder if isinstance(encoder, PretrainedConfig) else config.get_text_config()
 
 
 def vision_config(config: Any) -> Any:

@@ -11,8 +11,8 @@ import numpy as np
 
 from saefari.config import Positions
 from saefari.errors import ModelError
-from saefari.models.load import load_tokenizer
-from saefari.models.registry import describe, read_config, resolve_model
+from saefari.models.load import load_tokenizer, skeleton, text_part
+from saefari.models.registry import describe, read_config, resolve_model, text_config
 
 
 @dataclass(frozen=True)
@@ -127,15 +127,11 @@ def _special_ids(tokenizer: Any) -> list[int]:
 
 def _longest_text(config: Any, tokenizer: Any) -> int:
     """Tokens that a model can read at once, special tokens included."""
-    import torch
-    from transformers import AutoModel
+    from torch.nn import Embedding
 
-    auto: Any = AutoModel
-    limit = getattr(config.get_text_config(), "max_position_embeddings", None) or tokenizer.model_max_length
-    with torch.device("meta"):
-        skeleton = auto.from_config(config)
-    for name, module in skeleton.named_modules():
-        if isinstance(module, torch.nn.Embedding) and "position" in name and module.padding_idx is not None:
-            # RoBERTa's positions begin after the padding id.
+    limit = getattr(text_config(config), "max_position_embeddings", None) or tokenizer.model_max_length
+    for name, module in text_part(skeleton(config)).named_modules():
+        # RoBERTa's positions begin after the padding id; subclasses (BART, Marian) have rows for what they skip.
+        if type(module) is Embedding and "position" in name and module.padding_idx is not None:
             limit -= module.padding_idx + 1
     return int(min(limit, tokenizer.model_max_length))

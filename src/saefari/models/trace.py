@@ -150,7 +150,7 @@ def _trace(model: nn.Module, block: nn.Module) -> list[_Call]:
             handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
             handles.append(module.register_forward_hook(leave))
         with torch.no_grad():
-            model(**_example(model))
+            model(**example_input(model))
     except _Done:
         pass
     finally:
@@ -159,7 +159,7 @@ def _trace(model: nn.Module, block: nn.Module) -> list[_Call]:
     return calls
 
 
-def _example(model: nn.Module) -> dict[str, Tensor]:
+def example_input(model: nn.Module) -> dict[str, Tensor]:
     """Something that the model reads: four tokens, or one image."""
     device = next(model.parameters()).device
     if getattr(model, "main_input_name", "") != "pixel_values":

@@ -10,8 +10,10 @@ from saefari.config import Config, DatasetSpec, ModelSpec, ModelType, SaeSweep, 
 from saefari.config.positions import POSITIONS_OF
 from saefari.data.dataset import check_dataset
 from saefari.data.slug import dataset_slug
-from saefari.errors import ConfigError, ModelError, Problem
+from saefari.errors import PATH_LENGTH, ConfigError, ModelError, Problem, shown
 from saefari.models.registry import UnreachableModel, describe
+from saefari.pipeline.check_devices import device_problems, device_warnings
+from saefari.pipeline.check_saes import count_warnings, width_problems
 from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.planned_saes import SaePlanner
 from saefari.pipeline.vision_model import PlannedVision, folder_of, planned_vision
@@ -31,9 +33,13 @@ def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False,
     datasets = list(checker.datasets(need_model))
     checker.corpora(need_model)
     checker.settings()
+    warnings = [*count_warnings(config.classification_params, [sae for model in models for sae in model.saes])]
+    if need_model or settings.act_only:
+        checker.problems += device_problems(settings)
+        warnings += device_warnings(settings)
     if checker.problems:
         raise ConfigError(checker.problems, source)
-    return Plan(config, layout, models, datasets, checker.vision, checker.notes)
+    return Plan(config, layout, models, datasets, checker.vision, checker.notes, warnings)
 
 
 class _Checker:
@@ -44,6 +50,7 @@ class _Checker:
         self._layout = layout
         self._reach = reach
         self.vision = planned_vision(config, layout)
+        self._d_model: dict[str, int] = {}
         self.problems: list[Problem] = []
         self.notes: list[str] = []
 
@@ -71,14 +78,16 @@ class _Checker:
             slug = self._slug(spec)
             if slugs.setdefault(slug, spec.name) != spec.name:
                 self._problem(f"{path}.name", f"{spec.name!r} would share its folder with {slugs[slug]!r}")
-            if need_model:
-                self._shape(path, spec)
+            if need_model and not self._shape(path, spec):
+                continue
             entries.setdefault((spec.name, spec.revision), []).append((path, spec))
         for group in entries.values():
             self._read_one_way(group)
             saes = planner.of_model(group)
             if saes:
                 _, first = group[0]
+                if first.name in self._d_model:
+                    self.problems += width_problems(first.name, self._d_model[first.name], saes)
                 model_type, positions = self._config.model_type_of(first), self._config.positions_of(first)
                 vision = self._trained(first)
                 name, slug = str(vision.folder) if vision else first.name, folder_of(first, vision)
@@ -101,8 +110,11 @@ class _Checker:
         """The vision model that the run trains, if that is what an entry means."""
         return self.vision if self._config.is_trained_here(spec) else None
 
-    def _shape(self, path: str, spec: ModelSpec) -> None:
-        """The model is there, has the layers, and what `settings.positions` counts."""
+    def _shape(self, path: str, spec: ModelSpec) -> bool:
+        """Check that a model has blocks, the layers, and what `settings.positions` counts.
+
+        Returns whether it has the layers, as far as that can be known now.
+        """
         try:
             model_type = self._config.model_type_of(spec)
             if vision := self._trained(spec):
@@ -111,18 +123,36 @@ class _Checker:
             else:
                 info = describe(spec.name, spec.revision, reach_hub=self._reach, model_type=model_type)
                 self._reader(spec, model_type)
+                self._hooks(spec, model_type, info.n_layers)
         except UnreachableModel as error:
             if self._reach:
                 self._problem(f"{path}.name", str(error))
             else:
                 self.notes.append(f"{path}: {spec.name!r} is not on this machine, so its layers were not checked")
-            return
+            return True
         except ModelError as error:
             self._problem(f"{path}.name", str(error))
-            return
-        for j, layer in enumerate(spec.layers):
-            if layer >= info.n_layers:
-                self._problem(f"{path}.layers[{j}]", f"{layer}: {spec.name!r} has the layers 0 to {info.n_layers - 1}")
+            return True
+        self._d_model[spec.name] = info.d_model
+        beyond = [(j, layer) for j, layer in enumerate(spec.layers) if layer >= info.n_layers]
+        if beyond:
+            j, layer = beyond[0]
+            more = f" and {len(beyond) - 1:,} more" if len(beyond) > 1 else ""
+            name = shown(spec.name, PATH_LENGTH)
+            self._problem(
+                f"{path}.layers[{j}]", f"{shown(layer)}{more}: {name} has the layers 0 to {info.n_layers - 1}"
+            )
+        return not beyond
+
+    def _hooks(self, spec: ModelSpec, model_type: ModelType, n_layers: int) -> None:
+        """Raise ModelError where a model's blocks, or the places inside them that SAEs read, cannot be found."""
+        from saefari.models.hooks import HookPoint
+        from saefari.models.structure import check_hooks
+
+        location = self._config.settings.sae_location
+        inside = [] if location == "res" else [layer for layer in spec.layers if layer < n_layers]
+        hooks = [HookPoint.for_location(layer, location) for layer in inside]
+        check_hooks(spec.name, spec.revision, model_type, hooks, reach_hub=self._reach)
 
     def _positions_fit(self, path: str, spec: ModelSpec) -> bool:
         """What counts is something that this type of model has."""

@@ -48,7 +48,7 @@ class Plan:
     """Everything that a run will do.
 
     vision: a vision model to train before all else.
-    notes: what could not be checked yet.
+    notes: what could not be checked yet. warnings: what is likely not as meant.
     dropped: models' views of datasets that failed in an earlier stage, as (model slug, dataset).
     """
 
@@ -58,6 +58,7 @@ class Plan:
     datasets: list[DatasetPlan]
     vision: PlannedVision | None = None
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     dropped: set[tuple[str, DatasetPlan]] = field(default_factory=set)
 
     def datasets_of(self, model: ModelPlan) -> list[DatasetPlan]:

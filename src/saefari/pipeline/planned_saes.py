@@ -18,11 +18,15 @@ Entry = tuple[str, ModelSpec]
 
 @dataclass(frozen=True)
 class PlannedSae:
-    """One SAE of a model. training: how the run trains it; None = it is there. random: with a random control."""
+    """One SAE of a model. training: how the run trains it; None = it is there. random: with a random control.
+
+    place: where the file asks for it.
+    """
 
     ref: SaeRef
     training: SaeTraining | None = None
     random: bool = False
+    place: str = ""
 
 
 class SaePlanner:
@@ -59,7 +63,9 @@ class SaePlanner:
         for j, layer in enumerate(spec.layers):
             for k, width in enumerate(spec.widths):
                 try:
-                    yield PlannedSae(self._sae(spec, layer, width), spec.sae_train, spec.random_sae)
+                    yield PlannedSae(
+                        self._sae(spec, layer, width), spec.sae_train, spec.random_sae, f"{path}.widths[{k}]"
+                    )
                 except (SaeError, ModelError) as error:
                     self._problem(f"{path}.widths[{k}]", f"{width!r} at layers[{j}] = {layer}: {error}")
 
@@ -79,7 +85,7 @@ class SaePlanner:
             for i, name, training in self._config.swept():
                 ref = self._to_train(specs[0], layer, name)
                 if self._one_hook(f"sae_training[{i}]", ref, named):
-                    yield PlannedSae(ref, training, random)
+                    yield PlannedSae(ref, training, random, f"sae_training[{i}]")
 
     def _one_hook(self, path: str, ref: SaeRef, others: list[PlannedSae]) -> bool:
         """All SAEs of a layer read one hook point, as far as is known before they are loaded."""

@@ -88,7 +88,8 @@ def _widths(found: Iterable[Entry]) -> list[str]:
 
 
 def _of_model(model: str) -> list[Entry]:
-    found = [entry for entry in entries() if entry.model == model_key(model)]
+    key = model_key(model)
+    found = [entry for entry in entries() if entry.model == key]
     if not found:
         known = sorted({entry.model for entry in entries()})
         hint = nearest(model_key(model), known)
@@ -99,7 +100,8 @@ def _of_model(model: str) -> list[Entry]:
 def _of_release(release: str) -> list[Entry]:
     found = [entry for entry in entries() if entry.release == release]
     # Older command lines name a model here ("gemma-2b"): that stands for all releases of its SAEs.
-    found = found or [entry for entry in entries() if entry.model == model_key(release)]
+    key = model_key(release)
+    found = found or [entry for entry in entries() if entry.model == key]
     if not found and release in catalogue():
         raise SaeError(f"release {release!r} holds transcoders or the like, not SAEs of one hidden state")
     if not found:

@@ -65,6 +65,15 @@ def model_key(name: str) -> str:
     return next((model for start, model in inside.items() if last.startswith(start)), aliases.get(last, last))
 
 
+def d_model_of(entry: Entry) -> int | None:
+    """Length of the hidden states of the model that an SAE was trained on; None where that is not known here.
+
+    Of SAEs of heads' outputs, which are as long as all heads together, nothing is said.
+    """
+    sizes: dict[str, int] = _supplement()["d_model"]
+    return None if entry.hook == "attn.hook_z" else sizes.get(entry.model)
+
+
 def width_names(d_sae: int) -> tuple[str, ...]:
     """What a width may be called: 65536 is '65k' (thousands, rounded down), '64k' (binary) or '65536'."""
     names = [f"{d_sae // size}{unit}" for size, unit in ((1_000_000, "m"), (1_000, "k")) if d_sae >= size]
