@@ -12,10 +12,10 @@ import numpy as np
 
 from saefari.data.columns import Keys, Tree, column_names, find_keys, missing_column
 from saefari.data.csv_files import csv_count, csv_tree, csv_values
+from saefari.data.endings import file_ending
 from saefari.data.json_files import json_count, json_tree, json_values
 from saefari.data.parquet import parquet_count, parquet_tree, parquet_values
 from saefari.data.table import pick
-from saefari.data.text_files import COMPRESSIONS
 from saefari.fingerprint import file_digest
 
 
@@ -31,19 +31,7 @@ class _Format:
 _CSV = _Format(csv_tree, csv_count, csv_values)
 _JSON = _Format(json_tree, json_count, json_values)
 _PARQUET = _Format(parquet_tree, parquet_count, parquet_values)
-_TEXTS = {".csv": _CSV, ".tsv": _CSV, ".jsonl": _JSON, ".ndjson": _JSON, ".json": _JSON}
-_FORMATS = {
-    ".parquet": _PARQUET,
-    **{text + compression: kind for text, kind in _TEXTS.items() for compression in ("", *COMPRESSIONS)},
-}
-ENDINGS = f"{', '.join(_TEXTS)}, each also with {', '.join(COMPRESSIONS)} after it, or .parquet"
-"""What a data file's name may end in, for messages."""
-
-
-def file_ending(path: Path) -> str | None:
-    """The ending that says how a data file is read, such as '.csv.gz'; None = it is no data file."""
-    name = path.name.lower()
-    return max((ending for ending in _FORMATS if name.endswith(ending)), key=len, default=None)
+_FORMATS = {".csv": _CSV, ".tsv": _CSV, ".jsonl": _JSON, ".ndjson": _JSON, ".json": _JSON, ".parquet": _PARQUET}
 
 
 @dataclass(frozen=True)
@@ -81,7 +69,8 @@ class FileTable:
 
     @property
     def _format(self) -> _Format:
-        return _FORMATS[file_ending(self.paths[0]) or ""]
+        uncompressed = str(file_ending(self.paths[0].name)).split(".")[1]
+        return _FORMATS[f".{uncompressed}"]
 
     @cached_property
     def _tree(self) -> Tree:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saefari.data.datasets_table import NO_ROWS, is_saved, open_saved, saved_splits
-from saefari.data.files import ENDINGS, FileTable, file_ending
+from saefari.data.endings import LISTED, file_ending, without_ending
+from saefari.data.files import FileTable
 from saefari.data.image_folder import find_images
 from saefari.data.table import Table
 from saefari.errors import DataError, nearest
@@ -51,7 +52,7 @@ class LocalDataset:
         splits = sorted({*self._file_splits(), *saved, *images})
         found = f"it has {', '.join(splits)}{nearest(split, splits)}"
         wanted = (
-            f"a folder must hold {split}.csv, {split}.jsonl.gz, {split}-00000.parquet … (endings: {ENDINGS}), what "
+            f"a folder must hold {split}.csv, {split}.jsonl.gz, {split}-00000.parquet … (endings: {LISTED}), what "
             f"datasets' save_to_disk writes, or images: {split}/<class>/*.png, or <class>/*.png for the split train; "
             "also .jpg, .bmp, .gif, .tif, .webp"
         )
@@ -72,12 +73,12 @@ class LocalDataset:
 
     def _file_splits(self) -> list[str]:
         files = [file for folder in (self.folder(), self.folder() / "data") for file in _data_files(folder)]
-        return sorted({_SHARD.sub("", _stem(file)) for file in files})
+        return sorted({_SHARD.sub("", without_ending(file.name)) for file in files})
 
     @staticmethod
     def _readable(path: Path) -> Path:
-        if file_ending(path) is None:
-            raise DataError(f"{path}: a dataset file must end in {ENDINGS}")
+        if file_ending(path.name) is None:
+            raise DataError(f"{path}: a dataset file must end in {LISTED}")
         return path
 
 
@@ -92,7 +93,7 @@ def find_local(name: str, config_name: str | None) -> LocalDataset | None:
     hint = mosaic_hint(name)
     if hint and (_mosaic_file(name) or name.count("/") > 1):  # else it may be a dataset of the hub
         raise DataError(f"there is no file or folder {name!r}; {hint}")
-    if path.is_absolute() or name.startswith((".", "~")) or file_ending(path) is not None:
+    if path.is_absolute() or name.startswith((".", "~")) or file_ending(path.name) is not None:
         folder = path.parent
         beside = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
         raise DataError(f"there is no file or folder {name!r}{nearest(path.name, beside)}")
@@ -103,8 +104,8 @@ def mosaic_hint(name: str) -> str:
     """What to write in place of a name that MOSAIC gives a local file; empty for another name."""
     if not name.startswith(_MOSAIC):
         return ""
-    file = _mosaic_file(name)
-    path = file or f"{name.removeprefix(_MOSAIC)}.csv (no such file is there now)"
+    rest = name.removeprefix(_MOSAIC)
+    path = _mosaic_file(name) or f"{without_ending(rest)}{file_ending(rest) or '.csv'} (no such file is there now)"
     return f"MOSAIC names a local file like this, without its ending: give the file's path: {path}"
 
 
@@ -112,27 +113,22 @@ def _mosaic_file(name: str) -> Path | None:
     """The one file that MOSAIC's name means, if it is there."""
     path = Path(name.removeprefix(_MOSAIC))
     files = _data_files(path.parent) if name.startswith(_MOSAIC) else []
-    return next((file for file in files if _stem(file) == path.name), None)
+    return next((file for file in files if path.name in (file.name, without_ending(file.name))), None)
 
 
 def _data_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     files = (file for file in folder.iterdir() if file.is_file() and file.name not in NO_ROWS)
-    return sorted(file for file in files if file_ending(file) is not None)
-
-
-def _stem(file: Path) -> str:
-    """The name of a data file without its ending."""
-    return file.name[: -len(file_ending(file) or "")]
+    return sorted(file for file in files if file_ending(file.name) is not None)
 
 
 def _split_files(folder: Path, split: str) -> tuple[Path, ...]:
     """`<split>.<ending>`, or else the shards `<split>-00000….<ending>`; of one kind only."""
-    named = [file for file in _data_files(folder) if _stem(file) == split]
-    shards = [file for file in _data_files(folder) if _SHARD.sub("", _stem(file)) == split]
+    named = [file for file in _data_files(folder) if without_ending(file.name) == split]
+    shards = [file for file in _data_files(folder) if _SHARD.sub("", without_ending(file.name)) == split]
     files = named or shards
-    if len({file_ending(file) for file in files}) > 1:
+    if len({file_ending(file.name) for file in files}) > 1:
         found = ", ".join(file.name for file in files)
         raise DataError(f"{folder}: split {split!r} is there twice ({found}); give the file itself as name")
     return tuple(files)

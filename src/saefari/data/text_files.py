@@ -10,10 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from saefari.data.endings import COMPRESSIONS
 from saefari.errors import DataError
-
-COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-"""Ending of a compressed file -> pyarrow's name of the compression."""
 
 
 @contextmanager
