@@ -13,9 +13,9 @@ from saefari.saes.ref import SaeRef
 def find_local_sae(template: str, layer: int, width: str, location: Location) -> SaeRef:
     """The SAE in the folder that `template` names once {layer} and {width} are filled in.
 
-    Its metadata says which hook point it reads. Where they name none, as `SAE.save_model` leaves them, that is assumed
-    to be `location` of the layer. Raises SaeError when there is no such folder, it is not in SAELens' format, or its hook point is at
-    another layer.
+    Its metadata says which hook point it reads. Where that is left out, as `SAE.save_model` does by default, it is
+    assumed to be `location` of the layer. Raises SaeError when there is no such folder, it is not in SAELens' format,
+    or its hook point is at another layer.
     """
     path = template.replace("{layer}", str(layer)).replace("{width}", width)
     for name in ("cfg.json", "sae_weights.safetensors"):
