@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+ROOT = Path(__file__).resolve().parents[2]
 Row = dict[str, Any]
 Writer = Callable[[Path, list[Row]], Path]
 
@@ -62,3 +63,12 @@ def _write_image(path: Path, colour: str = "red") -> Path:
 def write_image() -> Callable[..., Path]:
     """Write a picture of one colour in the format that the file's extension names."""
     return _write_image
+
+
+@pytest.fixture(scope="session")
+def cases() -> Path:
+    """Inputs of users that once failed, beside the checkout; skips where there are none."""
+    folder = ROOT.parent / "shared" / "cases"
+    if not folder.is_dir():
+        pytest.skip("the cases are not beside this checkout")
+    return folder

@@ -18,6 +18,7 @@ from saefari.data import dataset_slug
         ("/abs/tweet_sentiment/english/", "tweet_sentiment--english"),
         ("rows.v2.jsonl", "rows.v2"),
         ("./rows.parquet", "rows"),
+        ("mine/train.tsv.GZ", "mine--train"),
     ],
 )
 def test_known_slugs(name, slug):

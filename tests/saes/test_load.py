@@ -109,10 +109,23 @@ def test_fingerprint_is_json_without_paths_and_follows_the_weights(make_sae: Any
 def test_local_folder_is_checked_without_loading(make_sae: Any, tmp_path: Path) -> None:
     save(make_sae("standard"), tmp_path / "1" / "40", hook_name="blocks.1.hook_resid_post")
     template = str(tmp_path / "{layer}" / "{width}")
-    ref = find_local_sae(template, 1, "40")
-    assert ref.hook == "blocks.1.hook_resid_post"
+    ref = find_local_sae(template, 1, "40", "res")
+    assert (ref.hook, ref.hook_is_assumed) == ("blocks.1.hook_resid_post", False)
     assert load_sae(ref).d_sae == 40
+    assert find_local_sae(template, 1, "40", "mlp") == ref
     with pytest.raises(SaeError, match=r"no SAELens folder: there is no cfg\.json"):
-        find_local_sae(template, 2, "40")
+        find_local_sae(template, 2, "40", "res")
     with pytest.raises(SaeError, match="is layer 1, not layer 2"):
-        find_local_sae(str(tmp_path / "1" / "{width}"), 2, "40")
+        find_local_sae(str(tmp_path / "1" / "{width}"), 2, "40", "res")
+
+
+@pytest.mark.parametrize(
+    ("location", "hook"), [("res", "hook_resid_post"), ("mlp", "hook_mlp_out"), ("att", "attn.hook_z")]
+)
+def test_a_folder_that_names_no_hook_point_reads_what_is_asked_for(
+    make_sae: Any, tmp_path: Path, location: Any, hook: str
+) -> None:
+    save(make_sae("standard"), tmp_path / "2")
+    ref = find_local_sae(str(tmp_path / "{layer}"), 2, "40", location)
+    assert (ref.hook, ref.hook_is_assumed) == (f"blocks.2.{hook}", True)
+    assert load_sae(ref).hook.name == ref.hook

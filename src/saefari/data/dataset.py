@@ -13,7 +13,7 @@ from saefari.data.example import Example, as_image, as_label, as_text
 from saefari.data.hashes import linked_digest
 from saefari.data.hub import HubUnreachableError, UnknownDatasetError, hub_layout, open_hub
 from saefari.data.images import ImageSource
-from saefari.data.local import LocalDataset, find_local
+from saefari.data.local import LocalDataset, find_local, mosaic_hint
 from saefari.data.slug import dataset_slug
 from saefari.data.table import Table
 from saefari.errors import PATH_LENGTH, DataError, enumerated, nearest, readable, shown
@@ -131,16 +131,18 @@ def check_dataset(spec: DatasetSpec, allow_unreachable: bool = False) -> Problem
 
 
 def _local_problems(spec: DatasetSpec, local: LocalDataset) -> Problems:
-    if not local.is_file:
-        try:
-            local.folder()
-        except DataError as error:
-            return [("config_name", str(error))]
+    if local.path.is_file() and spec.config_name:
+        name = shown(spec.name, PATH_LENGTH)
+        return [("config_name", f"{shown(spec.config_name)}: {name} is a single file; name the folder that holds it")]
+    try:
+        single = local.is_single
+    except DataError as error:
+        return [("config_name", str(error))]
+    if not single:
         return _opening_problems(spec, local.table)
-    for key in ("test_split", "config_name"):
-        if getattr(spec, key):
-            name = shown(spec.name, PATH_LENGTH)
-            return [(key, f"{shown(getattr(spec, key))}: {name} is a single file; name the folder that holds it")]
+    if spec.test_split:
+        what = f"{shown(spec.name, PATH_LENGTH)} is a single file or saved dataset, without splits"
+        return [("test_split", f"{shown(spec.test_split)}: {what}; name a folder that holds one for each split")]
     try:
         return _field_problems(spec, local.table(spec.split).columns)
     except DataError as error:
@@ -166,7 +168,7 @@ def _hub_problems(spec: DatasetSpec, allow_unreachable: bool) -> Problems:
         if allow_unreachable and isinstance(error, HubUnreachableError):
             return []
         elsewhere = f"it is no local path, nor embedded ({', '.join(EMBEDDED)}){nearest(spec.name, EMBEDDED)}"
-        return [("name", f"{error}; {elsewhere}")]
+        return [("name", "; ".join(filter(None, [str(error), elsewhere, mosaic_hint(spec.name)])))]
     except DataError as error:
         return [("config_name" if spec.config_name else "name", str(error))]
     problems = _field_problems(spec, columns) if columns else []

@@ -11,7 +11,7 @@ from pathlib import Path
 from saefari.data.digits import DIGITS, Digits
 from saefari.data.docstrings import paragraphs
 from saefari.data.table import Table, pick
-from saefari.errors import DataError, nearest
+from saefari.errors import DataError, nearest, shown
 from saefari.fingerprint import fingerprint
 
 PYTHON_DOCS = "python-docs"
@@ -58,7 +58,7 @@ class PythonDocs:
 def open_embedded(name: str, split: str) -> Table:
     """An embedded dataset, whose only split is `train`. Raises DataError for another split."""
     if split != "train":
-        raise DataError(f"{name}: there is no split {split!r}; it has train{nearest(split, ['train'])}")
+        raise DataError(f"{name}: there is no split {shown(split)}; it has train{nearest(split, ['train'])}")
     return Digits() if name == DIGITS else PythonDocs()
 
 

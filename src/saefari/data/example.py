@@ -52,7 +52,8 @@ def as_text(value: object) -> str | None:
         return str(int(value))
     if isinstance(value, (Number, date, time)):
         return str(value)
-    raise DataError(f"a {type(value).__name__} is not a text")
+    inside = f"; name a value in it, as in column.{next(iter(value), 'key')}" if isinstance(value, Mapping) else ""
+    raise DataError(f"a {type(value).__name__} is not a text{inside}")
 
 
 def name_classes(values: Sequence[Any], names: Sequence[str] | None) -> Sequence[Any]:

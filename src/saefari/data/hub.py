@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from saefari.config import DatasetSpec
-from saefari.data.example import name_classes
-from saefari.data.table import rows_per_batch
-from saefari.errors import DataError, shortened
+from saefari.data.arrow import schema_tree
+from saefari.data.columns import column_names
+from saefari.data.datasets_table import DatasetsTable, one_line
+from saefari.errors import PATH_LENGTH, DataError, shown
 
 
 class HubUnreachableError(DataError):
@@ -21,45 +19,7 @@ class UnknownDatasetError(DataError):
     """The hub answered that it has no such dataset, or none that this user may read."""
 
 
-@dataclass(frozen=True)
-class HubTable:
-    """One split, memory-mapped from the local cache of `datasets`."""
-
-    dataset: Any
-    """A `datasets.Dataset`."""
-    source: str
-    """What decides the rows: builder hash (the commit, for most datasets), configuration and split."""
-    folder: Path | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Column names."""
-        return tuple(self.dataset.column_names)
-
-    def count(self) -> int:
-        """Number of rows."""
-        return len(self.dataset)
-
-    def fingerprint(self) -> str:
-        """The dataset's revision as the hub's library knows it."""
-        return self.source
-
-    def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
-        """Values of the given columns, row by row; integer classes as their names, images not decoded."""
-        from datasets import Image
-
-        chosen = self.dataset.select_columns(list(dict.fromkeys(fields)))
-        chosen = chosen if rows is None else chosen.select(rows)
-        for field, feature in chosen.features.items():
-            if isinstance(feature, Image):
-                chosen = chosen.cast_column(field, Image(decode=False))
-        names = {field: getattr(chosen.features[field], "names", None) for field in fields}
-        for batch in chosen.iter(batch_size=rows_per_batch(len(chosen), chosen.data.nbytes)):
-            columns = [name_classes(batch[field], names[field]) for field in fields]
-            yield from zip(*columns, strict=True)
-
-
-def open_hub(spec: DatasetSpec, split: str) -> HubTable:
+def open_hub(spec: DatasetSpec, split: str) -> DatasetsTable:
     """Download (or find in the cache) one split of a hub dataset; it may be a slice such as `train[:100]`.
 
     Raises HubUnreachableError, UnknownDatasetError, or DataError for an unknown configuration or split.
@@ -69,11 +29,14 @@ def open_hub(spec: DatasetSpec, split: str) -> HubTable:
         builder.download_and_prepare()
         dataset = builder.as_dataset(split=split)
     except (OSError, RuntimeError) as error:
-        raise HubUnreachableError(f"{spec.name!r} could not be downloaded: {_one_line(error)}") from None
+        raise HubUnreachableError(
+            f"{shown(spec.name, PATH_LENGTH)} could not be downloaded: {one_line(error)}"
+        ) from None
     except (ValueError, KeyError, AssertionError) as error:
         splits = ", ".join(builder.info.splits or {})
-        raise DataError(f"{spec.name}: there is no split {split!r}; it has {splits}: {_one_line(error)}") from None
-    return HubTable(dataset, f"{builder.hash}:{builder.config_id}:{split}")
+        raise DataError(f"{spec.name}: there is no split {shown(split)}; it has {splits}: {one_line(error)}") from None
+    # The builder's hash is the commit, for most datasets.
+    return DatasetsTable(dataset, lambda: f"{builder.hash}:{builder.config_id}:{split}")
 
 
 def hub_layout(spec: DatasetSpec) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
@@ -82,7 +45,8 @@ def hub_layout(spec: DatasetSpec) -> tuple[tuple[str, ...] | None, tuple[str, ..
     Raises HubUnreachableError, UnknownDatasetError, or DataError for an unknown configuration.
     """
     info = _builder(spec).info
-    return (tuple(info.features) if info.features else None), (tuple(info.splits) if info.splits else None)
+    columns = tuple(column_names(schema_tree(info.features.arrow_schema))) if info.features else None
+    return columns, (tuple(info.splits) if info.splits else None)
 
 
 def _builder(spec: DatasetSpec) -> Any:
@@ -92,12 +56,10 @@ def _builder(spec: DatasetSpec) -> Any:
     try:
         return load_dataset_builder(spec.name, spec.config_name, revision=spec.revision)
     except DatasetNotFoundError as error:
-        raise UnknownDatasetError(f"{spec.name!r}: {_one_line(error)}") from None
+        raise UnknownDatasetError(f"{shown(spec.name, PATH_LENGTH)}: {one_line(error)}") from None
     except ValueError as error:
-        raise DataError(f"{spec.name}: {_one_line(error)}") from None
+        raise DataError(f"{spec.name}: {one_line(error)}") from None
     except (OSError, RuntimeError) as error:
-        raise HubUnreachableError(f"the hub cannot be asked for {spec.name!r}: {_one_line(error)}") from None
-
-
-def _one_line(error: Exception) -> str:
-    return shortened(error) or type(error).__name__
+        raise HubUnreachableError(
+            f"the hub cannot be asked for {shown(spec.name, PATH_LENGTH)}: {one_line(error)}"
+        ) from None

@@ -1,4 +1,4 @@
-"""Where a local dataset lies: in a file, or in a folder that holds a file or more, or images, for each split."""
+"""Where a local dataset lies: in a file, in a saved dataset, or in a folder that holds either, or images, per split."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from saefari.data.files import EXTENSIONS, FileTable
+from saefari.data.datasets_table import NO_ROWS, is_saved, open_saved, saved_splits
+from saefari.data.endings import LISTED, file_ending, without_ending
+from saefari.data.files import FileTable
 from saefari.data.image_folder import find_images
 from saefari.data.table import Table
 from saefari.errors import PATH_LENGTH, DataError, nearest, shown
 
 _SHARD = re.compile(r"-\d+(-of-\d+)?$")
+_MOSAIC = "local/"
+"""What MOSAIC puts before the path of a file, whose ending it leaves away, to name a dataset."""
 
 
 @dataclass(frozen=True)
@@ -22,28 +26,37 @@ class LocalDataset:
     config_name: str | None
 
     @property
-    def is_file(self) -> bool:
-        """A single file has no splits: any split name means all its rows."""
-        return self.path.is_file()
+    def is_single(self) -> bool:
+        """A file, or a saved dataset without splits: any split name means all its rows.
+
+        Raises DataError where the configuration is not there.
+        """
+        return self.path.is_file() or is_saved(self.folder())
 
     def table(self, split: str) -> Table:
-        """The files of one split, or else its images. Raises DataError that lists the splits there are."""
-        if self.is_file:
+        """The rows of one split, or else its images. Raises DataError that lists the splits there are."""
+        if self.path.is_file():
             return FileTable((self._readable(self.path),))
-        for folder in (self.folder(), self.folder() / "data"):
-            files = _split_files(folder, split)
+        folder = self.folder()
+        if is_saved(folder):
+            return open_saved(folder, folder)
+        for place in (folder, folder / "data"):
+            files = _split_files(place, split)
             if files:
                 return FileTable(files)
-        images = find_images(self.folder())
+        saved, images = saved_splits(folder), find_images(folder)
+        if split in saved:
+            return open_saved(saved[split], folder)
         if split in images:
             return images[split]
-        splits = sorted({*self._file_splits(), *images})
+        splits = sorted({*self._file_splits(), *saved, *images})
         found = f"it has {', '.join(splits)}{nearest(split, splits)}"
         wanted = (
-            f"a folder must hold {split}.csv, {split}.jsonl, {split}.parquet or {split}-00000.parquet …, or images: "
-            f"{split}/<class>/*.png, or <class>/*.png for the split train; also .jpg, .bmp, .gif, .tif, .webp"
+            f"a folder must hold {split}.csv, {split}.jsonl.gz, {split}-00000.parquet … (endings: {LISTED}), what "
+            f"datasets' save_to_disk writes, or images: {split}/<class>/*.png, or <class>/*.png for the split train; "
+            "also .jpg, .bmp, .gif, .tif, .webp"
         )
-        raise DataError(f"{self.path}: there is no split {split!r}; {found if splits else wanted}")
+        raise DataError(f"{self.path}: there is no split {shown(split)}; {found if splits else wanted}")
 
     def folder(self) -> Path:
         """The folder of the configuration. Raises DataError that lists the sub-folders there are."""
@@ -53,19 +66,19 @@ class LocalDataset:
         if not folder.is_dir():
             found = sorted(entry.name for entry in self.path.iterdir() if entry.is_dir())
             raise DataError(
-                f"{self.path}: there is no configuration (sub-folder) {self.config_name!r}; "
+                f"{self.path}: there is no configuration (sub-folder) {shown(self.config_name)}; "
                 f"it has {', '.join(found) or 'no sub-folders'}{nearest(self.config_name, found)}"
             )
         return folder
 
     def _file_splits(self) -> list[str]:
         files = [file for folder in (self.folder(), self.folder() / "data") for file in _data_files(folder)]
-        return sorted({_SHARD.sub("", file.stem) for file in files})
+        return sorted({_SHARD.sub("", without_ending(file.name)) for file in files})
 
     @staticmethod
     def _readable(path: Path) -> Path:
-        if path.suffix.lower() not in EXTENSIONS:
-            raise DataError(f"{path}: a dataset file must end in {', '.join(EXTENSIONS)}")
+        if file_ending(path.name) is None:
+            raise DataError(f"{path}: a dataset file must end in {LISTED}")
         return path
 
 
@@ -77,25 +90,45 @@ def find_local(name: str, config_name: str | None) -> LocalDataset | None:
     path = Path(name).expanduser()
     if path.exists():
         return LocalDataset(path, config_name)
-    if path.is_absolute() or name.startswith((".", "~")) or path.suffix.lower() in EXTENSIONS:
+    hint = mosaic_hint(name)
+    if hint and (_mosaic_file(name) or name.count("/") > 1):  # else it may be a dataset of the hub
+        raise DataError(f"there is no file or folder {shown(name, PATH_LENGTH)}; {hint}")
+    if path.is_absolute() or name.startswith((".", "~")) or file_ending(path.name) is not None:
         folder = path.parent
         beside = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
         raise DataError(f"there is no file or folder {shown(name, PATH_LENGTH)}{nearest(path.name, beside)}")
     return None
 
 
+def mosaic_hint(name: str) -> str:
+    """What to write in place of a name that MOSAIC gives a local file; empty for another name."""
+    if not name.startswith(_MOSAIC):
+        return ""
+    rest = name.removeprefix(_MOSAIC)
+    path = _mosaic_file(name) or f"{without_ending(rest)}{file_ending(rest) or '.csv'} (no such file is there now)"
+    return f"MOSAIC names a local file like this, without its ending: give the file's path: {path}"
+
+
+def _mosaic_file(name: str) -> Path | None:
+    """The one file that MOSAIC's name means, if it is there."""
+    path = Path(name.removeprefix(_MOSAIC))
+    files = _data_files(path.parent) if name.startswith(_MOSAIC) else []
+    return next((file for file in files if path.name in (file.name, without_ending(file.name))), None)
+
+
 def _data_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(file for file in folder.iterdir() if file.is_file() and file.suffix.lower() in EXTENSIONS)
+    files = (file for file in folder.iterdir() if file.is_file() and file.name not in NO_ROWS)
+    return sorted(file for file in files if file_ending(file.name) is not None)
 
 
 def _split_files(folder: Path, split: str) -> tuple[Path, ...]:
-    """`<split>.<ext>`, or else the shards `<split>-00000….<ext>`; of one kind only."""
-    named = [file for file in _data_files(folder) if file.stem == split]
-    shards = [file for file in _data_files(folder) if _SHARD.sub("", file.stem) == split]
+    """`<split>.<ending>`, or else the shards `<split>-00000….<ending>`; of one kind only."""
+    named = [file for file in _data_files(folder) if without_ending(file.name) == split]
+    shards = [file for file in _data_files(folder) if _SHARD.sub("", without_ending(file.name)) == split]
     files = named or shards
-    if len({file.suffix for file in files}) > 1:
+    if len({file_ending(file.name) for file in files}) > 1:
         found = ", ".join(file.name for file in files)
-        raise DataError(f"{folder}: split {split!r} is there twice ({found}); give the file itself as name")
+        raise DataError(f"{folder}: split {shown(split)} is there twice ({found}); give the file itself as name")
     return tuple(files)

@@ -22,6 +22,7 @@ from saefari.saes.settings import sae_settings
 from saefari.store import codes_folder, read_arrays, read_split_record
 
 _FAR_BELOW = 0.2  # explained variance this much under the catalogue's is no matter of another dataset
+_LITTLE = 0.5  # explained variance that makes an assumed hook point doubtful: an SAE in its place explains more
 CALIBRATION_POSITIONS = 8192
 
 
@@ -129,8 +130,13 @@ def quality_warnings(cell: Cell, stats: dict[str, Any]) -> list[str]:
     suspicion = "this looks like the wrong hook point or the wrong model"
     if cell.trained:
         suspicion = "train it on more positions (n_positions)"
+    if ref.hook_is_assumed:
+        suspicion = f"its metadata names no hook point, and {ref.hook} looks like the wrong one, or this like the "
+        suspicion += "wrong model: check layers and settings.sae_location"
     if found < 0:
         return [f"{title} explains less than nothing of the variance ({found:.3f}): {suspicion}"]
+    if ref.hook_is_assumed and found < _LITTLE:
+        return [f"{title} explains {found:.3f} of the variance: {suspicion}"]
     if expected is not None and found < expected - _FAR_BELOW:
         return [f"{title} explains {found:.3f} of the variance, its catalogue expects {expected:.3f}: {suspicion}"]
     return []

@@ -44,6 +44,8 @@ def _sae(sae: PlannedSae) -> str:
     else:
         source = f"{ref.release}, {ref.sae_id}"
     facts = [f"reads {ref.hook or 'what its metadata names'}"]
+    if ref.hook_is_assumed:
+        facts[0] += " (its metadata names no hook point: that of layers and settings.sae_location)"
     if ref.expected_l0 is not None:
         facts.append(f"L0 {ref.expected_l0:g}")
     if ref.expected_variance_explained is not None:

@@ -28,6 +28,16 @@ class PlannedSae:
     random: bool = False
     place: str = ""
 
+    @property
+    def warning(self) -> str | None:
+        """What to know of the SAE before the run; holds no path of this machine."""
+        if not self.ref.hook_is_assumed:
+            return None
+        return (
+            f"the SAE {self.ref.width!r} of layer {self.ref.layer}: its metadata names no hook point, so it reads "
+            f"{self.ref.hook}, as layers and settings.sae_location say"
+        )
+
 
 class SaePlanner:
     """Finds the SAEs of models.
@@ -74,7 +84,7 @@ class SaePlanner:
             spec.sae_train.latents(width)  # raises where that is not clear
             return self._to_train(spec, layer, width)
         if spec.sae_path is not None:
-            return find_local_sae(spec.sae_path, layer, width)
+            return find_local_sae(spec.sae_path, layer, width, self._config.settings.sae_location)
         return find_sae(spec.name, layer, width, self._config.settings.sae_location, spec.sae_release)
 
     def _swept(self, group: list[Entry], named: list[PlannedSae]) -> Iterator[PlannedSae]:

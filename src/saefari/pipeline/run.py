@@ -53,7 +53,7 @@ def run_plan(
 
     Raises StoreError when another run holds the output tree or it cannot be written.
     """
-    report = Report()
+    report = Report(warnings=_sae_warnings(plan))
     trains = bool(plan.trained())
     with ExitStack() as held:
         layout = plan.layout
@@ -71,6 +71,14 @@ def run_plan(
         failures = [{"job": job, "reason": reason} for job, reason in report.failures]
         write_json(plan.layout.last_run, {"failures": failures, "warnings": report.warnings})
     return report
+
+
+def _sae_warnings(plan: Plan) -> list[str]:
+    """What to know of the planned SAEs, each said once, however many datasets they read."""
+    warnings = [f"{model.slug}, {sae.warning}" for model in plan.models for sae in model.saes if sae.warning]
+    for warning in warnings:
+        logger.warning("%s", warning)
+    return warnings
 
 
 def visible_devices(plan: Plan) -> list[str]:

@@ -19,6 +19,8 @@ class SaeRef:
     """A local SAELens folder."""
     hook: str | None = None
     """Hook point expected before loading, in TransformerLens' spelling."""
+    hook_is_assumed: bool = False
+    """The SAE's own metadata names none: `hook` is what the configuration says."""
     expected_variance_explained: float | None = None
     """The catalogue's figure; None where it has none (its 1.00 is a placeholder)."""
     expected_l0: float | None = None
