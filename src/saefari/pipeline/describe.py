@@ -30,6 +30,7 @@ def describe_plan(plan: Plan, *, train: bool, extract: bool, classify: bool) -> 
         lines += _extraction(plan)
     if classify:
         lines.append(f"classifiers and results in {plan.layout.classifications}, all in {plan.layout.summary}")
+    lines += [f"warning: {warning}" for warning in plan.warnings if classify]
     lines += [f"note: {note}" for note in plan.notes]
     return "\n".join(lines)
 
