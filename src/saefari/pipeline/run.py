@@ -10,6 +10,7 @@ from saefari.errors import explain_failure
 from saefari.log import progress_bar
 from saefari.pipeline import stages
 from saefari.pipeline.check_rows import label_failure, with_classes
+from saefari.pipeline.check_saes import latent_warnings
 from saefari.pipeline.dependents import (
     Stage,
     lost_work,
@@ -38,7 +39,7 @@ def run_plan(
     Raises StoreError when another run holds the output tree or it cannot be written.
     """
     report = Report()
-    for warning in plan.warnings:
+    for warning in [*plan.warnings, *(latent_warnings(plan) if classifying else [])]:
         report.warn(warning)
     asked: dict[Stage, bool] = {"train": training, "extract": extracting, "classify": classifying}
     left = {stage for stage, wanted in asked.items() if wanted}
@@ -144,9 +145,9 @@ def _taken_in(plan: Plan, report: Report, left: set[Stage], outcome: Outcome, wi
 
 def _verified(plan: Plan, report: Report) -> Plan:
     """The plan without what the store holds under other settings."""
-    plan, mismatches = verified(plan)
-    for what, why in mismatches:
-        report.fail(what, why)
+    plan, failures = verified(plan)
+    for failure in failures:
+        report.fail(*failure)
     return plan
 
 
