@@ -24,7 +24,7 @@ from saefari.config import Config, parse_config
 from saefari.pipeline.plan import make_plan
 from saefari.pipeline.planned import Plan
 from saefari.pipeline.run import run_plan
-from saefari.pipeline.stages import classify_jobs
+from saefari.pipeline.sources import classify_jobs
 from saefari.store import iter_codes, read_pooled_hidden, read_samples, read_split
 
 TOP_N = [0, 5, -1]

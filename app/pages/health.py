@@ -155,7 +155,10 @@ def _run(run: RunRecord | None) -> Any:
         return section("Last run", [dmc.Text("No run has left a report in this tree.", size="sm")])
     if not run.failures and not run.warnings:
         return section("Last run", [dmc.Text("It ended without failures or warnings.", size="sm")])
-    rows = [{"what": "failure", "job": job, "message": reason} for job, reason in run.failures]
+    rows = [
+        {"what": "failure", "job": one.job, "message": "; ".join(filter(None, [one.reason, one.consequence]))}
+        for one in run.failures
+    ]
     rows += [{"what": "warning", "job": "", "message": warning} for warning in run.warnings]
     columns = [
         text_column("what", width=100),

@@ -23,11 +23,13 @@ from app.data.tree import OutputTree
 from app.server import create_app
 from saefari.errors import StoreError
 from saefari.store import (
+    Failure,
     Manifest,
     SamplesWriter,
     codes_arrays,
     read_last_run,
     write_json,
+    write_last_run,
     write_shard,
     write_split,
 )
@@ -132,13 +134,26 @@ def test_disk_space_is_what_the_files_take(tmp_path: Path) -> None:
 def test_the_last_run_is_read_as_a_run_writes_it(tmp_path: Path) -> None:
     path = tmp_path / "last_run.json"
     assert read_last_run(path) is None
-    write_json(path, {"failures": [{"job": "job", "reason": "why"}], "warnings": ["w"]})
+    failures = [Failure("job", "why", ("classify layer 3 3k", "classify tfidf"))]
+    write_last_run(path, failures, ["w"])
     run = read_last_run(path)
     assert run is not None
-    assert (run.failures, run.warnings) == ([("job", "why")], ["w"])
-    path.write_text('{"failures": [1], "warnings": []}')
-    with pytest.raises(StoreError, match="not what SAEfari writes"):
-        read_last_run(path)
+    assert (run.failures, run.warnings) == (failures, ["w"])
+    write_json(path, {"failures": [{"job": "job", "reason": "why"}], "warnings": []})  # as an older version wrote it
+    run = read_last_run(path)
+    assert run is not None
+    assert run.failures == [Failure("job", "why")]
+    for content in ('{"failures": [1], "warnings": []}', "[]"):
+        path.write_text(content)
+        with pytest.raises(StoreError, match="not what SAEfari writes"):
+            read_last_run(path)
+
+
+def test_what_was_not_done_because_of_a_failure_is_shown(tmp_path: Path) -> None:
+    write_codes(tmp_path)
+    (tmp_path / "reports").mkdir()
+    write_last_run(tmp_path / "reports" / "last_run.json", [Failure("job", "why", ("classify layer 3 3k",))], [])
+    assert "why; not done because of this: classify layer 3 3k" in pages_text(tmp_path)
 
 
 def test_a_long_check_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ def test_classes_too_small_for_the_folds_or_the_test_are_dropped_with_a_reason()
     assert dropped == {
         "few": "4 training rows for 5 folds",
         "untested": "no test row",
-        "untrained": "0 training rows for 5 folds",
+        "untrained": "no training row",
     }
 
 

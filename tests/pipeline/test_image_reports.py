@@ -11,7 +11,8 @@ from saefari.config import DatasetSpec, parse_config
 from saefari.pipeline.image_reports import image_reports
 from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.planned_saes import PlannedSae
-from saefari.pipeline.run import Report, _report_images, describe_report
+from saefari.pipeline.report import Report, describe_report
+from saefari.pipeline.run import _report_images
 from saefari.saes.ref import SaeRef
 from saefari.store import Layout, Manifest
 from tests.store.image_tree import DATASET, LAYER, MODEL, WIDTH, ImageRow, write_images
@@ -62,6 +63,6 @@ def test_a_failure_is_recorded(tmp_path: Path, codes: Path) -> None:
     (codes / "shard-00000.npz").write_bytes(b"damaged")
     report = Report()
     _report_images(plan_over(tmp_path), report)
-    ((what, why),) = report.failures
+    ((what, why, _),) = report.failures
     assert what == f"the report on images, {MODEL} layer {LAYER}, SAE {WIDTH}, {DATASET}"
     assert "not as recorded: run the extraction again" in why

@@ -15,7 +15,7 @@ from app.data.tree import OutputTree
 from saefari.classify.run import ClassifyJob, run_classify_job
 from saefari.config import ClassificationParams
 from saefari.pipeline.cli import main
-from saefari.pipeline.stages import inputs_fingerprint
+from saefari.pipeline.sources import inputs_fingerprint
 from saefari.store import (
     IMAGE_SCHEMA,
     Manifest,

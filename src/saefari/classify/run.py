@@ -9,6 +9,7 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from saefari.classify.classes import dropped_warning
 from saefari.classify.fit import (
     FittedClassifier,
     fit_decision_tree,
@@ -21,7 +22,7 @@ from saefari.classify.settings import Setting, Source, settings_of
 from saefari.classify.sources import FeatureSet, code_features, hidden_features, pixel_features, term_features
 from saefari.classify.task import Task, load_task
 from saefari.config import ClassificationParams
-from saefari.errors import explain_failure, shown
+from saefari.errors import explain_failure
 from saefari.fingerprint import fingerprint
 from saefari.store import finished_result
 
@@ -189,12 +190,9 @@ def _fit(job: ClassifyJob, build: Callable[[], FeatureSet | None], task: Task) -
 
 
 def _warnings(job: ClassifyJob, task: Task) -> list[str]:
-    if not task.dropped:
-        return []
-    listed = ", ".join(f"{shown(name)} ({reason})" for name, reason in list(task.dropped.items())[:5])
-    more = f" and {len(task.dropped) - 5} more" if len(task.dropped) > 5 else ""
     where = "/".join(filter(None, [job.dataset, job.config, job.split]))
-    return [f"{where}: {len(task.dropped)} classes with {task.n_dropped} rows are left out: {listed}{more}"]
+    warning = dropped_warning(where, task.dropped, task.n_dropped)
+    return [warning] if warning else []
 
 
 def _title(job: ClassifyJob, setting: Setting | None = None) -> str:

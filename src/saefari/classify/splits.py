@@ -22,15 +22,23 @@ def usable_classes(
     dropped: dict[str, str] = {}
     for name in sorted(train_counts.keys() | test_counts.keys()):
         n_train, n_test = train_counts.get(name, 0), test_counts.get(name, 0)
-        if n_train < n_folds:
+        if n_train == 0:
+            dropped[name] = "no training row"
+        elif n_train < n_folds:
             dropped[name] = f"{n_train} training rows for {n_folds} folds"
         elif n_test == 0:
             dropped[name] = "no test row"
     classes = sorted(train_counts.keys() - dropped.keys())
     if len(classes) < 2:
+        n_found = len(classes) + len(dropped)
+        if n_found == 1:
+            raise DataError(
+                f"every row has the label {shown([*classes, *dropped][0])}, two are needed: check label_field"
+            )
         found = ", ".join(f"{shown(name)} ({reason})" for name, reason in list(dropped.items())[:5]) or "none"
+        more = f" and {len(dropped) - 5:,} more" if len(dropped) > 5 else ""
         raise DataError(
-            f"{len(classes)} class with enough rows, two are needed; dropped: {found}. "
+            f"{len(classes)} of {n_found:,} classes with enough rows, two are needed; left out: {found}{more}. "
             "Give more rows, fewer settings.cv_folds or another label_field"
         )
     return classes, dropped

@@ -95,6 +95,11 @@ class CodesEncoder:
 
     def encode(self, into: CodesArrays, rows: Any, counts: Any, hidden: torch.Tensor) -> None:
         """hidden: [n_positions, d_in], the rows' positions one after the other."""
+        if hidden.shape[-1] != self._loaded.d_in:  # of heads' outputs, whose length nothing else tells
+            title = self.cell.ref.title
+            raise SaeError(
+                f"{title} takes vectors of {self._loaded.d_in} values, and {self.hook} has {hidden.shape[-1]}"
+            )
         codes = encode(self._loaded, hidden)
         into.add(rows, counts, codes, Quality.measure(self._loaded, hidden, codes))
 

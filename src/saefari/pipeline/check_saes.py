@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from saefari.config import ClassificationParams
 from saefari.errors import PATH_LENGTH, Problem, enumerated, shown
+from saefari.pipeline.planned import Plan
 from saefari.pipeline.planned_saes import PlannedSae
 from saefari.saes.shape import SaeShape, sae_shape
 
@@ -30,8 +30,10 @@ def width_problems(model: str, d_model: int, saes: Sequence[PlannedSae]) -> Iter
             yield Problem(sae.place, f"{where}: {message}: it was trained on another model")
 
 
-def count_warnings(params: ClassificationParams, saes: Sequence[PlannedSae]) -> Iterator[str]:
+def latent_warnings(plan: Plan) -> Iterator[str]:
     """A warning for each top_n and select_k that asks for more latents than an SAE has, or can have active."""
+    params = plan.config.classification_params
+    saes = [sae for model in plan.models for sae in model.saes]
     shapes = [(f"layer {sae.ref.layer} {sae.ref.width}", shape_of(sae)) for sae in saes]
     extra = [("extra_top_n", params.extra_top_n)] if params.extra_top_n is not None else []
     for key, n in [*((f"top_n_values[{i}]", n) for i, n in enumerate(params.top_n_values)), *extra]:

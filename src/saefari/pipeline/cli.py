@@ -127,7 +127,8 @@ def _run(
 ) -> int:
     from saefari.pipeline.describe import describe_plan
     from saefari.pipeline.plan import make_plan
-    from saefari.pipeline.run import describe_report, run_plan
+    from saefari.pipeline.report import describe_report
+    from saefari.pipeline.run import run_plan
     from saefari.pipeline.vision_model import vision_only
 
     # Waiting threads that spin make a machine with other work on it two to three times slower.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from saefari.pipeline.check_saes import latent_warnings
 from saefari.pipeline.planned import ModelPlan, Plan
 from saefari.pipeline.planned_saes import PlannedSae
 from saefari.pipeline.vision_model import describe_vision
@@ -30,6 +31,8 @@ def describe_plan(plan: Plan, *, train: bool, extract: bool, classify: bool) -> 
         lines += _extraction(plan)
     if classify:
         lines.append(f"classifiers and results in {plan.layout.classifications}, all in {plan.layout.summary}")
+    warnings = [*plan.warnings, *(latent_warnings(plan) if classify else [])]
+    lines += [f"warning: {warning}" for warning in warnings]
     lines += [f"note: {note}" for note in plan.notes]
     return "\n".join(lines)
 

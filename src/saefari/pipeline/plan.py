@@ -13,7 +13,7 @@ from saefari.data.slug import dataset_slug
 from saefari.errors import PATH_LENGTH, ConfigError, ModelError, Problem, shown
 from saefari.models.registry import UnreachableModel, describe
 from saefari.pipeline.check_devices import device_problems, device_warnings
-from saefari.pipeline.check_saes import count_warnings, width_problems
+from saefari.pipeline.check_saes import width_problems
 from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.planned_saes import SaePlanner
 from saefari.pipeline.vision_model import PlannedVision, folder_of, planned_vision
@@ -33,7 +33,7 @@ def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False,
     datasets = list(checker.datasets(need_model))
     checker.corpora(need_model)
     checker.settings()
-    warnings = [*count_warnings(config.classification_params, [sae for model in models for sae in model.saes])]
+    warnings = [f"{model.slug}, {sae.warning}" for model in models for sae in model.saes if sae.warning]
     if need_model or settings.act_only:
         checker.problems += device_problems(settings)
         warnings += device_warnings(settings)

@@ -49,7 +49,8 @@ class Plan:
 
     vision: a vision model to train before all else.
     notes: what could not be checked yet. warnings: what is likely not as meant.
-    dropped: models' views of datasets that failed in an earlier stage, as (model slug, dataset).
+    What failed in an earlier stage, as (model slug, dataset): dropped, where there are no rows to read; unextracted,
+    where there are no hidden states; unencoded, where there are hidden states but no codes.
     """
 
     config: Config
@@ -60,10 +61,16 @@ class Plan:
     notes: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     dropped: set[tuple[str, DatasetPlan]] = field(default_factory=set)
+    unextracted: set[tuple[str, DatasetPlan]] = field(default_factory=set)
+    unencoded: set[tuple[str, DatasetPlan]] = field(default_factory=set)
 
     def datasets_of(self, model: ModelPlan) -> list[DatasetPlan]:
         """The datasets that a model is run over: all but those that were dropped."""
         return [dataset for dataset in self.datasets if (model.slug, dataset) not in self.dropped]
+
+    def extracted_datasets_of(self, model: ModelPlan) -> list[DatasetPlan]:
+        """Those of them whose extraction did not fail."""
+        return [dataset for dataset in self.datasets_of(model) if (model.slug, dataset) not in self.unextracted]
 
     def pairs(self) -> Iterator[tuple[ModelPlan, DatasetPlan]]:
         """Every model with each of its datasets."""

@@ -18,7 +18,7 @@ from scipy import sparse
 from saefari.classify.inspect import Decision, StoredClassifier, decide, features_of_codes, load_classifier
 from saefari.errors import ModelError, SaeError, StoreError
 from saefari.pipeline.live import live_model, live_sae
-from saefari.pipeline.stages import inputs_fingerprint
+from saefari.pipeline.sources import inputs_fingerprint
 from saefari.store import CodesShard, Layout, Manifest, codes_arrays
 from saefari.store.files import read_json
 from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD, SPLIT_RECORD, TRAINING_RECORD

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saefari.data.slug import dataset_slug
 from saefari.extract.prepare import PrepareJob
 from saefari.fingerprint import fingerprint
-from saefari.names import BASELINES, HIDDEN
 from saefari.pipeline.jobs import Encode, Extract, Prepare, Train
 from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.planned_saes import PlannedSae
-from saefari.store import Manifest, read_samples_record, read_split_record
+from saefari.store import read_samples_record
 
 if TYPE_CHECKING:
-    from saefari.classify.run import ClassifyJob
     from saefari.config import Corpus, Stream
     from saefari.extract.job import Cell, JobImages
     from saefari.models.loader import ImageLoader, Images
@@ -57,7 +56,7 @@ def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
             if sae.training is not None:
                 streams.setdefault(sae.training.stream, []).append(sae)
         for (corpus, *_), saes in streams.items():
-            if corpus is not None or plan.datasets_of(model):  # else they all failed
+            if corpus is not None or plan.extracted_datasets_of(model):  # else they all failed
                 jobs.append(Train(_train_job(plan, model, corpus, saes, device, overwrite)))
     return jobs
 
@@ -137,12 +136,8 @@ def encode_jobs(plan: Plan, device: str, overwrite: bool) -> list[Encode]:
     """One job per model and dataset split of an `act_only` run; none otherwise."""
     if not plan.config.settings.act_only:
         return []
-    return [Encode(extract.job) for extract in extract_jobs(plan, device, overwrite)]
-
-
-def classify_jobs(plan: Plan) -> list[ClassifyJob]:
-    """One job per feature source: SAEs, hidden states of layers, once per dataset TF-IDF, pixels and majority."""
-    return [job for dataset in plan.datasets for job in _dataset_jobs(plan, dataset)]
+    kept = replace(plan, dropped=plan.dropped | plan.unextracted)
+    return [Encode(extract.job) for extract in extract_jobs(kept, device, overwrite)]
 
 
 def cells(model: ModelPlan) -> tuple[Cell, ...]:
@@ -184,9 +179,10 @@ def _train_job(
     from saefari.train.run import TrainJob
 
     settings = plan.config.settings
-    samples = [plan.samples(model, dataset, dataset.spec.split) for dataset in plan.datasets_of(model)]
+    datasets = plan.extracted_datasets_of(model)
+    samples = [plan.samples(model, dataset, dataset.spec.split) for dataset in datasets]
     with_images = corpus is None and model.model_type != "llm"
-    images = [_images(plan, model, dataset, dataset.spec.split) for dataset in plan.datasets_of(model) if with_images]
+    images = [_images(plan, model, dataset, dataset.spec.split) for dataset in datasets if with_images]
     identity = fingerprint([[sae.ref.layer, sae.ref.width] for sae in saes])[:12]
     return TrainJob(
         title=f"SAEs of {model.title}" + (f" on {corpus.name}" if corpus else ""),
@@ -209,81 +205,3 @@ def _train_job(
         max_tokens=max_tokens(plan, device),
         overwrite=overwrite,
     )
-
-
-def _dataset_jobs(plan: Plan, dataset: DatasetPlan) -> Iterator[ClassifyJob]:
-    models = [model for model in plan.models if dataset in plan.datasets_of(model)]
-    for model in models:
-        for cell in cells(model):
-            source = "random_sae" if cell.random else "sae"
-            yield _classify_job(plan, model, dataset, source, cell.ref.layer, cell.name, cell.ref.width)
-        for layer in sorted({sae.ref.layer for sae in model.saes}):
-            yield _classify_job(plan, model, dataset, "hidden", layer, HIDDEN)
-    for source, model in _model_free(plan, dataset, models):
-        yield _classify_job(plan, model, dataset, source)
-
-
-def _model_free(plan: Plan, dataset: DatasetPlan, models: Sequence[ModelPlan]) -> Iterator[tuple[str, ModelPlan]]:
-    """The baselines that need no model, each with one whose samples hold what it reads."""
-    if models and dataset.spec.text_field and plan.config.settings.bow_baseline:
-        yield "tfidf", models[0]
-    for model in [model for model in models if model.model_type != "llm"][:1]:
-        yield "pixels", model
-    if models:
-        yield "majority", models[0]
-
-
-def _classify_job(
-    plan: Plan,
-    model: ModelPlan,
-    dataset: DatasetPlan,
-    source: str,
-    layer: int | None = None,
-    folder: str | None = None,
-    width: str | None = None,
-) -> ClassifyJob:
-    from saefari.classify.run import ClassifyJob
-
-    settings, spec = plan.config.settings, dataset.spec
-    samples, test_samples = plan.samples(model, dataset, spec.split), test_folder(plan, model, dataset)
-    of_model = layer is not None
-    place = (f"layer_{layer}", str(folder)) if of_model else (source,)
-    features = "/".join(place) if of_model else None
-    return ClassifyJob(
-        source=source,  # type: ignore[arg-type]
-        model=shown(model.name, model.slug) if of_model else "",
-        model_type=model.model_type if of_model else "",
-        dataset=shown(spec.name, dataset.slug),
-        config=spec.config_name or "",
-        split=spec.split,
-        layer=layer,
-        width=width,
-        samples=samples,
-        test_samples=test_samples,
-        sample_places=tuple(
-            place.relative_to(plan.layout.activations).as_posix() for place in (samples, test_samples) if place
-        ),
-        features=features,
-        out=plan.layout.results(
-            model.slug if of_model else BASELINES, dataset.slug, spec.config_name, spec.split, *place
-        ),
-        params=plan.config.classification_params,
-        seed=settings.seed,
-        cv_folds=settings.cv_folds,
-        n_bootstrap=settings.n_bootstrap,
-        tree_depth=settings.tree_depth,
-        inputs=inputs_fingerprint(samples, test_samples, features),
-    )
-
-
-def inputs_fingerprint(samples: Path, test_samples: Path | None, features: str | None) -> str:
-    """Fingerprint of everything that a classify job reads."""
-    read: list[object] = []
-    for place in (samples, test_samples):
-        if place is None:
-            continue
-        read += [(read_samples_record(place) or {}).get("sha256"), (read_split_record(place) or {}).get("sha256")]
-        if features is not None:
-            manifest = Manifest.load(place / features)
-            read.append([shard.sha256 for shard in manifest.shards] if manifest else None)
-    return fingerprint(read)

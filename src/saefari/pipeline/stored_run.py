@@ -10,7 +10,7 @@ from saefari.classify.settings import Setting, Source
 from saefari.errors import StoreError
 from saefari.names import BASELINES, HIDDEN
 from saefari.pipeline.flags import flag_error
-from saefari.pipeline.stages import inputs_fingerprint
+from saefari.pipeline.sources import inputs_fingerprint
 from saefari.store import Layout, Manifest, read_result, read_samples_record
 from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD
 

@@ -8,40 +8,54 @@ from typing import Any
 from saefari.errors import SaefariError
 from saefari.extract.prepare import prepare_split, rows_wanted
 from saefari.pipeline import stages
+from saefari.pipeline.dependents import lost_work, without_features, without_rows
 from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.planned_saes import PlannedSae
 from saefari.saes.settings import sae_settings
-from saefari.store import Manifest, codes_folder, read_samples_record, read_split_record
+from saefari.store import Failure, Manifest, codes_folder, hidden_folder, read_samples_record, read_split_record
 from saefari.store.files import read_json
 from saefari.store.layout import SAE_QUALITY
 from saefari.store.manifest import differences
 
-Mismatch = tuple[str, str]
-"""What does not fit, and why."""
+_WAY_OUT = "run `python run_experiments.py --extract-only` first"
 
 
-def verified(plan: Plan) -> tuple[Plan, list[Mismatch]]:
-    """The plan without what the store holds under other settings, and what that was.
+def verified(plan: Plan) -> tuple[Plan, list[Failure]]:
+    """The plan without what the store does not hold, or holds under other settings, and what that was."""
+    failures: list[Failure] = []
 
-    Data that is missing altogether stays in the plan: reading it says what to run.
-    """
-    mismatches: list[Mismatch] = []
-    dropped, kept = set(plan.dropped), []
+    def drop(what: str, reason: str, without: Plan) -> Plan:
+        """Note why a part of the plan cannot be used. Returns the rest of it."""
+        failures.append(Failure(what, reason, tuple(lost_work(plan, without, ["classify"]))))
+        return without
+
     for model in plan.models:
-        saes = []
         for sae in model.saes:
-            reason = _sae_mismatch(plan, model, sae)
-            if reason is None:
-                saes.append(sae)
-            else:
-                mismatches.append((f"{model.title} layer {sae.ref.layer} {sae.ref.width}", reason))
-        kept.append(replace(model, saes=tuple(saes)))
-    for model, dataset in plan.pairs():
-        reason = _rows_mismatch(plan, model, dataset)
-        if reason is not None:
-            mismatches.append((stages.title(model, dataset, dataset.spec.split), reason))
-            dropped.add((model.slug, dataset))
-    return replace(plan, models=kept, dropped=dropped), mismatches
+            if (reason := _sae_mismatch(plan, model, sae)) is not None:
+                what = f"{model.title} layer {sae.ref.layer} {sae.ref.width}"
+                plan = drop(what, reason, _without_sae(plan, model, sae))
+    for model, dataset in list(plan.pairs()):
+        what = stages.title(model, dataset, dataset.spec.split)
+        if (reason := _rows_mismatch(plan, model, dataset)) is not None:
+            plan = drop(what, reason, without_rows(plan, dataset, model))
+        elif not _is_extracted(plan, model, dataset):
+            plan = drop(what, f"was not extracted yet: {_WAY_OUT}", without_features(plan, model, dataset))
+    return plan, failures
+
+
+def _without_sae(plan: Plan, model: ModelPlan, sae: PlannedSae) -> Plan:
+    models = [
+        replace(one, saes=tuple(other for other in one.saes if one.slug != model.slug or other != sae))
+        for one in plan.models
+    ]
+    return replace(plan, models=models)
+
+
+def _is_extracted(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> bool:
+    """Whether a model was run over all of a dataset; what is incomplete is said when it is read."""
+    layers = {sae.ref.layer for sae in model.saes}
+    folders = [hidden_folder(plan.samples(model, dataset, s), layer) for s in dataset.splits for layer in layers]
+    return not folders or any(Manifest.load(folder) is not None for folder in folders)
 
 
 def _sae_mismatch(plan: Plan, model: ModelPlan, sae: PlannedSae) -> str | None:
@@ -75,7 +89,7 @@ def _rows_mismatch(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> str | 
         folder = plan.samples(model, dataset, split)
         record = read_samples_record(folder)
         if record is None:
-            return None  # reading it says what to run
+            return f"{folder} holds no samples, or damaged ones: {_WAY_OUT}"
         changed = differences(*_comparable(record["settings"], record["n_rows"], plan, model, dataset))
         if changed:
             return _explain(f"{folder} was made", changed)

@@ -9,7 +9,7 @@ from saefari.store.layout import Layout, codes_folder, hidden_folder
 from saefari.store.lock import hold_tree
 from saefari.store.manifest import Decision, Manifest, ShardRecord, decide
 from saefari.store.predictions import Predictions, read_predictions
-from saefari.store.reports import RunRecord, read_last_run
+from saefari.store.reports import Failure, RunRecord, read_last_run, write_last_run
 from saefari.store.results import finished_result, iter_results, read_result, read_summary, summary_table
 from saefari.store.rows import read_codes_rows, read_hidden_rows, read_sample_rows
 from saefari.store.saes import (
@@ -60,6 +60,7 @@ __all__ = [
     "CodesShard",
     "Decision",
     "Explanation",
+    "Failure",
     "FoundFile",
     "HiddenShard",
     "ImageRow",
@@ -125,6 +126,7 @@ __all__ = [
     "summary_table",
     "top_latents",
     "write_json",
+    "write_last_run",
     "write_parquet",
     "write_shard",
     "write_split",

@@ -1,0 +1,83 @@
+"""Whether rows can be classified, told from their labels alone, before anything is computed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from saefari.classify.splits import usable_classes
+from saefari.data.splits import TEST, TRAIN
+from saefari.errors import DataError, shown
+from saefari.store import read_samples, read_split
+
+_A_SCALE = 10
+"""As many different numbers are more likely values of a quantity than names of classes."""
+
+
+def check_classes(folders: Sequence[Path], n_folds: int, where: str, label_field: str) -> list[str]:
+    """Check that at least two classes can be trained and tested. Returns a warning for what is left out.
+
+    folders: a split's samples, and those of the test split if there is one. where: names the rows in warnings.
+    Raises DataError where fewer than two classes remain, StoreError where the rows were not prepared.
+    """
+    labels = np.asarray([label for folder in folders for label in read_samples(folder, ["label"])["label"].to_pylist()])
+    parts = np.concatenate([read_split(folder) for folder in folders])
+    train, test = labels[parts == TRAIN].tolist(), labels[parts == TEST].tolist()
+    hint = quantity_hint([*train, *test], label_field)
+    try:
+        names, dropped = usable_classes(train, test, n_folds)
+    except DataError as error:
+        raise DataError(". ".join(filter(None, [str(error), hint]))) from None
+    kept = set(names)
+    warning = dropped_warning(where, dropped, sum(label not in kept for label in [*train, *test]))
+    return [*([warning] if warning else []), *([f"{where}: {hint}"] if hint else [])]
+
+
+def check_labels(labels: Sequence[str | None], n_folds: int, label_field: str) -> None:
+    """Raise DataError where rows with these labels cannot be classified, however they are split; None = no label."""
+    given = np.asarray([label for label in labels if label is not None])
+    names, counts = np.unique(given, return_counts=True)
+    # At best every row but one trains: both sides of the split need each class.
+    train = [name for name, count in zip(names.tolist(), counts.tolist(), strict=True) for _ in range(count - 1)]
+    try:
+        usable_classes(train, names.tolist(), n_folds)
+    except DataError as error:
+        hint = quantity_hint(given.tolist(), label_field)
+        raise DataError(". ".join(filter(None, [str(error), hint]))) from None
+
+
+def dropped_warning(where: str, dropped: Mapping[str, str], n_rows: int) -> str:
+    """A warning that classes are left out, and why; empty where none is."""
+    if not dropped:
+        return ""
+    listed = ", ".join(f"{shown(name)} ({reason})" for name, reason in list(dropped.items())[:5])
+    more = f" and {len(dropped) - 5} more" if len(dropped) > 5 else ""
+    return f"{where}: {len(dropped)} classes with {n_rows} rows are left out: {listed}{more}"
+
+
+def quantity_hint(labels: Sequence[str], label_field: str) -> str:
+    """How to bin labels that look like values of a quantity; empty where they look like names of classes."""
+    names = set(labels)
+    try:
+        values = sorted({float(name) for name in names})
+    except ValueError:
+        return ""
+    if len(values) < _A_SCALE or not all(map(math.isfinite, values)):
+        return ""
+    if all(value.is_integer() for value in values) and (_are_ids(values) or len(labels) > 20 * len(values)):
+        return ""
+    field = shown(label_field)
+    example = f'rows["binned"] = pandas.qcut(rows[{field}], 3, labels=["low", "middle", "high"])'
+    numbers = f"{len(values):,} different numbers from {values[0]:g} to {values[-1]:g}"
+    return (
+        f"The column {field} holds {numbers} and looks like a quantity: bin it, for example by {example}, "
+        "save the rows and set label_field: binned"
+    )
+
+
+def _are_ids(values: Sequence[float]) -> bool:
+    """Whether whole numbers, ascending, look like those that classes are numbered with."""
+    return values[0] in (0, 1) and values[-1] < 2 * len(values)
