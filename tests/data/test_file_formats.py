@@ -45,6 +45,7 @@ def spec(name: object, **keys: object) -> DatasetSpec:
 
 def write(path: Path, content: str | bytes) -> Path:
     """Write text, compressed as the name's ending says."""
+    path.parent.mkdir(exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
     with pa.output_stream(str(path), compression=COMPRESSIONS.get(path.suffix)) as file:
         file.write(data)
@@ -204,6 +205,24 @@ def test_a_file_of_another_kind_names_the_endings(tmp_path):
     ((key, message),) = check_dataset(spec(path))
     assert key == "name"
     assert ".csv, .tsv, .jsonl, .ndjson, .json, each also with .gz, .bz2, .zst" in message
+
+
+def test_a_name_of_mosaic_says_which_file_to_name(tmp_path, monkeypatch):
+    """MOSAIC's `local/` and the path without its ending, absolute or relative."""
+    path = write(tmp_path / "mine" / "my.tsv.gz", "body\ttopic\nx\ta\n")
+    monkeypatch.chdir(tmp_path)
+    for name, file in (
+        (f"local/{path.parent}/my", str(path)),
+        (f"local/{path}", str(path)),
+        ("local/mine/my", "mine/my.tsv.gz"),
+        (f"local/{tmp_path}/other", f"{tmp_path}/other.csv (no such file is there now)"),
+        ("local/mine/other.jsonl", "mine/other.jsonl (no such file is there now)"),
+        ("local/my", "my.csv (no such file is there now)"),
+    ):
+        ((key, message),) = check_dataset(spec(name))
+        assert key == "name"
+        assert f"'{name}'" in message
+        assert message.endswith(f"give the file's path: {file}")
 
 
 CASES = {
