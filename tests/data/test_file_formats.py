@@ -174,6 +174,9 @@ def test_byte_order_marks_line_ends_and_quoted_separators(name, tmp_path):
 def test_commas_win_where_they_fit(tmp_path):
     path = write(tmp_path / "rows.csv", "body,topic\na; b; c,x;y\n")
     check_rows(path, [{"body": "a; b; c", "topic": "x;y"}])
+    for length in (1, 100_000):  # three rows of these are longer than the sample
+        path = write(tmp_path / "rows.csv", "a|b|body,topic\n" + f"1|2|{'x' * length},y\n" * 3)
+        assert open_dataset(spec(path, text_field="topic", label_field=None), "train").columns == ("a|b|body", "topic")
     one_column = write(tmp_path / "one.csv", "body\na;b\nc\n")
     assert [e.text for e in open_dataset(spec(one_column, label_field=None), "train").rows()] == ["a;b", "c"]
 
