@@ -117,6 +117,12 @@ def test_a_damaged_folder_is_named(saved, damage):
         open_dataset(spec(saved), "train")
 
 
+def test_a_dataset_without_rows_is_named(tmp_path):
+    datasets.Dataset.from_dict({"body": [], "topic": []}).save_to_disk(tmp_path / "none")
+    ((key, message),) = check_dataset(spec(tmp_path / "none"))
+    assert (key, message) == ("name", f"{tmp_path / 'none'}: the saved dataset holds no rows")
+
+
 def test_images_come_as_they_are_stored_and_nothing_is_decoded(tmp_path, monkeypatch):
     content = BytesIO()
     Image.new("RGB", (4, 3), "red").save(content, "PNG")
