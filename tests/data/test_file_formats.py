@@ -45,6 +45,7 @@ def spec(name: object, **keys: object) -> DatasetSpec:
 
 def write(path: Path, content: str | bytes) -> Path:
     """Write text, compressed as the name's ending says."""
+    path.parent.mkdir(exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
     with pa.output_stream(str(path), compression=COMPRESSIONS.get(path.suffix)) as file:
         file.write(data)
@@ -131,6 +132,7 @@ def test_damaged_compression_is_named(text_ending, ending, kind, tmp_path):
         ("rows.csv.gz", b"body,topic\nx,a\ny\n", "line 3: 1 fields where the header names 2"),
         ("rows.csv.gz", b"body,topic\nx,a\ncaf\xe9,b\n", "line 3: not UTF-8"),
         ("rows.json.zst", b'[\n{"body": "x", "topic": "a"},\n{"body": "caf\xe9"}]', "line 3: not UTF-8"),
+        ("rows.tsv", b'body\ttopic\n"say" so\ta\n', "line 2: not valid CSV: .*; a field that begins with a quote must"),
         ("rows.csv", b"body,topic,body\nx,a,y\n", "column 'body' is there twice"),
         ("rows.tsv.bz2", b"", "the file is empty"),
         ("rows.json", b"  \n", "the file is empty"),
@@ -144,6 +146,7 @@ def test_damaged_compression_is_named(text_ending, ending, kind, tmp_path):
         ("rows.json", b'[{"body": "x", "topic": "a"}\n{"body": "x"}]', "line 2: not valid JSON .*',' or ']' expected"),
         ("rows.json", b'[{"body": "x", "topic": "a"},\n]', "line 2: not valid JSON"),
         ("rows.json", b'[{"body": "x", "topic": "a"}', "line 1: not valid JSON .*the end of the file"),
+        ("rows.json", b'[{"body": "x", "topic": "a"},\n{"bo', "line 2: not valid JSON .Unterminated string"),
         ("rows.json", b'[{"body": "x", "topic": "a"}]\n{}', "line 2: not valid JSON .*the array has ended"),
         ("rows.json", b'{\n "data": [{"body": "x"}]\n}', "line 1: not valid JSON .* or one array of objects"),
         ("rows.json", b'{"data": [{"body": "x"}]}', "'body': the dataset has the columns data"),
@@ -173,6 +176,9 @@ def test_byte_order_marks_line_ends_and_quoted_separators(name, tmp_path):
 def test_commas_win_where_they_fit(tmp_path):
     path = write(tmp_path / "rows.csv", "body,topic\na; b; c,x;y\n")
     check_rows(path, [{"body": "a; b; c", "topic": "x;y"}])
+    for length in (1, 100_000):  # three rows of these are longer than the sample
+        path = write(tmp_path / "rows.csv", "a|b|body,topic\n" + f"1|2|{'x' * length},y\n" * 3)
+        assert open_dataset(spec(path, text_field="topic", label_field=None), "train").columns == ("a|b|body", "topic")
     one_column = write(tmp_path / "one.csv", "body\na;b\nc\n")
     assert [e.text for e in open_dataset(spec(one_column, label_field=None), "train").rows()] == ["a;b", "c"]
 
@@ -204,6 +210,24 @@ def test_a_file_of_another_kind_names_the_endings(tmp_path):
     ((key, message),) = check_dataset(spec(path))
     assert key == "name"
     assert ".csv, .tsv, .jsonl, .ndjson, .json, each also with .gz, .bz2, .zst" in message
+
+
+def test_a_name_of_mosaic_says_which_file_to_name(tmp_path, monkeypatch):
+    """MOSAIC's `local/` and the path without its ending, absolute or relative."""
+    path = write(tmp_path / "mine" / "my.tsv.gz", "body\ttopic\nx\ta\n")
+    monkeypatch.chdir(tmp_path)
+    for name, file in (
+        (f"local/{path.parent}/my", str(path)),
+        (f"local/{path}", str(path)),
+        ("local/mine/my", "mine/my.tsv.gz"),
+        (f"local/{tmp_path}/other", f"{tmp_path}/other.csv (no such file is there now)"),
+        ("local/mine/other.jsonl", "mine/other.jsonl (no such file is there now)"),
+        ("local/my", "my.csv (no such file is there now)"),
+    ):
+        ((key, message),) = check_dataset(spec(name))
+        assert key == "name"
+        assert f"'{name}'" in message
+        assert message.endswith(f"give the file's path: {file}")
 
 
 CASES = {

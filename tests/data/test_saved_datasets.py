@@ -69,6 +69,12 @@ def test_splits_that_were_saved_one_by_one_are_found_too(tmp_path):
     assert [e.text for e in open_dataset(both, "test").rows()] == ["y"]
 
 
+def test_a_split_that_is_saved_and_in_a_file_is_ambiguous(splits):
+    (splits / "train.csv").write_text("body,topic\nx,good\n")
+    with pytest.raises(DataError, match=r"split 'train' is there twice \(train\.csv, train\)"):
+        open_dataset(spec(splits), "train")
+
+
 def test_a_dataset_without_splits_has_no_test_split(saved):
     assert [e.text for e in open_dataset(spec(saved, split="dev"), "dev").rows()] == ["x", "y", "z"]
     ((key, message),) = check_dataset(spec(saved, test_split="test"))
@@ -109,6 +115,12 @@ def test_a_damaged_folder_is_named(saved, damage):
     assert "\n" not in message
     with pytest.raises(DataError, match="save_to_disk"):
         open_dataset(spec(saved), "train")
+
+
+def test_a_dataset_without_rows_is_named(tmp_path):
+    datasets.Dataset.from_dict({"body": [], "topic": []}).save_to_disk(tmp_path / "none")
+    ((key, message),) = check_dataset(spec(tmp_path / "none"))
+    assert (key, message) == ("name", f"{tmp_path / 'none'}: the saved dataset holds no rows")
 
 
 def test_images_come_as_they_are_stored_and_nothing_is_decoded(tmp_path, monkeypatch):

@@ -58,7 +58,10 @@ def _records(path: Path) -> Iterator[list[str]]:
                     )
                 yield record
         except csv.Error as error:
-            raise DataError(f"{path}: line {reader.line_num}: not valid CSV: {error}") from None
+            raise DataError(
+                f"{path}: line {reader.line_num}: not valid CSV: {error}; a field that begins with a quote must end "
+                "with one, and quotes inside it must be doubled"
+            ) from None
 
 
 def _separator(path: Path) -> str:

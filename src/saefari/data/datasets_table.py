@@ -81,6 +81,8 @@ def open_saved(folder: Path, base: Path) -> DatasetsTable:
 
     try:
         dataset = load_from_disk(str(folder))
+    except IndexError:  # of no files that hold rows
+        raise DataError(f"{folder}: the saved dataset holds no rows") from None
     except (OSError, ValueError, TypeError, KeyError, pa.ArrowException) as error:
         raise DataError(f"{folder}: not a readable dataset of save_to_disk ({one_line(error)})") from None
     return DatasetsTable(dataset, lambda: _digest(dataset), base)

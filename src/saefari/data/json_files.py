@@ -188,5 +188,5 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 
 def _invalid(path: Path, line: int, error: Exception) -> DataError:
-    reason = getattr(error, "msg", None) or str(error)
+    reason = (getattr(error, "msg", None) or str(error)).removesuffix(" starting at")
     return DataError(f"{path}: line {line}: not valid JSON ({reason}); {_WANTED}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,11 +41,12 @@ class LocalDataset:
         folder = self.folder()
         if is_saved(folder):
             return open_saved(folder, folder)
-        for place in (folder, folder / "data"):
-            files = _split_files(place, split)
-            if files:
-                return FileTable(files)
-        saved, images = saved_splits(folder), find_images(folder)
+        files, saved = _split_files(folder, split) or _split_files(folder / "data", split), saved_splits(folder)
+        if files and split in saved:
+            raise _twice(folder, split, [*files, saved[split]])
+        if files:
+            return FileTable(files)
+        images = find_images(folder)
         if split in saved:
             return open_saved(saved[split], folder)
         if split in images:
@@ -129,6 +131,10 @@ def _split_files(folder: Path, split: str) -> tuple[Path, ...]:
     shards = [file for file in _data_files(folder) if _SHARD.sub("", without_ending(file.name)) == split]
     files = named or shards
     if len({file_ending(file.name) for file in files}) > 1:
-        found = ", ".join(file.name for file in files)
-        raise DataError(f"{folder}: split {shown(split)} is there twice ({found}); give the file itself as name")
+        raise _twice(folder, split, files)
     return tuple(files)
+
+
+def _twice(folder: Path, split: str, found: Sequence[Path]) -> DataError:
+    names = ", ".join(path.name for path in found)
+    return DataError(f"{folder}: split {shown(split)} is there twice ({names}); give the one that is meant as name")
