@@ -21,7 +21,8 @@ from threadpoolctl import threadpool_limits
 from saefari.classify.features import binarize, pool_codes, top_n_counts
 from saefari.classify.run import run_classify_job
 from saefari.config import Config, parse_config
-from saefari.pipeline.plan import Plan, make_plan
+from saefari.pipeline.plan import make_plan
+from saefari.pipeline.planned import Plan
 from saefari.pipeline.run import run_plan
 from saefari.pipeline.stages import classify_jobs
 from saefari.store import iter_codes, read_pooled_hidden, read_samples, read_split

@@ -9,7 +9,7 @@ import pytest
 
 from saefari.config import DatasetSpec, parse_config
 from saefari.pipeline.image_reports import image_reports
-from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan
+from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.planned_saes import PlannedSae
 from saefari.pipeline.run import Report, _report_images, describe_report
 from saefari.saes.ref import SaeRef

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from saefari.pipeline.plan import ModelPlan, Plan
+from saefari.pipeline.planned import ModelPlan, Plan
 from saefari.pipeline.planned_saes import PlannedSae
 from saefari.pipeline.vision_model import describe_vision
 from saefari.store import Manifest, codes_folder

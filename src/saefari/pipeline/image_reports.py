@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan
+from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.planned_saes import PlannedSae
 from saefari.store import Manifest, has_images
 from saefari.store.layout import SAMPLES

@@ -16,7 +16,7 @@ from saefari.pipeline import stages
 from saefari.pipeline.image_reports import image_reports
 from saefari.pipeline.jobs import classify
 from saefari.pipeline.launch import Outcome, available_cores, run_in_processes, run_on_devices
-from saefari.pipeline.plan import ModelPlan, Plan
+from saefari.pipeline.planned import ModelPlan, Plan
 from saefari.pipeline.verify import verified
 from saefari.pipeline.vision_model import describe_trained, learned_test_rows, vision_jobs
 from saefari.store import hold_tree, write_json

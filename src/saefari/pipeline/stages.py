@@ -11,7 +11,7 @@ from saefari.extract.prepare import PrepareJob
 from saefari.fingerprint import fingerprint
 from saefari.names import BASELINES, HIDDEN
 from saefari.pipeline.jobs import Encode, Extract, Prepare, Train
-from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan
+from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.planned_saes import PlannedSae
 from saefari.store import Manifest, read_samples_record, read_split_record
 

@@ -8,7 +8,7 @@ from typing import Any
 from saefari.errors import SaefariError
 from saefari.extract.prepare import prepare_split, rows_wanted
 from saefari.pipeline import stages
-from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan
+from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.planned_saes import PlannedSae
 from saefari.saes.settings import sae_settings
 from saefari.store import Manifest, codes_folder, read_samples_record, read_split_record

@@ -18,7 +18,7 @@ from saefari.store.files import read_json
 from saefari.store.layout import TRAINING_RECORD
 
 if TYPE_CHECKING:
-    from saefari.pipeline.plan import Plan
+    from saefari.pipeline.planned import Plan
 
 
 @dataclass(frozen=True)

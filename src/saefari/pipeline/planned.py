@@ -1,0 +1,90 @@
+"""What a run will do: its models with their SAEs, its datasets, and where their data lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from saefari.config import Config, DatasetSpec, ModelType
+from saefari.errors import ConfigError, Problem
+from saefari.pipeline.planned_saes import PlannedSae
+from saefari.pipeline.vision_model import PlannedVision
+from saefari.store import Layout
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """One model and its SAEs; entries of conf.yaml that name the same model are one."""
+
+    name: str
+    slug: str
+    model_type: ModelType
+    positions: str
+    revision: str | None
+    saes: tuple[PlannedSae, ...]
+
+    @property
+    def title(self) -> str:
+        """How messages name the model; one that the run trains has its folder as name."""
+        return self.slug if Path(self.name).name == self.slug else self.name
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """One dataset and its place in the store."""
+
+    spec: DatasetSpec
+    slug: str
+
+    @property
+    def splits(self) -> list[str]:
+        """The training split, then the test split if it has one of its own."""
+        return [self.spec.split, *([self.spec.test_split] if self.spec.test_split else [])]
+
+
+@dataclass
+class Plan:
+    """Everything that a run will do.
+
+    vision: a vision model to train before all else.
+    notes: what could not be checked yet.
+    dropped: models' views of datasets that failed in an earlier stage, as (model slug, dataset).
+    """
+
+    config: Config
+    layout: Layout
+    models: list[ModelPlan]
+    datasets: list[DatasetPlan]
+    vision: PlannedVision | None = None
+    notes: list[str] = field(default_factory=list)
+    dropped: set[tuple[str, DatasetPlan]] = field(default_factory=set)
+
+    def datasets_of(self, model: ModelPlan) -> list[DatasetPlan]:
+        """The datasets that a model is run over: all but those that were dropped."""
+        return [dataset for dataset in self.datasets if (model.slug, dataset) not in self.dropped]
+
+    def pairs(self) -> Iterator[tuple[ModelPlan, DatasetPlan]]:
+        """Every model with each of its datasets."""
+        for model in self.models:
+            for dataset in self.datasets_of(model):
+                yield model, dataset
+
+    def samples(self, model: ModelPlan, dataset: DatasetPlan, split: str) -> Path:
+        """The folder of a dataset split as a model sees it."""
+        return self.layout.samples(model.slug, dataset.slug, dataset.spec.config_name, split)
+
+    def trained(self) -> list[PlannedSae]:
+        """The SAEs that the run trains."""
+        return [sae for model in self.models for sae in model.saes if sae.training is not None]
+
+    def training_only(self) -> Plan:
+        """The plan without the SAEs that are not trained, and without the datasets if none is trained on them.
+
+        Raises ConfigError where nothing is trained.
+        """
+        if not self.trained():
+            raise ConfigError([Problem("sae_training", "is not there, nor a models[].sae_train: nothing to train")])
+        models = [replace(model, saes=tuple(sae for sae in model.saes if sae.training)) for model in self.models]
+        from_rows = any(sae.training and sae.training.corpus is None for sae in self.trained())
+        return replace(self, models=[m for m in models if m.saes], datasets=self.datasets if from_rows else [])
