@@ -35,6 +35,7 @@ class ClassifyJob:
     sample_places: the same folders as results.json names them, '/'-joined below the activations' root.
     features: folder below those that holds codes or hidden states. out: each setting writes a folder below it.
     inputs: fingerprint of everything read; with the settings it decides whether a finished setting is used again.
+    caution: why its scores say little, "" where nothing speaks against them; it stands beside them in every table.
     """
 
     source: Source
@@ -56,11 +57,13 @@ class ClassifyJob:
     n_bootstrap: int
     tree_depth: int
     inputs: str
+    text_field: str = ""
+    caution: str = ""
 
     @property
     def labels(self) -> dict[str, Any]:
         """What the summary's first columns say."""
-        names = ("model", "model_type", "dataset", "config", "split", "layer", "width", "source")
+        names = ("model", "model_type", "dataset", "config", "split", "text_field", "layer", "width", "source")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -88,6 +91,7 @@ class ClassifyJob:
             "n_bootstrap": self.n_bootstrap,
             "tree_depth": self.tree_depth,
             "inputs": self.inputs,
+            **({"caution": self.caution} if self.caution else {}),
         }
 
 
@@ -189,6 +193,11 @@ def _fit(job: ClassifyJob, build: Callable[[], FeatureSet | None], task: Task) -
 
 
 def _warnings(job: ClassifyJob, task: Task) -> list[str]:
+    cautions = [f"{_title(job)}: {job.caution}"] if job.caution else []
+    return [*cautions, *_left_out(job, task)]
+
+
+def _left_out(job: ClassifyJob, task: Task) -> list[str]:
     if not task.dropped:
         return []
     listed = ", ".join(f"{name!r} ({reason})" for name, reason in list(task.dropped.items())[:5])

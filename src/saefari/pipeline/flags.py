@@ -90,6 +90,9 @@ def _add_oneoff_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model-name", required=True, help="local path, embedded model or hub id")
     parser.add_argument("--model-type", default="llm", help="llm (default), vlm or vit")
     parser.add_argument("--positions", help="which positions count; default: tokens (llm), image (vlm), patches (vit)")
+    parser.add_argument(
+        "--text-is-label", action="store_true", help="the text gives the class away, and is meant to: run all the same"
+    )
     parser.add_argument("--checkpoint", help="the model's revision on the hub: branch, tag or commit")
     parser.add_argument(
         "--sae-release", help="release in sae-lens' catalogue; default: the best-known one of the model"

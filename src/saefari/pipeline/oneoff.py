@@ -14,7 +14,7 @@ from saefari.pipeline.flags import flag_error
 from saefari.pipeline.vision_model import folder_of
 from saefari.saes.catalogue import widths_at
 from saefari.store import Manifest, codes_folder, hidden_folder, read_samples_record
-from saefari.store.layout import MANIFEST, SAMPLES
+from saefari.store.layout import MANIFEST, SAMPLES, split_folder
 
 Place = tuple[str, str, str]
 """A stored split: its dataset's folder, config ("" = none) and split."""
@@ -78,6 +78,7 @@ def _config(
     widths: list[str],
     params: dict[str, Any] | None = None,
 ) -> Config:
+    dataset = dataset | {"text_is_label": flags.text_is_label}
     model = {
         "name": flags.model_name,
         "layers": flags.layer,
@@ -123,7 +124,8 @@ def _stored_split(flags: argparse.Namespace) -> tuple[Path, Place]:
     """The one stored dataset split that the flags fit, and its place below the model's folder."""
     model = ModelSpec(name=flags.model_name, layers=flags.layer, widths=[_ANY], revision=flags.checkpoint)
     root = Path(flags.input_dir, folder_of(model))
-    stored = {_place(path.parent.relative_to(root)): path.parent for path in sorted(root.rglob(SAMPLES))}
+    folders = [path.parent for path in sorted(root.rglob(SAMPLES)) if not _has_siblings(path.parent)]
+    stored = {_place(folder.relative_to(root)): folder for folder in folders}
     if not stored:
         raise flag_error("--input-dir", f"{root} holds no dataset: run `saefari extract` with this model first")
     slug = None if flags.dataset_name is None else dataset_slug(flags.dataset_name)
@@ -156,6 +158,12 @@ def _unclear(wanted: tuple[str | None, ...], fitting: list[Place], stored: list[
 def _place(relative: Path) -> Place:
     dataset, *config, split = relative.parts
     return dataset, "/".join(config), split
+
+
+def _has_siblings(folder: Path) -> bool:
+    """Whether a YAML file made it, as one of several that read one split from different columns."""
+    text_field = _stored_settings(folder)["fields"].get("text_field")
+    return bool(text_field) and folder.name.endswith(split_folder("", text_field))
 
 
 def _stored_settings(folder: Path) -> dict[str, Any]:

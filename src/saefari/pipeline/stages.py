@@ -10,6 +10,7 @@ from saefari.data.slug import dataset_slug
 from saefari.extract.prepare import PrepareJob
 from saefari.fingerprint import fingerprint
 from saefari.names import BASELINES, HIDDEN
+from saefari.pipeline.check_prompt import caution
 from saefari.pipeline.jobs import Encode, Extract, Prepare, Train
 from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.planned_saes import PlannedSae
@@ -159,7 +160,7 @@ def cells(model: ModelPlan) -> tuple[Cell, ...]:
 def title(model: ModelPlan, dataset: DatasetPlan, split: str) -> str:
     """How messages name a model's view of a dataset split."""
     config = f"/{dataset.spec.config_name}" if dataset.spec.config_name else ""
-    return f"{dataset.slug}{config}/{split} x {model.slug}"
+    return f"{dataset.slug}{config}/{dataset.folder(split)} x {model.slug}"
 
 
 def shown(name: str, slug: str) -> str:
@@ -265,7 +266,7 @@ def _classify_job(
         ),
         features=features,
         out=plan.layout.results(
-            model.slug if of_model else BASELINES, dataset.slug, spec.config_name, spec.split, *place
+            model.slug if of_model else BASELINES, dataset.slug, spec.config_name, dataset.folder(spec.split), *place
         ),
         params=plan.config.classification_params,
         seed=settings.seed,
@@ -273,6 +274,8 @@ def _classify_job(
         n_bootstrap=settings.n_bootstrap,
         tree_depth=settings.tree_depth,
         inputs=inputs_fingerprint(samples, test_samples, features),
+        text_field=spec.text_field or "",
+        caution=caution(model, spec, source),
     )
 
 
