@@ -13,8 +13,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.components.figure import DASHES, PALETTE, SEQUENTIAL, SYMBOLS, styled
-from app.data.compare.cells import TASK, in_order
-from app.labels import SOURCES, result_title, score, short_model, short_task, shortened
+from app.data.compare.cells import in_order
+from app.data.selection import TASK
+from app.labels import SOURCES, result_title, score, short_model, shortened
 from app.permalinks import link
 
 FACETS, GROUPS = 12, 24
@@ -49,7 +50,7 @@ def value_label(column: str, value: Any) -> str:
     if column == "model":
         return short_model(value)
     if column == TASK:
-        return short_task(value)
+        return value
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -94,7 +95,7 @@ def heat_figure(values: pd.DataFrame, is_difference: bool) -> go.Figure:
         scale = {"colorscale": "PuOr", "zmin": -largest, "zmax": largest}
     figure = go.Figure(
         go.Heatmap(
-            x=[escape(short_task(str(task))) for task in values.columns],
+            x=[escape(str(task)) for task in values.columns],
             y=[escape(short_model(str(model))) for model in values.index],
             z=values.to_numpy(),
             texttemplate="%{z:+.3f}" if is_difference else "%{z:.3f}",
@@ -195,8 +196,9 @@ def _level_lines(rows: pd.DataFrame, view: View, ticks: Sequence[Any], i: int) -
 
 
 def _hover(row: Any, view: View) -> str:
-    of = f"the best of {row.n_results} by cross-validation" if row.n_results > 1 else "the only result here"
-    lines = [f"<b>{escape(short_task(row.task))}</b>", escape(result_title(row))]
+    by = "test score, since none is cross-validated" if row.by_test else "cross-validation"
+    of = f"the best of {row.n_results} by {by}" if row.n_results > 1 else "the only result here"
+    lines = [f"<b>{escape(row.task)}</b>", escape(result_title(row))]
     lines += [f"macro-F1 {score(row.macro_f1, row.macro_f1_low, row.macro_f1_high)}"]
     if view.metric != "macro_f1":
         lines.append(f"{view.metric} {score(getattr(row, view.metric))}")

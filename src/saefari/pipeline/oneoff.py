@@ -124,8 +124,11 @@ def _stored_split(flags: argparse.Namespace) -> tuple[Path, Place]:
     """The one stored dataset split that the flags fit, and its place below the model's folder."""
     model = ModelSpec(name=flags.model_name, layers=flags.layer, widths=[_ANY], revision=flags.checkpoint)
     root = Path(flags.input_dir, folder_of(model))
-    folders = [path.parent for path in sorted(root.rglob(SAMPLES)) if not _has_siblings(path.parent)]
-    stored = {_place(folder.relative_to(root)): folder for folder in folders}
+    folders = [path.parent for path in sorted(root.rglob(SAMPLES))]
+    stored = {_place(folder.relative_to(root)): folder for folder in folders if not _has_siblings(folder)}
+    if folders and not stored:
+        message = f"{root} holds only splits that a YAML file reads from several columns of text"
+        raise flag_error("--input-dir", f"{message}: use `run_experiments.py --classify-only` with that file")
     if not stored:
         raise flag_error("--input-dir", f"{root} holds no dataset: run `saefari extract` with this model first")
     slug = None if flags.dataset_name is None else dataset_slug(flags.dataset_name)
