@@ -11,7 +11,7 @@ import pandas as pd
 from dash import Input, Output, callback, dcc
 
 from app.components.compare.figures import ACROSS, FACETS, GROUPS, View, comparison_figure, heat_figure, value_label
-from app.components.compare.missing import lacking, why_no_map
+from app.components.compare.missing import cautions, lacking, why_no_map
 from app.components.compare.side_by_side import side_by_side
 from app.components.compare.wins import win_table
 from app.components.figure import graph, opens_on_click
@@ -20,7 +20,7 @@ from app.components.guard import said
 from app.components.page import notice, page, section, wide
 from app.components.state import options_of, state_id
 from app.data.compare.cells import best_by_model, cells, in_order, narrowed
-from app.data.selection import TASK
+from app.data.selection import SAE, TASK
 from app.data.tree import tree
 from app.labels import METRICS, result_title
 from app.permalinks import Parameter, chosen, chosen_many, link
@@ -183,7 +183,7 @@ def _comparison(table: pd.DataFrame, view: View) -> Any:
     found = cells(table[table[view.metric].notna()], view.keys)
     if found.rows.empty:
         return notice(lacking(table, view.metric))
-    parts: list[Any] = []
+    parts: list[Any] = cautions(found.rows)
     if found.by_test:
         parts.append(
             notice(
@@ -216,10 +216,16 @@ def _cells_table(rows: pd.DataFrame, view: View) -> dmc.Stack:
         {f"key_{key}": value_label(key, getattr(row, key)) for key in view.keys}
         | {"title": result_title(row), "href": link("/run", run=row.run, classifier=row.classifier) if row.run else ""}
         | {name: _number(getattr(row, name)) for name in {*METRICS, "macro_f1_low", "macro_f1_high", "n_results"}}
+        | {"caution": row.caution}
         | {"chosen_by": "" if row.n_results == 1 else "test score" if row.by_test else "cross-validation"}
         for row in rows.itertuples()
     ]
-    columns = [text_column(f"key_{key}", DIMENSIONS[key], width=130) for key in dict.fromkeys(view.keys)]
+    columns = [
+        text_column(f"key_{key}", DIMENSIONS[key], width=240 if key == TASK else 130, tooltipField=f"key_{key}")
+        for key in dict.fromkeys(view.keys)
+    ]
+    if (rows["caution"] != "").any():
+        columns.append(text_column("caution", width=200, tooltipField="caution"))
     columns += [
         number_column("macro_f1", "macro-F1", 3, width=120),
         number_column("macro_f1_low", "95% from", 3, width=115),
@@ -239,7 +245,7 @@ def _heat_map(table: pd.DataFrame, metric: str, how: str) -> Any:
         return notice(why_no_map(table, metric))
     label = f"{METRICS[metric]} of {_HEAT[chosen(how, list(_HEAT), 'best')]}, models by datasets"
     drawing = graph("heat", heat_figure(values, how == "difference"), label)
-    return wide(drawing, 240 + 90 * len(values.columns))
+    return dmc.Stack([*cautions(table[table["source"] == SAE]), wide(drawing, 240 + 90 * len(values.columns))])
 
 
 def _select(name: str, label: str, options: dict[str, str], value: str) -> dmc.Select:

@@ -12,7 +12,7 @@ from dash import ClientsideFunction, Input, Output, State, callback, clientside_
 from app.components.grid import filter_model, grid, grid_id, link_column, number_column, records, text_column
 from app.components.page import notice, page
 from app.components.state import options_of, remembered, state_id
-from app.data.selection import Duel, best_rows, duels
+from app.data.selection import Duel, best_first, best_rows, duels
 from app.data.tree import tree
 from app.labels import METRICS, result_title, score
 from app.permalinks import chosen_many, link
@@ -123,10 +123,10 @@ def _columns(results: pd.DataFrame) -> list[dict[str, Any]]:
         text_column("dataset", width=200, tooltipField="dataset"),
         text_column("source", width=120),
         *([text_column("caution", width=200, tooltipField="caution")] if "caution" in shown else []),
-        number_column("macro_f1", "macro-F1", 3, width=115, sort="desc", sortIndex=1),
+        number_column("macro_f1", "macro-F1", 3, width=115),
         number_column("macro_f1_low", "95% from", 3, width=110),
         number_column("macro_f1_high", "to", 3, width=90),
-        number_column("cv_macro_f1", "CV macro-F1", 3, width=150, sort="desc", sortIndex=0),
+        number_column("cv_macro_f1", "CV macro-F1", 3, width=150, sort="desc"),
         text_column("model", width=180, tooltipField="model", valueFormatter=_LAST_PART),
         number_column("layer", width=90),
         text_column("width", width=90),
@@ -156,11 +156,12 @@ def _grouped(results: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    ordered = best_first(rows)  # the table's own sort keeps this order among rows without a cross-validation score
     links = [
         link("/run", run=run, classifier=name) if run else ""
-        for run, name in zip(rows.run, rows.classifier, strict=True)
+        for run, name in zip(ordered.run, ordered.classifier, strict=True)
     ]
-    shown = rows.drop(columns="folder").assign(href=links, open=["open" if one else "" for one in links])
+    shown = ordered.drop(columns="folder").assign(href=links, open=["open" if one else "" for one in links])
     return records(shown)
 
 

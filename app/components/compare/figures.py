@@ -93,26 +93,29 @@ def heat_figure(values: pd.DataFrame, is_difference: bool) -> go.Figure:
     scale: dict[str, Any] = {"colorscale": SEQUENTIAL, "zmin": 0, "zmax": 1}
     if is_difference:
         scale = {"colorscale": "PuOr", "zmin": -largest, "zmax": largest}
+    names = [escape(shortened(str(task), 48)) for task in values.columns]
+    below = 40 + round(3.8 * max(map(len, names), default=0))  # pixels that slanted names need
     figure = go.Figure(
         go.Heatmap(
-            x=[escape(str(task)) for task in values.columns],
+            x=list(range(len(names))),
             y=[escape(short_model(str(model))) for model in values.index],
             z=values.to_numpy(),
             texttemplate="%{z:+.3f}" if is_difference else "%{z:.3f}",
-            hovertemplate="%{y}<br>%{x}<br>%{z:.3f}<extra></extra>",
+            customdata=[[escape(str(task)) for task in values.columns]] * len(values),
+            hovertemplate="%{y}<br>%{customdata}<br>%{z:.3f}<extra></extra>",
             showscale=False,
             xgap=2,
             ygap=2,
             **scale,
         )
     )
-    grid_off = {"showgrid": False, "type": "category"}
+    grid_off = {"showgrid": False}
     return styled(
         figure,
-        height=110 + 44 * len(values),
-        xaxis=grid_off,
-        yaxis=grid_off | {"autorange": "reversed"},
-        margin={"l": 180, "r": 16, "t": 16, "b": 50},
+        height=40 + 44 * len(values) + below,
+        xaxis=grid_off | {"tickvals": list(range(len(names))), "ticktext": names, "tickangle": -30},
+        yaxis=grid_off | {"type": "category", "autorange": "reversed"},
+        margin={"l": 200, "r": 16, "t": 16, "b": below},
     )
 
 

@@ -1,11 +1,20 @@
-"""Why a part of the page Compare has nothing to show."""
+"""Why a part of the page Compare has nothing to show, or shows scores that say little."""
 
 from __future__ import annotations
 
+import dash_mantine_components as dmc
 import pandas as pd
 
+from app.components.page import notice
 from app.data.selection import SAE
 from app.labels import METRICS
+
+
+def cautions(rows: pd.DataFrame) -> list[dmc.Alert]:
+    """A notice where a score has a caution."""
+    marked = rows[rows["caution"] != ""]
+    said = "; ".join(sorted(set(marked["caution"])))
+    return [notice(f"{len(marked)} of {len(rows)} results here say little: {said}.", color="red")] if said else []
 
 
 def lacking(rows: pd.DataFrame, metric: str) -> str:

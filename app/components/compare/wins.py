@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import dash_mantine_components as dmc
 import pandas as pd
 
-from app.components.compare.missing import why_no_pair
+from app.components.compare.missing import cautions, why_no_pair
 from app.components.grid import grid, number_column, text_column
 from app.components.page import notice
 from app.data.compare.cells import win_rates
@@ -52,4 +53,4 @@ def win_table(table: pd.DataFrame) -> Any:
         number_column("by_test", "chosen by test score", width=130, **wrapped),
         number_column("difference", "mean difference", 3, width=130, **wrapped),
     ]
-    return grid("win-rates", columns, rows, height=f"{96 + 42 * len(rows)}px")
+    return dmc.Stack([*cautions(table), grid("win-rates", columns, rows, height=f"{96 + 42 * len(rows)}px")])
