@@ -171,7 +171,6 @@ def _results(index: Index, sae: Sae) -> Any:
         {
             "title": result_title(row),
             "dataset": row.task,
-            "split": row.split,
             "macro_f1": row.macro_f1,
             "cv_macro_f1": row.cv_macro_f1,
             "href": link("/run", run=row.run, classifier=row.classifier),
@@ -180,8 +179,7 @@ def _results(index: Index, sae: Sae) -> Any:
     ]
     columns = [
         link_column("title", "result", "href", width=520),
-        text_column("dataset", width=200),
-        text_column("split", width=100),
+        text_column("dataset", width=260, tooltipField="dataset"),
         number_column("macro_f1", "macro-F1", 3, width=120),
         number_column("cv_macro_f1", "CV macro-F1", 3, width=130),
     ]

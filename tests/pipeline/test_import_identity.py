@@ -177,3 +177,11 @@ def test_two_datasets_with_one_short_name_are_two(tmp_path: Path) -> None:
     rows = imported(tmp_path)
     assert set(rows.dataset) == {"example/harbour_notices", "other/harbour_notices"}
     assert set(rows.config) == {"english"}
+
+
+def test_an_import_of_an_earlier_version_moves_to_its_new_folder(tmp_path: Path) -> None:
+    write_document(place(tmp_path, TIMES[0]), document(test_size=0.4))
+    (folder,) = imported(tmp_path).folder
+    there = tmp_path / "out" / "classifications" / folder
+    there.rename(there.with_name("sum_top0_bin-none"))
+    assert list(imported(tmp_path).folder) == [folder]

@@ -175,8 +175,21 @@ def _place(result: dict[str, Any], folder: Path, dry_run: bool) -> bool:
     elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise StoreError(f"{folder} holds files of an unfinished run; remove it to import this file")
     if not dry_run:
+        if result["settings"]["source"] != "tfidf":  # a baseline is new, and may be the same in several settings
+            _remove_moved(result, folder)
         write_json(folder / RESULTS, result)
     return False
+
+
+def _remove_moved(result: dict[str, Any], folder: Path) -> None:
+    """Remove the same file's result from a folder beside it: earlier versions had fewer settings in its name."""
+    from saefari.store import iter_results
+    from saefari.store.layout import RESULTS
+
+    for other, there in iter_results(folder.parent):
+        origin = there.get("imported_from")
+        if other != folder and origin and origin.get("sha256") == result["imported_from"]["sha256"]:
+            (other / RESULTS).unlink()
 
 
 def _folder(settings: dict[str, Any], layout: Layout) -> Path:
