@@ -8,6 +8,16 @@ import pandas as pd
 
 from app.data.saes import Sae
 
+METRICS = {
+    "macro_f1": "macro-F1",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "accuracy": "accuracy",
+    "roc_auc": "ROC AUC",
+    "cv_macro_f1": "CV macro-F1",
+    "cv_accuracy": "CV accuracy",
+}
+"""Columns of the summary that hold a score of a classifier."""
 SOURCES = {
     "sae": "SAE features",
     "random_sae": "random SAE",
@@ -21,17 +31,6 @@ SOURCES = {
 def short_model(name: str) -> str:
     """A model's name without its owner."""
     return name.replace("--", "/").rsplit("/", 1)[-1]
-
-
-def short_dataset(name: str) -> str:
-    """A dataset's name without folders and owner."""
-    return name.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
-
-
-def short_task(task: str) -> str:
-    """`<dataset> / <split>` of `<folders>/<dataset>/<split>`."""
-    dataset, _, split = task.rpartition("/")
-    return f"{short_dataset(dataset)} / {split}"
 
 
 def shortened(text: str, letters: int) -> str:
@@ -55,17 +54,12 @@ def setting(row: Any) -> str:
         parts.append(f"> {row.binarize:g}")
     if not pd.isna(row.select_k):
         parts.append(f"best {row.select_k}")
-    return ", ".join(part for part in parts if part)
-
-
-def task_title(row: Any) -> str:
-    """`banking77 / train` of a row of results, with the configuration where there is one."""
-    return " / ".join(part for part in (short_dataset(row.dataset), row.config, row.split) if part)
+    return ", ".join(part for part in [*parts, row.variant] if part)
 
 
 def full_title(row: Any) -> str:
     """A result's dataset and title."""
-    return f"{task_title(row)}: {result_title(row)}"
+    return f"{row.task}: {result_title(row)}"
 
 
 def sae_title(sae: Sae) -> str:
@@ -74,10 +68,12 @@ def sae_title(sae: Sae) -> str:
 
 
 def result_title(row: Any) -> str:
-    """One line that tells a result from others on its dataset."""
+    """One line that tells a result from others on its dataset, with its caution."""
     parts = [SOURCES.get(row.source, row.source), short_model(row.model), where(row), setting(row), row.classifier]
     if row.trained_on:
         parts.append(f"trained on {row.trained_on}")
+    if row.caution:
+        parts.append(f"⚠ {row.caution}")
     return " · ".join(part for part in parts if part)
 
 

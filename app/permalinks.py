@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
 Parameter = str | list[str] | None
 """What the URL says of one name: nothing, one value or several."""
+NEURONPEDIA = "https://www.neuronpedia.org/"
+"""The only place outside the app that a page links to; nothing is loaded from it."""
+_NEURONPEDIA_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def link(path: str, **parameters: Any) -> str:
     """A URL of a page with its state; what is None or "" is left out."""
     kept = [(name, value) for name, value in parameters.items() if value not in (None, "", [])]
     return f"{path}?{urlencode(kept, doseq=True)}" if kept else path
+
+
+def neuronpedia_link(known: Any, latent: int) -> str:
+    """Where Neuronpedia shows a latent; "" unless `known` has the form of its ids, such as gemma-2-2b/12-res-16k."""
+    fits = isinstance(known, str) and _NEURONPEDIA_ID.fullmatch(known)
+    return f"{NEURONPEDIA}{known}/{latent}" if fits else ""
 
 
 def chosen(value: str | Sequence[str] | None, options: Sequence[str], default: str) -> str:

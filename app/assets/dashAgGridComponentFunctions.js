@@ -10,6 +10,8 @@ window.dashAgGridComponentFunctions.Thumbnail = function (props) {
 };
 window.dashAgGridComponentFunctions.PageLink = function (props) {
   const href = props.base ? props.base + props.value : props.data && props.data[props.href];
+  if (href && href.startsWith("https://www.neuronpedia.org/"))
+    return React.createElement("a", { href: href, target: "_blank", rel: "noopener noreferrer" }, String(props.value ?? ""));
   if (!href || !href.startsWith("/")) return String(props.value ?? "");
   return React.createElement(window.dash_core_components.Link, { href: href }, String(props.value ?? ""));
 };

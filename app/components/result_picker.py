@@ -9,6 +9,7 @@ import dash_mantine_components as dmc
 import pandas as pd
 from dash import ALL, MATCH, Input, Output, State, callback, ctx, dcc
 
+from app.data.selection import best_first
 from app.data.tree import tree
 from app.labels import full_title, score
 from app.permalinks import link
@@ -38,7 +39,7 @@ def result_picker(path: str, run: str, classifier: str) -> dmc.Box:
 
 def result_options(results: pd.DataFrame, search: str, shown: str) -> list[dict[str, str]]:
     """Options whose label contains the search, best first by cross-validation, after the one that is shown."""
-    there = results[results["run"] != ""].sort_values("cv_macro_f1", ascending=False, kind="stable")
+    there = best_first(results[results["run"] != ""])
     is_shown = (there["run"] + "." + there["classifier"]) == shown
     options = [_option(row) for row in there[is_shown].itertuples()]
     wanted = search.strip().lower()

@@ -10,7 +10,7 @@ from app.components.state import options_of, state_id
 from app.data.codes import CodeSet
 from app.data.latents.summary import default_codes
 from app.data.saes import Sae
-from app.labels import sae_title, short_task
+from app.labels import sae_title
 from app.permalinks import chosen
 
 
@@ -33,7 +33,7 @@ def codes_select(sae: Sae, shown: CodeSet) -> dmc.Select:
     return dmc.Select(
         id=state_id("codes"),
         label="Dataset split",
-        data=options_of({one.id: short_task(one.dataset) for one in sae.code_sets}),
+        data=options_of({one.id: one.dataset for one in sae.code_sets}),
         value=shown.id,
         allowDeselect=False,
         w={"base": "100%", "sm": 300},

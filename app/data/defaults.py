@@ -7,6 +7,7 @@ from app.data.latents.summary import default_codes
 from app.data.latents.usage import times_used
 from app.data.one_result import sae_of
 from app.data.saes import Sae
+from app.data.selection import best_first
 from app.data.tree import Index
 from saefari.errors import StoreError
 
@@ -14,7 +15,7 @@ from saefari.errors import StoreError
 def default_sae(index: Index) -> Sae | None:
     """The SAE of the best result by cross-validation among those with codes; else the first there is."""
     with_codes = [sae for sae in index.saes.values() if sae.code_sets]
-    results = index.results[index.results["run"] != ""].sort_values("cv_macro_f1", ascending=False, kind="stable")
+    results = best_first(index.results[index.results["run"] != ""])
     for row in results.itertuples():
         sae = sae_of(index, row)
         if sae in with_codes:

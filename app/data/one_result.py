@@ -12,7 +12,7 @@ from app.data.codes import CodeSet
 from app.data.memory import short_id
 from app.data.results import read_record
 from app.data.saes import Sae
-from app.data.selection import SAE, best_rows
+from app.data.selection import SAE, best_first, best_rows
 from app.data.tree import Index
 from saefari.errors import StoreError
 
@@ -49,7 +49,7 @@ def find_result(index: Index, run: str, classifier: str = "") -> OneResult:
     if rows.empty:
         raise StoreError(f"There is no result with the id {run!r} in this output tree (any more)")
     if not classifier:
-        classifier = str(rows.sort_values("cv_macro_f1", ascending=False)["classifier"].iloc[0])
+        classifier = str(best_first(rows)["classifier"].iloc[0])
     named = rows[rows["classifier"] == classifier]
     if named.empty:
         raise StoreError(f"This result has no classifier {classifier!r}; it has: {', '.join(rows['classifier'])}")

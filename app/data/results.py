@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from app.data.memory import Memory, short_id
+from app.data.selection import with_tasks
 from saefari.errors import StoreError
 from saefari.store import FoundFile, Layout, find_files, looks_whole, read_result, read_summary, summary_table
 from saefari.store.layout import RESULTS
@@ -19,7 +20,7 @@ Problems = list[tuple[str, str]]
 
 
 def find_results(layout: Layout, memory: Memory) -> tuple[pd.DataFrame, dict[str, Path], Problems]:
-    """The table of results with `run`, the id of each row's folder; run id -> folder; and what cannot be read.
+    """The table of results with `run`, the id of each row's folder, and `task`; run id -> folder; what cannot be read.
 
     summary.csv is believed about folders that did not change after it was written. Other results are read one by
     one, so that those of a run under way show before it ends. Rows without a folder have "" for `run`.
@@ -46,7 +47,7 @@ def find_results(layout: Layout, memory: Memory) -> tuple[pd.DataFrame, dict[str
         message = f"lists {len(gone)} results whose files are not here, for example {gone[0]!r}"
         problems.append(("classifications/summary.csv", message))
     table["run"] = [short_id(name) if name in whole else "" for name in table["folder"]]
-    return table, {short_id(name): files[name].folder for name in whole}, problems
+    return with_tasks(table), {short_id(name): files[name].folder for name in whole}, problems
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pandas as pd
 from app.data.one_result import sae_of
 from app.data.sae_quality import Measurement, main_measurement
 from app.data.saes import Sae
-from app.data.selection import SAE, best_rows, dataset_names
+from app.data.selection import SAE, TASK, best_rows
 from app.data.tree import Index
 from app.labels import SOURCES, short_model
 
@@ -29,9 +29,9 @@ class SaeScore:
 
 
 def scored_datasets(index: Index) -> list[str]:
-    """`<dataset>[/<config>]/<split>` of every dataset that an SAE was classified on, in the order of their names."""
+    """The task of every dataset that an SAE was classified on, in the order of their names."""
     rows = index.results[_judged(index.results) & (index.results["source"] == SAE)]
-    return sorted(set(dataset_names(rows)))
+    return sorted(set(rows[TASK]))
 
 
 def sae_scores(index: Index, dataset: str) -> list[SaeScore]:
@@ -63,4 +63,4 @@ def _judged(results: pd.DataFrame) -> pd.Series:
 
 
 def _rows_of(index: Index, dataset: str) -> pd.DataFrame:
-    return index.results[_judged(index.results) & (dataset_names(index.results) == dataset)]
+    return index.results[_judged(index.results) & (index.results[TASK] == dataset)]

@@ -11,26 +11,27 @@ import pandas as pd
 from dash import Input, Output, callback, dcc
 
 from app.components.compare.figures import ACROSS, FACETS, GROUPS, View, comparison_figure, heat_figure, value_label
+from app.components.compare.missing import cautions, lacking, why_no_map
 from app.components.compare.side_by_side import side_by_side
+from app.components.compare.wins import win_table
 from app.components.figure import graph, opens_on_click
 from app.components.grid import grid, link_column, number_column, text_column
 from app.components.guard import said
 from app.components.page import notice, page, section, wide
 from app.components.state import options_of, state_id
-from app.data.compare.cells import TASK, best_by_model, cells, in_order, narrowed, win_rates, with_tasks
-from app.data.selection import SAE
+from app.data.compare.cells import best_by_model, cells, in_order, narrowed
+from app.data.selection import SAE, TASK
 from app.data.tree import tree
-from app.labels import SOURCES, result_title, short_task
+from app.labels import METRICS, result_title
 from app.permalinks import Parameter, chosen, chosen_many, link
 
 dash.register_page(__name__, path="/compare", name="Compare", order=1)
 
 _LINE = "Which settings, models and SAEs do better, on which datasets, and whether by more than luck."
 _WORDS = [
-    "macro-F1", "CV macro-F1", "interval", "accuracy", "ROC AUC", "source", "baseline", "win rate", "layer", "pooling",
-    "top-n", "binarize",
+    "macro-F1", "CV macro-F1", "interval", "macro precision", "macro recall", "accuracy", "CV accuracy", "ROC AUC",
+    "source", "baseline", "win rate", "layer", "pooling", "top-n", "binarize", "caution",
 ]  # fmt: skip
-METRICS = {"macro_f1": "macro-F1", "accuracy": "accuracy", "roc_auc": "ROC AUC", "cv_macro_f1": "CV macro-F1"}
 DIMENSIONS = {
     "layer": "layer",
     "width": "width",
@@ -40,6 +41,7 @@ DIMENSIONS = {
     "select_k": "select k",
     "source": "source",
     "model": "model",
+    "variant": "variant",
     TASK: "dataset",
     "classifier": "classifier",
 }
@@ -68,8 +70,8 @@ def layout(
         return page(
             "Compare", _LINE, _WORDS, [notice("There are no results yet: the page Runs says how to make some.")]
         )
-    table = with_tasks(index.results)
-    tasks = {task: short_task(task) for task in in_order(list(table[TASK]))}
+    table = index.results
+    tasks = {task: task for task in in_order(list(table[TASK]))}
     classifiers = {name: name for name in in_order(list(table["classifier"]))}
     controls = [
         *_axes(_view(table, metric, x, colour, facet)),
@@ -79,7 +81,8 @@ def layout(
     picks = [pick] if isinstance(pick, str) else pick or []
     one_per_cell = (
         "One result per mark. Where several results share a place, the one with the best cross-validation score is "
-        "shown, whatever its test score. Bars are 95% intervals, which only macro-F1 has."
+        "shown, whatever its test score; where none has one, the best on the test rows, which is said beside it. Bars "
+        "are 95% intervals, which only macro-F1 has."
     )
     parts = [
         side_by_side(index, picks) if picks else None,
@@ -87,13 +90,13 @@ def layout(
         section(
             "Models and datasets",
             [dmc.Group(_heat_switch(chosen(heat, list(_HEAT), "best"))), dmc.Box(id="heat-map")],
-            "The SAE setting that cross-validation chooses for each model and dataset.",
+            "The SAE setting that cross-validation chooses for each model and dataset; without it, the test score.",
         ),
         section(
             "Wins of the best SAE setting over each baseline",
             [dmc.Box(id="win-rates")],
-            "Both sides are chosen by cross-validation on each dataset, then compared by test macro-F1. A win with "
-            "separate intervals is more than luck of the test rows.",
+            "Both sides are chosen by cross-validation on each dataset, or by the test score where no result has that, "
+            "then compared by test macro-F1. A win with separate intervals is more than luck of the test rows.",
         ),
     ]
     return page("Compare", _LINE, _WORDS, [part for part in parts if part is not None])
@@ -151,14 +154,14 @@ def _heat(how: str, metric: str, datasets: list[str], only: list[str]) -> Any:
 
 @callback(Output("win-rates", "children"), Input(state_id("dataset"), "value"), Input(state_id("only"), "value"))
 def _wins(datasets: list[str], only: list[str]) -> Any:
-    return said(lambda: _win_table(_table(datasets, only)), "The win rates")
+    return said(lambda: win_table(_table(datasets, only)), "The win rates")
 
 
 opens_on_click("comparison", "/run")
 
 
 def _table(datasets: Sequence[str], only: Sequence[str]) -> pd.DataFrame:
-    return narrowed(with_tasks(tree().index().results), task=datasets or [], classifier=only or [])
+    return narrowed(tree().index().results, task=datasets or [], classifier=only or [])
 
 
 def _view(table: pd.DataFrame, metric: Parameter, x: Parameter, colour: Parameter, facet: Parameter) -> View:
@@ -175,15 +178,17 @@ def _view(table: pd.DataFrame, metric: Parameter, x: Parameter, colour: Paramete
 
 
 def _comparison(table: pd.DataFrame, view: View) -> Any:
+    if table.empty:
+        return notice("No result is left: choose more datasets or classifiers.")
     found = cells(table[table[view.metric].notna()], view.keys)
     if found.rows.empty:
-        return notice("No result is left: choose more datasets or classifiers.")
-    parts: list[Any] = []
-    if found.undecided:
+        return notice(lacking(table, view.metric))
+    parts: list[Any] = cautions(found.rows)
+    if found.by_test:
         parts.append(
             notice(
-                f"{found.undecided} places are left out: they hold several results without a cross-validation score "
-                "(imported ones). Let colour or panel tell these apart."
+                f"In {found.by_test} places several results stand without a cross-validation score (imported ones): "
+                "the one with the best test score is shown, which is too good. Let colour or panel tell these apart."
             )
         )
     n_tasks = table[TASK].nunique()
@@ -211,17 +216,24 @@ def _cells_table(rows: pd.DataFrame, view: View) -> dmc.Stack:
         {f"key_{key}": value_label(key, getattr(row, key)) for key in view.keys}
         | {"title": result_title(row), "href": link("/run", run=row.run, classifier=row.classifier) if row.run else ""}
         | {name: _number(getattr(row, name)) for name in {*METRICS, "macro_f1_low", "macro_f1_high", "n_results"}}
+        | {"caution": row.caution}
+        | {"chosen_by": "" if row.n_results == 1 else "test score" if row.by_test else "cross-validation"}
         for row in rows.itertuples()
     ]
-    columns = [text_column(f"key_{key}", DIMENSIONS[key], width=130) for key in dict.fromkeys(view.keys)]
+    columns = [
+        text_column(f"key_{key}", DIMENSIONS[key], width=240 if key == TASK else 130, tooltipField=f"key_{key}")
+        for key in dict.fromkeys(view.keys)
+    ]
+    if (rows["caution"] != "").any():
+        columns.append(text_column("caution", width=200, tooltipField="caution"))
     columns += [
         number_column("macro_f1", "macro-F1", 3, width=120),
         number_column("macro_f1_low", "95% from", 3, width=115),
         number_column("macro_f1_high", "to", 3, width=90),
         number_column("cv_macro_f1", "CV macro-F1", 3, width=140),
-        number_column("accuracy", "accuracy", 3, width=115),
-        number_column("roc_auc", "ROC AUC", 3, width=115),
+        *(number_column(name, METRICS[name], 3, width=140) for name in METRICS if "macro_f1" not in name),
         number_column("n_results", "chosen from", width=125),
+        text_column("chosen_by", "chosen by", width=150),
         link_column("title", "result", "href", flex=1, minWidth=320),
     ]
     return grid("comparison", columns, records, height=460)
@@ -230,38 +242,10 @@ def _cells_table(rows: pd.DataFrame, view: View) -> dmc.Stack:
 def _heat_map(table: pd.DataFrame, metric: str, how: str) -> Any:
     values = best_by_model(table, metric, how == "difference")
     if values.isna().all(axis=None):
-        return notice("There is no SAE result with a cross-validation score, or no baseline to subtract.")
+        return notice(why_no_map(table, metric))
     label = f"{METRICS[metric]} of {_HEAT[chosen(how, list(_HEAT), 'best')]}, models by datasets"
     drawing = graph("heat", heat_figure(values, how == "difference"), label)
-    return wide(drawing, 240 + 90 * len(values.columns))
-
-
-def _win_table(table: pd.DataFrame) -> Any:
-    rates = win_rates(table)
-    if not rates:
-        return notice("No dataset has both an SAE result and a baseline with cross-validation scores.")
-    rows = [
-        {
-            "baseline": SOURCES.get(rate.baseline, rate.baseline),
-            "rate": rate.wins / rate.n,
-            "difference": rate.difference,
-            **{name: getattr(rate, name) for name in ("n", "wins", "wins_apart", "losses", "losses_apart", "unknown")},
-        }
-        for rate in rates
-    ]
-    wrapped = {"wrapHeaderText": True, "autoHeaderHeight": True}
-    columns = [
-        text_column("baseline", f"{SOURCES[SAE]} against", flex=1, minWidth=200),
-        number_column("n", "datasets", width=110),
-        number_column("rate", "win rate", 2, width=110),
-        number_column("wins", width=90),
-        number_column("wins_apart", "wins, intervals apart", width=130, **wrapped),
-        number_column("losses", width=100),
-        number_column("losses_apart", "losses, intervals apart", width=130, **wrapped),
-        number_column("unknown", "without intervals", width=130, **wrapped),
-        number_column("difference", "mean difference", 3, width=130, **wrapped),
-    ]
-    return grid("win-rates", columns, rows, height=f"{96 + 42 * len(rows)}px")
+    return dmc.Stack([*cautions(table[table["source"] == SAE]), wide(drawing, 240 + 90 * len(values.columns))])
 
 
 def _select(name: str, label: str, options: dict[str, str], value: str) -> dmc.Select:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import dash
@@ -20,7 +19,7 @@ from app.data.latents.contexts import N_DECILES
 from app.data.saes import Sae
 from app.data.tree import tree
 from app.labels import sae_title
-from app.permalinks import chosen, link, whole_number
+from app.permalinks import chosen, link, neuronpedia_link, whole_number
 
 dash.register_page(__name__, path="/latent", name="Latent", order=4)
 
@@ -29,7 +28,6 @@ _WORDS += ["decoder cosine"]
 _LINE = "One latent of one SAE: where it fires, in which classes, which classifiers read it, and what it may mean."
 DECILES = {"0": "one row of each"} | {str(i): f"decile {i}" for i in range(N_DECILES, 0, -1)}
 DECILES |= {"1": "decile 1 (weakest)", "10": "decile 10 (strongest)"}
-_NEURONPEDIA = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def layout(
@@ -118,8 +116,7 @@ def _from_strong_to_weak(decile: str) -> Any:
 def _neuronpedia(sae: Sae, latent: int) -> str:
     """Where Neuronpedia shows the latent; "" unless the codes' manifest holds an id of its form."""
     ids = (one.manifest.facts.get("neuronpedia") for one in sae.code_sets)
-    known = next((one for one in ids if isinstance(one, str) and _NEURONPEDIA.fullmatch(one)), None)
-    return f"https://www.neuronpedia.org/{known}/{latent}" if known else ""
+    return next(filter(None, (neuronpedia_link(known, latent) for known in ids)), "")
 
 
 @callback(Output("latent-activity", "children"), Input(state_id("codes"), "value"), State("latent-shown", "data"))

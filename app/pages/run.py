@@ -24,7 +24,7 @@ from app.data.compare.rivals import best_baseline
 from app.data.one_result import OneResult, asked_result, classifiers_of, find_result
 from app.data.run.scores import candidates, class_rows, confused_pairs, confusion, curve_areas
 from app.data.tree import Index, tree
-from app.labels import result_title, task_title
+from app.labels import result_title
 from app.permalinks import Parameter, chosen, chosen_many, link
 from saefari.errors import StoreError
 
@@ -32,8 +32,9 @@ dash.register_page(__name__, path="/run", name="Run", order=2)
 
 _LINE = "One result: how well it does, where it errs, which features it reads, and how it was made."
 _WORDS = [
-    "macro-F1", "CV macro-F1", "interval", "accuracy", "ROC AUC", "confusion matrix", "feature", "latent", "weight",
-    "importance", "decision tree", "density", "explanation", "provenance",
+    "macro-F1", "CV macro-F1", "interval", "macro precision", "macro recall", "accuracy", "CV accuracy", "ROC AUC",
+    "caution", "confusion matrix", "feature", "latent", "weight", "importance", "decision tree", "density",
+    "explanation", "provenance",
 ]  # fmt: skip
 _CURVES = 8
 _CELLS = {"count": "rows", "share": "% of the true class"}
@@ -114,7 +115,7 @@ def _heading(index: Index, result: OneResult) -> Any:
     ways += [(f"The same with: {name}", link("/run", run=result.run, classifier=name)) for name in others]
     return dmc.Stack(
         [
-            dmc.Text([dmc.Text(task_title(row), fw=700, span=True), f": {result_title(row)}"]),
+            dmc.Text([dmc.Text(row.task, fw=700, span=True), f": {result_title(row)}"]),
             dmc.Group([dcc.Link(name, href=href) for name, href in ways], gap="lg"),
         ],
         gap=4,
@@ -193,7 +194,8 @@ def _roc(result: OneResult, curves: Parameter) -> list[Any]:
         maxValues=_CURVES,
         searchable=True,
     )
-    return [pick, graph("roc", roc_figure(result.scores["roc"], areas, shown), "ROC curves of the chosen classes")]
+    drawing = roc_figure(result.scores["roc"], areas, shown, result.scores.get("roc_micro"))
+    return [pick, graph("roc", drawing, "ROC curves of the chosen classes")]
 
 
 @callback(
@@ -208,7 +210,8 @@ def _choose_curves(names: list[str], run: str, classifier: str) -> Any:
         areas = curve_areas(result.scores)
     except FOREIGN:
         return dash.no_update
-    return roc_figure(result.scores["roc"], areas, chosen_many(names, list(areas))[:_CURVES])
+    chosen_names = chosen_many(names, list(areas))[:_CURVES]
+    return roc_figure(result.scores["roc"], areas, chosen_names, result.scores.get("roc_micro"))
 
 
 def _classes(result: OneResult) -> list[Any]:

@@ -12,9 +12,9 @@ from dash import ClientsideFunction, Input, Output, State, callback, clientside_
 from app.components.grid import filter_model, grid, grid_id, link_column, number_column, records, text_column
 from app.components.page import notice, page
 from app.components.state import options_of, remembered, state_id
-from app.data.selection import Duel, best_rows, duels
+from app.data.selection import Duel, best_first, best_rows, duels
 from app.data.tree import tree
-from app.labels import result_title, score, short_task
+from app.labels import METRICS, result_title, score
 from app.permalinks import chosen_many, link
 
 dash.register_page(__name__, path="/", name="Runs", order=0)
@@ -29,14 +29,19 @@ GROUPS = {
     "top_n": "top-n",
     "binarize": "binarize",
     "select_k": "select k",
+    "variant": "variant",
     "classifier": "classifier",
     "split": "split",
+    "text_field": "text field",
     "config": "config",
     "model_type": "model type",
 }
-_WORDS = ["source", "baseline", "macro-F1", "CV macro-F1", "interval", "layer", "pooling", "top-n", "binarize"]
+_WORDS = [
+    "source", "baseline", "macro-F1", "CV macro-F1", "interval", "macro precision", "macro recall", "CV accuracy",
+    "layer", "pooling", "top-n", "binarize", "caution",
+]  # fmt: skip
 _LAST_PART = {"function": "lastPart(params.value)"}
-"""A name without folders or owner; the whole one is what is filtered and hovered."""
+"""A model's name without its owner; the whole one is what is filtered and hovered."""
 _LINE = "Every result of the output tree: one row per setting and classifier, with its score on the test rows."
 
 
@@ -95,7 +100,11 @@ def _table(results: pd.DataFrame, groups: list[str], filters: str) -> Any:
     extra = [number_column("n_results", "results", width=100)] if groups else []
     return grid(
         "runs",
-        [link_column("open", "", "href", width=90, sortable=False, filter=False, pinned="left"), *extra, *_columns()],
+        [
+            link_column("open", "", "href", width=90, sortable=False, filter=False, pinned="left"),
+            *extra,
+            *_columns(rows),
+        ],
         _records(rows),
         height="60vh",
         filterModel=filter_model(filters),
@@ -107,10 +116,13 @@ def _table(results: pd.DataFrame, groups: list[str], filters: str) -> Any:
     )
 
 
-def _columns() -> list[dict[str, Any]]:
+def _columns(results: pd.DataFrame) -> list[dict[str, Any]]:
+    """All columns; variants and cautions only where a result has one."""
+    shown = [name for name in ("variant", "caution") if (results[name] != "").any()]
     return [
-        text_column("dataset", width=170, tooltipField="dataset", valueFormatter=_LAST_PART),
+        text_column("dataset", width=200, tooltipField="dataset"),
         text_column("source", width=120),
+        *([text_column("caution", width=200, tooltipField="caution")] if "caution" in shown else []),
         number_column("macro_f1", "macro-F1", 3, width=115),
         number_column("macro_f1_low", "95% from", 3, width=110),
         number_column("macro_f1_high", "to", 3, width=90),
@@ -122,32 +134,34 @@ def _columns() -> list[dict[str, Any]]:
         number_column("top_n", "top-n", width=90),
         number_column("binarize", width=100),
         number_column("select_k", "select k", width=100),
+        *([text_column("variant", width=150, tooltipField="variant")] if "variant" in shown else []),
         text_column("classifier", width=110),
         text_column("trained_on", "trained on", width=130, tooltipField="trained_on"),
-        number_column("accuracy", "accuracy", 3, width=110),
-        number_column("roc_auc", "ROC AUC", 3, width=110),
+        *(number_column(name, METRICS[name], 3, width=130) for name in METRICS if "macro_f1" not in name),
         number_column("n_train", "training rows", 0, width=130),
         number_column("n_test", "test rows", 0, width=110),
         number_column("n_features", "features", 0, width=110),
         number_column("seconds", "seconds", 2, width=110),
         text_column("config", width=110),
         text_column("split", width=100),
+        text_column("text_field", "text field", width=120),
         text_column("model_type", "model type", width=110),
     ]
 
 
 def _grouped(results: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
-    """Per group the row that cross-validation chooses, with the number of results it was chosen from."""
+    """Per group the row that `best_rows` chooses, with the number of results it was chosen from."""
     sizes = results.groupby(groups, dropna=False).size().rename("n_results").reset_index()
     return best_rows(results, groups).merge(sizes, on=groups, how="left")
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    ordered = best_first(rows)  # the table's own sort keeps this order among rows without a cross-validation score
     links = [
         link("/run", run=run, classifier=name) if run else ""
-        for run, name in zip(rows.run, rows.classifier, strict=True)
+        for run, name in zip(ordered.run, ordered.classifier, strict=True)
     ]
-    shown = rows.drop(columns="folder").assign(href=links, open=["open" if one else "" for one in links])
+    shown = ordered.drop(columns="folder").assign(href=links, open=["open" if one else "" for one in links])
     return records(shown)
 
 
@@ -161,8 +175,10 @@ def _tile(duel: Duel) -> Any:
     if duel.difference is not None:
         verdict = f"SAE {duel.difference:+.3f}"
         verdict += {True: ", intervals overlap", False: ", intervals apart", None: ""}[duel.overlap]
-        colour = "gray" if duel.overlap else ("teal" if duel.difference > 0 else "orange")
-    title = dmc.Text(short_task(duel.dataset), fw=700)
+        verdict += ", chosen by test score" if duel.by_test else ""
+        decided = duel.overlap is False
+        colour = ("teal" if duel.difference > 0 else "orange") if decided else "gray"
+    title = dmc.Text(duel.dataset, fw=700)
     head = dmc.Group([title, dmc.Badge(verdict, color=colour, variant="light", tt="none")], justify="space-between")
     lines = dmc.Stack([head, _side(duel.sae), _side(duel.baseline)], gap=4)
     return dmc.Paper(lines, withBorder=True, p="sm", radius="md")

@@ -12,7 +12,7 @@ from app.components.figure import graph
 from app.components.grid import grid, link_column, number_column, text_column
 from app.components.page import figure_tile, notice, page, section
 from app.components.sae_picker import sae_select
-from app.components.saes.comparison import CHOSEN, measured_on, quality_section, scores_section
+from app.components.saes.comparison import CHOSEN, quality_section, scores_section
 from app.components.saes.figures import density_histogram, training_figure
 from app.components.state import state_id
 from app.data.defaults import default_sae
@@ -30,7 +30,7 @@ from app.data.sae_quality import (
 )
 from app.data.saes import Sae
 from app.data.tree import Index, tree
-from app.labels import result_title, sae_title, score, short_dataset
+from app.labels import result_title, sae_title, score
 from app.permalinks import link
 from saefari.store import curves_in
 
@@ -103,7 +103,7 @@ def _details(sae_id: str | None) -> Any:
 def _tiles(sae: Sae) -> Any:
     """The figures of its best-founded measurement; those that only training measures where they are there."""
     one = main_measurement(sae) or Measurement("nothing measured yet", None, None, None, None, None)
-    width, note = n_latents(sae), measured_on(one.dataset)
+    width, note = n_latents(sae), one.dataset
     tiles = [
         figure_tile(
             "latents", "–" if width is None else f"{width:,}", f"{origin(sae)}, {architecture(sae)}".rstrip(", ")
@@ -170,8 +170,7 @@ def _results(index: Index, sae: Sae) -> Any:
     rows = [
         {
             "title": result_title(row),
-            "dataset": short_dataset(row.dataset),
-            "split": row.split,
+            "dataset": row.task,
             "macro_f1": row.macro_f1,
             "cv_macro_f1": row.cv_macro_f1,
             "href": link("/run", run=row.run, classifier=row.classifier),
@@ -180,8 +179,7 @@ def _results(index: Index, sae: Sae) -> Any:
     ]
     columns = [
         link_column("title", "result", "href", width=520),
-        text_column("dataset", width=200),
-        text_column("split", width=100),
+        text_column("dataset", width=260, tooltipField="dataset"),
         number_column("macro_f1", "macro-F1", 3, width=120),
         number_column("cv_macro_f1", "CV macro-F1", 3, width=130),
     ]

@@ -34,7 +34,7 @@ from app.data.samples.map import METHODS, draw_map, methods
 from app.data.samples.rows import find_rows, matching
 from app.data.samples.shown import find_shown
 from app.data.tree import Index, tree
-from app.labels import result_title, task_title
+from app.labels import result_title
 from app.permalinks import chosen, link, whole_number
 from saefari.errors import StoreError
 
@@ -93,7 +93,7 @@ def _parts(index: Index, result: OneResult, asked: dict[str, Any]) -> list[Any]:
 def _heading(result: OneResult) -> Any:
     row = result.row
     href = link("/run", run=result.run, classifier=result.classifier)
-    return dmc.Text([dmc.Text(task_title(row), fw=700, span=True), ": ", dcc.Link(result_title(row), href=href)])
+    return dmc.Text([dmc.Text(row.task, fw=700, span=True), ": ", dcc.Link(result_title(row), href=href)])
 
 
 def _sample_sections(result: OneResult, asked: dict[str, Any], with_images: bool) -> list[Any]:

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from app.components.compare.figures import View, comparison_figure
-from app.data.compare.cells import best_by_model, cells, in_order, narrowed, win_rates, with_tasks
+from app.data.compare.cells import best_by_model, cells, in_order, narrowed, win_rates
+from app.data.selection import with_tasks
 from saefari.store import summary_table
 
 NAMES = {"macro_f1": "macro-F1", "layer": "layer", "source": "source"}
@@ -31,15 +32,33 @@ def test_a_cell_shows_what_cross_validation_chooses() -> None:
     found = cells(rows, ["layer"])
     assert dict(zip(found.rows["layer"], found.rows["macro_f1"], strict=True)) == {1: 0.4, 2: 0.5}
     assert dict(zip(found.rows["layer"], found.rows["n_results"], strict=True)) == {1: 2, 2: 1}
-    assert found.undecided == 0
+    assert found.by_test == 0
 
 
-def test_results_without_cross_validation_show_alone_and_are_counted_where_nothing_decides() -> None:
+def test_results_without_cross_validation_are_shown_by_their_test_score_and_marked() -> None:
     imported = {"cv_macro_f1": None, "layer": 3}
-    assert len(cells(table(imported), ["layer"]).rows) == 1
-    found = cells(table(imported, {**imported, "pooling": "max"}, {}), ["layer"])
-    assert list(found.rows["layer"]) == [1]
-    assert found.undecided == 1
+    alone = cells(table(imported), ["layer"])
+    assert (len(alone.rows), alone.by_test) == (1, 0)
+    found = cells(table({**imported, "macro_f1": 0.4}, {**imported, "pooling": "max"}, {}), ["layer"])
+    shown = {row.layer: (row.macro_f1, row.by_test, row.n_results) for row in found.rows.itertuples()}
+    assert shown == {1: (0.5, False, 1), 3: (0.5, True, 2)}
+    assert found.by_test == 1
+
+
+def test_a_cross_validated_result_goes_before_a_better_one_without() -> None:
+    rows = table({"cv_macro_f1": None, "macro_f1": 0.9}, {"cv_macro_f1": 0.3, "macro_f1": 0.4})
+    [row] = cells(rows, ["layer"]).rows.itertuples()
+    assert (row.macro_f1, row.by_test) == (0.4, False)
+
+
+def test_imported_results_have_a_map_and_wins() -> None:
+    imported = {"cv_macro_f1": None}
+    words = imported | {"source": "tfidf", "model": "", "layer": None, "width": "", "macro_f1": 0.4}
+    rows = table({**imported, "macro_f1": 0.6}, {**imported, "macro_f1": 0.5}, words)
+    assert best_by_model(rows, "macro_f1", minus_baseline=False).loc["m", "d/train"] == 0.6
+    assert best_by_model(rows, "macro_f1", minus_baseline=True).loc["m", "d/train"] == pytest.approx(0.2)
+    [rate] = win_rates(rows)
+    assert (rate.n, rate.wins, rate.by_test) == (1, 1, 1)
 
 
 def test_what_has_no_layer_is_a_cell_of_its_own() -> None:

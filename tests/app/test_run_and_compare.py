@@ -174,8 +174,11 @@ def test_an_imported_result_opens_without_what_it_lacks(served: Flask) -> None:
             assert words in shown
     compare = page("compare")
     assert "cannot be shown" not in text(compare._compare("macro_f1", "layer", "source", "task", [], []))
-    assert "no SAE result" in text(compare._heat("best", "macro_f1", [], []))
-    assert "No dataset has both" in text(compare._wins([], []))
+    assert "has no CV macro-F1" not in text(compare._compare("macro_f1", "classifier", "none", "none", [], []))
+    assert "2 results here has CV macro-F1" in text(compare._compare("cv_macro_f1", "layer", "source", "task", [], []))
+    assert "%{z:.3f}" in text(compare._heat("best", "macro_f1", [], []))
+    assert "No model has a baseline with macro-F1" in text(compare._heat("difference", "macro_f1", [], []))
+    assert "There is no baseline among these results" in text(compare._wins([], []))
 
 
 @pytest.mark.parametrize("ids", [("", "nonsense"), ("../../etc", ""), ("nonsense", "linear"), (RUN, "../x")])

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from app.data.selection import best_rows, duels
+from app.data.selection import best_rows, duels, with_tasks
 
 
 def table(*rows: tuple[str, str, float, float | None]) -> pd.DataFrame:
     """Rows of (dataset, source, macro-F1, CV macro-F1) with an interval of 0.1 to both sides."""
     frame = pd.DataFrame(rows, columns=["dataset", "source", "macro_f1", "cv_macro_f1"]).astype({"cv_macro_f1": float})
-    return frame.assign(config="", split="train", macro_f1_low=frame.macro_f1 - 0.1, macro_f1_high=frame.macro_f1 + 0.1)
+    bounds = {"macro_f1_low": frame.macro_f1 - 0.1, "macro_f1_high": frame.macro_f1 + 0.1}
+    return with_tasks(frame.assign(config="", split="train", text_field="", **bounds))
 
 
 def test_the_test_score_chooses_nothing() -> None:
@@ -36,9 +37,24 @@ def test_the_strongest_baseline_is_met_and_intervals_can_be_apart() -> None:
 def test_a_missing_side_or_score_is_no_verdict() -> None:
     [duel] = duels(table(("d", "sae", 0.9, 0.9)))
     assert (duel.baseline, duel.difference, duel.overlap) == (None, None, None)
-    rows = table(("d", "sae", 0.9, None), ("d", "tfidf", 0.5, 0.4))
-    [duel] = duels(rows)
-    assert duel.sae is None
-    assert best_rows(rows[rows.source == "sae"], ["dataset"]).empty
     unknown = table(("d", "sae", 0.9, 0.9), ("d", "tfidf", 0.5, 0.4)).assign(macro_f1_low=None)
     assert duels(unknown)[0].overlap is None
+
+
+def test_without_cross_validation_the_test_score_chooses_and_is_marked() -> None:
+    rows = table(("d", "sae", 0.9, None), ("d", "sae", 0.8, None), ("d", "tfidf", 0.5, 0.4), ("d", "hidden", 0.7, None))
+    [duel] = duels(rows)
+    assert duel.sae is not None
+    assert duel.baseline is not None
+    assert (duel.sae.macro_f1, duel.sae.by_test) == (0.9, True)
+    assert (duel.baseline.source, duel.baseline.by_test) == ("tfidf", False)
+    assert duel.by_test is True
+    assert best_rows(rows[:0], ["dataset"]).empty
+
+
+def test_tasks_of_one_split_are_told_apart_by_their_column_of_texts_only_where_there_are_several() -> None:
+    rows = table(*[("d", "sae", 0.5, 0.5)] * 4).assign(text_field=["text", "", "text", "translation"])
+    assert list(with_tasks(rows).task) == ["d/train (text)", "d/train", "d/train (text)", "d/train (translation)"]
+    assert set(with_tasks(rows[:3]).task) == {"d/train"}
+    rows["config"] = ["", "", "english", ""]
+    assert list(with_tasks(rows).task)[2] == "d/english/train"

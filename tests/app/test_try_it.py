@@ -41,8 +41,8 @@ def test_many_classes_are_the_ten_most_probable_and_the_others() -> None:
 
 
 def row(source: str, run: str, cv: float, model: str = "m", dataset: str = "d") -> dict[str, Any]:
-    task = {"model": model, "dataset": dataset, "config": "", "split": "train"}
-    return {**task, "run": run, "classifier": "linear", "source": source, "cv_macro_f1": cv}
+    place = {"model": model, "dataset": dataset, "task": f"{dataset}/train"}
+    return {**place, "run": run, "classifier": "linear", "source": source, "cv_macro_f1": cv, "macro_f1": cv}
 
 
 def test_rivals_are_the_best_of_other_sources_on_the_same_dataset_and_model() -> None:

@@ -14,6 +14,7 @@ import transformers
 from saefari.errors import ModelError
 from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
+from saefari.models.registry import image_tokens_see_text
 from saefari.models.vlm import VisionLanguageModel
 from saefari.models.vlm_reader import PromptReader
 from tests.tiny_vision import VLMS, picture, save_vlm, vlm_processor
@@ -135,6 +136,34 @@ def test_text_positions_spell_the_text(kind: str, text: str, saved: Callable[[st
     assert spelt.replace(" ", "").startswith(expected.replace(" ", "")[:1])
     assert not np.isin(reading.input_ids[reading.valid], [IMAGE, 0, 1, 2]).any()
     assert (reading.patch == -1).all()
+
+
+@pytest.mark.parametrize("kind", VLMS)
+def test_which_image_tokens_see_the_text_is_known(kind: str, saved: Callable[[str], Path]) -> None:
+    """Their hidden states depend on the text exactly where `image_tokens_see_text` says so."""
+    folder, image = str(saved(kind)), picture(50, 40)
+    model, reader = VisionLanguageModel.load(folder, device="cpu"), PromptReader.load(folder)
+    states = []
+    for text in ("the cat", "a dog"):
+        reading = reader.read(image, text)
+        states.append(model.capture([reading.model_input], HOOKS)[HOOKS[3]][0][reading.valid])
+    depends = not torch.allclose(*states, atol=1e-5)
+    assert image_tokens_see_text(folder) is depends
+    assert depends is kind.startswith("paligemma")
+
+
+@pytest.mark.parametrize(
+    ("name", "sees"),
+    [
+        ("google/paligemma2-3b-pt-224", True),
+        ("Intel/llava-gemma-2b", False),
+        ("Qwen/Qwen2.5-VL-3B-Instruct", False),
+        ("google/gemma-3-4b-it", False),
+        ("acme/new-vlm", True),
+    ],
+)
+def test_a_model_out_of_reach_is_judged_by_its_name(name: str, sees: bool) -> None:
+    assert image_tokens_see_text(name, reach_hub=False) is sees
 
 
 def test_last_and_all(saved: Callable[[str], Path]) -> None:

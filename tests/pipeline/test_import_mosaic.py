@@ -33,17 +33,18 @@ def test_a_published_tree_becomes_one_of_ours(tmp_path: Path, capsys: pytest.Cap
     assert run(tmp_path / "theirs", tmp_path / "out") == 0
     classifications = tmp_path / "out" / "classifications"
     folders = [folder.relative_to(classifications) for folder, _ in iter_results(classifications)]
-    assert len(folders) == 2 * (4 + 1)
+    assert len(folders) == 2 * (4 + 4)
     assert PLACE in folders
     assert PLACE.parents[1] / "16k" / "count_top20_bin-1.0" in folders
     assert PLACE.parents[1] / "hidden" / "last" in folders
     with (classifications / "summary.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 20
+    assert len(rows) == 32
     assert {row["source"] for row in rows} == {"sae", "hidden"}
     assert {row["cv_macro_f1"] for row in rows} == {""}
+    assert {row["cv_accuracy"] for row in rows} == {"0.82"}
     printed = capsys.readouterr().out
-    assert "10 results imported, 6 repeated runs left out, 0 files not imported" in printed
+    assert "16 results imported, 0 repeated runs left out, 0 files not imported" in printed
     assert "metadata.args.input_dir" in printed
 
 
@@ -66,7 +67,7 @@ def test_importing_twice_gives_the_same_tree(tmp_path: Path, capsys: pytest.Capt
     once = tree(tmp_path / "out")
     assert run(tmp_path / "theirs", tmp_path / "out") == 0
     assert tree(tmp_path / "out") == once
-    assert "10 results imported (10 there already)" in capsys.readouterr().out
+    assert "16 results imported (16 there already)" in capsys.readouterr().out
 
 
 def test_a_result_of_ours_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

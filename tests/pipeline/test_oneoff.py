@@ -15,7 +15,9 @@ import pytest
 from saefari.log import logger
 from saefari.pipeline.cli import main
 from saefari.pipeline.launch import available_cores, run_in_processes, run_on_devices
+from saefari.pipeline.mosaic_flags import with_hyphens
 from saefari.saes import entries
+from saefari.store import read_result, read_summary
 
 RELEASE = ["--sae-release", "gpt2-small-res-jb"]
 
@@ -95,6 +97,56 @@ def test_nothing_stored_says_what_to_run(classify: Callable[..., int], capsys: p
     assert classify() == 2
     assert "--input-dir: " in (message := capsys.readouterr().err)
     assert "saefari extract" in message
+
+
+def test_mosaic_s_flags_are_taken_with_our_meaning(
+    extract: Callable[..., int], model: list[str], tmp_path: Path
+) -> None:
+    """Underscores, another name for the output, `None`, and a checkpoint that is the model's name."""
+    spelt = [flag.replace("-", "_").replace("__", "--", 1) if flag.startswith("--") else flag for flag in model]
+    name = model[model.index("--model-name") + 1]
+    assert extract("texts", "--random-state", "7") == 0
+    places = ["--input_dir", str(tmp_path / "activations"), "--dashboard-dir", str(tmp_path / "results")]
+    others = ["--sae_location", "res", "--binarize_value", "None", "--cv_folds", "3", "--bow-baseline=False"]
+    others += ["--last-token", "--top_n", "0", "--checkpoint", name]
+    assert main(["classify", *spelt, *RELEASE, *places, *others]) == 0
+    table = read_summary(tmp_path / "results" / "summary.csv")
+    assert "tfidf" not in set(table.source)
+    rows = table[table.source == "sae"]
+    assert set(rows.pooling) == {"last"}
+    assert rows.binarize.isna().all()
+    settings = read_result(tmp_path / "results" / rows.folder.iloc[0])["settings"]
+    assert (settings["seed"], settings["cv_folds"]) == (7, 3)  # the seed is that of the stored split
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--linear-c-values", "0.1", "1.0"], "--linear-c-values: has no counterpart"),
+        (["--linear_c_values", "0.1"], "--linear-c-values: has no counterpart"),
+        (["--tree-min-samples-split", "2"], "--tree-min-samples-split: has no counterpart"),
+        (["--tree-min-samples-leaf", "1"], "--tree-min-samples-leaf: has no counterpart"),
+        (["--last-token"], "--last-token: counts one position"),
+        (["--last-token", "--all-tokens", "--top-n", "0"], "--last-token: and --all-tokens exclude each other"),
+        (["--model-type", "vlm", "--checkpoint", "acme/other-model"], "--checkpoint: 'acme/other-model' looks like"),
+    ],
+)
+def test_mosaic_s_flags_without_a_counterpart_say_so_in_one_line(
+    extract: Callable[..., int],
+    classify: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    message: str,
+) -> None:
+    assert classify(*flags) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith(f"  {message}")
+
+
+def test_values_keep_their_underscores() -> None:
+    given = ["--set", "settings.max_samples=1", "--dataset_name=my_data", "my_file", "--a_b"]
+    assert with_hyphens(given) == ["--set", "settings.max_samples=1", "--dataset-name=my_data", "my_file", "--a-b"]
 
 
 @pytest.mark.parametrize(("flags", "level"), [([], logging.INFO), (["--verbose"], logging.DEBUG)])

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from saefari.pipeline.cli import main, run_experiments
+from saefari.store import read_summary
 from tests.tiny_vision import picture, save_colours, save_vlm, tinted
 
 from .tiny import Raw, classified, samples, tiny_settings
@@ -57,14 +58,23 @@ def test_one_off_commands_of_a_vision_language_model(
     fields = ["--text-field", "fine_label_str", "--label-field", "fine_label_str", "--image-field", "full_image"]
     stored, results = str(tmp_path / "activations"), str(tmp_path / "classifications")
     few = ["--act-only", "False", "--max-batches", "3", "--batch-size", "7", "--save-dir", stored]
-    assert main(["extract", *model, *data, *fields, *few]) == 0
+    sees = "paligemma" in str(vlm)
+    meant = ["--text-is-label"] * sees
+    if sees:
+        assert main(["extract", *model, *data, *fields, *few]) == 2
+        assert "--text-is-label" in capsys.readouterr().err
+    assert main(["extract", *model, *data, *fields, *few, *meant]) == 0
     assert "the prompt's text is the label" in capsys.readouterr().out
     table = pq.read_table(samples(tmp_path) / "samples.parquet").to_pydict()
     assert len(table["row"]) == 21
     assert all(len(valid) == 16 for valid in table["valid"])
     assert set(table["text"]) == {"the cat", "a dog"}
-    assert main(["classify", *model, *data, "--input-dir", stored, "--output-dir", results]) == 0
+    assert main(["classify", *model, *data, "--input-dir", stored, "--output-dir", results, *meant]) == 0
     assert classified(tmp_path) == {(2, "64")}
+    table = read_summary(tmp_path / "classifications" / "summary.csv")
+    marked = {"tfidf", *(["sae", "hidden"] if sees else [])}
+    assert set(table[table.caution != ""].source) == marked
+    assert {"pixels", "majority"} <= set(table[table.caution == ""].source)
 
 
 def test_text_and_image_positions_of_one_model_have_runs_of_their_own(
@@ -75,7 +85,12 @@ def test_text_and_image_positions_of_one_model_have_runs_of_their_own(
         "settings": tiny_settings(tmp_path, model_type="vlm", image_workers=0, positions="text"),
         "models": [{"name": str(vlm), "layers": [2], "widths": ["64"], "sae_path": str(tmp_path / "sae")}],
         "datasets": [
-            {"name": str(save_colours(tmp_path / "colours", 24)), "image_field": "image", "text_field": "label"}
+            {
+                "name": str(save_colours(tmp_path / "colours", 24)),
+                "image_field": "image",
+                "text_field": "label",
+                "text_is_label": True,
+            }
         ],
     }
     assert run_experiments([*saved(raw), "--extract-only"]) == 0

@@ -110,6 +110,24 @@ def write_mosaic_tree(root: Path, layers: Sequence[int] = (5, 12), widths: Seque
     return paths
 
 
+def with_bag_of_words(document: dict[str, Any], f1: float) -> dict[str, Any]:
+    """The document with the bag-of-words baseline that later versions add."""
+    classes = [str(name) for name in document["metadata"]["class_names"]]
+    line = {"precision": f1, "recall": f1, "f1-score": f1, "support": 20.0}
+    report = {**dict.fromkeys(classes, line), "accuracy": f1, "macro avg": line, "weighted avg": line}
+    curve = {"fpr": [0.0, 0.2, 1.0], "tpr": [0.0, 0.9, 1.0]}
+    baseline = {"accuracy": f1, "classification_report": report, "classes": classes, "n_classes": len(classes)}
+    return document | {"bow_baseline": baseline | {"roc_auc": 0.93, "roc_curve": curve}}
+
+
+def early_document() -> dict[str, Any]:
+    """A file of the first versions: neither arguments nor dataset nor class names."""
+    document = mosaic_document()
+    for key in ("args", "dataset", "class_names"):
+        del document["metadata"][key]
+    return document
+
+
 def write_document(path: Path, document: object) -> Path:
     """Write a document as MOSAIC does."""
     path.parent.mkdir(parents=True, exist_ok=True)

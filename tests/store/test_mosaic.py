@@ -21,7 +21,7 @@ from tests.store.mosaic_tree import N_FEATURES, N_TEST, N_TRAIN, mosaic_document
 
 
 def convert(folder: Path, document: object, name: str = "sae_classifier_results.json") -> MosaicResult:
-    return read_mosaic(write_document(folder / name, document), name)
+    return read_mosaic(write_document(folder / name, document), name)[0]
 
 
 def test_scores_are_those_of_the_file(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_the_record_says_what_it_is(tmp_path: Path) -> None:
     origin = converted.result["imported_from"]
     assert (origin["format"], origin["file"], len(origin["sha256"])) == ("mosaic", "sae_classifier_results.json", 64)
     warnings = "\n".join(converted.result["warnings"])
-    for said in ("not macro-F1", "no predictions", "hidden_states[L]", "only their size", "metadata.args.input_dir"):
+    for said in ("not macro-F1", "no predictions", "hidden_states[L]", "metadata.args.input_dir"):
         assert said in warnings
 
 
@@ -92,11 +92,14 @@ def test_settings_mean_what_ours_mean(
     assert (settings["source"], settings["width"], settings["layer"]) == ("sae", "16k", 12)
 
 
-def test_a_hidden_state_baseline_has_neither_width_nor_top_n(tmp_path: Path) -> None:
-    document = mosaic_document(hidden=True, top_n=20, binarize_value="1.0")
+@pytest.mark.parametrize(("top_n", "threshold", "kept"), [(0, None, (None, None)), (20, "1.0", (20, 1.0))])
+def test_a_hidden_state_baseline_has_no_width_and_keeps_its_setting(
+    tmp_path: Path, top_n: int, threshold: str | None, kept: tuple[int | None, float | None]
+) -> None:
+    document = mosaic_document(hidden=True, top_n=top_n, binarize_value=threshold)
     settings = convert(tmp_path, document, "hidden_classifier_results.json").result["settings"]
-    assert (settings["source"], settings["pooling"]) == ("hidden", "last")
-    assert settings["width"] is settings["top_n"] is settings["binarize"] is None
+    assert (settings["source"], settings["pooling"], settings["width"]) == ("hidden", "last", None)
+    assert (settings["top_n"], settings["binarize"]) == kept
 
 
 def test_the_file_name_outweighs_the_flag_that_early_versions_got_wrong(tmp_path: Path) -> None:
@@ -122,19 +125,57 @@ def test_three_classes_have_curves_and_signed_weights_each(tmp_path: Path) -> No
     curves = document["models"]["linearProbe"]["feature_analysis"]["roc_analysis"]
     areas = [auc(curves[name]["fpr"], curves[name]["tpr"]) for name in scores["roc"]]
     assert scores["roc_auc"] == pytest.approx(np.mean(areas))
-    assert "models.linearProbe.feature_analysis.roc_analysis.micro" in converted.unused
+    assert scores["roc_micro"] == curves["micro"]
+    assert not [key for key in converted.unused if "roc_analysis" in key]
 
 
-def test_one_row_of_weights_says_how_much_but_not_for_whom(tmp_path: Path) -> None:
+def test_one_row_of_weights_speaks_for_the_second_of_two_classes(tmp_path: Path) -> None:
     document = mosaic_document()
     document["models"]["linearProbe"]["feature_analysis"]["importance_scores"] = [[0.0, -3.0, 1.0]]
     document["models"]["linearProbe"]["feature_analysis"]["top_features"][0] = {"index": 1, "name": "legal terms"}
     scores = convert(tmp_path, document).result["classifiers"]["linear"]
-    assert scores["top_features"] == [
-        {"feature": 1, "name": "legal terms", "importance": 3.0, "direction": {}},
-        {"feature": 2, "importance": 1.0, "direction": {}},
-    ]
+    assert scores["top_features"] == {
+        "Harmful": [
+            {"feature": 1, "name": "legal terms", "weight": 3.0, "direction": "for"},
+            {"feature": 2, "weight": -1.0, "direction": "against"},
+        ],
+        "Harmless": [
+            {"feature": 1, "name": "legal terms", "weight": -3.0, "direction": "against"},
+            {"feature": 2, "weight": 1.0, "direction": "for"},
+        ],
+    }
     assert scores["n_features"] == 3
+
+
+def test_signs_are_those_of_the_fitted_probe(tmp_path: Path) -> None:
+    """Feature 1 is larger in rows of the second class, feature 0 in rows of the first."""
+    scores = convert(tmp_path, mosaic_document()).result["classifiers"]["linear"]
+    weights = {one["feature"]: one["weight"] for one in scores["top_features"]["Harmless"]}
+    assert weights[1] > 0 > weights[0]
+
+
+def test_one_row_of_weights_of_three_classes_keeps_only_sizes(tmp_path: Path) -> None:
+    document = mosaic_document(classes=["a", "b", "c"])
+    document["models"]["linearProbe"]["feature_analysis"]["importance_scores"] = [[0.0, -3.0, 1.0]]
+    converted = convert(tmp_path, document)
+    listed = converted.result["classifiers"]["linear"]["top_features"]
+    assert [(one["feature"], one["importance"]) for one in listed] == [(1, 3.0), (2, 1.0)]
+    assert any("only their size" in warning for warning in converted.result["warnings"])
+
+
+def test_averages_spread_of_folds_and_impurity_are_kept(tmp_path: Path) -> None:
+    document = mosaic_document()
+    result = convert(tmp_path, document).result
+    theirs, ours = document["models"]["linearProbe"], result["classifiers"]["linear"]
+    for how in ("macro", "weighted"):
+        for name in ("precision", "recall"):
+            assert ours[f"{how}_{name}"] == theirs["aggregated_metrics"][f"{how} avg"][name]
+    assert (ours["cross_validation"]["accuracy"], ours["cross_validation"]["accuracy_std"]) == (0.82, 0.05)
+    row = result["summary"][0]
+    assert (row["macro_precision"], row["macro_recall"]) == (ours["macro_precision"], ours["macro_recall"])
+    assert row["cv_accuracy"] == 0.82
+    impurity = document["models"]["decisionTree"]["tree_structure"]["node_data"]["impurity"]
+    assert [node["impurity"] for node in result["classifiers"]["tree"]["nodes"]] == impurity
 
 
 def test_the_tree_has_the_nodes_of_scikit_learn_s_arrays(tmp_path: Path) -> None:

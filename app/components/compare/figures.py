@@ -13,8 +13,9 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.components.figure import DASHES, PALETTE, SEQUENTIAL, SYMBOLS, styled
-from app.data.compare.cells import TASK, in_order
-from app.labels import SOURCES, result_title, score, short_model, short_task, shortened
+from app.data.compare.cells import in_order
+from app.data.selection import TASK
+from app.labels import SOURCES, result_title, score, short_model, shortened
 from app.permalinks import link
 
 FACETS, GROUPS = 12, 24
@@ -49,7 +50,7 @@ def value_label(column: str, value: Any) -> str:
     if column == "model":
         return short_model(value)
     if column == TASK:
-        return short_task(value)
+        return value
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -92,26 +93,29 @@ def heat_figure(values: pd.DataFrame, is_difference: bool) -> go.Figure:
     scale: dict[str, Any] = {"colorscale": SEQUENTIAL, "zmin": 0, "zmax": 1}
     if is_difference:
         scale = {"colorscale": "PuOr", "zmin": -largest, "zmax": largest}
+    names = [escape(shortened(str(task), 48)) for task in values.columns]
+    below = 40 + round(3.8 * max(map(len, names), default=0))  # pixels that slanted names need
     figure = go.Figure(
         go.Heatmap(
-            x=[escape(short_task(str(task))) for task in values.columns],
+            x=list(range(len(names))),
             y=[escape(short_model(str(model))) for model in values.index],
             z=values.to_numpy(),
             texttemplate="%{z:+.3f}" if is_difference else "%{z:.3f}",
-            hovertemplate="%{y}<br>%{x}<br>%{z:.3f}<extra></extra>",
+            customdata=[[escape(str(task)) for task in values.columns]] * len(values),
+            hovertemplate="%{y}<br>%{customdata}<br>%{z:.3f}<extra></extra>",
             showscale=False,
             xgap=2,
             ygap=2,
             **scale,
         )
     )
-    grid_off = {"showgrid": False, "type": "category"}
+    grid_off = {"showgrid": False}
     return styled(
         figure,
-        height=110 + 44 * len(values),
-        xaxis=grid_off,
-        yaxis=grid_off | {"autorange": "reversed"},
-        margin={"l": 180, "r": 16, "t": 16, "b": 50},
+        height=40 + 44 * len(values) + below,
+        xaxis=grid_off | {"tickvals": list(range(len(names))), "ticktext": names, "tickangle": -30},
+        yaxis=grid_off | {"type": "category", "autorange": "reversed"},
+        margin={"l": 200, "r": 16, "t": 16, "b": below},
     )
 
 
@@ -195,8 +199,9 @@ def _level_lines(rows: pd.DataFrame, view: View, ticks: Sequence[Any], i: int) -
 
 
 def _hover(row: Any, view: View) -> str:
-    of = f"the best of {row.n_results} by cross-validation" if row.n_results > 1 else "the only result here"
-    lines = [f"<b>{escape(short_task(row.task))}</b>", escape(result_title(row))]
+    by = "test score, since none is cross-validated" if row.by_test else "cross-validation"
+    of = f"the best of {row.n_results} by {by}" if row.n_results > 1 else "the only result here"
+    lines = [f"<b>{escape(row.task)}</b>", escape(result_title(row))]
     lines += [f"macro-F1 {score(row.macro_f1, row.macro_f1_low, row.macro_f1_high)}"]
     if view.metric != "macro_f1":
         lines.append(f"{view.metric} {score(getattr(row, view.metric))}")

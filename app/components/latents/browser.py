@@ -17,7 +17,6 @@ from app.data.latents.summary import summary
 from app.data.latents.table import DENSE, Written
 from app.data.sae_quality import Density
 from app.data.saes import Sae
-from app.labels import short_task
 from app.permalinks import link
 
 SHOWN = {
@@ -52,7 +51,7 @@ def density_section(codes: CodeSet) -> Any:
     rows = "all" if known.n_rows == known.total_rows else f"{known.n_rows:,} of"
     line = f"{len(counted.counts):,} latents; those never active are dead and have no logarithm. "
     line += f"Density is exact; largest activations and classes come from {rows} {known.total_rows:,} rows."
-    figure = density_histogram([Density(short_task(codes.dataset), counted.counts, counted.n_positions)], height=260)
+    figure = density_histogram([Density(codes.dataset, counted.counts, counted.n_positions)], height=260)
     return section("Densities", [graph("latent-densities", figure, "How many latents have which density")], line)
 
 

@@ -21,7 +21,7 @@ from app.data.latents.summary import class_association, summary
 from app.data.latents.usage import usage
 from app.data.saes import Sae
 from app.data.tree import Index
-from app.labels import full_title, short_task
+from app.labels import full_title
 from app.permalinks import link
 from saefari.store import read_explanation
 
@@ -47,7 +47,7 @@ def activity(codes: CodeSet, latent: int) -> Any:
     count = int(exact.counts[latent])
     if count == 0:
         return notice(
-            f"Dead here: it was active at none of {exact.n_positions:,} positions of {short_task(codes.dataset)}.",
+            f"Dead here: it was active at none of {exact.n_positions:,} positions of {codes.dataset}.",
             color="orange",
         )
     turned = firing(codes)
@@ -103,7 +103,7 @@ def association(sae: Sae, latent: int) -> Any:
     for codes in sae.code_sets:
         known = summary(codes)
         table = class_association(codes, latent)
-        rows += [{"dataset": short_task(codes.dataset)} | row for row in records(table)]
+        rows += [{"dataset": codes.dataset} | row for row in records(table)]
         if len(table) and table["fires"].any() and len(figures) < _MOST_FIGURES:
             bars = class_bars(table, known.rows_fired[latent] / known.n_rows)
             more = (
@@ -111,7 +111,7 @@ def association(sae: Sae, latent: int) -> Any:
                 if len(table) > MOST_CLASSES
                 else ""
             )
-            head = [dmc.Title(short_task(codes.dataset), order=3, size="h5"), dmc.Text(more, size="xs", c="dimmed")]
+            head = [dmc.Title(codes.dataset, order=3, size="h5"), dmc.Text(more, size="xs", c="dimmed")]
             figures.append(dmc.Stack([*head, graph(f"classes-{codes.id}", bars, "Classes in which it fires")], gap=2))
     if not rows:
         return section("Classes", [notice("No rows with classes are known for this SAE, or they are too many.")])

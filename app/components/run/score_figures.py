@@ -63,8 +63,10 @@ def confusion_width(n_classes: int) -> int:
     return max(300, 190 + 36 * n_classes) if n_classes <= _WITH_NUMBERS else 300 + 9 * n_classes
 
 
-def roc_figure(curves: Mapping[str, Any], areas: Mapping[str, float], shown: Sequence[str]) -> go.Figure:
-    """True against false positive rate of the classes shown."""
+def roc_figure(
+    curves: Mapping[str, Any], areas: Mapping[str, float], shown: Sequence[str], micro: Mapping[str, Any] | None = None
+) -> go.Figure:
+    """True against false positive rate of the classes shown; micro: of all rows and classes together."""
     figure = go.Figure()
     for i, (name, colour) in enumerate(zip(shown, colours(len(shown)), strict=True)):
         figure.add_trace(
@@ -78,6 +80,10 @@ def roc_figure(curves: Mapping[str, Any], areas: Mapping[str, float], shown: Seq
                 "<extra></extra>",
             )
         )
+    if micro:
+        line = {"color": PALETTE[7], "width": 2, "dash": "dashdot"}
+        name = "all classes together (micro)"
+        figure.add_trace(go.Scatter(x=micro["fpr"], y=micro["tpr"], mode="lines", name=name, line=line))
     chance = {"color": PALETTE[7], "width": 1, "dash": "dot"}
     figure.add_trace(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", name="chance", line=chance, hoverinfo="skip"))
     return styled(

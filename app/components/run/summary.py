@@ -31,6 +31,9 @@ def tiles(result: OneResult) -> dmc.SimpleGrid:
             f"folds {min(folds):.3f}–{max(folds):.3f}" if folds else "not recorded",
         ),
         ("accuracy", score(accuracy), right),
+        ("CV accuracy", score(result.row.cv_accuracy), _spread(held)),
+        ("macro precision", score(result.row.macro_precision), "mean over classes"),
+        ("macro recall", score(result.row.macro_recall), "mean over classes"),
         ("weighted F1", score(scores.get("weighted_f1")), "classes by their test rows"),
         ("ROC AUC", score(scores.get("roc_auc")), "mean over classes" if len(result.classes) > 2 else "second class"),
         ("test rows", _count(n_test), f"{len(result.classes)} classes"),
@@ -43,6 +46,8 @@ def tiles(result: OneResult) -> dmc.SimpleGrid:
 def remarks(record: dict[str, Any]) -> dmc.Stack | None:
     """Where the result or its classifiers come from, its warnings and the classes it left out; None without any."""
     found = []
+    if caution := record["settings"].get("caution"):
+        found.append(notice(f"{caution[0].upper()}{caution[1:]}: the scores say little.", "Caution", "red"))
     if transfer := record.get("transfer"):
         found.append(notice(_transferred(transfer), "Classifiers of another run, as they are"))
     if imported := record.get("imported_from"):
@@ -91,6 +96,12 @@ def _rows(kind: str, values: dict[str, Any]) -> list[dict[str, str]]:
 
 def _interval(low: Any, high: Any, what: str) -> str:
     return "interval unknown" if low is None or high is None else f"95% {low:.3f}–{high:.3f} ({what})"
+
+
+def _spread(held: dict[str, Any]) -> str:
+    """How far the folds' accuracies lie from one another, where that is recorded."""
+    deviation = held.get("accuracy_std")
+    return "on training rows alone" if deviation is None else f"standard deviation {deviation:.3f}"
 
 
 def _count(number: Any) -> str:

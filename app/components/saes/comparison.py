@@ -11,11 +11,11 @@ from app.components.figure import graph, opens_on_click
 from app.components.page import later, notice, section
 from app.components.saes.comparison_figures import AGAINST, pareto_figure, scores_figure
 from app.components.state import options_of, state_id
-from app.data.sae_quality import HELD_OUT, RANDOM, main_measurement, quality_rows
+from app.data.sae_quality import RANDOM, main_measurement, quality_rows
 from app.data.sae_scores import baseline_scores, sae_scores, scored_datasets
 from app.data.saes import Sae
 from app.data.tree import Index, tree
-from app.labels import short_model, short_task
+from app.labels import short_model
 from app.permalinks import chosen
 
 CHOSEN = Input(state_id("sae"), "value")
@@ -27,7 +27,7 @@ def quality_section(index: Index, shown: Sae | None, measured: str | None) -> An
     names = list(dict.fromkeys(row["dataset"] for row in quality_rows(index.saes.values()) if row["dataset"]))
     main = main_measurement(shown) if shown else None
     default = main.dataset if main else next(iter(names), "")
-    select = _select("measured", "Measured on", {name: measured_on(name) for name in names}, measured, default)
+    select = _select("measured", "Measured on", {name: name for name in names}, measured, default)
     line = "Down and to the left is better: less is lost with fewer active latents. A click opens an SAE."
     return section("L0 against FVU", [select, later("sae-pareto", 440)], line)
 
@@ -41,7 +41,7 @@ def scores_section(index: Index, scored: str | None, against: str | None) -> Any
         return section("What one classifies with them", [dmc.Text(message, size="sm")], line)
     selects = dmc.Group(
         [
-            _select("scored", "Dataset", {name: short_task(name) for name in datasets}, scored, datasets[0]),
+            _select("scored", "Dataset", {name: name for name in datasets}, scored, datasets[0]),
             _select("against", "Against", AGAINST, against, "l0"),
         ]
     )
@@ -59,11 +59,6 @@ def _select(name: str, label: str, options: dict[str, str], asked: str | None, d
     )
 
 
-def measured_on(dataset: str) -> str:
-    """What a measurement is of, in few words."""
-    return dataset if dataset == HELD_OUT else short_task(dataset)
-
-
 @callback(Output("sae-pareto", "children"), Input(state_id("measured"), "value"), CHOSEN)
 def _pareto(measured: str, sae_id: str | None) -> Any:
     index = tree().index()
@@ -78,7 +73,7 @@ def _pareto(measured: str, sae_id: str | None) -> Any:
     ]
     place = f"{short_model(sae.model)}, layer {sae.layer}"
     if not rows:
-        return notice(f"No SAE of {place} was measured on {measured_on(measured)}.")
+        return notice(f"No SAE of {place} was measured on {measured}.")
     label = f"L0 against FVU of the SAEs of {place}"
     return [
         dmc.Text(f"SAEs of {place}", size="sm"),
@@ -96,10 +91,10 @@ def _scores(scored: str, against: str, sae_id: str | None) -> Any:
     index = tree().index()
     found = sae_scores(index, scored)
     if not found:
-        return notice(f"None of the SAEs that were classified on {short_task(scored)} was measured.")
+        return notice(f"None of the SAEs that were classified on {scored} was measured.")
     kept = {"scored": scored, "against": against}
     figure = scores_figure(found, baseline_scores(index, scored), against, sae_id or "", kept)
-    return graph("sae-scores", figure, f"CV macro-F1 of every SAE on {short_task(scored)}")
+    return graph("sae-scores", figure, f"CV macro-F1 of every SAE on {scored}")
 
 
 opens_on_click("sae-pareto", "/saes")

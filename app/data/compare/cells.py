@@ -9,22 +9,21 @@ from typing import Any
 
 import pandas as pd
 
-from app.data.selection import SAE, Duel, best_rows, dataset_names
+from app.data.selection import SAE, TASK, Duel, best_rows
 
-TASK = "task"
-"""The column that `with_tasks` adds: `<dataset>[/<config>]/<split>`."""
 _UNITS = {"k": 1e3, "m": 1e6}
 
 
 @dataclass(frozen=True)
 class Cells:
-    """rows: one result per cell, with `n_results`, how many there were to choose from.
-
-    undecided: cells left out, since they hold several results and none has a cross-validation score.
-    """
+    """rows: one result per cell, with `n_results`, how many there were to choose from, and `by_test` (`best_rows`)."""
 
     rows: pd.DataFrame
-    undecided: int
+
+    @property
+    def by_test(self) -> int:
+        """Cells that hold several results and show the one with the best test score: none is cross-validated."""
+        return int((self.rows["by_test"] & (self.rows["n_results"] > 1)).sum())
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class WinRate:
     """The best SAE setting against the best setting of one baseline, dataset by dataset.
 
     n: datasets with both. apart: wins (losses) whose 95% intervals do not overlap. unknown: duels without intervals.
-    difference: mean of SAE minus baseline, test macro-F1.
+    by_test: duels in which a side was chosen by its test score. difference: mean of SAE minus baseline, test macro-F1.
     """
 
     baseline: str
@@ -42,12 +41,8 @@ class WinRate:
     losses: int
     losses_apart: int
     unknown: int
+    by_test: int
     difference: float
-
-
-def with_tasks(results: pd.DataFrame) -> pd.DataFrame:
-    """The table with the column `task`."""
-    return results.assign(task=dataset_names(results))
 
 
 def narrowed(table: pd.DataFrame, **wanted: Sequence[str]) -> pd.DataFrame:
@@ -59,15 +54,12 @@ def narrowed(table: pd.DataFrame, **wanted: Sequence[str]) -> pd.DataFrame:
 
 
 def cells(table: pd.DataFrame, keys: Sequence[str]) -> Cells:
-    """Of the results that share their values of `keys`, the one that cross-validation chooses."""
+    """Of the results that share their values of `keys`, the one that `best_rows` chooses."""
     keys = list(dict.fromkeys(keys))
     if not keys:
         table, keys = table.assign(everything=""), ["everything"]
     sized = table.assign(n_results=table.groupby(keys, dropna=False)["run"].transform("size"))
-    alone = sized["n_results"] == 1
-    several = sized[~alone]
-    rows = pd.concat([sized[alone], best_rows(several, keys)])
-    return Cells(rows, several.groupby(keys, dropna=False).ngroups - (len(rows) - int(alone.sum())))
+    return Cells(best_rows(sized, keys))
 
 
 def in_order(values: Sequence[Any]) -> list[Any]:
@@ -78,17 +70,16 @@ def in_order(values: Sequence[Any]) -> list[Any]:
 def best_by_model(table: pd.DataFrame, metric: str, minus_baseline: bool) -> pd.DataFrame:
     """Models down, datasets across: `metric` of the best SAE result, or how much that is above the best baseline's.
 
-    Best is what cross-validation chooses; a model's baselines are those on its own hidden states and random SAEs, and
-    those that read no model. Missing where one side is.
+    Best is what `best_rows` chooses; a model's baselines are those on its own hidden states and random SAEs, and those
+    that read no model. Missing where one side is.
     """
     best = best_rows(table[table["source"] == SAE], ["model", TASK])
     values = best.set_index(["model", TASK])[metric].astype(float)
     if minus_baseline:
-        rivals = best_rows(table[table["source"] != SAE], ["model", TASK]).set_index(["model", TASK])
-        scores = dict(zip(rivals.index, zip(rivals["cv_macro_f1"], rivals[metric], strict=True), strict=True))
+        rivals = best_rows(table[table["source"] != SAE], ["model", TASK])
         for model, task in values.index:
-            there = [scores[key] for key in ((model, task), ("", task)) if key in scores]
-            values[model, task] -= max(there)[1] if there else float("nan")
+            there = best_rows(rivals[(rivals[TASK] == task) & rivals["model"].isin([model, ""])], [TASK])
+            values[model, task] -= there[metric].iloc[0] if len(there) else float("nan")
     return values.unstack(TASK)
 
 
@@ -118,6 +109,7 @@ def _win_rate(source: str, duels: Sequence[Duel]) -> WinRate:
         sum(gap < 0 for gap, _ in differences),
         sum(gap < 0 and overlap is False for gap, overlap in differences),
         sum(overlap is None for _, overlap in differences),
+        sum(duel.by_test for duel in duels),
         sum(gap for gap, _ in differences) / len(differences),
     )
 

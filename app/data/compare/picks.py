@@ -11,7 +11,13 @@ from app.labels import score
 from saefari.errors import StoreError
 
 MOST = 8
-_SCORES = {"accuracy": "accuracy", "weighted_f1": "weighted F1", "roc_auc": "ROC AUC"}
+_SCORES = {
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "accuracy": "accuracy",
+    "weighted_f1": "weighted F1",
+    "roc_auc": "ROC AUC",
+}
 _NOT_A_SETTING = {"format", "inputs"}
 
 
@@ -38,10 +44,14 @@ def score_rows(results: Sequence[OneResult]) -> list[tuple[str, list[str]]]:
             [score(one.scores.get("macro_f1"), *(_pair(one.scores.get("macro_f1_interval")))) for one in results],
         ),
         ("CV macro-F1", [score((one.scores.get("cross_validation") or {}).get("macro_f1")) for one in results]),
+        ("CV accuracy", [score(one.row.cv_accuracy) for one in results]),
     ]
     rows += [(name, [score(one.scores.get(key)) for one in results]) for key, name in _SCORES.items()]
     counts = [("training rows", "n_train"), ("test rows", "n_test")]
     rows += [(name, [_text(one.record.get(key)) for one in results]) for name, key in counts]
+    rows += (
+        [("caution", [one.row.caution or "–" for one in results])] if any(one.row.caution for one in results) else []
+    )
     return [*rows, ("features", [_text(one.scores.get("n_features")) for one in results])]
 
 

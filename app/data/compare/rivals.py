@@ -37,6 +37,6 @@ def best_baseline(results: pd.DataFrame, row: pd.Series) -> pd.Series | None:
 
 def _rivals(results: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
     """Results on the dataset of a row that read its model or, like the words alone, none; any where it reads none."""
-    task = (results[TASK] == row[TASK]).all(axis=1)
+    task = results[TASK] == row[TASK]
     same_model = results["model"].isin(["", row.model]) | (row.model == "")
     return results[task & same_model & (results["run"] != "")]

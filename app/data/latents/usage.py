@@ -13,6 +13,7 @@ import pandas as pd
 from app.data.memory import written_ns
 from app.data.results import read_record
 from app.data.saes import Sae
+from app.data.selection import best_first
 from app.data.tree import Index
 from saefari.errors import StoreError
 from saefari.store.layout import RESULTS
@@ -58,7 +59,7 @@ def results_of(sae: Sae, index: Index) -> pd.DataFrame:
     below = rows["folder"].str.startswith(f"{sae.model}/") & rows["folder"].str.contains(
         f"/layer_{sae.layer}/{sae.width}/", regex=False
     )
-    return rows[below].sort_values("cv_macro_f1", ascending=False, kind="stable")
+    return best_first(rows[below])
 
 
 def usage(sae: Sae, latent: int, index: Index) -> Usage:

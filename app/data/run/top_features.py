@@ -7,13 +7,16 @@ from typing import Any
 
 from app.data.latents.summary import Facts, facts
 from app.data.one_result import OneResult, codes_of, sae_of
+from app.data.selection import SAE
 from app.data.tree import Index
-from app.permalinks import link
+from app.permalinks import link, neuronpedia_link
 
 
 @dataclass(frozen=True)
 class TopFeature:
-    """One feature. strength: its weight (with a sign) or importance. href: its latent's page, "" where it has none.
+    """One feature. strength: its weight (with a sign) or importance.
+
+    href: its latent's page; of an SAE that the tree does not hold, Neuronpedia's; "" where neither is known.
 
     higher: classes whose training rows have more of it than the others (decision tree only).
     """
@@ -41,6 +44,7 @@ def top_features(index: Index, result: OneResult, shown_class: str) -> list[TopF
     sae = sae_of(index, result.row)
     codes = None if sae is None else codes_of(sae, result.row)
     notes = {} if sae is None else facts(sae, codes, [int(entry["feature"]) for entry in entries])
+    known = result.record["settings"].get("neuronpedia") if result.row.source == SAE else None
     found = []
     for entry in entries:
         feature = int(entry["feature"])
@@ -51,7 +55,9 @@ def top_features(index: Index, result: OneResult, shown_class: str) -> list[TopF
                 feature_label(entry, result.word),
                 float(entry["weight"] if "weight" in entry else entry["importance"]),
                 tuple(name for name, side in higher.items() if side == "higher") if isinstance(higher, dict) else (),
-                "" if sae is None else link("/latent", sae=sae.id, latent=feature, codes=codes.id if codes else None),
+                link("/latent", sae=sae.id, latent=feature, codes=codes.id if codes else None)
+                if sae
+                else neuronpedia_link(known, feature),
                 notes.get(feature, Facts()),
             )
         )

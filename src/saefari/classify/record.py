@@ -20,7 +20,7 @@ from saefari.store import write_json, write_parquet
 from saefari.store.layout import PREDICTIONS, RESULTS
 
 FORMAT = 2
-_LABELS = ("model", "model_type", "dataset", "config", "split", "layer", "width", "source")
+_LABELS = ("model", "model_type", "dataset", "config", "split", "text_field", "layer", "width", "source")
 _SETTING = ("pooling", "top_n", "binarize", "select_k")
 
 
@@ -84,10 +84,15 @@ def summary_row(
     return {
         **{key: settings[key] for key in (*_LABELS, *_SETTING)},
         "classifier": name,
+        "variant": "",
+        "caution": settings.get("caution", ""),
         "macro_f1": scores["macro_f1"],
         "macro_f1_low": low,
         "macro_f1_high": high,
+        "macro_precision": scores.get("macro_precision"),
+        "macro_recall": scores.get("macro_recall"),
         "accuracy": scores["accuracy"],
+        "cv_accuracy": scores.get("cross_validation", {}).get("accuracy"),
         "roc_auc": scores["roc_auc"],
         "cv_macro_f1": scores.get("cross_validation", {}).get("macro_f1"),
         "n_train": n_train,

@@ -36,6 +36,7 @@ class ClassifyJob:
     sample_places: the same folders as results.json names them, '/'-joined below the activations' root.
     features: folder below those that holds codes or hidden states. out: each setting writes a folder below it.
     inputs: fingerprint of everything read; with the settings it decides whether a finished setting is used again.
+    caution: why its scores say little, "" where nothing speaks against them; it stands beside them in every table.
     """
 
     source: Source
@@ -57,11 +58,13 @@ class ClassifyJob:
     n_bootstrap: int
     tree_depth: int
     inputs: str
+    text_field: str = ""
+    caution: str = ""
 
     @property
     def labels(self) -> dict[str, Any]:
         """What the summary's first columns say."""
-        names = ("model", "model_type", "dataset", "config", "split", "layer", "width", "source")
+        names = ("model", "model_type", "dataset", "config", "split", "text_field", "layer", "width", "source")
         return {name: getattr(self, name) for name in names}
 
     @property
@@ -89,6 +92,7 @@ class ClassifyJob:
             "n_bootstrap": self.n_bootstrap,
             "tree_depth": self.tree_depth,
             "inputs": self.inputs,
+            **({"caution": self.caution} if self.caution else {}),
         }
 
 
@@ -190,9 +194,10 @@ def _fit(job: ClassifyJob, build: Callable[[], FeatureSet | None], task: Task) -
 
 
 def _warnings(job: ClassifyJob, task: Task) -> list[str]:
+    cautions = [f"{_title(job)}: {job.caution}"] if job.caution else []
     where = "/".join(filter(None, [job.dataset, job.config, job.split]))
     warning = dropped_warning(where, task.dropped, task.n_dropped)
-    return [warning] if warning else []
+    return [*cautions, warning] if warning else cautions
 
 
 def _title(job: ClassifyJob, setting: Setting | None = None) -> str:

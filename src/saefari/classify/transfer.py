@@ -72,6 +72,7 @@ class TransferJob:
     def settings_record(self, probe: Path) -> dict[str, Any]:
         """Everything that decides a setting's results, JSON-able."""
         there = self.trained[probe]["settings"]
+        caution = there.get("caution") or self.labels.get("caution")
         renamed = {label: name for label, name in self.meant.items() if label != name}
         return {
             "format": FORMAT,
@@ -82,6 +83,7 @@ class TransferJob:
             "rows": self.which,
             "class_map": renamed,
             "inputs": self.inputs,
+            **({"caution": caution} if caution else {}),
         }
 
 

@@ -21,4 +21,6 @@ class DatasetSpec(Section):
     id_field: Optional = None
     group_field: Optional = None
     """Rows that share this value stay on one side of every split."""
+    text_is_label: bool = False
+    """The text gives the class away, and is meant to: otherwise refused where a model's positions see it."""
     revision: Optional = None

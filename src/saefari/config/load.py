@@ -98,7 +98,11 @@ def _problem(error: Any) -> Problem:
     kind, value, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "extra_forbidden":
         allowed = _keys_at(location[:-1])
-        return Problem(path, f"unknown key; allowed here: {', '.join(allowed)}{nearest(str(location[-1]), allowed)}")
+        hint = _elsewhere(str(location[-1])) or nearest(str(location[-1]), allowed)
+        return Problem(path, f"unknown key; allowed here: {', '.join(allowed)}{hint}")
+    if kind == "model_type" and value is None:
+        what = "empty entry: remove its dash" if isinstance(last, int) else "empty section: remove the key"
+        return Problem(path, f"{what}, or fill it in")
     if kind == "missing":
         return Problem(path, "is missing and has no default")
     if kind == "literal_error":
@@ -109,6 +113,12 @@ def _problem(error: Any) -> Problem:
     if isinstance(value, (str, int, float, bool, list, type(None))):
         return Problem(path, f"{shown(value)}: {message[0].lower()}{message[1:]}")
     return Problem(path, f"{message[0].lower()}{message[1:]}")
+
+
+def _elsewhere(key: str) -> str:
+    """' (it is settings.batch_size)' for a key of another section that stands once in the file, or an empty string."""
+    sections = ("settings", "classification_params")
+    return next((f" (it is {name}.{key})" for name in sections if key in _SECTIONS[name].model_fields), "")
 
 
 def _is_internal(part: object) -> bool:

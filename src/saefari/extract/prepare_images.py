@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _FIELDS = ("image_field", "text_field", "label_field", "id_field", "group_field")
 _LISTED = 3
 _GIVEN_AWAY = (
-    "the prompt's text is the label: what sees it (positions text, last and all; PaliGemma's image tokens) gives the "
-    "class away"
+    "the prompt's text is the label: features that see it (positions text, last and all; PaliGemma's image tokens; "
+    "TF-IDF) give the class away"
 )
 
 
@@ -35,8 +35,9 @@ def prepare_images(job: PrepareJob) -> list[str]:
     """
     settings = job.settings
     loader = ImageLoader.of(job.model_type, job.model, job.revision, job.positions, settings)
-    told = job.model_type == "vlm" and job.spec.text_field is not None and job.spec.text_field == job.spec.label_field
-    warnings = [_GIVEN_AWAY] if told else []
+    spec = job.spec
+    told = spec.text_field is not None and (spec.text_is_label or spec.text_field == spec.label_field)
+    warnings = [_GIVEN_AWAY] if told and job.model_type == "vlm" else []
     for split, folder in job.splits:
         dataset = open_dataset(job.spec, split)
         wanted = images_settings(dataset, loader.reader, settings)

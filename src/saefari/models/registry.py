@@ -17,6 +17,8 @@ from saefari.names import folder_name
 T = TypeVar("T")
 Source = Literal["local", "embedded", "hub"]
 
+_CAUSAL_KINDS = ("llava", "llava_next", "qwen2_vl", "qwen2_5_vl", "gemma3")
+"""`model_type` of vision-language models in which an image's tokens see no text behind them."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
@@ -126,6 +128,25 @@ def image_token_id(config: Any) -> int | None:
         if (token := getattr(config, name, None)) is not None:
             return int(token)
     return None
+
+
+def image_tokens_see_text(name: str, revision: str | None = None, *, reach_hub: bool = True) -> bool:
+    """Whether the image tokens of a vision-language model see the text that follows them in the prompt.
+
+    They do not where attention is causal, which is known of the kinds in `_CAUSAL_KINDS` (Gemma 3's image tokens see
+    one another, not the text). PaliGemma's see the whole prompt, and what is not known counts as seeing it. A model
+    whose configuration is not within reach is judged by its name.
+    """
+    try:
+        return read_config(name, revision, reach_hub=reach_hub).model_type not in _CAUSAL_KINDS
+    except ModelError:
+        known = [_letters(kind) for kind in _CAUSAL_KINDS]
+        return not any(kind in _letters(name.split("/")[-1]) for kind in known)
+
+
+def _letters(name: str) -> str:
+    """A name without what it is divided by: `gemma-3` and `gemma3` are the same."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def read_config(name: str, revision: str | None = None, *, reach_hub: bool = True) -> Any:

@@ -19,6 +19,7 @@ from saefari.pipeline.flags import (
     add_train_flags,
     add_transfer_flags,
 )
+from saefari.pipeline.mosaic_flags import with_hyphens
 
 if TYPE_CHECKING:
     from saefari.config import Config
@@ -32,7 +33,7 @@ def run_experiments(arguments: Sequence[str] | None = None) -> int:
         prog="run_experiments.py", description="Run the experiments that a YAML file names."
     )
     add_run_flags(parser)
-    return _guarded(_run_experiments, parser.parse_args(arguments))
+    return _guarded(_run_experiments, parser.parse_args(with_hyphens(sys.argv[1:] if arguments is None else arguments)))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     dashboard = commands.add_parser("dashboard", help="see every result, every latent, every sample in a browser")
     add_flags(dashboard)
     dashboard.set_defaults(function=serve, verbose=False)
-    parsed = parser.parse_args(arguments)
+    parsed = parser.parse_args(with_hyphens(sys.argv[1:] if arguments is None else arguments))
     return _guarded(parsed.function, parsed)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from saefari.errors import ConfigError, Problem
+from saefari.pipeline.mosaic_flags import add_mosaic_flags
 
 
 def add_run_flags(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def add_extract_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image-field", default="", help="what a vlm or vit reads")
     parser.add_argument("--label-field", default="label")
     parser.add_argument("--save-dir", default="./output/activations", help="where activations and codes go")
-    _add_act_only_flag(parser, default=False, help="store activations only")
+    _add_boolean_flag(parser, "--act-only", default=False, help="store activations only")
     parser.add_argument("--max-batches", type=int, help="at most this many batches of --batch-size rows")
     parser.add_argument("--batch-size", type=int, default=32, help="sequences in a batch (default: 32)")
 
@@ -45,11 +46,19 @@ def add_classify_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input-dir", default="./output/activations", help="what `saefari extract --save-dir` wrote")
     for flag in ("--dataset-name", "--dataset-config-name", "--dataset-split", "--text-field", "--label-field"):
         parser.add_argument(flag, help="default: what is stored")
-    _add_act_only_flag(parser, default=None, help="default: True where only activations are stored")
+    _add_boolean_flag(parser, "--act-only", default=None, help="default: True where only activations are stored")
     parser.add_argument("--top-n", type=int, default=0, help="0: all latents, n: count of each position's n largest")
-    parser.add_argument("--binarize-value", type=float, help="1 where a feature exceeds this")
-    parser.add_argument("--output-dir", default="./output/classifications", help="where classifiers and results go")
+    parser.add_argument("--binarize-value", type=_threshold, help="1 where a feature exceeds this; None: as it is")
+    parser.add_argument(
+        "--output-dir",
+        "--dashboard-dir",
+        default="./output/classifications",
+        help="where classifiers and results go",
+    )
     parser.add_argument("--tree-depth", type=int, default=5)
+    parser.add_argument("--cv-folds", type=int, default=5)
+    _add_boolean_flag(parser, "--bow-baseline", default=True, help="the TF-IDF baseline (default: True)")
+    add_mosaic_flags(parser)
     parser.add_argument("--save-plots", action="store_true", help="confusion matrix, ROC, tree and top-feature figures")
 
 
@@ -90,6 +99,9 @@ def _add_oneoff_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model-name", required=True, help="local path, embedded model or hub id")
     parser.add_argument("--model-type", default="llm", help="llm (default), vlm or vit")
     parser.add_argument("--positions", help="which positions count; default: tokens (llm), image (vlm), patches (vit)")
+    parser.add_argument(
+        "--text-is-label", action="store_true", help="the text gives the class away, and is meant to: run all the same"
+    )
     parser.add_argument("--checkpoint", help="the model's revision on the hub: branch, tag or commit")
     parser.add_argument(
         "--sae-release", help="release in sae-lens' catalogue; default: the best-known one of the model"
@@ -99,13 +111,14 @@ def _add_oneoff_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layer", type=_layers, required=True, help="one layer, or several with commas")
     parser.add_argument("--width", type=lambda text: text.split(","), help="default: the only one there is")
     parser.add_argument("--test-size", type=float, default=0.2, help="share of rows held out (default: 0.2)")
+    parser.add_argument(
+        "--seed", "--random-state", type=int, help="of the split and all else; default: 0, or as stored"
+    )
     _add_shared_flags(parser)
 
 
-def _add_act_only_flag(parser: argparse.ArgumentParser, default: bool | None, help: str) -> None:
-    parser.add_argument(
-        "--act-only", type=_boolean, nargs="?", const=True, default=default, metavar="True|False", help=help
-    )
+def _add_boolean_flag(parser: argparse.ArgumentParser, flag: str, default: bool | None, help: str) -> None:
+    parser.add_argument(flag, type=_boolean, nargs="?", const=True, default=default, metavar="True|False", help=help)
 
 
 def _add_shared_flags(parser: argparse.ArgumentParser) -> None:
@@ -127,6 +140,13 @@ def _boolean(text: str) -> bool:
     if text.lower() in ("false", "0", "no"):
         return False
     raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+
+
+def _threshold(text: str) -> float | None:
+    try:
+        return None if text.lower() == "none" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor None") from None
 
 
 def _layers(text: str) -> list[int]:

@@ -34,10 +34,10 @@ def _image_report(plan: Plan, model: ModelPlan, dataset: DatasetPlan, sae: Plann
         title=f"{model.slug} layer {sae.ref.layer}, SAE {sae.ref.width}, {dataset.slug}",
         features=features,
         splits=tuple(
-            (plan.samples(model, dataset, split), plan.layout.image_report(*place, split, features))
+            (plan.samples(model, dataset, split), plan.layout.image_report(*place, dataset.folder(split), features))
             for split in dataset.splits
         ),
-        results=plan.layout.results(*place, dataset.spec.split, features),
+        results=plan.layout.results(*place, dataset.folder(dataset.spec.split), features),
     )
 
 

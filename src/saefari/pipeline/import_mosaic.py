@@ -1,18 +1,20 @@
-"""`saefari import-mosaic DIR`: MOSAIC's published results beside our own, and what of them could not be taken over."""
+"""`saefari import-mosaic DIR`: convert MOSAIC's published results, and list what could not be converted."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from saefari.names import HIDDEN
+from saefari.names import BASELINES, HIDDEN
 from saefari.pipeline.flags import flag_error
 
 if TYPE_CHECKING:
     from saefari.store.layout import Layout
+    from saefari.store.mosaic import MosaicResult
 
 _LISTED = 3
 
@@ -21,13 +23,15 @@ _LISTED = 3
 class ImportReport:
     """What an import did, file by file; files are named relative to the imported folder.
 
-    imported: a result's folder -> its file. unchanged: how many of these were there already, word for word.
+    imported: a result's folder -> its file. contents: a result's folder -> the SHA-256 of what it was made from.
+    unchanged: how many of these were there already, word for word.
     repeats: file -> the file that was imported instead, another run of the same setting.
     left: file -> why it was not imported. problems: file -> values that could not be read, null in the result.
     unused: keys that have no counterpart -> the files that have just these.
     """
 
     imported: dict[Path, str] = field(default_factory=dict)
+    contents: dict[Path, str] = field(default_factory=dict)
     unchanged: int = 0
     repeats: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
@@ -59,31 +63,62 @@ def import_mosaic(source: Path, layout: Layout, *, dry_run: bool = False) -> Imp
     from saefari.errors import StoreError
     from saefari.report.tables import write_summary
     from saefari.store import hold_tree
-    from saefari.store.mosaic import PATTERN, read_mosaic
+    from saefari.store.mosaic import PATTERN, dataset_folders, read_mosaic
 
     report = ImportReport()
+    paths = sorted(source.rglob(PATTERN), reverse=True)
+    datasets = dataset_folders(paths)
     with ExitStack() as held:
         if not dry_run:
             held.enter_context(hold_tree(layout.classifications))
-        for path in sorted(source.rglob(PATTERN), reverse=True):
+        for path in paths:
             name = _printable(path.relative_to(source).as_posix())
             try:
-                converted = read_mosaic(path, name)
-                folder = _folder(converted.result["settings"], layout)
-                if folder in report.imported:
-                    report.repeats[name] = report.imported[folder]
-                    continue
-                report.unchanged += _place(converted.result, folder, dry_run)
+                _take_in(read_mosaic(path, name, datasets), layout, report, dry_run)
             except StoreError as error:
                 report.left[name] = str(error)
-                continue
-            report.imported[folder] = name
-            if converted.problems:
-                report.problems[name] = converted.problems
-            report.unused.setdefault(tuple(converted.unused), []).append(name)
         if not dry_run:
             write_summary(layout.summary)
     return report
+
+
+def _take_in(found: Sequence[MosaicResult], layout: Layout, report: ImportReport, dry_run: bool) -> None:
+    """Place the results of one file and note them in the report. Raises StoreError where one has no place."""
+    for converted in found:
+        origin, settings = converted.result["imported_from"], converted.result["settings"]
+        folder, name = _folder(settings, layout), origin["file"]
+        if folder in report.imported:
+            # Every file of a dataset repeats its baseline.
+            if settings["source"] != "tfidf" or report.contents[folder] != origin["sha256"]:
+                report.repeats[_named(name, settings["source"])] = report.imported[folder]
+            continue
+        settings["neuronpedia"] = _neuronpedia(settings)
+        report.unchanged += _place(converted.result, folder, dry_run)
+        report.imported[folder] = _named(name, settings["source"])
+        report.contents[folder] = origin["sha256"]
+        if converted.problems:
+            report.problems[name] = converted.problems
+        if settings["source"] != "tfidf":
+            report.unused.setdefault(tuple(converted.unused), []).append(name)
+
+
+def _named(file: str, source: str) -> str:
+    """How the report names a result: by its file; a baseline stands in the file of another result."""
+    return f"{file} (bow_baseline)" if source == "tfidf" else file
+
+
+def _neuronpedia(settings: dict[str, Any]) -> str | None:
+    """Neuronpedia's id of the SAE, as sae-lens' catalogue has it; None for other features and SAEs it does not know."""
+    from saefari.errors import SaeError
+    from saefari.saes.catalogue import find_sae
+
+    location = settings["sae_location"] or "res"
+    if settings["source"] != "sae" or location not in ("res", "mlp", "att"):
+        return None
+    try:
+        return find_sae(settings["model"], settings["layer"], settings["width"], location).neuronpedia_id
+    except SaeError:
+        return None
 
 
 def describe_import(report: ImportReport, dry_run: bool) -> str:
@@ -140,24 +175,36 @@ def _place(result: dict[str, Any], folder: Path, dry_run: bool) -> bool:
     elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise StoreError(f"{folder} holds files of an unfinished run; remove it to import this file")
     if not dry_run:
+        if result["settings"]["source"] != "tfidf":  # a baseline is new, and may be the same in several settings
+            _remove_moved(result, folder)
         write_json(folder / RESULTS, result)
     return False
 
 
+def _remove_moved(result: dict[str, Any], folder: Path) -> None:
+    """Remove the same file's result from a folder beside it: earlier versions had fewer settings in its name."""
+    from saefari.store import iter_results
+    from saefari.store.layout import RESULTS
+
+    for other, there in iter_results(folder.parent):
+        origin = there.get("imported_from")
+        if other != folder and origin and origin.get("sha256") == result["imported_from"]["sha256"]:
+            (other / RESULTS).unlink()
+
+
 def _folder(settings: dict[str, Any], layout: Layout) -> Path:
     """Where a result belongs. Raises StoreError for a name that gives no folder."""
-    from saefari.classify.settings import Setting
+    from saefari.store.mosaic_settings import setting_folder
 
-    setting = Setting(settings["pooling"], settings["top_n"], settings["binarize"], None)
     source = settings["source"]
+    width = _slug("width", settings["width"]) if source == "sae" else HIDDEN
     return layout.results(
-        _slug("model", settings["model"]),
+        BASELINES if source == "tfidf" else _slug("model", settings["model"]),
         _slug("dataset", settings["dataset"]),
         _slug("config", settings["config"]) if settings["config"] else None,
         _slug("split", settings["split"]),
-        f"layer_{settings['layer']}",
-        _slug("width", settings["width"]) if source == "sae" else HIDDEN,
-        setting.folder(source),
+        *([source] if source == "tfidf" else [f"layer_{settings['layer']}", width]),
+        setting_folder(settings),
     )
 
 

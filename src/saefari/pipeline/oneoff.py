@@ -11,10 +11,11 @@ from saefari.data.slug import dataset_slug
 from saefari.errors import ConfigError, SaeError
 from saefari.names import HIDDEN, RANDOM
 from saefari.pipeline.flags import flag_error
+from saefari.pipeline.mosaic_flags import check_mosaic_flags, revision_in
 from saefari.pipeline.vision_model import folder_of
 from saefari.saes.catalogue import widths_at
-from saefari.store import Manifest, codes_folder, hidden_folder, read_samples_record
-from saefari.store.layout import MANIFEST, SAMPLES
+from saefari.store import Manifest, codes_folder, hidden_folder, read_samples_record, read_split_record
+from saefari.store.layout import MANIFEST, SAMPLES, split_folder
 
 Place = tuple[str, str, str]
 """A stored split: its dataset's folder, config ("" = none) and split."""
@@ -29,6 +30,7 @@ def extract_config(flags: argparse.Namespace) -> Config:
         "batch_size": flags.batch_size,
         "act_only": flags.act_only,
         "max_batches": flags.max_batches,
+        "seed": flags.seed or 0,
     }
     dataset = {
         "name": flags.dataset_name,
@@ -51,8 +53,12 @@ def classify_config(flags: argparse.Namespace) -> Config:
         "base_classify_dir": flags.output_dir,
         "tree_depth": flags.tree_depth,
         "save_plots": flags.save_plots,
+        "cv_folds": flags.cv_folds,
+        "bow_baseline": flags.bow_baseline,
     }
+    check_mosaic_flags(flags)
     params = {"top_n_values": [flags.top_n], "binarize_values": [flags.binarize_value]}
+    params |= {"pooling": ["last" if flags.last_token else "sum"]}
     folder, (name, config_name, split) = _stored_split(flags)
     record = _stored_settings(folder)
     given = {"text_field": flags.text_field, "label_field": flags.label_field}
@@ -63,8 +69,12 @@ def classify_config(flags: argparse.Namespace) -> Config:
         "config_name": config_name,
         "split": split,
     }
-    sampled = record["sampled"] or {"rows": None, "seed": 0}
-    settings |= {"max_samples": sampled["rows"], "seed": sampled["seed"], "positions": record.get("positions")}
+    split_record = read_split_record(folder) or {"settings": {"seed": 0}}
+    settings |= {
+        "max_samples": (record["sampled"] or {"rows": None})["rows"],
+        "seed": split_record["settings"]["seed"] if flags.seed is None else flags.seed,
+        "positions": record.get("positions"),
+    }
     settings |= {key: record[key] for key in ("max_length", "include_special_tokens") if key in record}
     widths = flags.width or _stored_widths(folder, flags.layer) or _only_width(flags)
     settings["act_only"] = _is_act_only(folder, flags.layer, widths) if flags.act_only is None else flags.act_only
@@ -78,11 +88,12 @@ def _config(
     widths: list[str],
     params: dict[str, Any] | None = None,
 ) -> Config:
+    dataset = dataset | {"text_is_label": flags.text_is_label}
     model = {
         "name": flags.model_name,
         "layers": flags.layer,
         "widths": widths,
-        "revision": flags.checkpoint,
+        "revision": revision_in(flags),
         "sae_release": flags.sae_release,
         "sae_path": flags.sae_path,
     }
@@ -121,9 +132,13 @@ def _only_width(flags: argparse.Namespace) -> list[str]:
 
 def _stored_split(flags: argparse.Namespace) -> tuple[Path, Place]:
     """The one stored dataset split that the flags fit, and its place below the model's folder."""
-    model = ModelSpec(name=flags.model_name, layers=flags.layer, widths=[_ANY], revision=flags.checkpoint)
+    model = ModelSpec(name=flags.model_name, layers=flags.layer, widths=[_ANY], revision=revision_in(flags))
     root = Path(flags.input_dir, folder_of(model))
-    stored = {_place(path.parent.relative_to(root)): path.parent for path in sorted(root.rglob(SAMPLES))}
+    folders = [path.parent for path in sorted(root.rglob(SAMPLES))]
+    stored = {_place(folder.relative_to(root)): folder for folder in folders if not _has_siblings(folder)}
+    if folders and not stored:
+        message = f"{root} holds only splits that a YAML file reads from several columns of text"
+        raise flag_error("--input-dir", f"{message}: use `run_experiments.py --classify-only` with that file")
     if not stored:
         raise flag_error("--input-dir", f"{root} holds no dataset: run `saefari extract` with this model first")
     slug = None if flags.dataset_name is None else dataset_slug(flags.dataset_name)
@@ -156,6 +171,12 @@ def _unclear(wanted: tuple[str | None, ...], fitting: list[Place], stored: list[
 def _place(relative: Path) -> Place:
     dataset, *config, split = relative.parts
     return dataset, "/".join(config), split
+
+
+def _has_siblings(folder: Path) -> bool:
+    """Whether a YAML file made it, as one of several that read one split from different columns."""
+    text_field = _stored_settings(folder)["fields"].get("text_field")
+    return bool(text_field) and folder.name.endswith(split_folder("", text_field))
 
 
 def _stored_settings(folder: Path) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from pathlib import Path
 from saefari.config import Config, DatasetSpec, ModelSpec, ModelType, SaeSweep, SaeTraining
 from saefari.config.positions import POSITIONS_OF
 from saefari.data.dataset import check_dataset
-from saefari.data.slug import dataset_slug
 from saefari.errors import PATH_LENGTH, ConfigError, ModelError, Problem, shown
 from saefari.models.registry import UnreachableModel, describe
 from saefari.pipeline.check_devices import device_problems, device_warnings
+from saefari.pipeline.check_prompt import check_prompts
 from saefari.pipeline.check_saes import width_problems
-from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan
+from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan, plan_dataset
 from saefari.pipeline.planned_saes import SaePlanner
 from saefari.pipeline.vision_model import PlannedVision, folder_of, planned_vision
 from saefari.store import Layout
@@ -31,6 +31,7 @@ def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False,
     checker = _Checker(config, layout, reach=not dry_run)
     models = list(checker.models(need_model))
     datasets = list(checker.datasets(need_model))
+    checker.prompts(need_model)
     checker.corpora(need_model)
     checker.settings()
     warnings = [f"{model.slug}, {sae.warning}" for model in models for sae in model.saes if sae.warning]
@@ -199,18 +200,23 @@ class _Checker:
         slugs: dict[tuple[str, str | None, str], str] = {}
         for i, spec in enumerate(self._config.datasets):
             path = f"datasets[{i}]"
-            slug = dataset_slug(spec.name)
             self._fields(path, spec)
             if need_rows:
                 for key, message in check_dataset(spec, allow_unreachable=not self._reach):
                     self._problem(f"{path}.{key}", message)
-            plan = DatasetPlan(spec, slug)
+            plan = plan_dataset(spec, self._config.datasets)
             for split in plan.splits:
-                place = (slug, spec.config_name, split)
+                place = (plan.slug, spec.config_name, plan.folder(split))
                 if place in slugs:
                     self._problem(f"{path}.name", f"split {split!r} of {spec.name!r} is already used by {slugs[place]}")
                 slugs[place] = path
             yield plan
+
+    def prompts(self, need_rows: bool) -> None:
+        """No text gives the label away; need_rows: the rows must be within reach."""
+        problems, notes = check_prompts(self._config, need_rows=need_rows, reach=self._reach)
+        self.problems += problems
+        self.notes += notes
 
     def _fields(self, path: str, spec: DatasetSpec) -> None:
         """The dataset has what its models read."""

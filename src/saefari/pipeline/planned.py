@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from saefari.config import Config, DatasetSpec, ModelType
+from saefari.data.slug import dataset_slug
 from saefari.errors import ConfigError, Problem
 from saefari.pipeline.planned_saes import PlannedSae
 from saefari.pipeline.vision_model import PlannedVision
 from saefari.store import Layout
+from saefari.store.layout import split_folder
 
 
 @dataclass(frozen=True)
@@ -32,15 +34,39 @@ class ModelPlan:
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """One dataset and its place in the store."""
+    """One dataset and its place in the store.
+
+    told_by: the column of the texts where another dataset of the run is the same split with another one, else "".
+    """
 
     spec: DatasetSpec
     slug: str
+    told_by: str = ""
 
     @property
     def splits(self) -> list[str]:
         """The training split, then the test split if it has one of its own."""
         return [self.spec.split, *([self.spec.test_split] if self.spec.test_split else [])]
+
+    def folder(self, split: str) -> str:
+        """Folder name of one of its splits."""
+        return split_folder(split, self.told_by)
+
+
+def plan_dataset(spec: DatasetSpec, datasets: Sequence[DatasetSpec]) -> DatasetPlan:
+    """Give a dataset its place among those of the run.
+
+    Where several read one split from different columns of text, each has a folder of its own, whatever their order.
+    """
+    slug = dataset_slug(spec.name)
+    plan = DatasetPlan(spec, slug)
+    others = [
+        other.text_field
+        for other in datasets
+        if (dataset_slug(other.name), other.config_name) == (slug, spec.config_name)
+        and set(DatasetPlan(other, slug).splits) & set(plan.splits)
+    ]
+    return replace(plan, told_by=spec.text_field or "") if len(set(others)) > 1 else plan
 
 
 @dataclass
@@ -80,7 +106,7 @@ class Plan:
 
     def samples(self, model: ModelPlan, dataset: DatasetPlan, split: str) -> Path:
         """The folder of a dataset split as a model sees it."""
-        return self.layout.samples(model.slug, dataset.slug, dataset.spec.config_name, split)
+        return self.layout.samples(model.slug, dataset.slug, dataset.spec.config_name, dataset.folder(split))
 
     def trained(self) -> list[PlannedSae]:
         """The SAEs that the run trains."""

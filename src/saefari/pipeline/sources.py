@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from saefari.fingerprint import fingerprint
 from saefari.names import BASELINES, HIDDEN
+from saefari.pipeline.check_prompt import caution
 from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.stages import cells, shown, test_folder
 from saefari.store import Manifest, read_samples_record, read_split_record
@@ -91,7 +92,7 @@ def _classify_job(plan: Plan, wanted: SourceOf) -> ClassifyJob:
         ),
         features=features,
         out=plan.layout.results(
-            model.slug if of_model else BASELINES, dataset.slug, spec.config_name, spec.split, *place
+            model.slug if of_model else BASELINES, dataset.slug, spec.config_name, dataset.folder(spec.split), *place
         ),
         params=plan.config.classification_params,
         seed=settings.seed,
@@ -99,6 +100,8 @@ def _classify_job(plan: Plan, wanted: SourceOf) -> ClassifyJob:
         n_bootstrap=settings.n_bootstrap,
         tree_depth=settings.tree_depth,
         inputs=inputs_fingerprint(samples, test_samples, features),
+        text_field=spec.text_field or "",
+        caution=caution(model, spec, source),
     )
 
 

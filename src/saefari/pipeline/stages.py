@@ -154,7 +154,7 @@ def cells(model: ModelPlan) -> tuple[Cell, ...]:
 def title(model: ModelPlan, dataset: DatasetPlan, split: str) -> str:
     """How messages name a model's view of a dataset split."""
     config = f"/{dataset.spec.config_name}" if dataset.spec.config_name else ""
-    return f"{dataset.slug}{config}/{split} x {model.slug}"
+    return f"{dataset.slug}{config}/{dataset.folder(split)} x {model.slug}"
 
 
 def shown(name: str, slug: str) -> str:

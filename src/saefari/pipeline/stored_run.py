@@ -12,10 +12,12 @@ from saefari.names import BASELINES, HIDDEN
 from saefari.pipeline.flags import flag_error
 from saefari.pipeline.sources import inputs_fingerprint
 from saefari.store import Layout, Manifest, read_result, read_samples_record
-from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD
+from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD, split_folder
 
 _TRANSFER = "transfer"
 _LABELS = ("model", "model_type", "dataset", "config", "split", "layer", "width")
+_NEWER = {"text_field": ""}
+"""Labels that older results lack."""
 _NEEDED = {*_LABELS, "source", "pooling", "top_n", "binarize", "select_k"}
 
 
@@ -105,7 +107,8 @@ def _of_results(flag: str, settings: list[Path], activations: Path | None) -> St
         )
     classifications = settings[0].parents[len(parts) - 1]
     layout = Layout(activations or classifications.parent / "activations", classifications)
-    run = StoredRun(layout, source, places, features, {name: labels[name] for name in _LABELS}, tuple(settings))
+    known = _NEWER | {name: labels[name] for name in (*_LABELS, *_NEWER, "caution") if name in labels}
+    run = StoredRun(layout, source, places, features, known, tuple(settings))
     for samples in run.samples:
         _check_samples(flag, samples)
     return run
@@ -132,7 +135,7 @@ def _of_samples(flag: str, samples: Path, features: Path | None, activations: Pa
         "model_type": "",
         "dataset": dataset,
         "config": "".join(config),
-        "split": split,
+        **_split_of(split, record["settings"]),
     }
     if features is None:
         return StoredRun(layout, "tfidf", (place,), None, labels | {"layer": None, "width": None})
@@ -146,6 +149,12 @@ def _of_samples(flag: str, samples: Path, features: Path | None, activations: Pa
     }
     source: Source = "hidden" if is_hidden else "random_sae" if is_random else "sae"
     return StoredRun(layout, source, (place,), f"{features.parent.name}/{features.name}", labels)
+
+
+def _split_of(folder: str, settings: dict[str, Any]) -> dict[str, str]:
+    """A split's name and the column of its texts, from its folder and the settings of its samples."""
+    text_field = (settings.get("fields") or {}).get("text_field") or ""
+    return {"split": folder.removesuffix(split_folder("", text_field)), "text_field": text_field}
 
 
 def _setting(record: dict[str, Any]) -> Setting:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from saefari.config import SaeTraining
 from saefari.pareto import on_front
 from saefari.report.tables import Row
-from saefari.store import TrainedSae, number_in
+from saefari.store import TASK, TrainedSae, number_in, task_name
 
 _KEY = ("model", "layer", "name")
 _OPTIONS = ("k", "target_l0", "l1_coefficient", "l0_coefficient", "lr")
@@ -19,16 +19,15 @@ SAE_COLUMNS = (
     "n_held_out", "on_front",
 )  # fmt: skip
 _SETTING = ("pooling", "top_n", "binarize", "select_k", "classifier")
-_SCORE = ("cv_macro_f1", "macro_f1", "macro_f1_low", "macro_f1_high")
-_TASK = ("dataset", "config", "split")
+_SCORE = ("cv_macro_f1", "macro_f1", "macro_f1_low", "macro_f1_high", "caution")
 SCORE_COLUMNS = (
-    *_TASK, *_KEY, "architecture", "d_sae", "l0", "fvu", "on_front", *_SETTING, *_SCORE, "folder",
+    *TASK, *_KEY, "architecture", "d_sae", "l0", "fvu", "on_front", *_SETTING, *_SCORE, "folder",
 )  # fmt: skip
 
 
 def task_of(row: Row) -> str:
-    """`<dataset>[/<config>]/<split>` of a row of results."""
-    return "/".join(filter(None, (row[name] for name in _TASK)))
+    """`<dataset>[/<config>]/<split>[ (<text_field>)]` of a row of results."""
+    return task_name(tuple(row[name] for name in TASK))
 
 
 def sae_rows(saes: Iterable[TrainedSae]) -> list[Row]:
@@ -61,11 +60,11 @@ def score_rows(saes: Sequence[Row], summary: Iterable[Row]) -> list[Row]:
         sae = by_key.get((parts[0], row["layer"], row["width"]))
         if row["source"] != "sae" or sae is None or row["cv_macro_f1"] is None:
             continue
-        group = (*(row[name] for name in _TASK), *map(str, (sae[name] for name in _KEY)))
+        group = (*(row[name] for name in TASK), *map(str, (sae[name] for name in _KEY)))
         if group not in best or row["cv_macro_f1"] > best[group]["cv_macro_f1"]:
             best[group] = {name: (sae | row | {"model": sae["model"]})[name] for name in SCORE_COLUMNS}
     order = sorted(best.values(), key=lambda row: (*(row[name] for name in _KEY),))
-    return sorted(order, key=lambda row: (*(row[name] for name in _TASK), -row["cv_macro_f1"]))
+    return sorted(order, key=lambda row: (*(row[name] for name in TASK), -row["cv_macro_f1"]))
 
 
 def _sae_row(sae: TrainedSae) -> Row:

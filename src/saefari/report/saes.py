@@ -13,8 +13,8 @@ from saefari.errors import StoreError
 from saefari.log import logger
 from saefari.report.sae_figures import draw_saes
 from saefari.report.sae_rows import SAE_COLUMNS, SCORE_COLUMNS, sae_rows, score_rows, task_of
-from saefari.report.tables import Row, aligned, best_settings, setting_of, where_of, write_csv
-from saefari.store import Layout, iter_trained, read_result, read_summary
+from saefari.report.tables import Row, aligned, best_settings, setting_of, where_of, with_cautions, write_csv
+from saefari.store import TASK, Layout, distinguishing_fields, iter_trained, read_result, read_summary
 
 _MOST_ROWS = 20
 _BASELINES = {
@@ -67,7 +67,10 @@ _NOT_YET = (
 
 
 def _summary(layout: Layout) -> list[Row]:
-    """Rows of summary.csv, None for what is empty; none where it is missing or damaged."""
+    """Rows of summary.csv, None for what is empty, with a text_field only where it tells tasks apart.
+
+    There are none where the file is missing or damaged.
+    """
     if not layout.summary.exists():
         return []
     try:
@@ -75,6 +78,7 @@ def _summary(layout: Layout) -> list[Row]:
     except StoreError as error:
         logger.warning("%s", error)
         return []
+    table["text_field"] = distinguishing_fields(table[list(TASK)].itertuples(index=False, name=None))
     rows: list[Row] = table.where(table.notna(), None).to_dict("records")
     return rows
 
@@ -109,7 +113,7 @@ def _scores_table(rows: Sequence[Row]) -> str:
         for row in rows[:_MOST_ROWS]
     ]
     more = f"\n… and {len(rows) - _MOST_ROWS} more in sae_scores.csv" if len(rows) > _MOST_ROWS else ""
-    return f"{task_of(rows[0])}:\n\n{aligned([heads, *lines])}{more}"
+    return f"{task_of(rows[0])}:\n\n{aligned(with_cautions([heads, *lines], rows))}{more}"
 
 
 _QUALITY = ("architecture", "d_sae", "L0", "FVU", "dead", "loss recovered", "on front")

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from saefari.store import iter_results
+from saefari.store import TASK, iter_results, task_names
 from saefari.store.files import replacing
 
 _RESULT = (
-    "model", "model_type", "dataset", "config", "split", "layer", "width", "source", "pooling", "top_n", "binarize",
-    "select_k", "classifier", "macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "roc_auc", "cv_macro_f1",
-    "n_train", "n_test", "n_features", "seconds",
+    "model", "model_type", "dataset", "config", "split", "text_field", "layer", "width", "source", "pooling", "top_n",
+    "binarize", "select_k", "variant", "classifier", "caution", "macro_f1", "macro_f1_low", "macro_f1_high",
+    "macro_precision", "macro_recall", "accuracy", "roc_auc", "cv_macro_f1", "cv_accuracy", "n_train", "n_test",
+    "n_features", "seconds",
 )  # fmt: skip
 COLUMNS = (*_RESULT, "trained_on", "folder")
 
@@ -24,14 +25,15 @@ def write_summary(path: Path) -> list[Row]:
     """Write `Layout.summary` from every results.json below its folder; return a row per setting and classifier.
 
     Column `folder` says where a row's results.json lies, below that folder; `trained_on` which other run trained the
-    classifier, empty where it was trained in its own.
+    classifier, empty where it was trained in its own; `variant` what else tells an imported result from others;
+    `caution` why a score says little. Cells that older results lack are empty.
     """
     rows = [
         row | {"folder": folder.relative_to(path.parent).as_posix()}
         for folder, result in iter_results(path.parent)
         for row in result["summary"]
     ]
-    rows.sort(key=lambda row: [*(_sortable(row[column]) for column in _RESULT), _sortable(row.get("trained_on"))])
+    rows.sort(key=lambda row: [*(_sortable(row.get(column)) for column in _RESULT), _sortable(row.get("trained_on"))])
     write_csv(path, COLUMNS, rows)
     return rows
 
@@ -48,16 +50,16 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
 
 
 def best_settings(rows: Iterable[Row]) -> list[Row]:
-    """The best row of each (dataset, model, source), chosen by cross-validation on training rows alone.
+    """Return the best row of each (dataset, model, source), chosen by cross-validation on training rows alone.
 
     Never by the test score: the best of many test scores is too good; so rows without cross-validation (imported
-    ones) are never chosen. Equal ones: the first in the table's order.
+    ones) are never chosen. Of equal ones, the first in the table's order is best.
     """
     best: dict[tuple[str, ...], Row] = {}
-    for row in sorted(rows, key=lambda row: [_sortable(row[column]) for column in _RESULT]):
+    for row in sorted(rows, key=lambda row: [_sortable(row.get(column)) for column in _RESULT]):
         if row["cv_macro_f1"] is None:
             continue
-        group = tuple(str(row[column]) for column in ("dataset", "config", "split", "model", "source"))
+        group = tuple(str(row.get(column, "")) for column in (*TASK, "model", "source"))
         if group not in best or row["cv_macro_f1"] > best[group]["cv_macro_f1"]:
             best[group] = row
     return list(best.values())
@@ -65,7 +67,7 @@ def best_settings(rows: Iterable[Row]) -> list[Row]:
 
 def best_table(rows: Iterable[Row]) -> str:
     """`best_settings` as text: what was best, and macro-F1 on the test rows with its 95% interval."""
-    best = sorted(best_settings(rows), key=lambda row: (row["dataset"], row["config"], row["split"], -row["macro_f1"]))
+    best = sorted(best_settings(rows), key=lambda row: (*task_of(row), -row["macro_f1"]))
     heads = [
         "dataset",
         "source",
@@ -80,7 +82,7 @@ def best_table(rows: Iterable[Row]) -> str:
     ]
     lines = [
         [
-            "/".join(filter(None, [row["dataset"], row["config"], row["split"]])),
+            task,
             row["source"],
             row["model"] or "-",
             where_of(row),
@@ -91,9 +93,14 @@ def best_table(rows: Iterable[Row]) -> str:
             f"{row['cv_macro_f1']:.3f}",
             f"{row['accuracy']:.3f}",
         ]
-        for row in best
+        for task, row in zip(task_names(map(task_of, best)), best, strict=True)
     ]
-    return aligned([heads, *lines])
+    return aligned(with_cautions([heads, *lines], best))
+
+
+def task_of(row: Row) -> tuple[str, ...]:
+    """What names the task of a row: its columns `TASK`; older rows lack the last."""
+    return tuple(str(row.get(column) or "") for column in TASK)
 
 
 def where_of(row: Row) -> str:
@@ -113,6 +120,14 @@ def setting_of(row: Row) -> str:
     if row["select_k"] is not None:
         parts.append(f"best {row['select_k']}")
     return ", ".join(filter(None, parts)) or "-"
+
+
+def with_cautions(lines: Sequence[Sequence[str]], rows: Sequence[Row]) -> list[list[str]]:
+    """Add the rows' cautions as a last column, where one has any. lines: the heading, then one line per row."""
+    cautions = [row.get("caution") or "" for row in rows]
+    if not any(cautions):
+        return [list(line) for line in lines]
+    return [[*line, cell] for line, cell in zip(lines, ["caution", *cautions], strict=False)]
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:

@@ -10,7 +10,17 @@ from saefari.store.lock import hold_tree
 from saefari.store.manifest import Decision, Manifest, ShardRecord, decide
 from saefari.store.predictions import Predictions, read_predictions
 from saefari.store.reports import Failure, RunRecord, read_last_run, write_last_run
-from saefari.store.results import finished_result, iter_results, read_result, read_summary, summary_table
+from saefari.store.results import (
+    TASK,
+    distinguishing_fields,
+    finished_result,
+    iter_results,
+    read_result,
+    read_summary,
+    summary_table,
+    task_name,
+    task_names,
+)
 from saefari.store.rows import read_codes_rows, read_hidden_rows, read_sample_rows
 from saefari.store.saes import (
     SaeDensity,
@@ -57,6 +67,7 @@ from saefari.store.weights import iter_decoder, read_decoder_row
 
 __all__ = [
     "IMAGE_SCHEMA",
+    "TASK",
     "CodesShard",
     "Decision",
     "Explanation",
@@ -81,6 +92,7 @@ __all__ = [
     "count_learned",
     "curves_in",
     "decide",
+    "distinguishing_fields",
     "find_files",
     "find_trained",
     "finished_result",
@@ -124,6 +136,8 @@ __all__ = [
     "shard_ranges",
     "strongest_latents",
     "summary_table",
+    "task_name",
+    "task_names",
     "top_latents",
     "write_json",
     "write_last_run",

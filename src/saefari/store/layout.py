@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from saefari.names import HIDDEN
+from saefari.names import HIDDEN, folder_name
 
 SAMPLES = "samples.parquet"
 SAMPLES_RECORD = "samples.json"
@@ -28,6 +28,11 @@ def hidden_folder(samples: Path, layer: int) -> Path:
 def codes_folder(samples: Path, layer: int, width: str) -> Path:
     """Codes of one SAE, beside the samples they belong to."""
     return samples / f"layer_{layer}" / width
+
+
+def split_folder(split: str, text_field: str = "") -> str:
+    """Folder name of a split; text_field: given where the tree holds the split once for each of several columns."""
+    return f"{split}--{folder_name([text_field], 'text')}" if text_field else split
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class Layout:
         return self.classifications / "summary.csv"
 
     def samples(self, model: str, dataset: str, config: str | None, split: str) -> Path:
-        """Folder of one dataset split as one model sees it; the arguments are slugs."""
+        """Folder of one dataset split as one model sees it; the arguments are folder names."""
         return self.activations / model / _dataset(dataset, config, split)
 
     def model(self, name: str) -> Path:

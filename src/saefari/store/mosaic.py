@@ -1,11 +1,13 @@
 """MOSAIC's published result files (arXiv 2502.11367), converted into our results.json.
 
 One `sae_classifier_results.json` or `hidden_classifier_results.json` is one run: a linear probe and a decision tree
-on one (model, layer, SAE width, dataset, top-n, threshold). What such a file does not hold stays null.
+on one (model, layer, SAE width, dataset, top-n, threshold), and in some versions a bag-of-words baseline beside them.
+What such a file does not hold stays null.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,34 +15,37 @@ from typing import Any
 from saefari.errors import StoreError
 from saefari.fingerprint import fingerprint
 from saefari.store.foreign import Foreign, read_foreign
-from saefari.store.mosaic_models import read_linear, read_tree
+from saefari.store.mosaic_models import ImportedClassifier, read_bag_of_words, read_linear, read_tree
+from saefari.store.mosaic_settings import SUFFIX, Settings, read_settings, tfidf_settings
 
-PATTERN = "*classifier_results.json"
-_SUFFIX = "classifier_results.json"
-_SOURCES = {"sae": "sae", "hidden": "hidden"}
-_REPEATED = ("model_name", "model_type", "dataset_name", "layer", "test_size", "random_state", "cv_folds")
+PATTERN = f"*{SUFFIX}"
 _MODELS = {"linearProbe": ("linear", read_linear), "decisionTree": ("tree", read_tree)}
-_MOST = 10**9
-_LABELS = ("model", "model_type", "dataset", "config", "split", "layer", "width", "source")
-_SETTING = ("pooling", "top_n", "binarize", "select_k")
+_BAG_OF_WORDS = "bow_baseline"
+_LABELS = ("model", "model_type", "dataset", "config", "split", "text_field", "layer", "width", "source")
+_SETTING = ("pooling", "top_n", "binarize", "select_k", "variant")
 
 _ALWAYS = (
     "Imported from MOSAIC: split, tuning and seeding are MOSAIC's, not those of this program's own results.",
     "MOSAIC cross-validates accuracy, not macro-F1: there is no cv_macro_f1, and best settings are chosen without "
     "this result.",
     "The file holds no predictions: no intervals, confusion matrix or samples.",
-    "MOSAIC's code reads Hugging Face's hidden_states[L], the input of block L; here layer L is that block's output.",
 )
-_HIDDEN = (
-    "MOSAIC's hidden-state baseline reads one position, the last; whether that is a special token is not recorded."
+_OF_A_LAYER = (
+    "MOSAIC's code reads Hugging Face's hidden_states[L], the input of block L; here layer L is that block's output."
 )
-_SAE = "Whether special tokens and padding were counted is not recorded."
+_OF_SOURCE = {
+    "hidden": "MOSAIC's hidden-state baseline reads one position, the last; whether that is a special token is not "
+    "recorded.",
+    "sae": "Whether special tokens and padding were counted is not recorded.",
+    "tfidf": "MOSAIC's bag-of-words baseline, read from a file of another result; it is not cross-validated.",
+}
+_EARLY = "An early file: dataset, split and width are those of its folders; top-n and threshold are not recorded."
 _UNSIGNED = "The probe's weights are stored without the class they speak for: only their size is kept."
 
 
 @dataclass(frozen=True)
 class MosaicResult:
-    """One converted file.
+    """One converted result.
 
     result: the content of results.json, with the names of model and dataset as the file spells them.
     problems: `key: what is wrong` for each value that could not be read, and is null in the result.
@@ -52,14 +57,28 @@ class MosaicResult:
     unused: list[str]
 
 
-def read_mosaic(path: Path, name: str) -> MosaicResult:
-    """Convert one file. name: how to refer to it, not depending on the machine.
+def dataset_folders(paths: Sequence[Path]) -> dict[str, str]:
+    """MOSAIC's folder name -> dataset name, of every dataset that a file names and whose folder no other shares."""
+    names: dict[str, set[str]] = {}
+    for path in paths:
+        try:
+            document, _ = read_foreign(path)
+        except StoreError:
+            continue  # told when it is imported
+        name = document["metadata"]["dataset"]["name"].value
+        if isinstance(name, str):
+            names.setdefault(name.replace("/", "_"), set()).add(name)
+    return {folder: next(iter(found)) for folder, found in names.items() if len(found) == 1}
 
+
+def read_mosaic(path: Path, name: str, datasets: Mapping[str, str] | None = None) -> list[MosaicResult]:
+    """Convert one file: the result that it is named after, then its bag-of-words baseline where it holds one.
+
+    name: how to refer to it, not depending on the machine. datasets: see `dataset_folders`; it completes early files.
     Raises StoreError when it is no JSON object, or does not say where its result belongs, or holds no classifier.
     """
     document, sha256 = read_foreign(path)
-    metadata = document["metadata"]
-    settings = _settings(metadata, path.name)
+    settings = read_settings(document, path, datasets or {})
     classes = _classes(document)
     classifiers = {}
     for key, (ours, read) in _MODELS.items():
@@ -67,21 +86,46 @@ def read_mosaic(path: Path, name: str) -> MosaicResult:
             classifiers[ours] = read(document["models"][key], classes)
         else:
             document["models"][key].complain("an object")
-    created = metadata["timestamp"].text()
+    created = document["metadata"]["timestamp"].text()
     if settings is None or not classifiers:
         raise StoreError("; ".join(document.told()))
-    n_test = next((one.n_test for one in classifiers.values() if one.n_test is not None), None)
-    n_train = next((one.n_train for one in classifiers.values() if one.n_train is not None), None)
+    origin = {"format": "mosaic", "file": name, "sha256": sha256}
+    words = read_bag_of_words(document[_BAG_OF_WORDS]) if _BAG_OF_WORDS in document else None
     problems, unused = document.told(), document.unread()
-    warnings = [*_ALWAYS, _SAE if settings["source"] == "sae" else _HIDDEN]
+    warnings = [*_ALWAYS, _OF_A_LAYER, _OF_SOURCE[settings["source"]]]
+    warnings += [_EARLY] if not settings["pooling"] else []
     warnings += [_UNSIGNED] if any(one.unsigned for one in classifiers.values()) else []
     warnings += [f"Could not be read: {problem}" for problem in problems]
     warnings += [f"No counterpart here: {', '.join(unused)}"] if unused else []
-    scores = {one_name: one.scores for one_name, one in classifiers.items()}
-    counts = {"n_train": n_train, "n_test": n_test}
-    result = {
-        "imported_from": {"format": "mosaic", "file": name, "sha256": sha256},
-        "fingerprint": fingerprint({"mosaic": sha256}),
+    result = _result(origin, settings, classes, classifiers, warnings, created)
+    found = [MosaicResult(result, problems, unused)]
+    if words is not None:
+        names, baseline = words
+        # Every file of a dataset repeats the baseline: its own content tells one from another.
+        origin = origin | {"sha256": fingerprint(document[_BAG_OF_WORDS].value)}
+        warnings = [*_ALWAYS, _OF_SOURCE["tfidf"]]
+        read = _result(origin, tfidf_settings(settings), names, {"linear": baseline}, warnings, created)
+        found.append(MosaicResult(read, [], []))
+    return found
+
+
+def _result(
+    origin: dict[str, str],
+    settings: Settings,
+    classes: list[str],
+    classifiers: Mapping[str, ImportedClassifier],
+    warnings: list[str],
+    created: str | None,
+) -> dict[str, Any]:
+    """The content of results.json."""
+    counts = {
+        "n_train": next((one.n_train for one in classifiers.values() if one.n_train is not None), None),
+        "n_test": next((one.n_test for one in classifiers.values() if one.n_test is not None), None),
+    }
+    scores = {name: one.scores for name, one in classifiers.items()}
+    return {
+        "imported_from": origin,
+        "fingerprint": fingerprint({"mosaic": origin["sha256"]}),
         "settings": settings,
         "classes": classes,
         **counts,
@@ -92,75 +136,6 @@ def read_mosaic(path: Path, name: str) -> MosaicResult:
         "libraries": {},
         "created": created,
     }
-    return MosaicResult(result, problems, unused)
-
-
-def _settings(metadata: Foreign, file_name: str) -> dict[str, Any] | None:
-    """What says where a result belongs, and the little else that is known; None when a part of the place is missing."""
-    args, training = metadata["args"], metadata["training"]
-    for key in _REPEATED:
-        args[key]  # the same values stand outside args
-    source = _source(metadata["dataset"], file_name)
-    place = {
-        "model": metadata["model"]["name"].text(),
-        "dataset": metadata["dataset"]["name"].text(),
-        "split": args["dataset_split"].text(),
-        "layer": metadata["model"]["layer"].integer(0, 10_000),
-        "source": source,
-    }
-    if source == "sae":
-        place |= {"width": args["width"].text(), "top_n": args["top_n"].integer(-1, _MOST)}
-    if None in place.values():
-        return None
-    config = args["dataset_config_name"].text() if "dataset_config_name" in args else ""
-    reads_last = "last_token" in args and args["last_token"].flag()
-    pooling = "last" if source == "hidden" or reads_last else "sum" if place["top_n"] == 0 else "count"
-    return {
-        "format": "mosaic",
-        "model": place["model"],
-        "model_type": metadata["model"]["type"].text() or "",
-        "dataset": place["dataset"],
-        "config": "" if config in (None, "None") else config,
-        "split": place["split"],
-        "layer": place["layer"],
-        "width": place.get("width"),
-        "source": source,
-        "pooling": pooling,
-        "top_n": place.get("top_n"),
-        "binarize": _threshold(args) if source == "sae" else None,
-        "select_k": None,
-        "class_weight": None,
-        "seed": training["random_state"].integer(0, 2**53),
-        "cv_folds": training["cv_folds"].integer(1, _MOST),
-        "test_size": training["test_size"].number(0, 1),
-        "sae_location": args["sae_location"].text() if "sae_location" in args else None,
-    }
-
-
-def _source(dataset: Foreign, file_name: str) -> str | None:
-    """SAE features or hidden states. The file's name decides: some versions noted `hidden` for both."""
-    named = _SOURCES.get(file_name.removesuffix(_SUFFIX).rstrip("_"))
-    hidden = dataset["hidden"].flag()
-    noted = None if hidden is None else "hidden" if hidden else "sae"
-    if named and noted and named != noted:
-        place = dataset["hidden"].place
-        dataset.problems.setdefault(place, f"says {hidden}, the file's name says {named!r}; the name was believed")
-    return named or noted
-
-
-def _threshold(args: Foreign) -> float | None:
-    """Features above it were set to 1; None where that was not done. Early versions could not."""
-    if "binarize_value" not in args:
-        return None
-    value = args["binarize_value"]
-    if isinstance(value.value, str):
-        if value.value.lower() == "none":
-            return None
-        try:
-            return Foreign(float(value.value), value.place, value.problems, value.read).number()
-        except ValueError:
-            pass
-    return value.number()
 
 
 def _classes(document: Foreign) -> list[str]:
@@ -179,13 +154,14 @@ def _row(name: str, scores: dict[str, Any], settings: dict[str, Any], counts: di
     """The row of summary.csv."""
     return {
         **{key: settings[key] for key in (*_LABELS, *_SETTING)},
+        "text_field": settings["text_field"] or "",
         "classifier": name,
-        "macro_f1": scores["macro_f1"],
+        **{key: scores[key] for key in ("macro_f1", "macro_precision", "macro_recall", "accuracy", "roc_auc")},
         "macro_f1_low": None,
         "macro_f1_high": None,
-        "accuracy": scores["accuracy"],
-        "roc_auc": scores["roc_auc"],
         "cv_macro_f1": None,
+        "cv_accuracy": scores["cross_validation"]["accuracy"],
+        "caution": "",
         **counts,
         "n_features": scores["n_features"],
         "seconds": None,

@@ -1,4 +1,4 @@
-"""The two classifiers of a MOSAIC file: scores, ROC curves, weightiest features and the tree."""
+"""The classifiers of a MOSAIC file: scores, ROC curves, features with the largest weights, and the tree."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from saefari.store.foreign import Foreign
 
 _TOP = 20
 _ROC_POINTS = 200
+_MICRO = "micro"
 _MOST_ROWS = 10**12
 
 Features = dict[str, list[dict[str, Any]]] | list[dict[str, Any]] | None
@@ -18,7 +19,7 @@ Features = dict[str, list[dict[str, Any]]] | list[dict[str, Any]] | None
 
 @dataclass(frozen=True)
 class ImportedClassifier:
-    """scores: as under `classifiers` in results.json. unsigned: the weights' class is not known, only their size."""
+    """scores: as under `classifiers` in results.json. unsigned: the class of the weights is not known."""
 
     scores: dict[str, Any]
     n_test: int | None
@@ -27,12 +28,17 @@ class ImportedClassifier:
 
 
 def read_linear(model: Foreign, classes: Sequence[str]) -> ImportedClassifier:
-    """The linear probe. Its top features are per class where the file holds each class's weights, else one list."""
+    """Read the linear probe. Its top features are per class where the classes of the weights are known, else a list.
+
+    Of two classes the file holds one row of weights, as scikit-learn does: positive ones speak for `classes[1]`.
+    """
     scores, n_test = _scores(model, classes)
     weights = _weights(model["feature_analysis"]["importance_scores"])
     names = _names(model["feature_analysis"])
     top: Features = None
-    if weights is not None and len(weights) == len(classes) > 2:
+    if weights is not None and len(weights) == 1 and len(classes) == 2:
+        weights = [[-weight for weight in weights[0]], weights[0]]
+    if weights is not None and len(weights) == len(classes) > 1:
         top = {
             name: [
                 feature | {"weight": row[feature["feature"]], "direction": _speaks(row[feature["feature"]])}
@@ -49,7 +55,7 @@ def read_linear(model: Foreign, classes: Sequence[str]) -> ImportedClassifier:
 
 
 def read_tree(model: Foreign, classes: Sequence[str]) -> ImportedClassifier:
-    """The decision tree with its nodes, root first."""
+    """Read the decision tree with its nodes, root first."""
     scores, n_test = _scores(model, classes)
     importance = model["feature_analysis"]["importance_scores"].numbers()
     names = _names(model["feature_analysis"])
@@ -59,23 +65,48 @@ def read_tree(model: Foreign, classes: Sequence[str]) -> ImportedClassifier:
     return ImportedClassifier(scores, n_test, n_train=nodes[0]["n_rows"] if nodes else None)
 
 
+def read_bag_of_words(baseline: Foreign) -> tuple[list[str], ImportedClassifier]:
+    """Read the bag-of-words baseline: its classes, and a linear classifier without features or cross-validation."""
+    report = baseline["classification_report"]
+    listed = baseline["classes"].items() or []
+    classes = [str(name) for name in listed]
+    baseline["n_classes"], report["accuracy"]  # say the same as classes and accuracy
+    roc, areas = _curves(baseline["roc_curve"], classes)
+    scores = {
+        "accuracy": baseline["accuracy"].number(0, 1),
+        **_averages(report, "f1-score"),
+        "macro_f1_interval": None,
+        "roc_auc": baseline["roc_auc"].number(0, 1) if "roc_auc" in baseline else areas,
+        "per_class": {name: _class_report(report[name], "f1-score") for name in classes},
+        "confusion": None,
+        "roc": roc,
+        "cross_validation": {"macro_f1": None, "folds": [], "accuracy": None},
+        "seconds": None,
+        "n_features": None,
+    }
+    return classes, ImportedClassifier(scores, report["macro avg"]["support"].integer(0, _MOST_ROWS))
+
+
 def _scores(model: Foreign, classes: Sequence[str]) -> tuple[dict[str, Any], int | None]:
     performance, averages = model["performance"], model["aggregated_metrics"]
     folds = performance["cross_validation"]
-    roc, roc_auc = _roc(model, classes)
+    early = "roc_analysis" in model  # early versions wrote it one level higher
+    node = model["roc_analysis"] if early else model["feature_analysis"]["roc_analysis"]
+    roc, roc_auc = _curves(node, classes)
     scores = {
         "accuracy": performance["accuracy"].number(0, 1),
-        "macro_f1": averages["macro avg"]["f1_score"].number(0, 1),
+        **_averages(averages, "f1_score"),
         "macro_f1_interval": None,
-        "weighted_f1": averages["weighted avg"]["f1_score"].number(0, 1),
         "roc_auc": roc_auc,
-        "per_class": {name: _class_report(model["class_metrics"][name]) for name in classes},
+        "per_class": {name: _class_report(model["class_metrics"][name], "f1_score") for name in classes},
         "confusion": None,
         "roc": roc,
+        "roc_micro": _curve(node[_MICRO]) if _MICRO in node else None,
         "cross_validation": {
             "macro_f1": None,
             "folds": [],
             "accuracy": folds["mean_accuracy"].number(0, 1),
+            "accuracy_std": folds["std_accuracy"].number(0, 1) if "std_accuracy" in folds else None,
             "accuracy_folds": folds["fold_scores"].numbers(0, 1) or [],
         },
         "chosen": model["hyperparameters"]["best_params"].scalars() if "hyperparameters" in model else None,
@@ -84,33 +115,48 @@ def _scores(model: Foreign, classes: Sequence[str]) -> tuple[dict[str, Any], int
     return scores, averages["macro avg"]["support"].integer(0, _MOST_ROWS)
 
 
-def _class_report(report: Foreign) -> dict[str, float | None]:
+def _averages(report: Foreign, f1: str) -> dict[str, float | None]:
+    """Precision, recall and F1 averaged over classes, equally (macro) and by their test rows (weighted)."""
+    keys = {"f1": f1, "precision": "precision", "recall": "recall"}
+    return {
+        f"{how}_{ours}": report[f"{how} avg"][theirs].number(0, 1)
+        for how in ("macro", "weighted")
+        for ours, theirs in keys.items()
+    }
+
+
+def _class_report(report: Foreign, f1: str) -> dict[str, float | None]:
     return {
         "precision": report["precision"].number(0, 1),
         "recall": report["recall"].number(0, 1),
-        "f1": report["f1_score"].number(0, 1),
+        "f1": report[f1].number(0, 1),
         "support": report["support"].integer(0, _MOST_ROWS),
     }
 
 
-def _roc(model: Foreign, classes: Sequence[str]) -> tuple[dict[str, Any] | None, float | None]:
+def _curves(node: Foreign, classes: Sequence[str]) -> tuple[dict[str, Any] | None, float | None]:
     """Curves per class (of two classes only the second's), and the area below them, averaged over classes."""
-    early = "roc_analysis" in model  # early versions wrote it one level higher
-    node = model["roc_analysis"] if early else model["feature_analysis"]["roc_analysis"]
     wanted = {classes[1]: node} if len(classes) == 2 else {name: node[name] for name in classes if name in node}
     curves, areas = {}, []
-    for name, curve in wanted.items():
-        false_rate, true_rate = curve["fpr"].numbers(0, 1), curve["tpr"].numbers(0, 1)
-        if false_rate is None or true_rate is None:
-            continue
-        if not false_rate or len(false_rate) != len(true_rate):
-            curve["tpr"].complain(f"a list of {len(false_rate)} numbers, as many as fpr holds")
-            continue
-        areas.append(_area(false_rate, true_rate))
-        kept = sorted({round(i * (len(false_rate) - 1) / (_ROC_POINTS - 1)) for i in range(_ROC_POINTS)})
-        curves[name] = {"fpr": [false_rate[i] for i in kept], "tpr": [true_rate[i] for i in kept]}
+    for name, one in wanted.items():
+        curve = _curve(one)
+        if curve is not None:
+            areas.append(_area(one["fpr"].value, one["tpr"].value))
+            curves[name] = curve
     complete = len(areas) == (1 if len(classes) == 2 else len(classes))
     return curves or None, sum(areas) / len(areas) if areas and complete else None
+
+
+def _curve(node: Foreign) -> dict[str, list[float]] | None:
+    """A ROC curve, thinned; None where it cannot be read."""
+    false_rate, true_rate = node["fpr"].numbers(0, 1), node["tpr"].numbers(0, 1)
+    if false_rate is None or true_rate is None:
+        return None
+    if not false_rate or len(false_rate) != len(true_rate):
+        node["tpr"].complain(f"a list of {len(false_rate)} numbers, as many as fpr holds")
+        return None
+    kept = sorted({round(i * (len(false_rate) - 1) / (_ROC_POINTS - 1)) for i in range(_ROC_POINTS)})
+    return {"fpr": [false_rate[i] for i in kept], "tpr": [true_rate[i] for i in kept]}
 
 
 def _area(x: Sequence[float], y: Sequence[float]) -> float:
@@ -131,7 +177,7 @@ def _weights(node: Foreign) -> list[list[float]] | None:
 
 
 def _names(analysis: Foreign) -> dict[int, str]:
-    """What MOSAIC knew of its ten best features, where that is more than their number."""
+    """Return the names of MOSAIC's ten best features, where they have one beside their number."""
     listed = (analysis["top_features"].items() or []) if "top_features" in analysis else []
     pairs = [(one.get("index"), one.get("name")) for one in listed if isinstance(one, dict)]
     return {
@@ -165,6 +211,7 @@ def _nodes(structure: Foreign, classes: Sequence[str]) -> list[dict[str, Any]] |
     features, thresholds = topology["feature_indices"].numbers(), data["thresholds"].numbers()
     rows, shares = data["samples"].numbers(0, _MOST_ROWS), _shares(data["values"], len(classes))
     names = topology["feature_names"].items() if "feature_names" in topology else None
+    impurity = (data["impurity"].numbers(0) if "impurity" in data else None) or []
     if left is None or right is None or features is None or thresholds is None or rows is None or shares is None:
         return None
     n = len(left)
@@ -174,6 +221,7 @@ def _nodes(structure: Foreign, classes: Sequence[str]) -> list[dict[str, Any]] |
     nodes = []
     for i in range(n):
         node: dict[str, Any] = {"n_rows": int(rows[i]), "distribution": shares[i]}
+        node |= {"impurity": impurity[i]} if len(impurity) == n else {}
         if left[i] >= 0:
             feature = int(features[i])
             name = names[i] if names is not None and i < len(names) else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,14 +15,19 @@ from saefari.store.layout import RESULTS
 if TYPE_CHECKING:
     import pandas as pd
 
+TASK = ("dataset", "config", "split", "text_field")
+"""Columns that say which rows, read how, a result is about."""
 _TEXTS = (
-    "model", "model_type", "dataset", "config", "split", "width", "source", "pooling", "classifier", "trained_on",
+    *TASK, "model", "model_type", "width", "source", "pooling", "variant", "classifier", "caution", "trained_on",
     "folder",
 )  # fmt: skip
 _WHOLE = ("layer", "top_n", "select_k", "n_train", "n_test", "n_features")
 _FRACTIONS = (
-    "binarize", "macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "roc_auc", "cv_macro_f1", "seconds",
+    "binarize", "macro_f1", "macro_f1_low", "macro_f1_high", "macro_precision", "macro_recall", "accuracy", "roc_auc",
+    "cv_macro_f1", "cv_accuracy", "seconds",
 )  # fmt: skip
+_NEWER = ("text_field", "variant", "caution", "macro_precision", "macro_recall", "cv_accuracy", "trained_on")
+"""Columns that older tables lack."""
 SUMMARY_COLUMNS = (*_TEXTS, *_WHOLE, *_FRACTIONS)
 
 
@@ -65,15 +71,14 @@ def read_summary(path: Path) -> pd.DataFrame:
 
 
 def summary_table(rows: Any) -> pd.DataFrame:
-    """Rows of the summary with typed columns. Raises KeyError, TypeError or ValueError for rows of something else.
+    """Return rows of the summary with typed columns. Raises KeyError, TypeError or ValueError for other rows.
 
-    `trained_on` is only there where a classifier was trained by another run; older tables lack the column.
+    Columns that older tables lack are empty.
     """
     import pandas as pd
 
     table = pd.DataFrame(rows)
-    if "trained_on" not in table:
-        table["trained_on"] = ""
+    table = table.assign(**{name: "" for name in _NEWER if name not in table})
     missing = table.isna() | (table == "")
     texts = {name: table[name].astype(str).where(~missing[name], "") for name in _TEXTS}
     numbers = {
@@ -83,3 +88,23 @@ def summary_table(rows: Any) -> pd.DataFrame:
     }
     typed: pd.DataFrame = pd.DataFrame(texts | numbers)
     return typed
+
+
+def distinguishing_fields(tasks: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return each task's text_field where tasks of the same split read several, else "". tasks: columns `TASK`."""
+    listed = list(tasks)
+    columns = Counter(tuple(split) for *split, text_field in set(listed) if text_field)
+    return [text_field if columns[tuple(split)] > 1 else "" for *split, text_field in listed]
+
+
+def task_names(tasks: Iterable[tuple[str, ...]]) -> list[str]:
+    """Return `<dataset>[/<config>]/<split>` of each task, with its text_field in brackets where that is needed."""
+    listed = list(tasks)
+    fields = distinguishing_fields(listed)
+    return [task_name((*split, field)) for (*split, _), field in zip(listed, fields, strict=True)]
+
+
+def task_name(task: tuple[str, ...]) -> str:
+    """Return `<dataset>[/<config>]/<split>[ (<text_field>)]` of a task."""
+    *split, text_field = task
+    return "/".join(filter(None, split)) + (f" ({text_field})" if text_field else "")
