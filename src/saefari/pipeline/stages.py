@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,7 @@ def prepare_jobs(plan: Plan, overwrite: bool) -> list[Prepare]:
                 folder=plan.samples(model, dataset, dataset.spec.split),
                 test_folder=test_folder(plan, model, dataset),
                 overwrite=overwrite,
+                prepend_bos=model.bos.change,
             )
         )
         for model, dataset in plan.pairs()
@@ -58,7 +60,10 @@ def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
                 streams.setdefault(sae.training.stream, []).append(sae)
         for (corpus, *_), saes in streams.items():
             if corpus is not None or plan.datasets_of(model):  # else they all failed
-                jobs.append(Train(_train_job(plan, model, corpus, saes, device, overwrite)))
+                job = _train_job(plan, model, corpus, saes, device, overwrite)
+                measured = extract_jobs(replace(plan, models=[replace(model, saes=tuple(saes))]), device, overwrite)
+                needed = job.reads_norms and not job.stored  # extraction has measured those of what is stored
+                jobs.append(Train(job, tuple(one.job for one in measured if needed and one.job.is_calibration)))
     return jobs
 
 
@@ -101,6 +106,8 @@ def extract_jobs(plan: Plan, device: str, overwrite: bool) -> list[Extract]:
                 max_sequences=settings.batch_size,
                 seed=settings.seed,
                 overwrite=overwrite,
+                outlier_norm=model.outliers.norm,
+                bos_unsettled=not model.bos.known,
             )
         )
         for model, dataset in plan.pairs()
@@ -193,6 +200,8 @@ def _train_job(
         model=model.name,
         model_type=model.model_type,
         revision=model.revision,
+        prepend_bos=model.bos.change,
+        outlier_norm=model.outliers.norm,
         device=device,
         dtype=settings.dtype,
         saes=tuple(sae_job(sae) for sae in saes),
