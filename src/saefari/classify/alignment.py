@@ -15,6 +15,7 @@ Space = dict[str, Any]
 """What two feature spaces must agree in, each under the name that a message gives it."""
 
 _LISTED = 8
+_BOS = {None: "as the tokenizer does it", True: "put there", False: "left out"}
 _DIGEST = re.compile(r"[0-9a-f]{40,}")
 
 
@@ -39,7 +40,7 @@ def feature_space(source: Source, samples: Path, features: str | None) -> Space:
     unknown = [name for name, value in recorded.items() if value is None]
     if unknown:
         raise StoreError(f"{samples / features} does not record its {' and '.join(unknown)}: run the extraction again")
-    return space | recorded
+    return space | recorded | {"BOS before every text": _BOS[manifest.settings.get("prepend_bos")]}
 
 
 def check_spaces(train: Space, test: Space, train_run: str, test_run: str) -> None:

@@ -57,6 +57,9 @@ class Settings(Section):
     """Count BOS, CLS and the like as valid positions."""
     positions: Positions | None = None
     """Which positions count (config/positions.py); none = tokens for an llm, image for a vlm, patches for a vit."""
+    outlier_norm: Annotated[float, Field(gt=1, allow_inf_nan=False)] | Literal["auto"] | None = "auto"
+    """A position whose norm is above this multiple of its layer's median counts nowhere; auto = 10 for causal text
+    models, else none."""
     on_bad_sample: Literal["error", "skip"] = "error"
     """What an image that cannot be read does: stop its dataset, or be listed and left out."""
     image_workers: Annotated[int, Field(ge=0)] | None = None
@@ -98,6 +101,8 @@ class ModelSpec(Section):
     positions: Positions | None = None
     """For this model, where models of several types share a file."""
     revision: Optional = None
+    add_bos: bool | Literal["auto"] = "auto"
+    """Whether BOS begins every text; auto = as the SAEs' metadata say, else as the tokenizer does."""
     sae_release: Optional = None
     sae_path: Optional = None
     """A local SAELens folder; may hold {layer} and {width}."""

@@ -42,7 +42,8 @@ def _encode_layer(job: ExtractJob, layer: int) -> list[str]:
     if manifest is None or not cells:
         next(iter_hidden_positions(folder), None)  # says what is missing and what to run
         return []
-    shared = {key: manifest.settings[key] for key in ("model", "samples")}
+    shared = {key: value for key, value in manifest.settings.items() if key not in ("hook", "positions")}
+    limit = manifest.facts.get("norm_limit")
     outputs = [codes_output(job, manifest.n_rows, cell, shared) for cell in cells]
     ranges = shard_ranges(manifest.n_rows)
     missing = inspect_all(outputs, ranges, job.overwrite)
@@ -55,12 +56,12 @@ def _encode_layer(job: ExtractJob, layer: int) -> list[str]:
                 "extract again with another settings.base_save_dir"
             )
         encoders = [
-            CodesEncoder(cell, output, bank.load(cell.ref))
+            CodesEncoder(cell, output, bank.load(cell.ref), limit)
             for cell, output in zip(cells, outputs, strict=True)
             if output.decision.missing
         ]
         _calibrate(job, layer, encoders)
-        _encode_shards(job, layer, encoders, ranges, missing)
+        _encode_shards(job, layer, encoders, ranges, missing, limit is not None)
     for cell, output in zip(cells, outputs, strict=True):
         finish_codes(output, cell)
     return [warning for output in outputs for warning in output.manifest.warnings]
@@ -72,27 +73,31 @@ def _encode_shards(
     encoders: Sequence[CodesEncoder],
     ranges: Sequence[tuple[int, int]],
     missing: Sequence[int],
+    tell_outliers: bool,
 ) -> None:
     with progress_bar(ranges[-1][1], f"encode {job.title} layer {layer}", "rows") as bar:
         for index, shard in enumerate(iter_hidden_positions(hidden_folder(job.samples, layer))):
             if index in missing:
                 wanting = [encoder for encoder in encoders if encoder.wants(index)]
                 for encoder in wanting:
-                    arrays = CodesArrays()
-                    for rows, counts, hidden in _batches(shard):
-                        encoder.encode(arrays, rows, counts, hidden.to(job.device))
+                    arrays = CodesArrays(tell_outliers)
+                    for rows, counts, hidden, above in _batches(shard):
+                        encoder.encode(arrays, rows, counts, hidden.to(job.device), above)
                     encoder.output.write(index, ranges[index], arrays.arrays())
             bar.update(len(shard.offsets) - 1)
 
 
-def _batches(shard: HiddenShard) -> Iterator[tuple[np.ndarray, np.ndarray, torch.Tensor]]:
-    """(rows, positions of each, float32 [n_positions, d_model]) of a few rows at a time."""
+def _batches(shard: HiddenShard) -> Iterator[tuple[np.ndarray, np.ndarray, torch.Tensor, np.ndarray | None]]:
+    """(rows, positions of each, float32 [n_positions, d_model], outliers bool) of a few rows at a time."""
     n_rows = len(shard.offsets) - 1
+    outlier = np.zeros(len(shard.positions), dtype=bool)
+    outlier[shard.outliers] = True
     for start in range(0, n_rows, _ROWS_AT_ONCE):
         rows = np.arange(start, min(start + _ROWS_AT_ONCE, n_rows))
         first, last = shard.offsets[rows[0]], shard.offsets[rows[-1] + 1]
         counts = np.diff(shard.offsets)[rows]
-        yield rows, counts, torch.from_numpy(shard.positions[first:last]).float()
+        above = outlier[first:last]
+        yield rows, counts, torch.from_numpy(shard.positions[first:last]).float(), above if above.any() else None
 
 
 def _calibrate(job: ExtractJob, layer: int, encoders: Sequence[CodesEncoder]) -> None:
@@ -105,6 +110,7 @@ def _calibrate(job: ExtractJob, layer: int, encoders: Sequence[CodesEncoder]) ->
     for shard in iter_hidden_positions(hidden_folder(job.calibration, layer)):
         counts = np.diff(shard.offsets)
         mask = np.repeat(training[shard.start : shard.start + len(counts)], counts)
+        mask[shard.outliers] = False
         parts.append(torch.from_numpy(shard.positions[mask]).float())
         if sum(map(len, parts)) >= CALIBRATION_POSITIONS:
             break

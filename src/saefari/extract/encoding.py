@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from saefari.errors import SaeError
 from saefari.extract.job import Cell, ExtractJob
 from saefari.extract.outputs import Output
-from saefari.extract.shard import CodesArrays
+from saefari.extract.shard import CodesArrays, spread
 from saefari.log import logger
 from saefari.models.hooks import HookPoint
 from saefari.saes.control import random_control
@@ -77,13 +78,14 @@ class SaeBank:
 class CodesEncoder:
     """Encodes hidden states into one cell's output."""
 
-    def __init__(self, cell: Cell, output: Output, loaded: LoadedSae) -> None:
+    def __init__(self, cell: Cell, output: Output, loaded: LoadedSae, limit: float | None = None) -> None:
+        """limit: the norm above which a position is an outlier, which is not encoded."""
         self.cell = cell
         self.output = output
         self.hook = loaded.hook
         self._loaded = loaded
         page = None if cell.random else cell.ref.neuronpedia_id
-        output.confirm({**loaded.fingerprint(), "random": cell.random, "neuronpedia": page})
+        output.confirm({**loaded.fingerprint(), "random": cell.random, "neuronpedia": page, **limit_fact(limit)})
 
     def calibrate(self, sample: torch.Tensor, seed: int) -> None:
         """Turn a control's SAE into a random one that is as sparse on `sample` [n, d_in], training positions."""
@@ -93,15 +95,25 @@ class CodesEncoder:
         """This output lacks the shard."""
         return shard in self.output.decision.missing
 
-    def encode(self, into: CodesArrays, rows: Any, counts: Any, hidden: torch.Tensor) -> None:
-        """hidden: [n_positions, d_in], the rows' positions one after the other."""
+    def encode(
+        self, into: CodesArrays, rows: Any, counts: Any, hidden: torch.Tensor, above: np.ndarray | None = None
+    ) -> None:
+        """hidden: [n_positions, d_in], the rows' positions one after the other; above: bool, the outliers."""
         if hidden.shape[-1] != self._loaded.d_in:  # of heads' outputs, whose length nothing else tells
             title = self.cell.ref.title
             raise SaeError(
                 f"{title} takes vectors of {self._loaded.d_in} values, and {self.hook} has {hidden.shape[-1]}"
             )
+        if above is not None:
+            hidden = hidden[torch.from_numpy(~above).to(hidden.device)]
         codes = encode(self._loaded, hidden)
-        into.add(rows, counts, codes, Quality.measure(self._loaded, hidden, codes))
+        quality = Quality.measure(self._loaded, hidden, codes)
+        into.add(rows, counts, codes if above is None else spread(codes, above), quality, above)
+
+
+def limit_fact(limit: float | None) -> dict[str, float]:
+    """The norm above which positions are outliers as a manifest's facts hold it; nothing where there is no limit."""
+    return {} if limit is None else {"norm_limit": limit}
 
 
 def finish_codes(output: Output, cell: Cell) -> None:

@@ -60,6 +60,15 @@ class ExtractJob:
     max_sequences: int | None
     seed: int
     overwrite: bool
+    outlier_norm: float | None = None
+    """A position whose norm is above this multiple of its layer's median is an outlier; None = none is."""
+    bos_unsettled: bool = False
+    """Whether BOS begins the texts depends on the SAEs' metadata, which the plan could not read."""
+
+    @property
+    def is_calibration(self) -> bool:
+        """The job's own samples hold its training rows."""
+        return self.samples == self.calibration
 
     @property
     def coded_cells(self) -> tuple[Cell, ...]:

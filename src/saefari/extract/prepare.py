@@ -51,6 +51,8 @@ class PrepareJob:
     folder: Path
     test_folder: Path | None
     overwrite: bool
+    prepend_bos: bool | None = None
+    """Where BOS is put or left out otherwise than the tokenizer does it (models.tokenizer.bos_change)."""
 
     @property
     def splits(self) -> list[tuple[str, Path]]:
@@ -77,7 +79,7 @@ def _prepare_texts(job: PrepareJob) -> list[str]:
     from saefari.models.tokenizer import TextTokenizer
 
     settings = job.settings
-    tokenizer = TextTokenizer.load(job.model, job.revision)
+    tokenizer = TextTokenizer.load(job.model, job.revision).with_bos(job.prepend_bos)
     for split, folder in job.splits:
         dataset = open_dataset(job.spec, split)
         wanted = samples_settings(
@@ -88,6 +90,7 @@ def _prepare_texts(job: PrepareJob) -> list[str]:
             settings.include_special_tokens,
             tokenizer.digest,
             job.positions,  # type: ignore[arg-type]
+            tokenizer.bos_change,
         )
         prepare_samples(folder, dataset, tokenizer, wanted, job.overwrite)
     return []
@@ -109,10 +112,12 @@ def samples_settings(
     special: bool,
     tokenizer: str,
     positions: Positions = "tokens",
+    bos_change: bool | None = None,
 ) -> dict[str, Any]:
     """Everything that shapes samples.parquet.
 
-    `positions` stands there only where it is not the default.
+    `positions` stands there only where it is not the default, `prepend_bos` only where it is not what the tokenizer
+    does by itself.
     """
     settings = {
         **rows_settings(dataset, n_wanted, seed, ("text_field", "label_field", "id_field", "group_field")),
@@ -120,7 +125,8 @@ def samples_settings(
         "include_special_tokens": special,
         "tokenizer": tokenizer,
     }
-    return settings if positions == "tokens" else {**settings, "positions": positions}
+    settings |= {} if positions == "tokens" else {"positions": positions}
+    return settings if bos_change is None else {**settings, "prepend_bos": bos_change}
 
 
 def rows_settings(dataset: Dataset, n_wanted: int | None, seed: int, fields: tuple[str, ...]) -> dict[str, Any]:

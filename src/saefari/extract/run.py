@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,27 +12,27 @@ import torch
 
 from saefari.errors import DataError
 from saefari.extract.background import background_calls
+from saefari.extract.bos import check_bos
 from saefari.extract.encoding import (
     CALIBRATION_POSITIONS,
     CodesEncoder,
     SaeBank,
     codes_output,
     finish_codes,
+    limit_fact,
 )
+from saefari.extract.finish_hidden import finish_hidden
 from saefari.extract.job import ExtractJob
+from saefari.extract.norms import norm_limits
 from saefari.extract.outputs import Output, inspect_all
 from saefari.extract.rows import Window, rows_to_calibrate, rows_to_extract
 from saefari.extract.shard import CodesArrays, HiddenArrays
 from saefari.log import logger, progress_bar
 from saefari.models.forward import Forward, Model
 from saefari.models.hooks import HookPoint
+from saefari.models.norms import outliers, without_outliers
 from saefari.models.settings import model_settings
-from saefari.store import (
-    hidden_folder,
-    iter_position_counts,
-    read_samples_record,
-    shard_ranges,
-)
+from saefari.store import hidden_folder, read_samples_record, shard_ranges
 
 _WRITERS = 4  # threads that compress: each output of a shard is a file of its own
 
@@ -48,8 +47,7 @@ def run_extract(job: ExtractJob, model: Callable[[], Model]) -> list[str]:
         raise DataError(f"{job.samples}: the samples are missing or damaged; run the extraction again")
     n_rows = record["n_rows"]
     ranges = shard_ranges(n_rows)
-    identity = model_settings(job.model, job.revision, job.dtype, job.device)
-    shared: dict[str, Any] = {"model": identity, "samples": record["sha256"]}
+    shared = _shared_settings(job, record)
     hidden = _hidden_outputs(job, n_rows, shared)
     codes = [codes_output(job, n_rows, cell, shared) for cell in job.coded_cells]
     missing = inspect_all([*hidden.values(), *codes], ranges, job.overwrite)
@@ -57,8 +55,19 @@ def run_extract(job: ExtractJob, model: Callable[[], Model]) -> list[str]:
         _Extraction(job, model(), hidden, codes).run(missing, ranges)
     for cell, output in zip(job.coded_cells, codes, strict=True):
         finish_codes(output, cell)
-    _finish_hidden(list(hidden.values()), job.samples)
+    finish_hidden(list(hidden.values()), job.samples)
     return [warning for output in (*hidden.values(), *codes) for warning in output.manifest.warnings]
+
+
+def _shared_settings(job: ExtractJob, samples: dict[str, Any]) -> dict[str, Any]:
+    """What shapes all the job's outputs. samples: their record.
+
+    `prepend_bos` and `outlier_norm` stand there only where they change something.
+    """
+    identity = model_settings(job.model, job.revision, job.dtype, job.device)
+    told = {"prepend_bos": samples["settings"].get("prepend_bos"), "outlier_norm": job.outlier_norm}
+    given = {name: value for name, value in told.items() if value is not None}
+    return {"model": identity, "samples": samples["sha256"], **given}
 
 
 def _hidden_outputs(job: ExtractJob, n_rows: int, shared: dict[str, Any]) -> dict[int, Output]:
@@ -82,10 +91,12 @@ class _Extraction:
         self._hidden = hidden
         bank = SaeBank(model.device)
         self._hooks = bank.hooks(job.cells, model.d_model, job.model)
+        check_bos(job, bank, model)
+        self._limits = norm_limits(job, self._hooks, lambda: model)
         for layer, output in hidden.items():
-            output.confirm({"hook": self._hooks[layer].name})
+            output.confirm({"hook": self._hooks[layer].name, **limit_fact(self._limits[layer])})
         self._encoders = [
-            CodesEncoder(cell, output, bank.load(cell.ref))
+            CodesEncoder(cell, output, bank.load(cell.ref), self._limits[cell.ref.layer])
             for cell, output in zip(job.coded_cells, codes, strict=True)
             if output.decision.missing
         ]
@@ -114,19 +125,21 @@ class _Extraction:
     ) -> list[Callable[[], None]]:
         """Compute a shard; return what remains for each output: sorting into row order, compressing and writing."""
         encoders = [encoder for encoder in self._encoders if encoder.wants(shard)]
-        collected = [CodesArrays() for _ in encoders]
+        tell = {layer: limit is not None for layer, limit in self._limits.items()}
+        collected = [CodesArrays(tell[encoder.cell.ref.layer]) for encoder in encoders]
         hidden = {
-            layer: HiddenArrays(self._hooks[layer], output.settings["positions"])
+            layer: HiddenArrays(self._hooks[layer], output.settings["positions"], tell[layer])
             for layer, output in self._hidden.items()
             if shard in output.decision.missing
         }
         layers = {encoder.cell.ref.layer for encoder in encoders} | set(hidden)
 
         def consume(batch: np.ndarray, counts: np.ndarray, states: dict[HookPoint, torch.Tensor]) -> None:
+            above = {layer: outliers(states[self._hooks[layer]], self._limits[layer]) for layer in layers}
             for layer, arrays in hidden.items():
-                arrays.add(batch, counts, states[self._hooks[layer]])
+                arrays.add(batch, counts, states[self._hooks[layer]], above[layer])
             for encoder, codes in zip(encoders, collected, strict=True):
-                encoder.encode(codes, batch, counts, states[encoder.hook])
+                encoder.encode(codes, batch, counts, states[encoder.hook], above[encoder.cell.ref.layer])
             bar.update(len(batch))
 
         with background_calls(self._model.device) as call:
@@ -148,8 +161,9 @@ class _Extraction:
         windows = rows_to_calibrate(self._job).training(CALIBRATION_POSITIONS)
         batches = [states for window in windows for _, _, states in self._forward(window, hooks)]
         for encoder in controls:
-            sample = torch.cat([states[encoder.hook] for states in batches])[:CALIBRATION_POSITIONS]
-            encoder.calibrate(sample, self._job.seed)
+            sample = torch.cat([states[encoder.hook] for states in batches])
+            sample = without_outliers(sample, self._limits[encoder.cell.ref.layer])
+            encoder.calibrate(sample[:CALIBRATION_POSITIONS], self._job.seed)
 
 
 def _write(output: Output, shard: int, rows: tuple[int, int], arrays: HiddenArrays | CodesArrays) -> None:
@@ -160,15 +174,3 @@ def _wait(writing: Sequence[Future[None]]) -> None:
     """Until all are written; raises what any of them raised."""
     for future in writing:
         future.result()
-
-
-def _finish_hidden(outputs: Sequence[Output], samples: Path) -> None:
-    """Once all shards are there: count the rows that have no position, whose pooled states are all zeros."""
-    pending = [output for output in outputs if output.manifest.complete and not output.manifest.stats]
-    if not pending:
-        return
-    empty = sum(int((lengths == 0).sum()) for lengths in iter_position_counts(samples))
-    for output in pending:
-        output.manifest.stats = {"empty_rows": empty}
-        output.manifest.warnings = [f"{empty} rows have no position that counts: all zeros"] if empty else []
-        output.manifest.save(output.folder)

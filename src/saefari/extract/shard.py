@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from scipy import sparse
@@ -11,6 +13,7 @@ from saefari.models.hooks import HookPoint
 from saefari.saes.encode import Codes
 from saefari.saes.quality import Quality
 from saefari.store import codes_arrays
+from saefari.store.shards import no_outliers
 
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
@@ -25,6 +28,28 @@ def pool(hidden: torch.Tensor, counts: torch.Tensor) -> dict[str, torch.Tensor]:
     ends = (counts.cumsum(0) - 1).clamp(min=0)
     last = hidden[ends] if len(hidden) else torch.zeros_like(mean)
     return {"last": torch.where(counts[:, None] > 0, last, torch.zeros_like(last)), "mean": mean}
+
+
+def pool_ordinary(hidden: torch.Tensor, counts: np.ndarray, above: np.ndarray | None) -> dict[str, torch.Tensor]:
+    """As `pool`, of the positions that are no outliers: above bool [n_positions], None = all."""
+    if above is not None:
+        hidden, counts = hidden[torch.from_numpy(~above).to(hidden.device)], split_counts(counts, above)
+    return pool(hidden, torch.from_numpy(counts).to(hidden.device))
+
+
+def spread(codes: Codes, above: np.ndarray) -> Codes:
+    """Codes of all positions, bool [n], from those of the positions that are not `above`; these get no latent."""
+    active = np.zeros(len(above), dtype=np.int64)
+    active[~above] = np.diff(codes.indptr)
+    return replace(codes, indptr=np.concatenate([[0], np.cumsum(active)]))
+
+
+def split_counts(counts: np.ndarray, above: np.ndarray) -> np.ndarray:
+    """Positions of each row that are not `above`: counts int64 [n_rows], above bool [n_positions]."""
+    below = np.concatenate([[0], np.cumsum(~above)])
+    ends = np.cumsum(counts)
+    kept: np.ndarray = below[ends] - below[ends - counts]
+    return kept
 
 
 class _InRowOrder:
@@ -55,21 +80,37 @@ class _InRowOrder:
         places: np.ndarray = np.repeat(starts[order], counts[order]) + within
         return places
 
+    def outliers(self, above: list[np.ndarray | None]) -> np.ndarray:
+        """Ascending indices, once in row order, of the positions that are outliers in the batches."""
+        if all(part is None for part in above):
+            return no_outliers()
+        sizes = [int(counts.sum()) for counts in self._counts]
+        parts = [np.zeros(n, bool) if part is None else part for n, part in zip(sizes, above, strict=True)]
+        found: np.ndarray = np.flatnonzero(np.concatenate(parts)[self.positions()])
+        return found
+
 
 class HiddenArrays:
     """Collects one hook point's hidden states; `arrays()` is the content of a hidden shard."""
 
-    def __init__(self, hook: HookPoint, keep_positions: bool) -> None:
+    def __init__(self, hook: HookPoint, keep_positions: bool, tell_outliers: bool = False) -> None:
+        """tell_outliers: store which positions are outliers."""
         self._hook = hook
         self._keep = keep_positions
+        self._tell = tell_outliers
+        self._above: list[np.ndarray | None] = []
         self._order = _InRowOrder()
         self._pooled: dict[str, list[np.ndarray]] = {"last": [], "mean": []}
         self._positions: list[np.ndarray] = []
 
-    def add(self, rows: np.ndarray, counts: np.ndarray, hidden: torch.Tensor) -> None:
-        """hidden: [n_positions, d_model] float32, the rows' positions one after the other."""
+    def add(self, rows: np.ndarray, counts: np.ndarray, hidden: torch.Tensor, above: np.ndarray | None = None) -> None:
+        """hidden: [n_positions, d_model] float32, the rows' positions one after the other.
+
+        above: bool [n_positions], the outliers, which are not pooled; None = there are none.
+        """
         self._order.add(rows, counts)
-        for how, pooled in pool(hidden, torch.from_numpy(counts).to(hidden.device)).items():
+        self._above.append(above)
+        for how, pooled in pool_ordinary(hidden, counts, above).items():
             self._pooled[how].append(pooled.cpu().numpy())
         if self._keep:
             self._positions.append(self._as_float16(hidden))
@@ -81,6 +122,8 @@ class HiddenArrays:
         if self._keep:
             result["positions"] = np.concatenate(self._positions)[self._order.positions()]
             result["offsets"] = self._order.offsets()
+        if self._tell:
+            result["outliers"] = self._order.outliers(self._above)
         return result
 
     def _as_float16(self, hidden: torch.Tensor) -> np.ndarray:
@@ -96,15 +139,29 @@ class HiddenArrays:
 class CodesArrays:
     """Collects one SAE's codes and their quality; `arrays()` is the content of a codes shard."""
 
-    def __init__(self) -> None:
+    def __init__(self, tell_outliers: bool = False) -> None:
+        """tell_outliers: store which positions are outliers."""
         self._order = _InRowOrder()
+        self._tell = tell_outliers
+        self._above: list[np.ndarray | None] = []
         self._codes: list[sparse.csr_array] = []
         self._quality: Quality | None = None
         self._d_sae = 0
 
-    def add(self, rows: np.ndarray, counts: np.ndarray, codes: Codes, quality: Quality) -> None:
-        """codes: [n_positions, d_sae], the rows' positions one after the other."""
+    def add(
+        self,
+        rows: np.ndarray,
+        counts: np.ndarray,
+        codes: Codes,
+        quality: Quality,
+        above: np.ndarray | None = None,
+    ) -> None:
+        """codes: [n_positions, d_sae], the rows' positions one after the other; quality: of those not `above`.
+
+        above: bool [n_positions], the outliers; None = there are none.
+        """
         self._order.add(rows, counts)
+        self._above.append(above)
         self._codes.append(codes.to_csr())
         self._quality = quality if self._quality is None else self._quality.merge(quality)
         self._d_sae = codes.d_sae
@@ -113,5 +170,7 @@ class CodesArrays:
         """The shard's arrays in row order, and the statistics of its positions as `stat_*`."""
         codes = sparse.vstack(self._codes, format="csr")[self._order.positions()]
         arrays = codes_arrays(codes.indptr, codes.indices, codes.data, self._order.offsets(), self._d_sae)
+        if self._tell:
+            arrays["outliers"] = self._order.outliers(self._above)
         assert self._quality is not None
         return arrays | {f"stat_{name}": value for name, value in self._quality.to_arrays().items()}

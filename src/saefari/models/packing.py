@@ -33,10 +33,10 @@ class Context(NamedTuple):
 def pack(texts: Iterable[str], tokenizer: TextTokenizer, context_size: int) -> Iterator[Context]:
     """Contexts of exactly `context_size` tokens (the model's limit if that is less), save the last, shorter one.
 
-    Each begins and ends with the special tokens that the tokenizer puts around a text (BOS; CLS and SEP). Between two
+    Each begins and ends with the special tokens that stand around a text (BOS; CLS and SEP). Between two
     texts stands what ends one, or the end-of-text token; a text goes on in the next context where one is full.
     """
-    before, after = _frame(tokenizer)
+    before, after = tokenizer.frame()
     room = min(context_size, tokenizer.limit) - len(before) - len(after)
     ending = after or [token for token in [tokenizer.tokenizer.eos_token_id] if token is not None]
     waiting = np.zeros(0, dtype=np.int32)
@@ -56,14 +56,6 @@ def _token_ids(texts: Iterable[str], tokenizer: TextTokenizer) -> Iterator[np.nd
         for ids in tokenizer.tokenizer(chunk, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]:
             if ids:
                 yield np.asarray(ids, dtype=np.int32)
-
-
-def _frame(tokenizer: TextTokenizer) -> tuple[list[int], list[int]]:
-    """The special tokens before and after a text."""
-    encoded = tokenizer.tokenizer("a", return_special_tokens_mask=True)
-    ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
-    text = [place for place, added in enumerate(special) if not added]
-    return ids[: text[0]], ids[text[-1] + 1 :]
 
 
 def _context(before: list[int], ids: np.ndarray, after: list[int], tokenizer: TextTokenizer) -> Context:

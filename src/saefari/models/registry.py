@@ -117,6 +117,18 @@ def text_config(config: Any) -> Any:
     return encoder if isinstance(encoder, PretrainedConfig) else config.get_text_config()
 
 
+def is_causal(config: Any) -> bool:
+    """Whether a text model's positions see only those before them, by its kind: a decoder, no encoder."""
+    from transformers.models.auto import modeling_auto as auto
+
+    text = text_config(config)
+    decoder = text.model_type in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    # Encoders of the BERT family are in both tables: their language models are causal only if told so.
+    encoder = text.model_type in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    both_ways = getattr(text, "use_bidirectional_attention", None) is True
+    return decoder and not both_ways and (not encoder or bool(getattr(text, "is_decoder", False)))
+
+
 def vision_config(config: Any) -> Any:
     """The configuration of a model's vision transformer: its own, or that of its vision tower."""
     return getattr(config, "vision_config", config)

@@ -40,16 +40,26 @@ class Tokens:
 
 
 class TextTokenizer:
-    """A model's fast tokenizer, and the length at which the model stops reading."""
+    """A model's fast tokenizer, the length at which the model stops reading, and whether BOS begins every text."""
 
-    def __init__(self, tokenizer: Any, limit: int) -> None:
+    def __init__(self, tokenizer: Any, limit: int, prepend_bos: bool | None = None) -> None:
+        """prepend_bos: whether BOS begins every text; None = as the tokenizer itself does.
+
+        Raises ModelError for True where the tokenizer has no BOS.
+        """
         self.tokenizer = tokenizer
         self.limit = limit
         self.digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
-        """Changes whenever the tokens would."""
+        """Changes whenever the tokenizer's own tokens would."""
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-        self.begins_with_special = _begins_with_special(tokenizer)
+        self.bos_change = bos_change(tokenizer, prepend_bos)
+        """True: BOS is put, which the tokenizer does not do itself; False: its BOS is left out; None: as it does."""
+        self._n_put = {None: 0, True: 1, False: -1}[self.bos_change]
+        before, _ = self.frame()
+        self.begins_with_special = bool(before)
         """Every text begins with a special token (CLS, BOS)."""
+        self.prepends_bos = bool(before) and before[0] == tokenizer.bos_token_id
+        """Every text begins with BOS."""
         self.special_ids = _special_ids(tokenizer)
 
     @classmethod
@@ -58,6 +68,17 @@ class TextTokenizer:
         location, _ = resolve_model(name, revision)
         tokenizer = load_tokenizer(describe(name, revision), location)
         return cls(tokenizer, _longest_text(read_config(name, revision), tokenizer))
+
+    def with_bos(self, prepend_bos: bool | None) -> TextTokenizer:
+        """The same tokenizer under another rule for BOS; see `TextTokenizer`."""
+        return TextTokenizer(self.tokenizer, self.limit, prepend_bos)
+
+    def frame(self) -> tuple[list[int], list[int]]:
+        """Ids of the special tokens before and after every text."""
+        before, after = _own_frame(self.tokenizer)
+        if self._n_put > 0:
+            before = [self.tokenizer.bos_token_id, *before]
+        return before[1:] if self._n_put < 0 else before, after
 
     def tokenize(
         self,
@@ -68,7 +89,7 @@ class TextTokenizer:
     ) -> list[Tokens]:
         """Tokenize texts as the model was trained to read them, cut at max_length or the model's own limit.
 
-        max_length counts special tokens. Special tokens, those spelt out in a text too, are not valid
+        max_length counts special tokens, BOS among them. Special tokens, those spelt out in a text too, are not valid
         positions unless `include_special_tokens`; an unknown word's token is valid, for it stands for text.
         positions: 'cls' makes the special token that begins every text the one valid position.
         Raises ModelError where there is no such token.
@@ -80,7 +101,7 @@ class TextTokenizer:
         batch = self.tokenizer(
             list(texts),
             truncation=True,
-            max_length=min(max_length, self.limit),
+            max_length=min(max_length, self.limit) - self._n_put,
             padding=False,
             return_attention_mask=False,
             return_offsets_mapping=True,
@@ -91,6 +112,10 @@ class TextTokenizer:
         return [_first_alone(tokens) for tokens in found] if positions == "cls" else found
 
     def _tokens(self, ids: list[int], added: list[int], spans: list[Any], keep_special: bool) -> Tokens:
+        if self._n_put > 0:
+            ids, added, spans = [self.tokenizer.bos_token_id, *ids], [1, *added], [(0, 0), *spans]
+        elif self._n_put < 0:
+            ids, added, spans = ids[1:], added[1:], spans[1:]
         input_ids = np.array(ids, dtype=np.int32)
         special = np.array(added, dtype=bool) | np.isin(input_ids, self.special_ids)
         valid = np.flatnonzero(~special | keep_special).astype(np.int32)
@@ -110,9 +135,24 @@ def _first_alone(tokens: Tokens) -> Tokens:
     return Tokens(tokens.input_ids, np.zeros(1, dtype=np.int32), np.zeros((1, 2), dtype=np.int32))
 
 
-def _begins_with_special(tokenizer: Any) -> bool:
-    mask: list[int] = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
-    return bool(mask) and mask[0] == 1
+def bos_change(tokenizer: Any, prepend_bos: bool | None) -> bool | None:
+    """`prepend_bos` where it changes what a transformers tokenizer does, else None.
+
+    Raises ModelError for True where the tokenizer has no BOS.
+    """
+    bos = tokenizer.bos_token_id
+    if prepend_bos and bos is None:
+        raise ModelError(f"the tokenizer of {tokenizer.name_or_path!r} has no BOS token to put before a text")
+    own = bos is not None and _own_frame(tokenizer)[0][:1] == [bos]
+    return None if prepend_bos in (None, own) else prepend_bos
+
+
+def _own_frame(tokenizer: Any) -> tuple[list[int], list[int]]:
+    """Ids of the special tokens that a transformers tokenizer puts before and after a text."""
+    encoded = tokenizer("a", return_special_tokens_mask=True)
+    ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
+    text = [place for place, added in enumerate(special) if not added]
+    return ids[: text[0]], ids[text[-1] + 1 :]
 
 
 def _special_ids(tokenizer: Any) -> list[int]:

@@ -19,6 +19,10 @@ def describe_plan(plan: Plan, *, train: bool, extract: bool, classify: bool) -> 
         lines += describe_vision(plan.vision)
     for model in plan.models:
         lines.append(f"model {model.title}" + (f" (revision {model.revision})" if model.revision else ""))
+        if model.bos.change is not None:
+            lines.append(
+                f"  {'BOS before every text' if model.bos.change else 'no BOS before texts'}: unlike the tokenizer"
+            )
         lines += [f"  {_sae(sae)}" for sae in model.saes]
     for dataset in plan.datasets:
         config = f", config {dataset.spec.config_name}" if dataset.spec.config_name else ""

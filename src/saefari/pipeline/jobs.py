@@ -80,21 +80,29 @@ class TrainVision:
 
 @dataclass(frozen=True)
 class Train:
-    """Train the SAEs of a model that learn from the same positions."""
+    """Train the SAEs of a model that learn from the same positions.
+
+    measured: extractions whose norms are measured first, so that outliers are known.
+    """
 
     job: TrainJob
+    measured: tuple[ExtractJob, ...] = ()
 
     @property
     def title(self) -> str:
         return self.job.title
 
     def on(self, device: str) -> Train:
-        return Train(replace(self.job, device=device))
+        measured = tuple(replace(job, device=device) for job in self.measured)
+        return Train(replace(self.job, device=device), measured)
 
     def run(self) -> list[str]:
         """See `run_train`."""
+        from saefari.extract.norms import measure_norms
         from saefari.train.run import run_train
 
+        for job in self.measured:
+            measure_norms(job, _model_of(job))
         return run_train(self.job, _model_of(self.job))
 
     def written(self) -> dict[Path, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from saefari.pipeline.check_devices import device_problems, device_warnings
 from saefari.pipeline.check_prompt import check_prompts
 from saefari.pipeline.check_saes import width_problems
 from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan, plan_dataset
+from saefari.pipeline.planned_bos import BosPlanner
+from saefari.pipeline.planned_outliers import planned_outliers
 from saefari.pipeline.planned_saes import SaePlanner
 from saefari.pipeline.vision_model import PlannedVision, folder_of, planned_vision
 from saefari.store import Layout
@@ -72,6 +74,7 @@ class _Checker:
         entries: dict[tuple[str, str | None], list[tuple[str, ModelSpec]]] = {}
         slugs: dict[str, str] = {}
         planner = SaePlanner(self._config, self._layout, self._slug, self._problem)
+        bos = BosPlanner(self._config, need_model and self._reach, self._problem, self.notes.append)
         for i, spec in enumerate(self._config.models):
             path = f"models[{i}]"
             if not self._positions_fit(path, spec):
@@ -92,13 +95,20 @@ class _Checker:
                 model_type, positions = self._config.model_type_of(first), self._config.positions_of(first)
                 vision = self._trained(first)
                 name, slug = str(vision.folder) if vision else first.name, folder_of(first, vision)
-                yield ModelPlan(name, slug, model_type, positions, first.revision, saes)
+                outliers = planned_outliers(self._config, first, need_model and self._reach)
+                begins = bos.of_model(group, saes)
+                yield ModelPlan(name, slug, model_type, positions, first.revision, saes, begins, outliers)
 
     def _read_one_way(self, group: list[tuple[str, ModelSpec]]) -> None:
         """All entries of a model are one model, whose positions are stored once."""
         place, first = group[0]
+        keys: dict[str, Callable[[ModelSpec], object]] = {
+            "model_type": self._config.model_type_of,
+            "positions": self._config.positions_of,
+            "add_bos": lambda spec: spec.add_bos,
+        }
         for path, spec in group[1:]:
-            for key, of in (("model_type", self._config.model_type_of), ("positions", self._config.positions_of)):
+            for key, of in keys.items():
                 if of(spec) != of(first):
                     message = f"{of(spec)!r}: {place} reads {spec.name!r} with {of(first)!r}; give it a run of its own"
                     self._problem(f"{path}.{key}", f"{message}, with another settings.base_save_dir")
@@ -170,7 +180,9 @@ class _Checker:
         if model_type == "llm" and positions == "cls":
             from saefari.models.tokenizer import TextTokenizer, no_class_token
 
-            if not TextTokenizer.load(spec.name, spec.revision).begins_with_special:
+            tokenizer = TextTokenizer.load(spec.name, spec.revision)
+            given = None if spec.add_bos == "auto" or tokenizer.tokenizer.bos_token_id is None else bool(spec.add_bos)
+            if not tokenizer.with_bos(given).begins_with_special:
                 self._problem("settings.positions", no_class_token(spec.name))
         if model_type != "llm":
             from saefari.models.loader import ImageLoader

@@ -9,6 +9,8 @@ from pathlib import Path
 from saefari.config import Config, DatasetSpec, ModelType
 from saefari.data.slug import dataset_slug
 from saefari.errors import ConfigError, Problem
+from saefari.pipeline.planned_bos import PlannedBos
+from saefari.pipeline.planned_outliers import PlannedOutliers
 from saefari.pipeline.planned_saes import PlannedSae
 from saefari.pipeline.vision_model import PlannedVision
 from saefari.store import Layout
@@ -25,6 +27,8 @@ class ModelPlan:
     positions: str
     revision: str | None
     saes: tuple[PlannedSae, ...]
+    bos: PlannedBos = field(default_factory=PlannedBos)
+    outliers: PlannedOutliers = field(default_factory=PlannedOutliers)
 
     @property
     def title(self) -> str:

@@ -128,8 +128,9 @@ def _without_model(stored: StoredClassifier, asked: _Asked) -> Any:
 
 def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, model_name: str | None) -> _Seen:
     """Features from the model, and from the SAE where there is one."""
-    from saefari.extract.shard import pool
+    from saefari.extract.shard import pool_ordinary
     from saefari.models.hooks import HookPoint
+    from saefari.models.norms import outliers
 
     if stored.source == "random_sae":
         raise SaeError("a random control cannot read anything new: its weights are drawn in the run and not stored")
@@ -144,8 +145,9 @@ def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, mo
     read = _read(model, labels["model_type"], asked, record["settings"])
     hook = HookPoint.parse(manifest.facts["hook"])
     states = model.capture([read.model_input], [hook])[hook][0][read.valid.astype(np.int64)].float()
+    above = outliers(states, manifest.facts.get("norm_limit"))
     if stored.source == "hidden":
-        pooled = pool(states, states.new_tensor([len(states)]).long())[stored.setting.pooling]
+        pooled = pool_ordinary(states, np.asarray([len(states)]), above)[stored.setting.pooling]
         return _Seen(pooled.cpu().numpy(), read.spans, reading=read.reading)
     sae = live_sae(
         layout.saes,
@@ -156,8 +158,8 @@ def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, mo
         manifest.facts["weights_sha256"],
         str(model.device),
     )
-    codes = _codes(sae, states)
-    features = features_of_codes(stored.setting, codes.to_csr(), codes.offsets)
+    codes = _codes(sae, states, above)
+    features = features_of_codes(stored.setting, *codes.counted())
     return _Seen(features, read.spans, codes.to_csr(), read.reading)
 
 
@@ -172,7 +174,7 @@ def _read(model: Any, model_type: ModelType, asked: _Asked, settings: dict[str, 
     if model_type == "llm":
         if model.tokenizer.digest != settings["tokenizer"]:
             raise _other_reader("tokenizer", model)
-        (tokens,) = model.tokenize(
+        (tokens,) = model.tokenizer.with_bos(settings.get("prepend_bos")).tokenize(
             [asked.text or ""],
             settings["max_length"],
             settings["include_special_tokens"],
@@ -196,13 +198,17 @@ def _other_reader(what: str, model: Any) -> ModelError:
     return ModelError(f"the {what} of model {model.info.name!r} is not the one that the stored samples were made with")
 
 
-def _codes(sae: LoadedSae, states: torch.Tensor) -> CodesShard:
-    """Codes of one text, with the precision that stored ones have."""
+def _codes(sae: LoadedSae, states: torch.Tensor, above: np.ndarray | None) -> CodesShard:
+    """Codes of one text, with the precision that stored ones have; above: its outliers, which have none."""
+    from saefari.extract.shard import spread
     from saefari.saes.encode import encode
 
-    codes = encode(sae, states)
+    if above is None:
+        above = np.zeros(len(states), dtype=bool)
+    codes = spread(encode(sae, states[~above]), above)
     offsets = np.asarray([0, codes.n_positions])
-    return CodesShard.from_arrays(0, codes_arrays(codes.indptr, codes.indices, codes.values, offsets, codes.d_sae))
+    arrays = codes_arrays(codes.indptr, codes.indices, codes.values, offsets, codes.d_sae)
+    return CodesShard.from_arrays(0, arrays | {"outliers": np.flatnonzero(above)})
 
 
 @lru_cache(maxsize=32)

@@ -41,6 +41,7 @@ def prepare_jobs(plan: Plan, overwrite: bool) -> list[Prepare]:
                 folder=plan.samples(model, dataset, dataset.spec.split),
                 test_folder=test_folder(plan, model, dataset),
                 overwrite=overwrite,
+                prepend_bos=model.bos.change,
             )
         )
         for model, dataset in plan.pairs()
@@ -57,7 +58,10 @@ def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
                 streams.setdefault(sae.training.stream, []).append(sae)
         for (corpus, *_), saes in streams.items():
             if corpus is not None or plan.extracted_datasets_of(model):  # else they all failed
-                jobs.append(Train(_train_job(plan, model, corpus, saes, device, overwrite)))
+                job = _train_job(plan, model, corpus, saes, device, overwrite)
+                measured = extract_jobs(replace(plan, models=[replace(model, saes=tuple(saes))]), device, overwrite)
+                needed = job.reads_norms and not job.stored  # extraction has measured those of what is stored
+                jobs.append(Train(job, tuple(one.job for one in measured if needed and one.job.is_calibration)))
     return jobs
 
 
@@ -100,6 +104,8 @@ def extract_jobs(plan: Plan, device: str, overwrite: bool) -> list[Extract]:
                 max_sequences=settings.batch_size,
                 seed=settings.seed,
                 overwrite=overwrite,
+                outlier_norm=model.outliers.norm,
+                bos_unsettled=not model.bos.known,
             )
         )
         for model, dataset in plan.pairs()
@@ -189,6 +195,8 @@ def _train_job(
         model=model.name,
         model_type=model.model_type,
         revision=model.revision,
+        prepend_bos=model.bos.change,
+        outlier_norm=model.outliers.norm,
         device=device,
         dtype=settings.dtype,
         saes=tuple(sae_job(sae) for sae in saes),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from saefari.errors import SaefariError
@@ -93,6 +94,8 @@ def _rows_mismatch(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> str | 
         changed = differences(*_comparable(record["settings"], record["n_rows"], plan, model, dataset))
         if changed:
             return _explain(f"{folder} was made", changed)
+        if (reason := _outliers_mismatch(folder, model)) is not None:
+            return reason
     settings = plan.config.settings
     folder = plan.samples(model, dataset, dataset.spec.split)
     before = read_split_record(folder)
@@ -100,6 +103,17 @@ def _rows_mismatch(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> str | 
     trained_on_rows = any(sae.training is not None and sae.training.corpus is None for sae in model.saes)
     if before is not None and before["sha256"] != after["sha256"] and trained_on_rows:
         return f"{folder}: the split changed, and the SAEs were trained on rows that are now test rows: extract again"
+    return None
+
+
+def _outliers_mismatch(samples: Path, model: ModelPlan) -> str | None:
+    """Why hidden states may not be used, and with them codes: other positions were taken as outliers."""
+    for layer in sorted({sae.ref.layer for sae in model.saes} if model.outliers.known else ()):
+        folder = hidden_folder(samples, layer)
+        manifest = Manifest.load(folder)
+        stored = manifest.settings.get("outlier_norm") if manifest else model.outliers.norm
+        if changed := differences({"outlier_norm": stored}, {"outlier_norm": model.outliers.norm}):
+            return _explain(f"{folder} was made", changed)
     return None
 
 
@@ -116,8 +130,9 @@ def _comparable(
         "max_length": settings.max_length,
         "include_special_tokens": settings.include_special_tokens,
         "positions": model.positions,
+        "prepend_bos": model.bos.change if model.bos.known else stored.get("prepend_bos"),
     }
-    stored = {"positions": "tokens", **stored}  # it stands there only where it is not the default
+    stored = {"positions": "tokens", "prepend_bos": None, **stored}  # these stand there only where they are not usual
     if rows is not None and (stored["sampled"] is not None or rows < n_stored):
         wanted["sampled"] = {"rows": rows, "seed": settings.seed}
     said = [key for key in wanted if key in stored]  # what concerns texts is not said of images

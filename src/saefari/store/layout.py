@@ -25,6 +25,11 @@ def hidden_folder(samples: Path, layer: int) -> Path:
     return samples / f"layer_{layer}" / HIDDEN
 
 
+def norm_file(samples: Path, layer: int) -> Path:
+    """The median norm of one layer's hidden states, beside the samples of the training split."""
+    return samples / f"layer_{layer}" / "norm.json"
+
+
 def codes_folder(samples: Path, layer: int, width: str) -> Path:
     """Codes of one SAE, beside the samples they belong to."""
     return samples / f"layer_{layer}" / width

@@ -19,7 +19,7 @@ from saefari.errors import StoreError
 from saefari.store.layout import SAMPLES
 from saefari.store.manifest import Manifest
 from saefari.store.samples import read_samples
-from saefari.store.shards import CodesShard
+from saefari.store.shards import CODES, CodesShard, no_outliers
 
 _BATCH_ROWS = 128
 _BUFFER = 1 << 20
@@ -69,21 +69,26 @@ def read_codes_rows(folder: Path, rows: Sequence[int]) -> CodesShard:
     places = _places(folder.parents[1], rows)
     counts: dict[int, np.ndarray] = {}
     active: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-    for start, arrays, wanted in _shards(folder, places, ("indptr", "indices", "values", "offsets", "d_sae")):
+    outliers: dict[int, np.ndarray] = {}
+    for start, arrays, wanted in _shards(folder, places, CODES):
         d_sae = arrays["d_sae"]
         for i in wanted:
             first, last = arrays["offsets"][places[i] - start :][:2]
             indptr = arrays["indptr"][first : last + 1]
             counts[i] = np.diff(indptr)
+            left_out = arrays.get("outliers", no_outliers())
+            outliers[i] = left_out[(left_out >= first) & (left_out < last)] - first
             active[i] = arrays["indices"][indptr[0] : indptr[-1]], arrays["values"][indptr[0] : indptr[-1]]
     in_order = range(len(places))
     per_position = np.concatenate([counts[i] for i in in_order])
+    offsets = np.cumsum([0, *(len(counts[i]) for i in in_order)], dtype=np.int64)
     chosen = {
         "indptr": np.concatenate([[0], np.cumsum(per_position, dtype=np.int64)]),
         "indices": np.concatenate([active[i][0] for i in in_order]),
         "values": np.concatenate([active[i][1] for i in in_order]),
-        "offsets": np.cumsum([0, *(len(counts[i]) for i in in_order)], dtype=np.int64),
+        "offsets": offsets,
         "d_sae": d_sae,
+        "outliers": np.concatenate([outliers[i] + offsets[i] for i in in_order]),
     }
     return CodesShard.from_arrays(0, chosen)
 
@@ -135,6 +140,6 @@ def _shards(
 def _arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in names}
+            return {name: archive[name] for name in names if name in archive or name != "outliers"}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StoreError(f"{path} cannot be read ({error}): run the extraction again") from None

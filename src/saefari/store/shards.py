@@ -3,14 +3,15 @@
 A codes shard holds `indptr` [n_positions + 1], `indices` and `values` [n_active] (one position's latents ascending),
 `offsets` [n_rows + 1], the positions of each row, and `d_sae`. A hidden shard holds `pooled_last` and `pooled_mean`
 [n_rows, d_model] (float32) and, where every position is stored, `positions` [n_positions, d_model] (float16)
-and `offsets`. Both may hold `stat_*` arrays.
+and `offsets`. Both may hold `stat_*` arrays and, where outliers are told from other positions, `outliers`: ascending
+indices of the positions whose hidden state has too large a norm; they have no active latent and are not pooled.
 """
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,14 @@ from saefari.store.files import replacing
 from saefari.store.manifest import Manifest, ShardRecord
 
 SHARD_ROWS = 2048
+CODES = ("indptr", "indices", "values", "offsets", "d_sae", "outliers")
 _COMPRESSION_LEVEL = 1  # higher levels save 3% of the bytes for three times the time
 _FLOAT16_NORMAL = (float(np.finfo(np.float16).smallest_normal), float(np.finfo(np.float16).max))
+
+
+def no_outliers() -> np.ndarray:
+    """Indices of outliers where there are none."""
+    return np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class CodesShard:
     values: np.ndarray
     offsets: np.ndarray
     d_sae: int
+    outliers: np.ndarray = field(default_factory=no_outliers)
 
     @classmethod
     def from_arrays(cls, start: int, arrays: Mapping[str, np.ndarray]) -> CodesShard:
@@ -47,6 +55,7 @@ class CodesShard:
             arrays["values"].astype(np.float32),
             arrays["offsets"],
             int(arrays["d_sae"]),
+            arrays.get("outliers", no_outliers()),
         )
 
     @property
@@ -57,6 +66,14 @@ class CodesShard:
         """[n_positions, d_sae], sharing the memory."""
         return sparse.csr_array((self.values, self.indices, self.indptr), shape=(len(self.indptr) - 1, self.d_sae))
 
+    def counted(self) -> tuple[sparse.csr_array, np.ndarray]:
+        """(codes, offsets) of the positions that are no outliers, for pooling."""
+        if not len(self.outliers):
+            return self.to_csr(), self.offsets
+        indptr = np.delete(self.indptr, self.outliers)  # an outlier has no active latent
+        codes = sparse.csr_array((self.values, self.indices, indptr), shape=(len(indptr) - 1, self.d_sae))
+        return codes, self.offsets - np.searchsorted(self.outliers, self.offsets)
+
 
 @dataclass(frozen=True)
 class HiddenShard:
@@ -65,6 +82,7 @@ class HiddenShard:
     start: int
     positions: np.ndarray
     offsets: np.ndarray
+    outliers: np.ndarray
 
 
 def shard_ranges(n_rows: int, shard_rows: int = SHARD_ROWS) -> list[tuple[int, int]]:
@@ -109,16 +127,17 @@ def codes_arrays(
 def iter_codes(folder: Path) -> Iterator[CodesShard]:
     """The folder's shards in row order, verified. Raises StoreError when they are incomplete or altered."""
     manifest = complete_manifest(folder)
-    for record, arrays in _verified(folder, manifest, ("indptr", "indices", "values", "offsets", "d_sae")):
+    for record, arrays in _verified(folder, manifest, CODES):
         yield CodesShard.from_arrays(record.start, arrays)
 
 
 def iter_hidden_positions(folder: Path, shards: Sequence[int] | None = None) -> Iterator[HiddenShard]:
     """Stored positions, shard by shard; all unless some are named. Raises StoreError when the run stored none."""
-    for record, arrays in _verified(folder, complete_manifest(folder), ("positions", "offsets"), shards):
+    for record, arrays in _verified(folder, complete_manifest(folder), ("positions", "offsets", "outliers"), shards):
         if "positions" not in arrays:
             raise StoreError(f"{folder} holds no positions: extract with settings.act_only or settings.store_positions")
-        yield HiddenShard(record.start, arrays["positions"], arrays["offsets"])
+        outliers = arrays.get("outliers", no_outliers())
+        yield HiddenShard(record.start, arrays["positions"], arrays["offsets"], outliers)
 
 
 def read_pooled_hidden(folder: Path, how: str) -> np.ndarray:

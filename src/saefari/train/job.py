@@ -27,6 +27,8 @@ class SaeJob:
     """JSON-able: everything that shapes the SAE. It decides whether a trained one is reused."""
     metadata: dict[str, Any] = field(default_factory=dict)
     """What is saved with the SAE for those who load it: model, hook, data, context."""
+    norm_limit: float | None = None
+    """Hidden states of a larger norm are outliers, which it neither learns from nor is measured on."""
 
     @property
     def title(self) -> str:

@@ -13,6 +13,7 @@ from saefari.models.batching import Batches
 from saefari.models.forward import TokenRow
 from saefari.models.hooks import HookPoint
 from saefari.models.language import LanguageModel
+from saefari.models.norms import outliers
 from saefari.saes.encode import encode, reconstruct
 from saefari.saes.load import LoadedSae
 
@@ -53,28 +54,29 @@ class LossRecovered:
         self.n_tokens = sum(int(np.count_nonzero(row.valid > 0)) for row in self.rows)
         self._lengths = np.asarray([len(row.input_ids) for row in self.rows])
         self.batches = Batches(max_tokens)
-        self._zero: dict[HookPoint, float] = {}
+        self._zero: dict[tuple[HookPoint, float | None], float] = {}
 
     @cached_property
     def clean(self) -> float:
         """Cross-entropy of the model as it is."""
         return self._mean_loss()
 
-    def zero(self, hook: HookPoint) -> float:
-        """Cross-entropy with zeros at every valid position of `hook`."""
-        if hook not in self._zero:
-            self._zero[hook] = self._mean_loss(hook, torch.zeros_like)
-        return self._zero[hook]
+    def zero(self, hook: HookPoint, limit: float | None = None) -> float:
+        """Cross-entropy with zeros at every valid position of `hook` whose norm is at most `limit`."""
+        if (hook, limit) not in self._zero:
+            self._zero[hook, limit] = self._mean_loss(hook, _but_outliers(torch.zeros_like, limit))
+        return self._zero[hook, limit]
 
-    def measure(self, loaded: LoadedSae) -> CrossEntropy | None:
+    def measure(self, loaded: LoadedSae, limit: float | None = None) -> CrossEntropy | None:
         """The SAE's figures, at its own hook point; None where no token counts.
 
+        limit: hidden states of a larger norm stay as they are.
         Raises ModelError for a hook point that cannot be replaced or a text that does not fit the GPU.
         """
         if not self.n_tokens:
             return None
-        spliced = self._mean_loss(loaded.hook, lambda hidden: reconstructed(loaded, hidden))
-        return CrossEntropy(self.clean, spliced, self.zero(loaded.hook), self.n_tokens)
+        spliced = self._mean_loss(loaded.hook, _but_outliers(lambda hidden: reconstructed(loaded, hidden), limit))
+        return CrossEntropy(self.clean, spliced, self.zero(loaded.hook, limit), self.n_tokens)
 
     def _mean_loss(self, hook: HookPoint | None = None, edit: Edit | None = None) -> float:
         """Nats per token over all rows."""
@@ -90,3 +92,18 @@ def reconstructed(loaded: LoadedSae, hidden: torch.Tensor) -> torch.Tensor:
     """What the SAE makes of hidden states [n, d_in], as float32 in their own space: a mean it removed is back."""
     rebuilt = reconstruct(loaded, encode(loaded, hidden), hidden)
     return rebuilt + hidden.float().mean(dim=-1, keepdim=True).to(rebuilt) if loaded.center else rebuilt
+
+
+def _but_outliers(edit: Edit, limit: float | None) -> Edit:
+    """`edit` of hidden states [n, d] whose norm is at most `limit`; the others stay."""
+
+    def edit_ordinary(hidden: torch.Tensor) -> torch.Tensor:
+        above = outliers(hidden, limit)
+        if above is None:
+            return edit(hidden)
+        below = torch.from_numpy(~above).to(hidden.device)
+        edited = hidden.float()
+        edited[below] = edit(hidden[below]).to(edited)
+        return edited
+
+    return edit_ordinary

@@ -20,14 +20,17 @@ from saefari.models.hooks import HookPoint
 from saefari.models.language import LanguageModel, NoLanguageHead
 from saefari.models.load import pick_device
 from saefari.models.loader import ImageLoader, Images
+from saefari.models.norms import without_outliers
 from saefari.models.settings import model_settings
 from saefari.models.text import TextModel
+from saefari.models.tokenizer import TextTokenizer
 from saefari.saes.load import LoadedSae
 from saefari.store import read_samples_record, read_split, read_split_record
 from saefari.train.checkpoint import Checkpoint
 from saefari.train.corpus import CorpusRows
 from saefari.train.job import SaeJob, is_trained
 from saefari.train.loss_recovered import LossRecovered
+from saefari.train.outliers import norm_limits
 from saefari.train.rows import RowPlan, StoredImages, StoredRows
 from saefari.train.sae import train_saes
 from saefari.train.save import save_trained
@@ -73,6 +76,15 @@ class TrainJob:
     model_type: ModelType = "llm"
     images: tuple[Images, ...] = ()
     loader: ImageLoader | None = None
+    prepend_bos: bool | None = None
+    """Where BOS is put or left out otherwise than the tokenizer does it; that of rows stands in their samples."""
+    outlier_norm: float | None = None
+    """Positions whose norm is above this multiple of the median are outliers, which no SAE learns from."""
+
+    @property
+    def reads_norms(self) -> bool:
+        """It needs the median norms beside its samples."""
+        return self.outlier_norm is not None and self.corpus is None
 
 
 def run_train(job: TrainJob, model: Callable[[], Model]) -> list[str]:
@@ -81,13 +93,17 @@ def run_train(job: TrainJob, model: Callable[[], Model]) -> list[str]:
     Raises ConflictError when an SAE or a checkpoint of other settings is there and the job may not replace it, SaeError
     for settings or data that no SAE can be trained with and, once all others are saved, for SAEs that diverged.
     """
-    missing = [sae for sae in _whole(job) if _is_missing(sae, job.overwrite)]
+    missing = [_described(job, sae) for sae in _whole(job) if _is_missing(sae, job.overwrite)]
     checkpoint = Checkpoint(job.checkpoint, job.checkpoint_minutes)
     if not missing:
         checkpoint.remove()
         return []
     checkpoint.check(missing, job.overwrite)
-    source = _source(job, sorted({sae.hook for sae in missing}), model)
+    hooks = sorted({sae.hook for sae in missing})
+    source = _source(job, hooks, model)
+    identity = model_settings(job.model, job.revision, job.dtype, job.device)
+    limits = norm_limits(job.outlier_norm, source, hooks, job.samples, identity)
+    missing = [replace(sae, norm_limit=limits[sae.hook]) for sae in missing]
     n_positions = missing[0].training.n_positions
     device = pick_device(job.device)
     with closing(Watcher(f"train {job.title}", n_positions, job.training_log, job.log_folder)) as watch:
@@ -111,16 +127,14 @@ def trained(job: TrainJob) -> list[SaeJob]:
 
 
 def _whole(job: TrainJob) -> list[SaeJob]:
-    """The job's SAEs with everything that shapes them, and what is saved of it."""
-    shared, metadata = _shared_settings(job), _metadata(job)
-    return [
-        replace(
-            sae,
-            settings={**sae.settings, **shared},
-            metadata={**metadata, "hook_name": sae.hook.name, "saefari_settings": {**sae.settings, **shared}},
-        )
-        for sae in job.saes
-    ]
+    """The job's SAEs with everything that shapes them."""
+    shared = _shared_settings(job)
+    return [replace(sae, settings={**sae.settings, **shared}) for sae in job.saes]
+
+
+def _described(job: TrainJob, sae: SaeJob) -> SaeJob:
+    """A whole SAE of the job with what is saved of its making."""
+    return replace(sae, metadata={**_metadata(job), "hook_name": sae.hook.name, "saefari_settings": sae.settings})
 
 
 def _source(job: TrainJob, hooks: list[HookPoint], model: Callable[[], Model]) -> Source:
@@ -129,7 +143,8 @@ def _source(job: TrainJob, hooks: list[HookPoint], model: Callable[[], Model]) -
         loaded = model()
         if not isinstance(loaded, TextModel):
             raise SaeError(f"{job.title}: a corpus of texts trains SAEs of text models: leave it out")
-        return FromModel(Forward(loaded, job.max_tokens), CorpusRows(job.corpus, loaded.tokenizer), hooks)
+        tokenizer = loaded.tokenizer.with_bos(job.prepend_bos)
+        return FromModel(Forward(loaded, job.max_tokens), CorpusRows(job.corpus, tokenizer), hooks)
     plan = RowPlan({folder: read_split(folder) for folder in job.samples}, job.seed)
     if job.stored:
         return FromStore(plan, hooks, pick_device(job.device))
@@ -148,15 +163,17 @@ def _save(trainees: list[Trainee], source: Source, model: Callable[[], Model], m
     language = _language(source, model, max_tokens)
     for trainee in trainees:
 
-        def cross_entropy(loaded: LoadedSae, title: str = trainee.job.title) -> dict[str, Any] | None:
+        def cross_entropy(loaded: LoadedSae, job: SaeJob = trainee.job) -> dict[str, Any] | None:
             try:
-                measured = language.measure(loaded) if language else None
+                measured = language.measure(loaded, job.norm_limit) if language else None
             except ModelError as error:  # no reason to lose the SAE
-                warnings.append(f"{title}: no cross-entropy: {error}")
+                warnings.append(f"{job.title}: no cross-entropy: {error}")
                 return None
             return measured.summary() if measured else None
 
-        save_trained(trainee, [block[trainee.job.hook] for block in states], cross_entropy)
+        limit = trainee.job.norm_limit
+        ordinary = [without_outliers(block[trainee.job.hook], limit) for block in states]
+        save_trained(trainee, ordinary, cross_entropy)
     return warnings
 
 
@@ -208,6 +225,8 @@ def _shared_settings(job: TrainJob) -> dict[str, Any]:
         settings["training_rows"] = fingerprint(rows)
     else:
         settings["corpus_rows"] = open_dataset(job.corpus.dataset, job.corpus.split).fingerprint
+        settings |= {} if job.prepend_bos is None else {"prepend_bos": job.prepend_bos}
+    settings |= {} if job.outlier_norm is None else {"outlier_norm": job.outlier_norm}
     return settings | ({"stored_positions": True} if job.stored else {})
 
 
@@ -230,13 +249,16 @@ def _metadata(job: TrainJob) -> dict[str, Any]:
         trained_on = "trained on" if records[0].get("include_special_tokens") else _TEXT_ALONE
         if (positions := records[0].get("positions")) is not None:
             trained_on = f"positions trained on: {positions}"
-    return {
+    made = {
         "model_name": name,
         "model_revision": job.revision,
         "dataset_path": ", ".join(data),
         "context_size": context,
         "special_tokens": trained_on,
     }
+    if job.model_type == "llm":
+        made["prepend_bos"] = TextTokenizer.load(job.model, job.revision).with_bos(job.prepend_bos).prepends_bos
+    return made
 
 
 def _is_missing(sae: SaeJob, overwrite: bool) -> bool:

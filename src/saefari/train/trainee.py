@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from saefari.fingerprint import fingerprint
+from saefari.models.norms import without_outliers
 from saefari.train.architectures import new_sae
 from saefari.train.checkpoint import below
 from saefari.train.curves import Curves, Figures, figures_of
@@ -50,11 +51,13 @@ class Trainee:
 
     def calibrate(self, x: torch.Tensor) -> None:
         """Fit the scale of the input to a first batch [n, d_in]."""
+        x = without_outliers(x, self.job.norm_limit)
         if self.job.training.normalize_activations == "expected_average_only_in":
             self.trainer.activation_scaler.scaling_factor = x.shape[1] ** 0.5 / x.norm(dim=-1).mean().item()
 
     def step(self, x: torch.Tensor) -> Any:
-        """Learn from a batch [n, d_in]; returns sae-lens' output of the step."""
+        """Learn from a batch [n, d_in] less its outliers; returns sae-lens' output of the step."""
+        x = without_outliers(x, self.job.norm_limit)
         x = normalised(x, self.job.training.normalize_activations)
         if self.trainer.n_training_steps < self._n_calibrated:
             self.trainer.sae.calibrate(self.trainer.activation_scaler(x))

@@ -1,0 +1,221 @@
+"""Positions whose norm is far above the median: they keep their place, and count in nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from saefari.config import parse_config
+from saefari.pipeline.plan import make_plan
+from saefari.pipeline.run import run_plan
+from saefari.store import (
+    Manifest,
+    iter_codes,
+    read_codes_rows,
+    read_pooled_hidden,
+    read_samples,
+    read_split,
+)
+from saefari.store.files import read_json, write_json
+from tests.sinks import SINK, SINK_ID, save_sink_model, sink_run, write_sink_texts
+
+Extracted = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, save_sae: Callable[..., Any]) -> Path:
+    """`plain` and `left_out`, two models; `texts.jsonl`; `sae`, to read them with."""
+    root = tmp_path_factory.mktemp("sinks")
+    save_sink_model(root / "plain")
+    save_sink_model(root / "left_out", left_out=True)
+    write_sink_texts(root / "texts.jsonl", 240)
+    save_sae(root / "sae", "blocks.2.hook_resid_post", 32, 64, "topk", k=5)
+    return root
+
+
+@pytest.fixture
+def extracted(place: Path, tmp_path: Path) -> Extracted:
+    """extracted(name, model="plain", **settings) -> the training split's samples, once they are extracted."""
+
+    def extract(name: str, model: str = "plain", data: str = "texts.jsonl", **settings: Any) -> Path:
+        raw = sink_run(place / model, place / data, tmp_path / name, **settings)
+        raw["models"][0] |= {"widths": ["64"], "sae_path": str(place / "sae"), "random_sae": True}
+        if not data.endswith(".jsonl"):
+            raw["datasets"][0]["test_split"] = "test"
+        plan = make_plan(parse_config(raw))
+        report = run_plan(plan, classifying=settings.get("act_only", False))
+        assert report.failures == []
+        return plan.samples(plan.models[0], plan.datasets[0], "train")
+
+    return extract
+
+
+def manifest(samples: Path, folder: str) -> Manifest:
+    found = Manifest.load(samples / "layer_2" / folder)
+    assert found is not None
+    return found
+
+
+def is_sink(samples: Path) -> np.ndarray:
+    """bool [n_positions]: which of the positions that count hold the word."""
+    table = read_samples(samples, ["input_ids", "valid"]).to_pydict()
+    rows = zip(table["input_ids"], table["valid"], strict=True)
+    return np.concatenate([np.asarray(ids)[valid] == SINK_ID for ids, valid in rows])
+
+
+def test_data_are_those_without_the_outliers(extracted: Extracted) -> None:
+    found, expected = extracted("found"), extracted("expected", "left_out", outlier_norm=None)
+    for how in ("mean", "last"):
+        ours, theirs = (read_pooled_hidden(samples / "layer_2/hidden", how) for samples in (found, expected))
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+    for width in ("64", "64-random"):
+        (ours,), (theirs,) = (list(iter_codes(samples / "layer_2" / width)) for samples in (found, expected))
+        codes, offsets = ours.counted()
+        np.testing.assert_array_equal(offsets, theirs.offsets)
+        np.testing.assert_allclose(codes.toarray(), theirs.to_csr().toarray(), rtol=2e-3, atol=1e-4)
+        np.testing.assert_array_equal(ours.outliers, np.flatnonzero(is_sink(found)))
+        assert ours.offsets[-1] == len(is_sink(found)) == len(ours.indptr) - 1  # they keep their place
+        assert np.diff(ours.indptr)[ours.outliers].max() == 0
+        stats = manifest(found, width).stats
+        assert stats["n_positions"] == theirs.offsets[-1]
+        assert stats == pytest.approx(manifest(expected, width).stats, rel=1e-4)
+
+
+def test_without_the_setting_the_outliers_lead_everything(extracted: Extracted) -> None:
+    found, expected = extracted("found", outlier_norm=None), extracted("expected", "left_out", outlier_norm=None)
+    ours, theirs = (read_pooled_hidden(samples / "layer_2/hidden", "mean") for samples in (found, expected))
+    assert np.abs(ours).max() > 10 * np.abs(theirs).max()
+    assert "outlier_norm" not in manifest(found, "hidden").settings
+    (codes,) = iter_codes(found / "layer_2/64")
+    assert len(codes.outliers) == 0
+    assert codes.to_csr().max() > 10 * next(iter(iter_codes(expected / "layer_2/64"))).to_csr().max()
+
+
+def test_the_limit_is_a_multiple_of_the_median_on_training_rows(extracted: Extracted, place: Path) -> None:
+    samples = extracted("found", outlier_norm=7)
+    model, tokenizer = AutoModel.from_pretrained(place / "plain").eval(), AutoTokenizer.from_pretrained(place / "plain")
+    texts = np.asarray(read_samples(samples, ["text"])["text"].to_pylist())[read_split(samples) == 0]
+    norms = []
+    for text in texts:
+        with torch.no_grad():
+            encoded = tokenizer(text, return_tensors="pt", return_token_type_ids=False)
+            states = model(**encoded, output_hidden_states=True)
+        norms.append(states.hidden_states[3][0, 1:].norm(dim=-1))
+    for folder in ("hidden", "64", "64-random"):
+        stored = manifest(samples, folder)
+        assert stored.settings["outlier_norm"] == 7
+        assert stored.facts["norm_limit"] == pytest.approx(7 * float(torch.cat(norms).quantile(0.5)), rel=1e-3)
+
+
+def test_outliers_are_counted_and_many_are_warned_of(extracted: Extracted) -> None:
+    samples = extracted("found")
+    texts = [text.split() for text in read_samples(samples, ["text"])["text"].to_pylist()]
+    hidden = manifest(samples, "hidden")
+    assert hidden.stats == {
+        "empty_rows": 0,
+        "positions": sum(map(len, texts)),
+        "outliers": sum(words.count(SINK) for words in texts),
+        "outlier_rows": sum(SINK in words for words in texts),
+    }
+    (warning,) = hidden.warnings
+    assert f"{hidden.stats['outliers']} of {hidden.stats['positions']:,} positions" in warning
+    assert "settings.outlier_norm" in warning
+
+
+def test_a_row_of_outliers_alone_is_empty(extracted: Extracted, place: Path) -> None:
+    lines = (place / "texts.jsonl").read_text().splitlines()
+    (place / "more.jsonl").write_text("\n".join([f'{{"text": "{SINK} {SINK}", "label": "a"}}', *lines]) + "\n")
+    samples = extracted("found", data="more.jsonl")
+    assert manifest(samples, "hidden").stats["empty_rows"] == 1
+    for how in ("mean", "last"):
+        assert not read_pooled_hidden(samples / "layer_2/hidden", how)[0].any()
+
+
+def test_stored_positions_are_encoded_with_the_same_outliers(extracted: Extracted) -> None:
+    direct, stored = extracted("direct"), extracted("stored", act_only=True)
+    for width in ("64", "64-random"):
+        (ours,), (theirs,) = (list(iter_codes(samples / "layer_2" / width)) for samples in (stored, direct))
+        np.testing.assert_array_equal(ours.outliers, theirs.outliers)
+        np.testing.assert_array_equal(ours.offsets, theirs.offsets)
+        differing = np.abs(ours.to_csr() - theirs.to_csr()).toarray() > 2e-2
+        assert differing.any(axis=1).mean() < 0.02  # float16 moves a latent across the edge of the five now and then
+        for shared in ("norm_limit", "weights_sha256"):
+            assert manifest(stored, width).facts[shared] == manifest(direct, width).facts[shared]
+        assert manifest(stored, width).stats["n_positions"] == manifest(direct, width).stats["n_positions"]
+
+
+def test_a_test_split_has_the_limit_of_the_training_split(extracted: Extracted, place: Path) -> None:
+    (place / "split").mkdir()
+    write_sink_texts(place / "split" / "train.jsonl", 90)
+    texts = write_sink_texts(place / "split" / "test.jsonl", 60, share=0.9, seed=1)
+    train = extracted("found", data="split")
+    test = train.parent / "test"
+    limits = [manifest(samples, "64").facts["norm_limit"] for samples in (train, test)]
+    assert limits[0] == limits[1]
+    assert manifest(test, "hidden").stats["outliers"] == sum(text.split().count(SINK) for text in texts)
+    assert not (test / "layer_2" / "norm.json").exists()
+
+
+def test_batches_change_neither_the_limit_nor_the_outliers(extracted: Extracted) -> None:
+    first = extracted("first", max_tokens_per_batch=64)
+    for name, settings in (("large", {"max_tokens_per_batch": 2048}), ("single", {"batch_size": 1})):
+        other = extracted(name, **settings)
+        assert manifest(other, "64").facts == manifest(first, "64").facts
+        for folder, arrays in (("64", ("indptr", "indices", "outliers")), ("hidden", ("outliers",))):
+            one, two = (np.load(samples / "layer_2" / folder / "shard-00000.npz") for samples in (first, other))
+            for array in arrays:
+                np.testing.assert_array_equal(one[array], two[array])
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_run_that_is_taken_up_again_gives_the_same_bytes(extracted: Extracted, place: Path, forgotten: bool) -> None:
+    """forgotten: the median is measured anew, too."""
+    write_sink_texts(place / "long.jsonl", 2100)
+    samples = extracted("found", data="long.jsonl")
+    expected = digests(samples)
+    for folder in ("hidden", "64", "64-random"):
+        record = read_json(samples / "layer_2" / folder / "manifest.json")
+        (samples / "layer_2" / folder / record["shards"].pop(int(folder != "64"))["name"]).unlink()
+        write_json(samples / "layer_2" / folder / "manifest.json", record | {"stats": {}, "warnings": []})
+    if forgotten:
+        (samples / "layer_2" / "norm.json").unlink()
+    assert extracted("found", data="long.jsonl") == samples
+    assert digests(samples) == expected
+
+
+def test_another_multiple_never_reuses_what_is_stored(extracted: Extracted) -> None:
+    samples = extracted("found")
+    before = digests(samples)
+    for other in (None, 20):
+        with pytest.raises(AssertionError, match=rf"outlier_norm: 10.0 -> {other}"):
+            extracted("found", outlier_norm=other)
+    assert digests(samples) == before
+    extracted("found", outlier_norm=10)
+    assert digests(samples) == before
+
+
+def test_rows_that_are_asked_for_know_their_outliers(extracted: Extracted) -> None:
+    samples = extracted("found")
+    (whole,) = iter_codes(samples / "layer_2/64")
+    rows = [7, 3, 11]
+    chosen = read_codes_rows(samples / "layer_2/64", rows)
+    parts = [whole.to_csr()[whole.offsets[row] : whole.offsets[row + 1]].toarray() for row in rows]
+    np.testing.assert_array_equal(chosen.to_csr().toarray(), np.concatenate(parts))
+    sinks = is_sink(samples)
+    expected = np.concatenate([sinks[whole.offsets[row] : whole.offsets[row + 1]] for row in rows])
+    np.testing.assert_array_equal(chosen.outliers, np.flatnonzero(expected))
+
+
+def digests(samples: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(samples)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(samples.rglob("*"))
+        if path.is_file()
+    }
