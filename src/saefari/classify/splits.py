@@ -32,9 +32,8 @@ def usable_classes(
     if len(classes) < 2:
         n_found = len(classes) + len(dropped)
         if n_found == 1:
-            raise DataError(
-                f"every row has the label {shown([*classes, *dropped][0])}, two are needed: check label_field"
-            )
+            name = shown([*classes, *dropped][0])
+            raise DataError(f"every row has the label {name}, and two are needed: check label_field")
         found = ", ".join(f"{shown(name)} ({reason})" for name, reason in list(dropped.items())[:5]) or "none"
         more = f" and {len(dropped) - 5:,} more" if len(dropped) > 5 else ""
         raise DataError(
