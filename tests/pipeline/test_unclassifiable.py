@@ -21,7 +21,7 @@ Saved = Callable[[Raw], list[str]]
 
 def write_rows(path: Path, labels: list[Any]) -> None:
     """Rows of different texts with these labels."""
-    texts = [f"{WORDS[i % 15]} {WORDS[i // 15]} {WORDS[i % 7]}" for i in range(len(labels))]
+    texts = [f"{WORDS[i % 15]} {WORDS[i // 15]} {WORDS[i % 7]} the big cat sat on it" for i in range(len(labels))]
     rows = [json.dumps({"text": text, "label": label}) for text, label in zip(texts, labels, strict=True)]
     path.write_text("\n".join(rows) + "\n")
 
