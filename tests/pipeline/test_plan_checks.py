@@ -82,6 +82,7 @@ def test_a_device_that_is_not_there(
     ("n", "settings"),
     [
         (0, {"device": "auto"}),
+        (2, {"device": "cpu", "cuda_visible_devices": "7"}),
         (2, {"device": "cuda:1"}),
         (2, {"device": "auto", "cuda_visible_devices": "1"}),
         (2, {"device": "auto", "cuda_visible_devices": "1,0,-1,5"}),
