@@ -69,7 +69,7 @@ def test_many_mistakes_of_a_kind_are_counted() -> None:
     many = [Problem(f"models[0].layers[{i}]", f"'q{i}': not a number") for i in range(10_000)]
     text = str(ConfigError([*many, Problem("settings.seed", "'x': not a number")]))
     assert text.startswith("configuration: 10,001 mistakes\n  models[0].layers[0]: 'q0'")
-    assert "models[].layers[]: 9,997 more mistakes there" in text
+    assert "models[0].layers[]: 9,997 more mistakes there" in text
     assert "settings.seed: 'x'" in text
     assert len(text.splitlines()) == 6
 

@@ -15,7 +15,7 @@ from saefari.log import logger
 PATH_LENGTH = 255
 """Characters of a file's path, or of a model's or dataset's name, that a message quotes."""
 _ALIKE, _LISTED = 3, 30  # mistakes in one list, and lines in all, that a message shows
-_INDEX = re.compile(r"\[\d+\]")
+_LAST_INDEX = re.compile(r"\[\d+\]$")
 
 
 class SaefariError(Exception):
@@ -72,7 +72,7 @@ def _listed(problems: Sequence[Problem]) -> Iterator[str]:
     seen: Counter[str] = Counter()
     lines = []
     for problem in problems:
-        place = _INDEX.sub("[]", problem.path)
+        place = _LAST_INDEX.sub("[]", problem.path)
         seen[place] += 1
         if seen[place] <= _ALIKE:
             lines.append(str(problem))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -23,7 +24,8 @@ def check_classes(folders: Sequence[Path], n_folds: int, where: str, label_field
     folders: a split's samples, and those of the test split if there is one. where: names the rows in warnings.
     Raises DataError where fewer than two classes remain, StoreError where the rows were not prepared.
     """
-    labels = np.asarray([label for folder in folders for label in read_samples(folder, ["label"])["label"].to_pylist()])
+    read = [label for folder in folders for label in read_samples(folder, ["label"])["label"].to_pylist()]
+    labels = np.asarray(read, dtype=object)
     parts = np.concatenate([read_split(folder) for folder in folders])
     train, test = labels[parts == TRAIN].tolist(), labels[parts == TEST].tolist()
     hint = quantity_hint([*train, *test], label_field)
@@ -38,14 +40,13 @@ def check_classes(folders: Sequence[Path], n_folds: int, where: str, label_field
 
 def check_labels(labels: Sequence[str | None], n_folds: int, label_field: str) -> None:
     """Raise DataError where rows with these labels cannot be classified, however they are split; None = no label."""
-    given = np.asarray([label for label in labels if label is not None])
-    names, counts = np.unique(given, return_counts=True)
-    # At best every row but one trains: both sides of the split need each class.
-    train = [name for name, count in zip(names.tolist(), counts.tolist(), strict=True) for _ in range(count - 1)]
+    given = [label for label in labels if label is not None]
+    counts = Counter(given)
+    train = [name for name, count in counts.items() for _ in range(count - 1)]  # at best: a test row of each class
     try:
-        usable_classes(train, names.tolist(), n_folds)
+        usable_classes(train, list(counts), n_folds)
     except DataError as error:
-        hint = quantity_hint(given.tolist(), label_field)
+        hint = quantity_hint(given, label_field)
         raise DataError(". ".join(filter(None, [str(error), hint]))) from None
 
 

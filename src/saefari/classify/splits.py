@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +19,7 @@ def usable_classes(
 
     Raises DataError when fewer than two remain.
     """
-    train_counts, test_counts = _counts(train_labels), _counts(test_labels)
+    train_counts, test_counts = Counter(train_labels), Counter(test_labels)
     dropped: dict[str, str] = {}
     for name in sorted(train_counts.keys() | test_counts.keys()):
         n_train, n_test = train_counts.get(name, 0), test_counts.get(name, 0)
@@ -32,9 +33,8 @@ def usable_classes(
     if len(classes) < 2:
         n_found = len(classes) + len(dropped)
         if n_found == 1:
-            raise DataError(
-                f"every row has the label {shown([*classes, *dropped][0])}, two are needed: check label_field"
-            )
+            name = shown([*classes, *dropped][0])
+            raise DataError(f"every row has the label {name}, and two are needed: check label_field")
         found = ", ".join(f"{shown(name)} ({reason})" for name, reason in list(dropped.items())[:5]) or "none"
         more = f" and {len(dropped) - 5:,} more" if len(dropped) > 5 else ""
         raise DataError(
@@ -78,8 +78,3 @@ def make_folds(classes: np.ndarray, ties: np.ndarray, n_folds: int, seed: int) -
         folds[bundle] = fold
         np.add.at(counts[:, fold], members, 1)
     return folds
-
-
-def _counts(labels: Sequence[str]) -> dict[str, int]:
-    names, counts = np.unique(np.asarray(labels, dtype=object).astype(str), return_counts=True)
-    return dict(zip(names.tolist(), counts.tolist(), strict=True))

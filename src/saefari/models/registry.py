@@ -97,8 +97,8 @@ def describe(
     UnreachableModel where neither has it, ModelError for anything else that is wrong.
     """
     config = read_config(name, revision, reach_hub=reach_hub)
-    if model_type == "vlm" and getattr(config, "is_encoder_decoder", False):
-        raise ModelError(f"model {name!r} ({config.model_type}) is an encoder-decoder, which is not read as a vlm")
+    if model_type != "llm" and getattr(config, "is_encoder_decoder", False):
+        raise ModelError(f"model {name!r} ({config.model_type}) is an encoder-decoder, which only an llm may be")
     if model_type == "vlm" and (not hasattr(config, "vision_config") or image_token_id(config) is None):
         raise ModelError(f"model {name!r} ({config.model_type}) reads no images in its prompts: it is no vlm")
     part = vision_config(config) if model_type == "vit" else text_config(config)

@@ -26,6 +26,8 @@ def check_hooks(
     could tell is taken to be right.
     """
     part = _part(name, revision, model_type, reach_hub)
+    if part is None:
+        return
     find_blocks(part)
     for hook in hooks:
         # A forward pass, by which modules inside a block are told apart, may look at values, of which there are none.
@@ -34,11 +36,13 @@ def check_hooks(
 
 
 def _part(name: str, revision: str | None, model_type: ModelType, reach_hub: bool) -> Any:
-    """The part of a model that hook points are in, without weights."""
+    """The part of a model that hook points are in, without weights; None where it cannot be built without them."""
     config = read_config(name, revision, reach_hub=reach_hub)
     try:
         whole = skeleton(config)
-    except (ValueError, ImportError) as error:
+    except RuntimeError:
+        return None
+    except (ValueError, TypeError, LookupError, AttributeError, ImportError) as error:
         raise ModelError(f"model {name!r} ({config.model_type}) cannot be built: {shortened(error)}") from None
     if model_type == "vit":
         return vision_part(whole)

@@ -18,6 +18,8 @@ def device_problems(settings: Settings) -> Iterator[Problem]:
     `cuda_visible_devices` where there is no GPU at all is none: such a run uses the CPU (see `device_warnings`).
     """
     named = settings.cuda_visible_devices
+    if settings.device == "cpu":
+        return
     if named is not None and _n_gpus(named) < _n_named(named) and _n_gpus(None):
         there = f"it has {_n_gpus(None)}, numbered from 0"
         yield Problem("settings.cuda_visible_devices", f"{shown(named)} names a GPU that this machine lacks: {there}")
@@ -34,7 +36,8 @@ def device_problems(settings: Settings) -> Iterator[Problem]:
 def device_warnings(settings: Settings) -> Iterator[str]:
     """A warning where GPUs are named and there is none."""
     named = settings.cuda_visible_devices
-    if named is not None and _n_named(named) and settings.device == "auto" and not _n_gpus(None):
+    # CUDA may read its list only once: the one of the run must come first.
+    if named is not None and _n_named(named) and settings.device == "auto" and not (_n_gpus(named) or _n_gpus(None)):
         yield f"settings.cuda_visible_devices: {shown(named)} names GPUs, and this machine shows none: the CPU is used"
 
 

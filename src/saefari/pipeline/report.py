@@ -35,7 +35,7 @@ class Report:
 
     def fail(self, job: str, reason: str, not_done: Sequence[str] = ()) -> None:
         """Log and keep a failure, with the work that is not done because of it."""
-        failure = Failure(job, reason, tuple(not_done))
+        failure = Failure(job, reason, tuple(what.removesuffix(f" ({job})") for what in not_done))
         logger.error("%s failed: %s%s", job, reason, f"\n  {failure.consequence}" if not_done else "")
         self.failures.append(failure)
 

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from saefari.errors import StoreError, enumerated
+from saefari.errors import StoreError
 from saefari.store.files import read_json, write_json
+
+_LISTED = 8  # of what was not done, in one line
 
 
 class Failure(NamedTuple):
@@ -21,7 +23,8 @@ class Failure(NamedTuple):
     @property
     def consequence(self) -> str:
         """What was not done, as one line; empty where the failure cost nothing else."""
-        return f"not done because of this: {enumerated(self.not_done, 8)}" if self.not_done else ""
+        more = f" and {len(self.not_done) - _LISTED:,} more" if len(self.not_done) > _LISTED else ""
+        return f"not done because of this: {', '.join(self.not_done[:_LISTED])}{more}" if self.not_done else ""
 
 
 @dataclass(frozen=True)
