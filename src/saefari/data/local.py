@@ -46,9 +46,9 @@ class LocalDataset:
             raise _twice(folder, split, [*files, saved[split]])
         if files:
             return FileTable(files)
-        images = find_images(folder)
         if split in saved:
             return open_saved(saved[split], folder)
+        images = find_images(folder)
         if split in images:
             return images[split]
         splits = sorted({*self._file_splits(), *saved, *images})
