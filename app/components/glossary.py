@@ -23,7 +23,7 @@ GLOSSARY: dict[str, str] = {
     "macro precision": "Of the rows predicted to be of a class, the share that is; the mean over classes.",
     "macro recall": "Of the rows that are of a class, the share that is predicted so; the mean over classes.",
     "CV accuracy": "Accuracy by cross-validation on training rows alone.",
-    "caution": "Why a score says little: the text gives the class away where the features see it.",
+    "caution": "Why a score says little: the features saw a text from which the class follows.",
     "CV macro-F1": "Macro-F1 by cross-validation on training rows alone. It alone chooses what is best: the best of "
     "many test scores would be too good.",
     "interval": "Central 95% of macro-F1 over resampled test rows (bootstrap); accuracy's is Wilson's, from the number "

@@ -81,3 +81,35 @@ def test_a_summary_of_an_older_version_is_read(tmp_path: Path) -> None:
     lines = (tmp_path / "summary.csv").read_text().replace(",trained_on,", ",").replace(",,b", ",b")
     (tmp_path / "summary.csv").write_text(lines)
     assert read_summary(tmp_path / "summary.csv")["trained_on"].tolist() == [""]
+
+
+def test_a_caution_stands_beside_its_score_and_only_then_has_a_column() -> None:
+    rows = [row(caution="the text gives the class away"), row(source="majority", classifier="majority")]
+    head, _, *lines = best_table(rows).splitlines()
+    sae, majority = sorted(lines, key=lambda line: "majority" in line)
+    assert head.endswith("caution")
+    assert sae.endswith("  the text gives the class away")
+    assert "the text" not in majority
+    assert "caution" not in best_table([row()])
+
+
+def test_one_split_read_from_two_columns_is_two_tasks() -> None:
+    rows = [row(text_field="text"), row(text_field="translation", cv_macro_f1=0.9), row(dataset="e", text_field="text")]
+    assert len(best_settings(rows)) == 3
+    table = best_table(rows)
+    assert "d/train (text) " in table
+    assert "d/train (translation) " in table
+    assert "e/train  " in table
+
+
+def test_a_summary_of_an_older_version_is_read_and_written_anew(tmp_path: Path) -> None:
+    """It lacks the columns that came later; so do results that were never computed again."""
+    write_json(tmp_path / "a" / "results.json", {"summary": [row()]})
+    write_summary(tmp_path / "summary.csv")
+    table = read_summary(tmp_path / "summary.csv")
+    newer = ["text_field", "variant", "caution", "macro_precision", "macro_recall", "cv_accuracy", "trained_on"]
+    (tmp_path / "summary.csv").write_text(table.drop(columns=newer).to_csv(index=False))
+    old = read_summary(tmp_path / "summary.csv")
+    assert list(old.columns) == list(table.columns)
+    assert (old.text_field[0], old.variant[0], old.caution[0]) == ("", "", "")
+    assert old[["macro_precision", "macro_recall", "cv_accuracy"]].isna().all(axis=None)

@@ -40,6 +40,7 @@ def win_table(table: pd.DataFrame) -> Any:
         }
         for rate in rates
     ]
+    by_test = any(rate.by_test for rate in rates)
     wrapped = {"wrapHeaderText": True, "autoHeaderHeight": True}
     columns = [
         text_column("baseline", f"{SOURCES[SAE]} against", flex=1, minWidth=200),
@@ -50,7 +51,7 @@ def win_table(table: pd.DataFrame) -> Any:
         number_column("losses", width=100),
         number_column("losses_apart", "losses, intervals apart", width=130, **wrapped),
         number_column("unknown", "without intervals", width=130, **wrapped),
-        number_column("by_test", "chosen by test score", width=130, **wrapped),
+        *([number_column("by_test", "chosen by test score", width=130, **wrapped)] if by_test else []),
         number_column("difference", "mean difference", 3, width=130, **wrapped),
     ]
     return dmc.Stack([*cautions(table), grid("win-rates", columns, rows, height=f"{96 + 42 * len(rows)}px")])

@@ -112,7 +112,7 @@ def _neuronpedia(settings: dict[str, Any]) -> str | None:
     from saefari.errors import SaeError
     from saefari.saes.catalogue import find_sae
 
-    location = settings["sae_location"] or "res"
+    location: Any = settings["sae_location"] or "res"
     if settings["source"] != "sae" or location not in ("res", "mlp", "att"):
         return None
     try:

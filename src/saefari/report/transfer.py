@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from saefari.report.tables import Row, aligned, setting_of, write_csv
+from saefari.report.tables import Row, aligned, setting_of, with_cautions, write_csv
 from saefari.store import Layout, iter_results
 
 TRANSFERS = "transfer.csv"
 _RESULT = (
-    "source", "pooling", "top_n", "binarize", "select_k", "classifier", "macro_f1", "macro_f1_low", "macro_f1_high",
-    "accuracy", "n_train", "n_test",
+    "source", "pooling", "top_n", "binarize", "select_k", "classifier", "caution", "macro_f1", "macro_f1_low",
+    "macro_f1_high", "accuracy", "n_train", "n_test",
 )  # fmt: skip
 COLUMNS = (
     "trained_on", "tested_on", "rows", *_RESULT, "in_domain_macro_f1", "in_domain_macro_f1_low",
@@ -49,7 +49,7 @@ def transfer_rows(result: Mapping[str, Any]) -> list[Row]:
                 "trained_on": transfer["trained_on"],
                 "tested_on": transfer["tested_on"],
                 "rows": result["settings"]["rows"],
-                **{name: row[name] for name in _RESULT},
+                **{name: row.get(name) for name in _RESULT},
                 "in_domain_macro_f1": in_domain["macro_f1"],
                 "in_domain_macro_f1_low": low,
                 "in_domain_macro_f1_high": high,
@@ -61,7 +61,7 @@ def transfer_rows(result: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
-def transfer_table(rows: Iterable[Row]) -> str:
+def transfer_table(rows: Sequence[Row]) -> str:
     """The rows as text; `majority` is always guessing the training run's most frequent class."""
     heads = [
         "trained on", "tested on", "setting", "classifier", "in-domain", "macro-F1", "95% interval", "majority", "rows",
@@ -80,4 +80,4 @@ def transfer_table(rows: Iterable[Row]) -> str:
         ]
         for row in rows
     ]
-    return aligned([heads, *lines])
+    return aligned(with_cautions([heads, *lines], rows))

@@ -104,8 +104,8 @@ def read_mosaic(path: Path, name: str, datasets: Mapping[str, str] | None = None
         # Every file of a dataset repeats the baseline: its own content tells one from another.
         origin = origin | {"sha256": fingerprint(document[_BAG_OF_WORDS].value)}
         warnings = [*_ALWAYS, _OF_SOURCE["tfidf"]]
-        read = _result(origin, tfidf_settings(settings), names, {"linear": baseline}, warnings, created)
-        found.append(MosaicResult(read, [], []))
+        words_result = _result(origin, tfidf_settings(settings), names, {"linear": baseline}, warnings, created)
+        found.append(MosaicResult(words_result, [], []))
     return found
 
 

@@ -72,7 +72,7 @@ def read_bag_of_words(baseline: Foreign) -> tuple[list[str], ImportedClassifier]
     classes = [str(name) for name in listed]
     baseline["n_classes"], report["accuracy"]  # say the same as classes and accuracy
     roc, areas = _curves(baseline["roc_curve"], classes)
-    scores = {
+    scores: dict[str, Any] = {
         "accuracy": baseline["accuracy"].number(0, 1),
         **_averages(report, "f1-score"),
         "macro_f1_interval": None,

@@ -82,7 +82,7 @@ def test_class_association_is_that_of_the_codes(page, app_url: str, small: Small
     fires_in, lifts = column(page, "latent-classes", "fires"), column(page, "latent-classes", "lift")
     compared = 0
     for dataset, name, number, lift in zip(datasets, classes, fires_in, lifts, strict=True):
-        if dataset == "python-docs / train":
+        if dataset == "python-docs/train":
             assert int(number) == fires[name]
             wanted = (fires[name] / of_class[name]) / (fires.total() / len(labels))
             assert float(lift) == pytest.approx(wanted, abs=0.006)

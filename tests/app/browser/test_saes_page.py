@@ -38,7 +38,7 @@ def test_saes_of_the_same_layer_are_compared(page, sweep_url: str) -> None:
 def test_a_mark_opens_its_sae_and_the_choices_stay(page, sweep_url: str) -> None:
     sae = short_id(f"{MODEL}/layer_3/topk-k32")
     page.goto(f"{sweep_url}/saes?sae={sae}")
-    choose(page, "scored", "reviews / train")
+    choose(page, "scored", "reviews/train")
     choose(page, "against", "FVU")
     shown = figure_with(page, "sae-scores", "e.layout.xaxis.title.text === 'FVU'")
     assert shown.evaluate("e => e.layout.annotations.map(one => one.text)") == ["hidden states 0.710", "TF-IDF 0.660"]
@@ -50,6 +50,6 @@ def test_a_mark_opens_its_sae_and_the_choices_stay(page, sweep_url: str) -> None
     expect(control(page, "sae")).to_have_value("small-model · layer 3 · standard-k8")
     page.wait_for_url(re.compile(short_id(f"{MODEL}/layer_3/standard-k8")))
     reopen(page)
-    expect(control(page, "scored")).to_have_value("reviews / train")
+    expect(control(page, "scored")).to_have_value("reviews/train")
     expect(control(page, "against")).to_have_value("FVU")
     expect(control(page, "sae")).to_have_value("small-model · layer 3 · standard-k8")

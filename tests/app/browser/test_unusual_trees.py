@@ -125,6 +125,13 @@ def test_imported_mosaic_results_open(page, serve, tmp_path: Path) -> None:
         figure_with(page, "roc", "true")
         figure_with(page, content, "true")
         expect(page.get_by_text("cannot be shown")).to_have_count(0)
+        if classifier == "linear" and "/16k/" in page.content():
+            expect(page.locator("a[href^='https://www.neuronpedia.org/gemma-2-2b/']").first).to_be_visible()
+    page.goto(url + "/compare")
+    figure_with(page, "comparison", "true")
+    figure_with(page, "heat", "true")
+    expect(page.get_by_text("the one with the best test score is shown")).to_be_visible()
+    expect(part(page, "grid", "win-rates")).to_be_visible()
 
 
 def test_a_new_result_shows_without_a_restart(page, serve, small: SmallTree, tmp_path: Path) -> None:
