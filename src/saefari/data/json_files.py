@@ -1,11 +1,9 @@
-"""JSON files: one object a line, or one array of objects; in either case one object is held at a time."""
+"""JSON files: one object a line, read as a stream, or one array of objects, read as a whole."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,7 @@ from saefari.errors import DataError, shown
 _HEADER_ROWS = 1000
 """Objects looked at for column names: an object may leave out keys that are null."""
 _WANTED = "a file must hold one JSON object a line, or one array of objects"
-_SPACE = re.compile(r"[ \t\n\r]*")
 _CHUNK = 1 << 16
-_LONGEST_LITERAL = len("-Infinity")
 
 
 def json_tree(path: Path) -> Tree:
@@ -40,9 +36,9 @@ def json_count(path: Path) -> int:
 
 
 def json_values(path: Path, columns: Sequence[Keys]) -> Iterator[tuple[object, ...]]:
-    """Each object's values of the given columns; None where a key is left out. Raises DataError naming the line."""
-    for line, value in _objects(path):
-        yield tuple(_reach(path, line, value, keys) for keys in columns)
+    """Each object's values of the given columns; None where a key is left out. Raises DataError naming the place."""
+    for place, value in _objects(path):
+        yield tuple(_reach(path, place, value, keys) for keys in columns)
 
 
 def _add_keys(tree: Tree, value: Mapping[str, Any]) -> None:
@@ -52,23 +48,24 @@ def _add_keys(tree: Tree, value: Mapping[str, Any]) -> None:
             _add_keys(branch, inside)
 
 
-def _reach(path: Path, line: int, value: Any, keys: Keys) -> object:
+def _reach(path: Path, place: str, value: Any, keys: Keys) -> object:
     for key in keys:
         if value is None:
             return None
         if not isinstance(value, dict):
             name, kind = ".".join(keys), type(value).__name__
-            raise DataError(f"{path}: line {line}: {shown(name)} is sought in a {kind} that should be an object")
+            raise DataError(f"{path}: {place}: {shown(name)} is sought in a {kind} that should be an object")
         value = value.get(key)
     return value
 
 
-def _objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(line number, object) of every row."""
-    for line, value in _array(path) if _is_array(path) else _parsed_lines(path):
+def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(place, object) of every row; the place is a line, or an element of an array."""
+    unit, values = ("element", enumerate(_array(path), 1)) if _is_array(path) else ("line", _parsed_lines(path))
+    for number, value in values:
         if not isinstance(value, dict):
-            raise DataError(f"{path}: line {line}: holds a {type(value).__name__}; {_WANTED}")
-        yield line, value
+            raise DataError(f"{path}: {unit} {number}: holds a {type(value).__name__}; {_WANTED}")
+        yield f"{unit} {number}", value
 
 
 def _is_array(path: Path) -> bool:
@@ -94,85 +91,17 @@ def _parsed_lines(path: Path) -> Iterator[tuple[int, Any]]:
             raise _invalid(path, number, error) from None
 
 
-def _array(path: Path) -> Iterator[tuple[int, Any]]:
-    """(line number, value) of every element of an array."""
+def _array(path: Path) -> Iterator[Any]:
+    """The elements of an array, which is in memory as a whole."""
     with open_text(path, newline="\n") as file:
-        reader = _ArrayReader(file)
-        try:
-            reader.take("[")
-            if reader.peek() == "]":
-                reader.take("]")
-            else:
-                yield from reader.elements()
-            if reader.peek():
-                raise ValueError("the array has ended, and more follows")
-        except (ValueError, RecursionError) as error:
-            if isinstance(error, UnicodeDecodeError):  # has a message of its own
-                raise
-            raise _invalid(path, reader.line, error) from None
-
-
-class _ArrayReader:
-    """The elements of a JSON array, decoded one after the other while the file is read in pieces."""
-
-    def __init__(self, file: TextIOWrapper) -> None:
-        self._file = file
-        self._text = ""
-        self._place = 0
-        self.line = 1
-
-    def elements(self) -> Iterator[tuple[int, Any]]:
-        """(line number, value) up to the end of the array. Raises ValueError where it is no array."""
-        following = ","
-        while following == ",":
-            self.peek()
-            line = self.line
-            yield line, self._value()
-            following = self.take(",]")
-
-    def peek(self) -> str:
-        """The next character that is no white space; empty at the end of the file."""
-        while True:
-            match = _SPACE.match(self._text, self._place)
-            assert match is not None
-            self._move(match.end())
-            if self._place < len(self._text):
-                return self._text[self._place]
-            if not self._read_on():
-                return ""
-
-    def take(self, expected: str) -> str:
-        """Go past the next character, one of the expected ones."""
-        found = self.peek()
-        if not found or found not in expected:
-            wanted = " or ".join(map(repr, expected))
-            raise ValueError(f"{wanted} expected, found {repr(found) if found else 'the end of the file'}")
-        self._move(self._place + 1)
-        return found
-
-    def _value(self) -> Any:
-        while True:
-            try:
-                value, end = _DECODER.raw_decode(self._text, self._place)
-            except json.JSONDecodeError as error:
-                cut = error.pos > len(self._text) - _LONGEST_LITERAL or error.msg.startswith("Unterminated string")
-                if cut and self._read_on():
-                    continue
-                self._move(error.pos)
-                raise
-            self._move(end)
-            return value
-
-    def _move(self, place: int) -> None:
-        self.line += self._text.count("\n", self._place, place)
-        self._place = place
-
-    def _read_on(self) -> bool:
-        """Read as much again as is not yet decoded, so that a long element is decoded only a few times."""
-        rest = self._text[self._place :]
-        more = self._file.read(max(_CHUNK, len(rest)))
-        self._text, self._place = rest + more, 0
-        return bool(more)
+        text = file.read()
+    try:
+        elements = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise _invalid(path, error.lineno, error) from None
+    except (ValueError, RecursionError) as error:
+        raise _invalid(path, 1, error) from None
+    yield from elements
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
