@@ -189,6 +189,8 @@ def _manifests(index: Index) -> Any:
         number_column("rows_done", "rows done", 0, width=130),
         number_column("rows", "rows", 0, width=100),
         number_column("megabytes", "MB", 1, width=90),
+        number_column("outliers", "outliers", 0, width=110),
+        number_column("outlier_rows", "in rows", 0, width=100),
         text_column("problem", width=260, tooltipField="problem"),
         text_column("warnings", width=260, tooltipField="warnings"),
     ]
@@ -197,7 +199,10 @@ def _manifests(index: Index) -> Any:
         row | {"href": link("/saes", sae=saes[row["id"]]) if row["id"] in saes else ""}
         for row in manifest_rows(index.code_sets.values())
     ]
-    line = "Codes and hidden states. Sizes of shards are always compared; their hashes on request."
+    line = (
+        "Codes and hidden states. Sizes of shards are always compared; their hashes on request. Outliers are positions "
+        "with a norm far above their layer's median (attention sinks), which count nowhere."
+    )
     return section("Manifests", [grid("manifests", columns, rows, 340)], line)
 
 

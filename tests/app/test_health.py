@@ -209,3 +209,17 @@ def test_whatever_is_wrong_is_said(tmp_path: Path) -> None:
     text = pages_text(tmp_path)
     assert "Damaged manifests (the same command makes their shards anew): 1." in text
     assert "Files that cannot be read or are not SAEfari's: 1." in text
+
+
+def test_outliers_of_hidden_states_stand_beside_their_manifest(tmp_path: Path) -> None:
+    folder = write_codes(tmp_path)
+    stats = {"empty_rows": 0, "positions": 400, "outliers": 12, "outlier_rows": 7}
+    hidden = folder.parent / "hidden"
+    manifest = Manifest("hidden", {"outlier_norm": 10.0}, 2, {"hook": "blocks.3.hook_resid_post"}, [], stats, ["many"])
+    manifest.add(write_shard(hidden, 0, (0, 2), {"pooled_mean": np.zeros((2, 4), np.float32)}))
+    manifest.save(hidden)
+    code_sets = OutputTree(tmp_path).index().code_sets.values()
+    rows = {row["kind"]: row for row in manifest_rows(code_sets)}
+    assert (rows["hidden states"]["outliers"], rows["hidden states"]["outlier_rows"]) == (12, 7)
+    assert (rows["codes"]["outliers"], rows["codes"]["outlier_rows"]) == (None, None)
+    assert "many" in [one.warning for one in warnings_of_manifests(code_sets)]

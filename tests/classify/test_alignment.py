@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from saefari.classify.alignment import align_classes, check_spaces, feature_space
 from saefari.errors import DataError, StoreError
-from saefari.store import Manifest
+from saefari.store import Manifest, write_json
 
 FACTS = {
     "weights_sha256": "5" * 64, "hook": "blocks.3.hook_resid_post", "center": False, "normalize_activations": "none",
@@ -60,6 +61,29 @@ def test_random_weights_are_known_by_what_decides_them(tmp_path: Path) -> None:
     write(tmp_path / "b", settings | {"random_seed": 1}, architecture="topk")
     with pytest.raises(DataError, match=r"seed of the random weights: 0 / 1"):
         compare(*topk, "random_sae")
+
+    calibrated = {"model": {"weights": "w", "dtype": "float32"}, "calibrated_on": "split"}
+    for name, limit in zip("ab", (5.0, 6.0), strict=True):
+        write_json(tmp_path / name / "split.json", {"settings": {"samples": "s"}, "sha256": _split(tmp_path / name)})
+        write(tmp_path / name, settings | calibrated, norm_limit=limit)
+    with pytest.raises(DataError, match=r"largest norm they were calibrated on: 5.0 / 6.0"):
+        compare(*topk, "random_sae")
+
+
+def _split(samples: Path) -> str:
+    (samples / "split.parquet").write_bytes(b"rows")
+    return hashlib.sha256(b"rows").hexdigest()
+
+
+@pytest.mark.parametrize("source", ["sae", "hidden"])
+def test_texts_that_begin_otherwise_give_other_features(tmp_path: Path, source: str) -> None:
+    settings = {"sae": {"x": "1"}, "model": {"weights": "w"}}
+    one = write(tmp_path / "a", settings)
+    for begun, words in ((True, "put there"), (False, "left out")):
+        other = write(tmp_path / "b", settings | {"prepend_bos": begun})
+        compare(other, other, source)
+        with pytest.raises(DataError, match=f"BOS before every text: as the tokenizer does it / {words}"):
+            compare(one, other, source)
 
 
 def test_the_same_classes_need_no_map() -> None:

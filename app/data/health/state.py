@@ -12,7 +12,7 @@ from app.data.codes import CodeSet
 from app.data.memory import written_ns
 from app.data.tree import Index
 from saefari.errors import SaefariError, StoreError
-from saefari.store import Manifest, read_result, read_samples_record, read_split_record
+from saefari.store import Manifest, number_in, read_result, read_samples_record, read_split_record
 from saefari.store.layout import RESULTS, SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_RECORD, Layout
 
 
@@ -39,7 +39,11 @@ class RowsState:
 
 
 def manifest_rows(code_sets: Iterable[CodeSet]) -> list[dict[str, Any]]:
-    """One row per manifest, those that are not complete first."""
+    """One row per manifest, those that are not complete first.
+
+    outliers: positions of hidden states whose norm is far above the median, in `outlier_rows` rows; None where they are
+    not told from others.
+    """
     rows = [
         {
             "id": one.id,
@@ -50,6 +54,8 @@ def manifest_rows(code_sets: Iterable[CodeSet]) -> list[dict[str, Any]]:
             "rows_done": sum(shard.rows for shard in one.manifest.shards),
             "rows": one.manifest.n_rows,
             "megabytes": recorded_bytes(one.manifest) / 1e6,
+            "outliers": number_in(one.manifest.stats, "outliers"),
+            "outlier_rows": number_in(one.manifest.stats, "outlier_rows"),
             "problem": one.problem,
             "warnings": "; ".join(map(str, one.manifest.warnings)),
         }

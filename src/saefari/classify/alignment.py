@@ -40,7 +40,10 @@ def feature_space(source: Source, samples: Path, features: str | None) -> Space:
     unknown = [name for name, value in recorded.items() if value is None]
     if unknown:
         raise StoreError(f"{samples / features} does not record its {' and '.join(unknown)}: run the extraction again")
-    return space | recorded | {"BOS before every text": _BOS[manifest.settings.get("prepend_bos")]}
+    recorded["BOS before every text"] = _BOS[manifest.settings.get("prepend_bos")]
+    if source == "random_sae" and manifest.facts.get("architecture") != "topk":
+        recorded["largest norm they were calibrated on"] = manifest.facts.get("norm_limit")
+    return space | recorded
 
 
 def check_spaces(train: Space, test: Space, train_run: str, test_run: str) -> None:

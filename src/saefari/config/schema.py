@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PlainValidator, model_validator
 
 from saefari.config.dataset import DatasetSpec
 from saefari.config.positions import POSITIONS_OF, ModelType, Positions
@@ -20,6 +21,20 @@ Pooling = Literal["sum", "mean", "max", "last"]
 HiddenPooling = Literal["last", "mean"]
 
 Threshold = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _outlier_norm(value: object) -> object:
+    if value is None or value == "auto":
+        return value
+    if isinstance(value, (int, float)) and 1 < value < math.inf:
+        return float(value)
+    raise ValueError("must be a number above 1, auto or null")
+
+
+def _add_bos(value: object) -> object:
+    if isinstance(value, bool) or value == "auto":
+        return value
+    raise ValueError("must be true, false or auto")
 
 
 class Settings(Section):
@@ -57,7 +72,7 @@ class Settings(Section):
     """Count BOS, CLS and the like as valid positions."""
     positions: Positions | None = None
     """Which positions count (config/positions.py); none = tokens for an llm, image for a vlm, patches for a vit."""
-    outlier_norm: Annotated[float, Field(gt=1, allow_inf_nan=False)] | Literal["auto"] | None = "auto"
+    outlier_norm: Annotated[float | Literal["auto"] | None, PlainValidator(_outlier_norm)] = "auto"
     """A position whose norm is above this multiple of its layer's median counts nowhere; auto = 10 for causal text
     models, else none."""
     on_bad_sample: Literal["error", "skip"] = "error"
@@ -101,7 +116,7 @@ class ModelSpec(Section):
     positions: Positions | None = None
     """For this model, where models of several types share a file."""
     revision: Optional = None
-    add_bos: bool | Literal["auto"] = "auto"
+    add_bos: Annotated[bool | Literal["auto"], PlainValidator(_add_bos)] = "auto"
     """Whether BOS begins every text; auto = as the SAEs' metadata say, else as the tokenizer does."""
     sae_release: Optional = None
     sae_path: Optional = None

@@ -102,7 +102,7 @@ def _but_outliers(edit: Edit, limit: float | None) -> Edit:
         if above is None:
             return edit(hidden)
         below = torch.from_numpy(~above).to(hidden.device)
-        edited = hidden.float()
+        edited = hidden.float().clone()
         edited[below] = edit(hidden[below]).to(edited)
         return edited
 
