@@ -52,7 +52,7 @@ def test_test_size_counts_when_only_classifying(extracted: dict[str, Any], tmp_p
     [
         ("settings", "max_length", 9, "max_length: 512 -> 9"),
         ("settings", "max_samples", 50, "sampled"),
-        ("datasets", "label_field", "text", "fields.label_field: 'label' -> 'text'"),
+        ("datasets", "id_field", "label", "fields.id_field: None -> 'label'"),
     ],
 )
 def test_rows_of_other_settings_are_not_classified(
