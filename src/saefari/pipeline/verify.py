@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 from saefari.errors import SaefariError
-from saefari.extract.prepare import prepare_split, rows_wanted
+from saefari.extract.prepare import rows_wanted
+from saefari.extract.split import prepare_split
 from saefari.pipeline import stages
 from saefari.pipeline.plan import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.planned_saes import PlannedSae
