@@ -27,3 +27,8 @@ def folder_name(parts: Sequence[str], kind: str) -> str:
     if cleaned == joined:
         return cleaned
     return f"{cleaned or kind}-{blake2b(joined.encode(), digest_size=4).hexdigest()}"
+
+
+def character_term(run: str) -> str:
+    """How a run of characters is written where it is a feature: `"ing␣"`; ␣ is the blank before or after a word."""
+    return f'"{run.replace(" ", "␣")}"'

@@ -15,7 +15,9 @@ _RESULT = (
     "select_k", "classifier", "macro_f1", "macro_f1_low", "macro_f1_high", "accuracy", "roc_auc", "cv_macro_f1",
     "n_train", "n_test", "n_features", "seconds",
 )  # fmt: skip
-COLUMNS = (*_RESULT, "trained_on", "folder")
+_LATER = ("macro_precision", "macro_recall", "cv_accuracy")
+"""Columns that results of an older version do not have."""
+COLUMNS = (*_RESULT, *_LATER, "trained_on", "folder")
 
 Row = dict[str, Any]
 
