@@ -13,6 +13,9 @@ RANDOM = "-random"
 BASELINES = "baselines"
 """Stands for the model where classifiers read none."""
 
+INTERVAL_METHOD = "bias-corrected delta method on the logit scale"
+"""Of the 95% interval of macro-F1, as results.json, tables and pages name it; see `saefari.classify.interval`."""
+
 _LONGEST = 120
 
 

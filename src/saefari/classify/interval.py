@@ -18,8 +18,6 @@ from scipy.special import expit, logit
 
 from saefari.classify.confusion import f1_per_class, macro_f1
 
-METHOD = "bias-corrected delta method, logit scale"
-"""Name of the interval in results.json, tables and pages."""
 _Z = 1.959964
 _PSEUDO_ROWS = 0.5
 """Rows added as hits and as errors alike (Haldane), so that a classifier without an error has an interval, too."""

@@ -9,7 +9,8 @@ import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from saefari.classify.confusion import accuracy, confusion, f1_per_class, macro_f1
-from saefari.classify.interval import METHOD, macro_f1_interval
+from saefari.classify.interval import macro_f1_interval
+from saefari.names import INTERVAL_METHOD
 
 _ROC_POINTS = 200
 
@@ -31,7 +32,7 @@ def evaluate(
         "accuracy": float(accuracy(matrix)),
         "macro_f1": float(macro_f1(matrix)),
         "macro_f1_interval": list(macro_f1_interval(matrix, n_bootstrap, seed)),
-        "interval_method": METHOD,
+        "interval_method": INTERVAL_METHOD,
         "macro_precision": float(np.mean([scores["precision"] for scores in occurring])),
         "macro_recall": float(np.mean([scores["recall"] for scores in occurring])),
         "weighted_f1": float(np.nan_to_num(f1_per_class(matrix)) @ support / support.sum()),

@@ -11,7 +11,7 @@ import numpy as np
 from saefari.classify.solver import JointSoftmax
 from saefari.log import logger
 
-TOLERANCE = 5e-4
+TOLERANCE = 2e-4
 """Of the search. A problem has converged when the decrease that the Newton step promises is at most this share of the
 loss and of its decrease since zero weights; the step is still taken, so what is left is far less."""
 FINAL_TOLERANCE = 1e-6
@@ -21,7 +21,7 @@ _MOST_CG_STEPS = 50
 _MOST_NEWTON_STEPS = 100
 _MOST_HALVINGS = 20
 _ARMIJO = 1e-4
-_ROUNDING = 1e-7
+_ROUNDING = 1e-6
 _EXTRAPOLATION = 1.0
 
 

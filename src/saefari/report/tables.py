@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from saefari.names import INTERVAL_METHOD
 from saefari.store import iter_results
 from saefari.store.files import replacing
 
@@ -66,7 +67,7 @@ def best_settings(rows: Iterable[Row]) -> list[Row]:
 
 
 def best_table(rows: Iterable[Row]) -> str:
-    """`best_settings` as text: what was best, and macro-F1 on the test rows with its 95% interval."""
+    """`best_settings` as text: what was best, macro-F1 on the test rows with its 95% interval, and the interval's name."""
     best = sorted(best_settings(rows), key=lambda row: (row["dataset"], row["config"], row["split"], -row["macro_f1"]))
     heads = [
         "dataset",
@@ -95,7 +96,8 @@ def best_table(rows: Iterable[Row]) -> str:
         ]
         for row in best
     ]
-    return aligned([heads, *lines])
+    note = f"\n95% interval: {INTERVAL_METHOD}" if best else ""
+    return aligned([heads, *lines]) + note
 
 
 def where_of(row: Row) -> str:
