@@ -39,11 +39,6 @@ def features_of_rows(folder: Path, classifier: str, samples: Path, rows: Sequenc
     return stored.estimator[:2].transform(features) if stored.source == "tfidf" else features
 
 
-def reads_words(folder: Path, classifier: str, samples: Path) -> bool:
-    """Whether the terms of a TF-IDF classifier are words and pairs of words; else they are runs of characters."""
-    return bool(_classifier(folder, classifier, _written(folder, samples)).estimator["count"].analyzer == "word")
-
-
 def predict(layout: Layout, folder: Path, classifier: str, text: str) -> LivePrediction:
     """What a classifier of a result says of a new text, computed as the pipeline would. The first use loads the model.
 

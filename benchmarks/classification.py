@@ -1,7 +1,7 @@
 """Classification against the dense procedure, as ratios measured in one run, one thread each.
 
-dense: per setting, on dense matrices, logistic regression with 4 values of C x 5 folds and a tree with 36 settings x 5
-folds, and both again on the hidden states.
+dense: per setting, on dense matrices, logistic regression with the same candidates for C x 5 folds and a tree with 36
+settings x 5 folds, and both again on the hidden states.
 ours: the same settings and baseline through classify jobs, reading the codes from the store.
 """
 
@@ -19,6 +19,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from saefari.classify.features import binarize, pool_codes, top_n_counts
+from saefari.classify.linear import HALF_DECADES
 from saefari.classify.run import run_classify_job
 from saefari.config import Config, parse_config
 from saefari.pipeline.plan import make_plan
@@ -144,10 +145,11 @@ def _grid(features: np.ndarray, labels: np.ndarray, parts: np.ndarray) -> dict[s
 
     train, test = parts == 0, parts == 1
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    squared_length = int((features[train].std(axis=0) > 0).sum())  # of a row of features with unit deviation
     searches = {
         "linear": (
             make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
-            {"logisticregression__C": [0.01, 0.1, 1, 10]},
+            {"logisticregression__C": [10 ** (half / 2) / squared_length for half in HALF_DECADES]},
         ),
         "tree": (
             DecisionTreeClassifier(random_state=0),

@@ -20,8 +20,9 @@ import torch
 from saefari.config import DatasetSpec
 from saefari.data.dataset import open_dataset
 from saefari.extract.job import Cell, ExtractJob
-from saefari.extract.prepare import prepare_samples, prepare_split, samples_settings
+from saefari.extract.prepare import prepare_samples, samples_settings
 from saefari.extract.run import run_extract
+from saefari.extract.split import prepare_split
 from saefari.models.batching import token_batches
 from saefari.models.forward import Forward, valid_positions
 from saefari.models.hooks import HookPoint

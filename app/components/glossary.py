@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from saefari.names import INTERVAL_METHOD
+
 GLOSSARY: dict[str, str] = {
     "hidden state": "The model's vector at one position, after one block (the residual stream).",
     "layer": "Layer L is the output of block L, counted from 0: Hugging Face's hidden_states[L + 1].",
@@ -15,7 +17,7 @@ GLOSSARY: dict[str, str] = {
     "top-n": "Per position keep the n largest latents, then count over positions. 0: all latents, pooled.",
     "binarize": "Feature = 1 where the pooled value is above the threshold, else 0.",
     "source": "What the features are: sae, random_sae (random directions, same sparsity), hidden (pooled hidden "
-    "states), tfidf (words), pixels (of an image) or majority (always the most frequent class).",
+    "states), tfidf (words, or words and runs of characters), pixels (of an image) or majority (always the most frequent class).",
     "baseline": "What an SAE has to beat to be worth it: hidden states, TF-IDF, raw pixels, the majority class or a "
     "random SAE.",
     "macro-F1": "F1 is the harmonic mean of precision and recall of one class; macro-F1 is its mean over classes, so "
@@ -26,8 +28,9 @@ GLOSSARY: dict[str, str] = {
     "caution": "Why a score says little: the features saw a text from which the class follows.",
     "CV macro-F1": "Macro-F1 by cross-validation on training rows alone. It alone chooses what is best: the best of "
     "many test scores would be too good.",
-    "interval": "Central 95% of macro-F1 over resampled test rows (bootstrap); accuracy's is Wilson's, from the number "
-    "of test rows. Where two overlap, the difference may be luck.",
+    "interval": f"95% interval of macro-F1: {INTERVAL_METHOD} (results of older versions: percentile bootstrap); "
+    "accuracy's is Wilson's. Both are about other test rows of the same kind. Where two overlap, the difference may be "
+    "luck.",
     "win rate": "The share of datasets on which the best SAE setting scores above the best setting of a baseline.",
     "accuracy": "The share of test rows that are classified right.",
     "ROC AUC": "How well a class's probability ranks its rows above the others: 0.5 is chance, 1 is perfect.",

@@ -13,6 +13,9 @@ RANDOM = "-random"
 BASELINES = "baselines"
 """Stands for the model where classifiers read none."""
 
+INTERVAL_METHOD = "bias-corrected delta method on the logit scale"
+"""Of the 95% interval of macro-F1, as results.json, tables and pages name it; see `saefari.classify.interval`."""
+
 _LONGEST = 120
 
 
@@ -27,3 +30,8 @@ def folder_name(parts: Sequence[str], kind: str) -> str:
     if cleaned == joined:
         return cleaned
     return f"{cleaned or kind}-{blake2b(joined.encode(), digest_size=4).hexdigest()}"
+
+
+def character_term(run: str) -> str:
+    """How a run of characters is written where it is a feature: `"ing␣"`; ␣ is the blank before or after a word."""
+    return f'"{run.replace(" ", "␣")}"'

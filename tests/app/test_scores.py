@@ -59,7 +59,7 @@ def test_rows_per_class_bear_what_is_missing() -> None:
 
 def test_the_chosen_candidate_is_marked() -> None:
     scores = {
-        "chosen": {"C": 0.1, "analyzer": "word"},
+        "chosen": {"C": 0.1, "terms": "words"},
         "candidates": [{"C": 0.01, "folds": [0.1, 0.3]}, {"C": 0.1, "folds": [0.5, 0.7]}],
     }
     found = candidates(scores)

@@ -1,4 +1,4 @@
-"""Scores against scikit-learn, and the interval against resampling rows one by one."""
+"""Scores against scikit-learn."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from saefari.classify.metrics import bootstrap_interval, confusion, evaluate, macro_f1
+from saefari.classify.confusion import confusion, macro_f1
+from saefari.classify.metrics import evaluate
 
 
 def predictions(n_classes: int, n_rows: int = 150) -> tuple[np.ndarray, np.ndarray]:
@@ -26,6 +27,9 @@ def test_scores_equal_scikit_learns(n_classes: int) -> None:
     assert scores["macro_f1"] == pytest.approx(reference.f1_score(truth, predicted, average="macro"))
     assert scores["weighted_f1"] == pytest.approx(reference.f1_score(truth, predicted, average="weighted"))
     assert scores["confusion"] == reference.confusion_matrix(truth, predicted).tolist()
+    precision, recall, _, _ = reference.precision_recall_fscore_support(truth, predicted, average="macro")
+    assert scores["macro_precision"] == pytest.approx(precision)
+    assert scores["macro_recall"] == pytest.approx(recall)
     given = probabilities[:, 1] if n_classes == 2 else probabilities
     assert scores["roc_auc"] == pytest.approx(reference.roc_auc_score(truth, given, multi_class="ovr"))
     report = reference.classification_report(truth, predicted, target_names=names, output_dict=True)
@@ -41,17 +45,6 @@ def test_scores_equal_scikit_learns(n_classes: int) -> None:
 def test_a_class_that_is_never_predicted_counts_as_zero() -> None:
     matrix = confusion(np.array([0, 0, 1, 1]), np.array([0, 0, 0, 0]), 2)
     assert macro_f1(matrix) == pytest.approx(reference.f1_score([0, 0, 1, 1], [0, 0, 0, 0], average="macro"))
-
-
-def test_the_interval_is_that_of_resampled_rows() -> None:
-    truth, probabilities = predictions(3)
-    predicted = probabilities.argmax(axis=1)
-    generator = np.random.default_rng(5)
-    drawn = [generator.integers(0, len(truth), len(truth)) for _ in range(3000)]
-    scores = [reference.f1_score(truth[rows], predicted[rows], average="macro") for rows in drawn]
-    interval = bootstrap_interval(confusion(truth, predicted, 3), 3000, seed=0)
-    np.testing.assert_allclose(interval, np.quantile(scores, [0.025, 0.975]), atol=0.015)
-    assert interval == bootstrap_interval(confusion(truth, predicted, 3), 3000, seed=0)
 
 
 def test_roc_points_are_few_and_span_the_curve() -> None:
@@ -77,6 +70,9 @@ def test_a_class_that_no_row_has_counts_in_f1_where_predicted_and_in_no_curve(n_
     names = [f"c{k}" for k in range(n_classes)]
     scores = evaluate(truth, probabilities, names, n_bootstrap=50, seed=0)
     assert scores["macro_f1"] == pytest.approx(reference.f1_score(truth, predicted, average="macro"))
+    assert scores["macro_recall"] == pytest.approx(
+        reference.recall_score(truth, predicted, average="macro", zero_division=0)
+    )
     if n_classes == 2:
         assert (scores["roc_auc"], scores["roc"]) == (None, {})
     else:

@@ -13,6 +13,7 @@ from saefari.classify.fit import make_problem
 from saefari.classify.settings import Setting
 from saefari.classify.sources import FeatureSet, code_features, hidden_features, term_features
 from saefari.classify.task import Task, load_task
+from saefari.classify.terms import WORDS_AND_CHARACTERS
 
 from .conftest import Rows, every_fifth_tests, make_rows, write_rows
 
@@ -24,7 +25,7 @@ def features_of(source: str, folder: Path) -> tuple[FeatureSet, Task]:
     if source == "hidden":
         return hidden_features([folder / "layer_3" / "hidden"], "mean", task), task
     if source == "tfidf":
-        return term_features(task), task
+        return term_features(task)[WORDS_AND_CHARACTERS], task
     setting = Setting("sum", 0, select_k=7)
     ((_, build),) = code_features([folder / "layer_3" / "3k"], [setting], task)
     return build(), task

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from saefari.classify.inspect import load_classifier
 from saefari.classify.run import run_classify_job
-from saefari.classify.terms import count_terms
+from saefari.classify.terms import CHARACTERS, WORDS, WORDS_AND_CHARACTERS, count_terms, term_names
 from saefari.errors import DataError
 from saefari.store import read_result
 
@@ -25,10 +26,18 @@ def chinese(n_rows: int) -> list[str]:
     return ["".join(generator.permutation([*common, *(PRAISE, BLAME)[i % 2]])) for i in range(n_rows)]
 
 
-def test_words_and_pairs_of_words_where_there_are_words() -> None:
-    counter, counts = count_terms(["the red house", "the red car", "a blue car"])
-    assert counter.get_feature_names_out().tolist() == ["car", "red", "the", "the red"]
+def test_words_alone_and_with_characters_where_there_are_words() -> None:
+    counted = count_terms(["the red house", "the red car", "a blue car"])
+    assert list(counted) == [WORDS, WORDS_AND_CHARACTERS]
+    counter, counts = counted[WORDS]
+    assert term_names(counter) == ["car", "red", "the", "the red"]
     assert counts.shape == (3, 4)
+    counter, counts = counted[WORDS_AND_CHARACTERS]
+    names = term_names(counter)
+    assert names[:4] == ["car", "red", "the", "the red"]
+    assert {'"␣red"', '"car␣"', '"␣the␣"'} <= set(names[4:])
+    assert counts.shape == (3, len(names))
+    np.testing.assert_array_equal(counter.transform(["a red car"]).toarray()[0, :4], [1, 1, 0, 0])
 
 
 @pytest.mark.parametrize(
@@ -37,9 +46,9 @@ def test_words_and_pairs_of_words_where_there_are_words() -> None:
     ids=["chinese", "one character", "japanese", "one word recurs"],
 )
 def test_characters_where_hardly_any_word_recurs(texts: list[str]) -> None:
-    counter, counts = count_terms(texts)
-    assert counter.analyzer == "char_wb"
-    assert counts.shape[1] > 1
+    ((kind, (counter, counts)),) = count_terms(texts).items()
+    assert kind == CHARACTERS
+    assert counts.shape[1] == len(term_names(counter)) > 1
 
 
 @pytest.mark.parametrize("texts", [["", " ", ""], ["x", "", ""]])
@@ -55,7 +64,7 @@ def test_chinese_texts_are_told_apart_and_the_analyzer_recorded(make_job: MakeJo
     assert run_classify_job(job).failures == []
     for scores in read_result(job.out / "tfidf")["classifiers"].values():
         assert scores["macro_f1"] > 0.9
-        assert scores["chosen"]["analyzer"] == "char_wb"
+        assert scores["chosen"]["terms"] == CHARACTERS
 
 
 def test_test_texts_do_not_decide_what_a_term_is(make_job: MakeJob, tmp_path: Path) -> None:
@@ -64,4 +73,26 @@ def test_test_texts_do_not_decide_what_a_term_is(make_job: MakeJob, tmp_path: Pa
     write_rows(tmp_path, replace(rows, texts=texts), parts)
     job = make_job("tfidf", samples=tmp_path)
     assert run_classify_job(job).failures == []
-    assert read_result(job.out / "tfidf")["classifiers"]["linear"]["chosen"]["analyzer"] == "word"
+    assert read_result(job.out / "tfidf")["classifiers"]["tree"]["chosen"]["terms"] == WORDS
+
+
+def test_cross_validation_chooses_characters_where_endings_tell_the_classes_apart(
+    make_job: MakeJob, tmp_path: Path
+) -> None:
+    generator = np.random.default_rng(0)
+    stems = ["".join(generator.choice(list("bdfgklmn"), 6)) for _ in range(900)]
+    texts = [" ".join(["word", *(s + ("ing", "ed")[i % 2] for s in stems[3 * i : 3 * i + 3])]) for i in range(240)]
+    texts = [f"{text} another common word" for text in texts]
+    write_rows(tmp_path, replace(make_rows(240, 2, seed=1), texts=texts), every_fifth_tests(240, 2))
+    job = make_job("tfidf", samples=tmp_path)
+    assert run_classify_job(job).failures == []
+    result = read_result(job.out / "tfidf")["classifiers"]
+    linear = result["linear"]
+    assert linear["chosen"]["terms"] == WORDS_AND_CHARACTERS
+    assert {one["terms"] for one in linear["candidates"]} == {WORDS, WORDS_AND_CHARACTERS}
+    assert linear["macro_f1"] > 0.95
+    assert any(feature["name"] == '"ing␣"' for feature in linear["top_features"]["class 00"])
+    assert result["tree"]["chosen"]["terms"] == WORDS
+    rows = load_classifier(job.out / "tfidf", "linear")
+    assert rows.terms is not None
+    assert len(rows.terms) == linear["n_features"]

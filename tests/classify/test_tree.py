@@ -8,7 +8,7 @@ from scipy import sparse
 from sklearn.tree import DecisionTreeClassifier
 
 from saefari.classify import tree as tree_module
-from saefari.classify.metrics import confusion, macro_f1
+from saefari.classify.confusion import confusion, macro_f1
 from saefari.classify.problem import Problem
 from saefari.classify.splits import make_folds
 from saefari.classify.tree import fit_tree, predict_by_depth, screen, search_tree

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from saefari.data import sample_rows, separate_test, split_rows, text_key
+from saefari.data.splits import count_tied, exact_key
 from saefari.errors import DataError
 
 
@@ -117,11 +118,19 @@ def test_training_rows_like_a_test_row_are_dropped(train, test):
     assert drop.tolist() == expected
 
 
-def test_text_keys_ignore_white_space_only():
-    assert text_key("  two\n words\t") == text_key("two words")
-    assert text_key("two words") != text_key("two  Words") != text_key("twowords")
+def test_text_keys_are_stable_and_equal_for_near_duplicates():
+    assert text_key("  Two\n words!\t") == text_key("two words")
+    assert text_key("two words") != text_key("two other words")
     assert 0 <= text_key("") < 2**64
-    assert text_key("two words") == 0xB0CE94D70C1661CC
+    assert text_key("two words") == 0xBC2B39318FF419A6
+    assert exact_key("  two\n words\t") == exact_key("two words") != exact_key("Two words")
+
+
+def test_repeated_texts_and_near_duplicates_are_counted_apart():
+    texts = ["Yes!", "yes", "yes", "no", "no", "maybe"]
+    exact = np.array([exact_key(text) for text in texts], dtype=np.uint64)
+    assert count_tied(exact, keys_of(texts)) == {"equal": 4, "near": 3}
+    assert count_tied(exact[:0], exact[:0]) == {"equal": 0, "near": 0}
 
 
 def test_a_sample_is_uniform_sorted_and_seeded():

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
+from saefari.names import INTERVAL_METHOD
 from saefari.report.tables import COLUMNS, best_settings, best_table, write_summary
 from saefari.store import read_summary, write_json
 
@@ -40,8 +41,9 @@ def test_the_table_can_be_read() -> None:
         row(source="majority", model="", layer=None, width=None, pooling="", top_n=None, classifier="majority"),
     ]
     lines = best_table(rows).splitlines()
-    assert len(lines) == 4
-    sae, majority = sorted(lines[2:], key=lambda line: "majority" in line)
+    assert len(lines) == 5
+    assert lines[-1] == f"95% interval: {INTERVAL_METHOD}"
+    sae, majority = sorted(lines[2:4], key=lambda line: "majority" in line)
     assert sae.index("linear") == majority.rindex("majority") == lines[0].index("classifier")
     assert "sum, top-n 0, > 1, best 100" in sae
     assert "0.400-0.600" in sae

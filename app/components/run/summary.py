@@ -24,7 +24,11 @@ def tiles(result: OneResult) -> dmc.SimpleGrid:
     if accuracy is not None and n_test:
         right = "95% {:.3f}–{:.3f} (Wilson)".format(*share_interval(accuracy, n_test))
     shown = [
-        ("macro-F1", score(scores.get("macro_f1")), _interval(low, high, "resampled test rows")),
+        (
+            "macro-F1",
+            score(scores.get("macro_f1")),
+            _interval(low, high, str(scores.get("interval_method", "resampled test rows"))),
+        ),
         (
             "CV macro-F1",
             score(held.get("macro_f1")),

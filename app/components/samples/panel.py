@@ -14,9 +14,8 @@ from app.components.samples.text import evidence_sample, latent_sample, plain_sa
 from app.data.one_result import OneResult
 from app.data.samples.evidence import EVIDENCE, position_evidence
 from app.data.samples.reasons import offered_latents
-from app.data.samples.rows import Sample, find_sample, sample_folder
+from app.data.samples.rows import Sample, find_sample
 from app.data.samples.shown import Shown, shown_by_others
-from app.engine import reads_words
 from app.labels import result_title
 from saefari.errors import StoreError
 
@@ -130,8 +129,7 @@ def _terms(shown: Shown, sample: Sample) -> Any:
     if found is None or found.names is None:
         return plain_sample(sample, _why_plain(shown.result, sample))
     pushed = dict(zip(found.names, found.per_class[:, shown.predicted].tolist(), strict=True))
-    words = reads_words(shown.result.folder, shown.result.classifier, sample_folder(shown.result))
-    return term_text(sample, pushed, words, shown.rows.classes[shown.predicted])
+    return term_text(sample, pushed, shown.rows.classes[shown.predicted])
 
 
 def _why_plain(result: OneResult, sample: Sample) -> str:

@@ -51,11 +51,11 @@ def evidence_sample(sample: Sample, evidence: np.ndarray, class_name: str, token
     return _shaded(sample, said, caption)
 
 
-def term_text(sample: Sample, contributions: Mapping[str, float], words: bool, class_name: str) -> Any:
+def term_text(sample: Sample, contributions: Mapping[str, float], class_name: str) -> Any:
     """The text with what each place contributed to a class; see `term_values`."""
     if not sample.text:
         return plain_sample(sample, "This row has no text for the classifier to read.")
-    spans, values = term_values(sample.text, contributions, words)
+    spans, values = term_values(sample.text, contributions)
     peak = float(np.abs(values).max(initial=0))
     caption = (
         f"Orange speaks for {class_name}, blue and underlined against it; a term's contribution is shared out among "

@@ -20,8 +20,9 @@ _IDENTITY = re.compile(r'(?<="__id__": )\d+|(?<=")\d+(?=\.np[yz]")')
 def save_estimator(path: Path, estimator: Any) -> None:
     """Write an estimator in skops format; equal estimators give equal bytes."""
     for _, step in getattr(estimator, "steps", []):
-        if hasattr(step, "_stop_words_id"):  # a memory address that scikit-learn's vectorisers remember
-            del step._stop_words_id
+        for _, part in getattr(step, "transformer_list", [("", step)]):
+            if hasattr(part, "_stop_words_id"):  # a memory address that scikit-learn's vectorisers remember
+                del part._stop_words_id
     content = _canonical(skops.io.dumps(estimator))
     with replacing(path) as temporary:
         temporary.write_bytes(content)

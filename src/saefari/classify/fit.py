@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline
 
+from saefari.classify.confusion import accuracy, confusion, macro_f1
 from saefari.classify.explain import linear_features, tree_features, tree_nodes
 from saefari.classify.linear import LinearSearch, fit_linear, search_linear
-from saefari.classify.metrics import confusion, macro_f1
 from saefari.classify.problem import Problem
 from saefari.classify.sources import FeatureSet
 from saefari.classify.task import Task
@@ -24,7 +25,8 @@ from saefari.errors import DataError
 class FittedClassifier:
     """One classifier of one setting.
 
-    probabilities: float64 [n_test, K]. fold_scores: macro-F1 of the chosen candidate on each fold.
+    probabilities: float64 [n_test, K]. fold_scores, fold_accuracies: macro-F1 and accuracy of the chosen candidate on
+    each fold.
     details: JSON-able record of the search and of what the classifier reads.
     """
 
@@ -32,6 +34,7 @@ class FittedClassifier:
     estimator: Any
     probabilities: np.ndarray
     fold_scores: list[float]
+    fold_accuracies: list[float]
     n_features: int
     details: dict[str, Any]
     seconds: float
@@ -49,15 +52,24 @@ def make_problem(features: FeatureSet, task: Task, class_weight: Any, seed: int)
     )
 
 
-def fit_linear_probe(features: FeatureSet, problem: Problem, task: Task) -> FittedClassifier:
-    """Search, then the chosen probe on all training rows."""
+def fit_linear_probe(choices: Sequence[tuple[FeatureSet, Problem]], task: Task) -> FittedClassifier:
+    """Search, then the chosen probe on all training rows.
+
+    choices: ways to make the features of one setting; cross-validation chooses among them, the first of equals.
+    """
     started = time.perf_counter()
-    search = search_linear(problem)
+    searches = [search_linear(problem) for _, problem in choices]
+    chosen = int(np.argmax([search.scores[search.best].mean() for search in searches]))
+    search, (features, problem) = searches[chosen], choices[chosen]
     columns = problem.view.columns
     preparation = Pipeline(features.linear_steps(columns) or [("as_is", "passthrough")])
     probe = fit_linear(search, preparation.fit_transform(features.train), problem)
     estimator = Pipeline([*preparation.steps, ("probe", probe)])
-    candidates = [{"C": c, "folds": s} for c, s in zip(search.penalties, search.scores.tolist(), strict=True)]
+    candidates = [
+        {"C": penalty, **tried.chosen, "folds": scores}
+        for one, (tried, _) in zip(searches, choices, strict=True)
+        for penalty, scores in zip(one.penalties, one.scores.tolist(), strict=True)
+    ]
     details = {
         "chosen": {"C": search.penalties[search.best], **features.chosen},
         "candidates": candidates,
@@ -101,6 +113,7 @@ def _fitted(
         estimator,
         estimator.predict_proba(features.test),
         search.scores[search.best].tolist(),
+        search.accuracies[search.best].tolist(),
         len(problem.view.columns),
         details,
         time.perf_counter() - started,
@@ -110,13 +123,16 @@ def _fitted(
 def fit_majority(task: Task) -> FittedClassifier:
     """Always the most frequent class of the training rows."""
     started = time.perf_counter()
-    fold_scores = []
-    for fold in range(int(task.folds.max()) + 1):
+    n_folds = int(task.folds.max()) + 1
+    counts = np.zeros((n_folds, len(task.names), len(task.names)), dtype=np.int64)
+    for fold in range(n_folds):
         held = task.train_classes[task.folds == fold]
         guess = np.bincount(task.train_classes[task.folds != fold]).argmax()
-        fold_scores.append(float(macro_f1(confusion(held, np.full_like(held, guess), len(task.names)))))
+        counts[fold] = confusion(held, np.full_like(held, guess), len(task.names))
     nothing = np.zeros((len(task.train), 1))
     estimator = DummyClassifier(strategy="most_frequent").fit(nothing, task.train_classes)
     probabilities = estimator.predict_proba(np.zeros((len(task.test), 1)))
-    seconds = time.perf_counter() - started
-    return FittedClassifier("majority", estimator, probabilities, fold_scores, 0, {}, seconds)
+    scores, accuracies = macro_f1(counts).tolist(), accuracy(counts).tolist()
+    return FittedClassifier(
+        "majority", estimator, probabilities, scores, accuracies, 0, {}, time.perf_counter() - started
+    )

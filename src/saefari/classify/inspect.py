@@ -46,8 +46,9 @@ class StoredClassifier:
         """Names of the features, where they have any beside their number."""
         if self.source != "tfidf":
             return None
-        names: list[str] = self.estimator["count"].get_feature_names_out().tolist()
-        return names
+        from saefari.classify.terms import term_names
+
+        return term_names(self.estimator["count"])
 
     @cached_property
     def columns(self) -> np.ndarray:

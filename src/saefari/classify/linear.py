@@ -2,64 +2,71 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
-from saefari.classify.metrics import confusion, macro_f1
+from saefari.classify.confusion import accuracy, confusion, macro_f1
+from saefari.classify.newton import FINAL_TOLERANCE, extrapolate, minimise
 from saefari.classify.problem import Problem
 from saefari.classify.solver import JointSoftmax
 from saefari.classify.views import Matrix, View
 
-STRENGTHS = (1.0, 10.0, 100.0, 1000.0)
-"""Candidates for C times the mean squared length of a row, so that they mean the same for every feature source."""
+HALF_DECADES = range(-2, 7)
+"""First candidates, as powers of √10, for C times the mean squared length of a row, so that they mean the same for
+every feature source: 0.1, 0.32, 1, … 1,000."""
+LOWEST, HIGHEST = -8, 10
+"""Where the path ends if its best candidate is still at an edge: 0.0001 and 100,000."""
 _MOST_WEIGHTS = 4_000_000
-_MAX_STEPS = 200
-_GRADIENT_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True)
 class LinearSearch:
     """What cross-validation found.
 
-    penalties: the candidates for C [n_candidates]; scores: macro-F1 [n_candidates, n_folds]; best: index of the chosen.
-    coef [n_kept, K], intercept [K]: start of the final fit on all training rows, in that view's units.
+    penalties: the candidates for C, ascending [n_candidates]; scores, accuracies: macro-F1 and accuracy
+    [n_candidates, n_folds]; best: index of the chosen.
+    start: mean of the folds' weights at the chosen candidate, float32 [n_features + 1, K], on viewed features, the
+    intercepts last.
     """
 
     penalties: list[float]
     scores: np.ndarray
+    accuracies: np.ndarray
     best: int
-    coef: np.ndarray
-    intercept: np.ndarray
+    start: np.ndarray
 
 
 def search_linear(problem: Problem) -> LinearSearch:
-    """Fit every candidate on every fold and on all training rows; the best mean macro-F1 wins, then the smaller C."""
-    views = [*problem.fold_views, problem.view]
-    used = np.flatnonzero(np.any([view.scale for view in views], axis=0))
-    matrix, views = problem.matrix[:, used], [view.restricted(used) for view in views]
-    kept = views[-1].columns
-    row_weights = np.stack([problem.row_weights(fold) for fold in [*range(problem.n_folds), None]])
-    penalties = [strength / _mean_square_length(problem.view, problem.matrix) for strength in STRENGTHS]
-    scores = np.zeros((len(penalties), problem.n_folds))
-    starts: list[tuple[np.ndarray, np.ndarray]] = []
-    for group in _groups(len(views), len(used) * problem.n_classes):
-        joint = JointSoftmax(matrix, problem.classes, problem.n_classes, [views[i] for i in group], row_weights[group])
-        for candidate, fitted in enumerate(joint.path([1 / penalty for penalty in penalties])):
-            predicted = joint.margins(fitted).argmax(axis=2)
-            for place, fold in enumerate(group):
-                if fold == problem.n_folds:
-                    starts.append((fitted.coef[kept, place], fitted.intercept[place]))
-                else:
-                    held = problem.held_out(fold)
-                    hits = confusion(problem.classes[held], predicted[held, place], problem.n_classes)
-                    scores[candidate, fold] = macro_f1(hits)
-    best = int(scores.mean(axis=1).argmax())
-    return LinearSearch(penalties, scores, best, *starts[best])
+    """Fit candidates on every fold to convergence; the best mean macro-F1 wins, then the smaller C.
+
+    After `HALF_DECADES` further candidates follow while the best one is at an edge.
+    """
+    length = _mean_square_length(problem.view, problem.matrix)
+    path = _Path(problem)
+    found: dict[int, np.ndarray] = {}
+    best, start = HALF_DECADES[0], np.zeros(0)
+
+    def fit(exponent: int) -> None:
+        nonlocal best, start
+        found[exponent] = path.fit(length / 10 ** (exponent / 2))
+        if (_mean_f1(found[exponent]), -exponent) >= (_mean_f1(found[best]), -best):
+            best, start = exponent, path.mean_weights()
+
+    for exponent in HALF_DECADES:
+        fit(exponent)
+    while best == max(found) < HIGHEST:
+        fit(best + 1)
+    if best == min(found):
+        path.restart()
+    while best == min(found) > LOWEST:
+        fit(best - 1)
+    exponents = sorted(found)
+    confusions = np.stack([found[exponent] for exponent in exponents])
+    penalties = [10 ** (exponent / 2) / length for exponent in exponents]
+    return LinearSearch(penalties, macro_f1(confusions), accuracy(confusions), exponents.index(best), start)
 
 
 def fit_linear(search: LinearSearch, features: Matrix, problem: Problem) -> LogisticRegression:
@@ -67,24 +74,74 @@ def fit_linear(search: LinearSearch, features: Matrix, problem: Problem) -> Logi
 
     features: [n_rows, n_kept], the kept columns as `problem.view` sees them.
     """
+    penalty = search.penalties[search.best]
+    as_is = View(np.ones(features.shape[1], dtype=np.float32))
+    joint = JointSoftmax(features, problem.classes, problem.n_classes, [as_is], problem.row_weights(None)[None])
+    start = search.start[[*problem.view.columns, -1]]
+    weights = minimise(joint, 1 / penalty, start[:, None], FINAL_TOLERANCE)[:, 0].T.astype(np.float64)
     two = problem.n_classes == 2
     # scikit-learn fits two classes with one weight vector; twice the C gives the same penalised probabilities.
-    probe = LogisticRegression(
-        C=search.penalties[search.best] * (2 if two else 1),
-        class_weight=problem.class_weight,
-        max_iter=_MAX_STEPS,
-        tol=_GRADIENT_TOLERANCE,
-        warm_start=True,
-    )
-    coef, intercept = search.coef.T, search.intercept
+    probe = LogisticRegression(C=penalty * (2 if two else 1), class_weight=problem.class_weight)
     probe.classes_ = np.arange(problem.n_classes)
-    probe.coef_ = coef[1:] - coef[:1] if two else coef
-    probe.intercept_ = intercept[1:] - intercept[:1] if two else intercept
-    with warnings.catch_warnings():
-        # The search is near the optimum already; what max_iter leaves changes no prediction that matters.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        probe.fit(features, problem.classes)
+    probe.n_features_in_ = features.shape[1]
+    weights = weights[1:] - weights[:1] if two else weights - weights.mean(axis=0)
+    probe.coef_, probe.intercept_ = weights[:, :-1], weights[:, -1]
     return probe
+
+
+class _Path:
+    """The folds' fits at one penalty after another, each begun where the last ones lead."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        used = np.flatnonzero(np.any([view.scale for view in problem.fold_views], axis=0))
+        matrix, views = problem.matrix[:, used], [view.restricted(used) for view in problem.fold_views]
+        self._used = used
+        self._groups = _groups(problem.n_folds, (len(used) + 1) * problem.n_classes)
+        self._joints = [
+            JointSoftmax(
+                matrix,
+                problem.classes,
+                problem.n_classes,
+                [views[fold] for fold in group],
+                np.stack([problem.row_weights(fold) for fold in group]),
+            )
+            for group in self._groups
+        ]
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin the next fit at zero weights."""
+        self._last = [np.zeros(joint.shape, dtype=np.float32) for joint in self._joints]
+        self._before: list[np.ndarray] | None = None
+
+    def fit(self, penalty: float) -> np.ndarray:
+        """Counts on the rows that each fold holds out, [n_folds, K, K]; penalty: 1 / C."""
+        problem = self._problem
+        starts = [
+            extrapolate(last, None if self._before is None else self._before[place])
+            for place, last in enumerate(self._last)
+        ]
+        self._before = self._last
+        self._last = [minimise(joint, penalty, start) for joint, start in zip(self._joints, starts, strict=True)]
+        counts = np.zeros((problem.n_folds, problem.n_classes, problem.n_classes), dtype=np.int64)
+        for group, joint, weights in zip(self._groups, self._joints, self._last, strict=True):
+            predicted = joint.margins(weights, np.arange(len(group))).argmax(axis=2)
+            for place, fold in enumerate(group):
+                held = problem.held_out(fold)
+                counts[fold] = confusion(problem.classes[held], predicted[held, place], problem.n_classes)
+        return counts
+
+    def mean_weights(self) -> np.ndarray:
+        """Of the folds at the last penalty, [n_features + 1, K], the intercepts last."""
+        mean = np.concatenate(self._last, axis=1).mean(axis=1)
+        everywhere = np.zeros((self._problem.matrix.shape[1] + 1, mean.shape[1]), dtype=np.float32)
+        everywhere[[*self._used, -1]] = mean
+        return everywhere
+
+
+def _mean_f1(counts: np.ndarray) -> float:
+    return float(macro_f1(counts).mean())
 
 
 def _mean_square_length(view: View, matrix: Matrix) -> float:

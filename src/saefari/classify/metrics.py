@@ -1,4 +1,4 @@
-"""Scores of predictions; every class counts, also one that was never predicted."""
+"""Scores of predictions on test rows."""
 
 from __future__ import annotations
 
@@ -8,39 +8,11 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import roc_auc_score, roc_curve
 
+from saefari.classify.confusion import accuracy, confusion, f1_per_class, macro_f1
+from saefari.classify.interval import macro_f1_interval
+from saefari.names import INTERVAL_METHOD
+
 _ROC_POINTS = 200
-
-
-def confusion(truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
-    """Counts int64 [n_classes, n_classes]: rows are true classes, columns predicted ones."""
-    cells = np.bincount(truth * n_classes + predicted, minlength=n_classes**2)
-    return cells.reshape(n_classes, n_classes)
-
-
-def f1_per_class(matrix: np.ndarray) -> np.ndarray:
-    """F1 of each class from confusion matrices [..., K, K] -> [..., K]; NaN for a class neither true nor predicted."""
-    hits = np.diagonal(matrix, axis1=-2, axis2=-1)
-    involved = matrix.sum(axis=-1) + matrix.sum(axis=-2)
-    missing = np.full(hits.shape, np.nan)
-    f1: np.ndarray = np.divide(2 * hits, involved, out=missing, where=involved > 0)
-    return f1
-
-
-def macro_f1(matrix: np.ndarray) -> np.ndarray:
-    """Mean F1 over the classes that occur, from confusion matrices [..., K, K] -> [...]."""
-    mean: np.ndarray = np.nanmean(f1_per_class(matrix), axis=-1)
-    return mean
-
-
-def bootstrap_interval(matrix: np.ndarray, n_bootstrap: int, seed: int) -> tuple[float, float]:
-    """Central 95% of macro-F1 over resampled test rows.
-
-    matrix: [K, K]. Drawing rows with replacement is drawing the matrix's cells from a multinomial.
-    """
-    total = int(matrix.sum())
-    draws = np.random.default_rng(seed).multinomial(total, matrix.ravel() / total, size=n_bootstrap)
-    low, high = np.quantile(macro_f1(draws.reshape(n_bootstrap, *matrix.shape)), [0.025, 0.975])
-    return float(low), float(high)
 
 
 def evaluate(
@@ -49,16 +21,20 @@ def evaluate(
     """All test scores of one classifier, JSON-able.
 
     truth: int [n_rows], indices into classes. probabilities: [n_rows, K]. A class that is true of no row, or of all,
-    has no ROC curve and counts in no area under it; without any such class `roc_auc` is None.
+    has no ROC curve and counts in no area under it; without any such class `roc_auc` is None. Macro averages are over
+    the classes that are true or predicted of any row.
     """
     matrix = confusion(truth, probabilities.argmax(axis=1), len(classes))
     per_class = _report(matrix, classes)
     support = matrix.sum(axis=1)
-    low, high = bootstrap_interval(matrix, n_bootstrap, seed)
+    occurring = [per_class[name] for name, f1 in zip(classes, f1_per_class(matrix), strict=True) if not np.isnan(f1)]
     return {
-        "accuracy": float(np.trace(matrix) / matrix.sum()),
+        "accuracy": float(accuracy(matrix)),
         "macro_f1": float(macro_f1(matrix)),
-        "macro_f1_interval": [low, high],
+        "macro_f1_interval": list(macro_f1_interval(matrix, n_bootstrap, seed)),
+        "interval_method": INTERVAL_METHOD,
+        "macro_precision": float(np.mean([scores["precision"] for scores in occurring])),
+        "macro_recall": float(np.mean([scores["recall"] for scores in occurring])),
         "weighted_f1": float(np.nan_to_num(f1_per_class(matrix)) @ support / support.sum()),
         "roc_auc": _auc(truth, probabilities),
         "per_class": per_class,

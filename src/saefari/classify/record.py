@@ -19,7 +19,7 @@ from saefari.provenance import library_versions
 from saefari.store import write_json, write_parquet
 from saefari.store.layout import PREDICTIONS, RESULTS
 
-FORMAT = 2
+FORMAT = 3
 _LABELS = ("model", "model_type", "dataset", "config", "split", "text_field", "layer", "width", "source")
 _SETTING = ("pooling", "top_n", "binarize", "select_k")
 
@@ -45,8 +45,14 @@ def write_results(
     classifiers = {}
     for one in fitted:
         scores = evaluate(task.test_classes, one.probabilities, task.names, settings["n_bootstrap"], settings["seed"])
-        folds = {"cross_validation": {"macro_f1": float(np.mean(one.fold_scores)), "folds": one.fold_scores}}
-        classifiers[one.name] = scores | folds | one.details | {"n_features": one.n_features, "seconds": one.seconds}
+        cross_validation = {
+            "macro_f1": float(np.mean(one.fold_scores)),
+            "folds": one.fold_scores,
+            "accuracy": float(np.mean(one.fold_accuracies)),
+            "accuracy_folds": one.fold_accuracies,
+        }
+        found = {"cross_validation": cross_validation}
+        classifiers[one.name] = scores | found | one.details | {"n_features": one.n_features, "seconds": one.seconds}
         save_estimator(folder / f"{one.name}.skops", one.estimator)
     probabilities = {one.name: one.probabilities for one in fitted}
     write_parquet(
@@ -92,9 +98,9 @@ def summary_row(
         "macro_precision": scores.get("macro_precision"),
         "macro_recall": scores.get("macro_recall"),
         "accuracy": scores["accuracy"],
-        "cv_accuracy": scores.get("cross_validation", {}).get("accuracy"),
         "roc_auc": scores["roc_auc"],
         "cv_macro_f1": scores.get("cross_validation", {}).get("macro_f1"),
+        "cv_accuracy": scores.get("cross_validation", {}).get("accuracy"),
         "n_train": n_train,
         "n_test": n_test,
         "n_features": scores["n_features"],

@@ -168,28 +168,31 @@ def _run_settings(job: ClassifyJob, settings: Sequence[Setting], outcome: JobOut
 
 def _features(
     job: ClassifyJob, settings: Sequence[Setting], task: Task
-) -> Iterator[tuple[Setting, Callable[[], FeatureSet | None]]]:
-    """Each setting with a function that builds its features; None where a classifier reads none."""
+) -> Iterator[tuple[Setting, Callable[[], list[FeatureSet]]]]:
+    """Each setting with a function that builds its features in every way that cross-validation chooses among.
+
+    The first is the one that trees read; none where a classifier reads no features.
+    """
     if job.source in ("sae", "random_sae"):
-        yield from code_features(job.feature_folders, settings, task)
+        for setting, build in code_features(job.feature_folders, settings, task):
+            yield setting, lambda build=build: [build()]  # type: ignore[misc]
         return
     for setting in settings:
         if job.source == "hidden":
-            yield setting, lambda how=setting.pooling: hidden_features(job.feature_folders, how, task)  # type: ignore[misc]
+            yield setting, lambda how=setting.pooling: [hidden_features(job.feature_folders, how, task)]  # type: ignore[misc]
         elif job.source == "pixels":
-            yield setting, lambda: pixel_features(job.sample_folders, task)
+            yield setting, lambda: [pixel_features(job.sample_folders, task)]
         else:
-            yield setting, lambda: term_features(task) if job.source == "tfidf" else None
+            yield setting, lambda: list(term_features(task).values()) if job.source == "tfidf" else []
 
 
-def _fit(job: ClassifyJob, build: Callable[[], FeatureSet | None], task: Task) -> list[FittedClassifier]:
-    features = build()
-    if features is None:
+def _fit(job: ClassifyJob, build: Callable[[], list[FeatureSet]], task: Task) -> list[FittedClassifier]:
+    choices = [(one, make_problem(one, task, job.params.class_weight, job.seed)) for one in build()]
+    if not choices:
         return [fit_majority(task)]
-    problem = make_problem(features, task, job.params.class_weight, job.seed)
     return [
-        fit_linear_probe(features, problem, task),
-        fit_decision_tree(features, problem, task, job.tree_depth),
+        fit_linear_probe(choices, task),
+        fit_decision_tree(*choices[0], task, job.tree_depth),
     ]
 
 

@@ -23,7 +23,7 @@ from saefari.classify.features import (
 from saefari.classify.pixels import read_pixels
 from saefari.classify.settings import Setting
 from saefari.classify.task import Task
-from saefari.classify.terms import MIN_DF, count_terms
+from saefari.classify.terms import MIN_DF, Counter, count_terms, term_names
 from saefari.classify.views import Matrix, View, standardised, tfidf_weighted
 from saefari.errors import StoreError
 from saefari.store import Manifest, iter_codes, read_pooled_hidden
@@ -90,9 +90,15 @@ def pixel_features(folders: Sequence[Path], task: Task) -> FeatureSet:
     return FeatureSet(train, lambda rows: standardised(train, rows), train, test, scaled=True)
 
 
-def term_features(task: Task) -> FeatureSet:
-    """TF-IDF, sublinear in the count; terms (see `count_terms`) and weights from training rows only."""
-    counter, counts = count_terms(task.train_texts)
+def term_features(task: Task) -> dict[str, FeatureSet]:
+    """TF-IDF, sublinear in the count, of each choice of terms that `count_terms` offers, the readable one first.
+
+    Terms and weights come from training rows only.
+    """
+    return {name: _term_set(name, *counted, task) for name, counted in count_terms(task.train_texts).items()}
+
+
+def _term_set(name: str, counter: Counter, counts: sparse.csr_array, task: Task) -> FeatureSet:
     weighting = TfidfTransformer(sublinear_tf=True).fit(counts)
     term_weights = sparse.csr_array((np.log(counts.data) + 1, counts.indices, counts.indptr), shape=counts.shape)
     return FeatureSet(
@@ -102,8 +108,8 @@ def term_features(task: Task) -> FeatureSet:
         task.test_texts,
         scaled=False,
         first_steps=[("count", counter), ("weight", weighting)],
-        names=counter.get_feature_names_out().tolist(),
-        chosen={"analyzer": counter.analyzer},
+        names=term_names(counter),
+        chosen={"terms": name},
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from saefari.data.normal_form import normal_form
 from saefari.errors import DataError, shown
 
 
@@ -45,14 +46,14 @@ def usable_classes(
 
 
 def tied_rows(texts: Sequence[str | None], groups: Sequence[str | None]) -> np.ndarray:
-    """A number per row, int64 [n_rows], that rows share when their text or group is equal, directly or in a chain."""
+    """A number per row, int64 [n_rows], that rows share when their text or group is equal, directly or in a chain.
+
+    Texts are equal where their normal forms are, as in splits; the hash of a picture is its own normal form.
+    """
     keys: dict[tuple[str, str], int] = {}
-    edges = [
-        (row, keys.setdefault((kind, " ".join(value.split())), len(keys)))
-        for kind, values in (("text", texts), ("group", groups))
-        for row, value in enumerate(values)
-        if value is not None
-    ]
+    named = [("text", row, normal_form(text)) for row, text in enumerate(texts) if text is not None]
+    named += [("group", row, " ".join(group.split())) for row, group in enumerate(groups) if group is not None]
+    edges = [(row, keys.setdefault((kind, value), len(keys))) for kind, row, value in named]
     rows, columns = np.array(edges, dtype=np.int64).reshape(-1, 2).T
     n_nodes = len(texts) + len(keys)
     graph = sparse.csr_array((np.ones(len(edges), dtype=bool), (rows, columns + len(texts))), shape=(n_nodes, n_nodes))

@@ -13,10 +13,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from saefari.classify.alignment import listed
+from saefari.classify.confusion import confusion, macro_f1
 from saefari.classify.estimator import save_estimator
 from saefari.classify.features import binarize
 from saefari.classify.inspect import load_classifier
-from saefari.classify.metrics import confusion, evaluate, macro_f1
+from saefari.classify.metrics import evaluate
 from saefari.classify.record import FORMAT, discard_results, predictions_table, summary_row
 from saefari.classify.settings import Setting, Source
 from saefari.classify.sources import check_rows, pool_folders

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import sparse
 from sklearn.tree import DecisionTreeClassifier
 
+from saefari.classify.confusion import accuracy, confusion, macro_f1
 from saefari.classify.features import select_k
-from saefari.classify.metrics import confusion, macro_f1
 from saefari.classify.problem import Problem
 from saefari.classify.views import Matrix
 
@@ -33,10 +33,11 @@ class TreeSetting:
 
 @dataclass(frozen=True)
 class TreeSearch:
-    """What cross-validation found: settings [n], their macro-F1 [n, n_folds], and the index of the chosen one."""
+    """What cross-validation found: settings [n], their macro-F1 and accuracy [n, n_folds], the index of the chosen."""
 
     settings: list[TreeSetting]
     scores: np.ndarray
+    accuracies: np.ndarray
     best: int
 
     @property
@@ -50,7 +51,8 @@ def search_tree(problem: Problem, max_depth: int) -> TreeSearch:
     Every depth is read off one tree grown to max_depth: its upper levels are the shallower tree.
     """
     grown = list(product(CRITERIA, MIN_SAMPLES_LEAF))
-    scores = np.zeros((len(grown), max_depth, problem.n_folds))
+    k = problem.n_classes
+    counts = np.zeros((len(grown), max_depth, problem.n_folds, k, k), dtype=np.int64)
     for fold, view in enumerate(problem.fold_views):
         train, held = problem.kept_in(fold), problem.held_out(fold)
         viewed = _rounded(view.apply(problem.matrix))  # a tree sees order only: the view's scaling changes nothing
@@ -63,10 +65,11 @@ def search_tree(problem: Problem, max_depth: int) -> TreeSearch:
             tree = _new_tree(TreeSetting(criterion, leaf, max_depth), problem)
             tree.fit(train_features, problem.classes[train])
             for depth, predicted in enumerate(predict_by_depth(tree, held_features, max_depth)):
-                scores[i, depth, fold] = macro_f1(confusion(problem.classes[held], predicted, problem.n_classes))
+                counts[i, depth, fold] = confusion(problem.classes[held], predicted, k)
     settings = [TreeSetting(criterion, leaf, depth + 1) for criterion, leaf in grown for depth in range(max_depth)]
-    flat = scores.reshape(len(settings), problem.n_folds)
-    return TreeSearch(settings, flat, int(flat.mean(axis=1).argmax()))
+    flat = counts.reshape(len(settings), problem.n_folds, k, k)
+    scores = macro_f1(flat)
+    return TreeSearch(settings, scores, accuracy(flat), int(scores.mean(axis=1).argmax()))
 
 
 def screen(features: Matrix, classes: np.ndarray) -> np.ndarray:

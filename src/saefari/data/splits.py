@@ -1,4 +1,7 @@
-"""Which rows train and which test: stratified, seeded, and never the same text or group on both sides."""
+"""Which rows train and which test: stratified, seeded, and never the same text or group on both sides.
+
+Texts count as the same when their normal forms are equal.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,32 @@ from hashlib import blake2b
 
 import numpy as np
 
+from saefari.data.normal_form import normal_form
 from saefari.errors import DataError
 
 TRAIN, TEST, EXCLUDED = 0, 1, -1
 
 
 def text_key(text: str) -> int:
+    """A 64-bit hash of a text's normal form."""
+    return _hash(normal_form(text))
+
+
+def exact_key(text: str) -> int:
     """A 64-bit hash that is equal for texts that differ only in white space."""
-    collapsed = " ".join(text.split()).encode("utf-8", "surrogatepass")
-    return int.from_bytes(blake2b(collapsed, digest_size=8).digest(), "big")
+    return _hash(" ".join(text.split()))
+
+
+def count_tied(exact_keys: np.ndarray, text_keys: np.ndarray) -> dict[str, int]:
+    """Count rows whose text occurs again, and near-duplicates.
+
+    exact_keys, text_keys: uint64 [n_rows], see `exact_key` and `text_key`. Returns `equal`: rows that share their text
+    with another row; `near`: rows that share the normal form of their text with a row of another text.
+    """
+    _, texts, repeats = np.unique(exact_keys, return_inverse=True, return_counts=True)
+    _, forms = np.unique(text_keys, return_inverse=True)
+    texts_per_form = np.bincount(np.unique(np.stack([forms, texts]), axis=1)[0])
+    return {"equal": int((repeats[texts] > 1).sum()), "near": int((texts_per_form[forms] > 1).sum())}
 
 
 def sample_rows(n_rows: int, max_rows: int | None, seed: int) -> np.ndarray:
@@ -69,6 +89,10 @@ def separate_test(
     same_group = np.array([group in held_out for group in train_groups], dtype=bool)
     dropped: np.ndarray = np.isin(train_keys, test_keys) | same_group
     return dropped
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
 def _units(rows: Sequence[int], text_keys: np.ndarray, groups: Sequence[str | None]) -> list[list[int]]:

@@ -8,22 +8,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from saefari.config import DatasetSpec, ModelType, Positions, Settings
 from saefari.data.dataset import Dataset, open_dataset
 from saefari.data.example import Example
-from saefari.data.splits import sample_rows, separate_test, split_rows, text_key
-from saefari.errors import ConflictError, DataError
+from saefari.data.splits import sample_rows
+from saefari.errors import ConflictError
+from saefari.extract.split import prepare_split, samples_digest
 from saefari.log import logger
-from saefari.store import (
-    SamplesWriter,
-    has_images,
-    iter_samples,
-    read_samples_record,
-    read_split_record,
-    write_split,
-)
+from saefari.store import SamplesWriter, read_samples_record
 from saefari.store.manifest import differences
 
 _TOKENISED_AT_ONCE = 512
@@ -164,7 +156,7 @@ def prepare_samples(
             )
             for example, tokens in zip(examples, rows, strict=True):
                 writer.write(row_columns(example, tokens))
-    return _digest(folder)
+    return samples_digest(folder)
 
 
 def stored_samples(folder: Path, settings: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
@@ -177,37 +169,6 @@ def stored_samples(folder: Path, settings: dict[str, Any], overwrite: bool) -> d
     if conflicts and not overwrite:
         raise ConflictError(conflict_message(folder, conflicts))
     return None if conflicts else record
-
-
-def prepare_split(folder: Path, test_folder: Path | None, test_size: float, seed: int) -> dict[str, Any]:
-    """Fix which rows train and which test, and save it beside the samples. Returns the split's record.
-
-    With `test_folder` its rows are the test rows, and a training row that shares a text or a group with one of
-    them is excluded; else the split is stratified, with equal texts and groups on one side.
-    """
-    settings: dict[str, Any] = {"samples": _digest(folder), "seed": seed}
-    settings |= {"test_samples": _digest(test_folder)} if test_folder else {"test_size": test_size}
-    records = [read_split_record(place) for place in (folder, test_folder) if place]
-    if all(record is not None and record["settings"] == settings for record in records):
-        return records[0] or {}
-    labels, keys, groups = _identities(folder)
-    if test_folder is None:
-        parts = split_rows(labels, keys, groups, test_size, seed)
-        warnings = _missing_labels(parts)
-    else:
-        test_labels, test_keys, test_groups = _identities(test_folder)
-        test_parts = np.asarray([-1 if label is None else 1 for label in test_labels], dtype=np.int8)
-        write_split(test_folder, test_parts, settings, _missing_labels(test_parts))
-        parts = np.asarray([-1 if label is None else 0 for label in labels], dtype=np.int8)
-        warnings = _missing_labels(parts)
-        shared = separate_test(keys, groups, test_keys, test_groups) & (parts == 0)
-        parts[shared] = -1
-        if shared.any():
-            warnings.append(f"{shared.sum()} training rows left out: they share a text or a group with a test row")
-    for warning in warnings:
-        logger.warning("%s: %s", folder, warning)
-    write_split(folder, parts, settings, warnings)
-    return read_split_record(folder) or {}
 
 
 def conflict_message(folder: Path, conflicts: list[str]) -> str:
@@ -247,28 +208,3 @@ def row_columns(example: Example, tokens: Any) -> dict[str, Any]:
         "span_start": tokens.spans[:, 0],
         "span_end": tokens.spans[:, 1],
     }
-
-
-def _identities(folder: Path) -> tuple[list[str | None], np.ndarray, list[str | None]]:
-    """Label, key of the text or picture and group of every row; one without either counts as one without a label."""
-    labels: list[str | None] = []
-    groups: list[str | None] = []
-    keys: list[int] = []
-    for table in iter_samples(folder, ["pixels" if has_images(folder) else "text", "label", "group"]):
-        for content, label, group in zip(*(column.to_pylist() for column in table.columns), strict=True):
-            labels.append(None if content is None else label)
-            groups.append(group)
-            keys.append(text_key(content or ""))
-    return labels, np.asarray(keys, dtype=np.uint64), groups
-
-
-def _missing_labels(parts: np.ndarray) -> list[str]:
-    missing = int((parts == -1).sum())
-    return [f"{missing} rows left out: they have no label, or nothing to read"] if missing else []
-
-
-def _digest(folder: Path | None) -> str:
-    record = read_samples_record(folder) if folder else None
-    if record is None:
-        raise DataError(f"{folder}: the samples are missing or damaged; run the extraction again")
-    return str(record["sha256"])

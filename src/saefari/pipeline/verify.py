@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from saefari.errors import SaefariError
-from saefari.extract.prepare import prepare_split, rows_wanted
+from saefari.extract.prepare import rows_wanted
+from saefari.extract.split import prepare_split
 from saefari.pipeline import stages
 from saefari.pipeline.dependents import lost_work, without_features, without_rows
 from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from saefari.names import INTERVAL_METHOD
 from saefari.store import TASK, iter_results, task_names
 from saefari.store.files import replacing
 
@@ -66,7 +67,7 @@ def best_settings(rows: Iterable[Row]) -> list[Row]:
 
 
 def best_table(rows: Iterable[Row]) -> str:
-    """`best_settings` as text: what was best, and macro-F1 on the test rows with its 95% interval."""
+    """`best_settings` as text: what was best, and macro-F1 on the test rows with its 95% interval and this one's name."""
     best = sorted(best_settings(rows), key=lambda row: (*task_of(row), -row["macro_f1"]))
     heads = [
         "dataset",
@@ -95,7 +96,8 @@ def best_table(rows: Iterable[Row]) -> str:
         ]
         for task, row in zip(task_names(map(task_of, best)), best, strict=True)
     ]
-    return aligned(with_cautions([heads, *lines], best))
+    note = f"\n95% interval: {INTERVAL_METHOD}" if best else ""
+    return aligned(with_cautions([heads, *lines], best)) + note
 
 
 def task_of(row: Row) -> tuple[str, ...]:

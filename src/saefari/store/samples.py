@@ -11,7 +11,7 @@ split.parquet / split.json.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
@@ -207,17 +207,24 @@ def iter_image_rows(folder: Path, shards: Sequence[int] | None = None) -> Iterat
             yield shard, [ImageRow(*row) for row in zip(*columns, _lists(table["valid"].combine_chunks()), strict=True)]
 
 
-def write_split(folder: Path, parts: np.ndarray, settings: dict[str, Any], warnings: Sequence[str]) -> None:
-    """Save which side each row is on: parts int8 [n_rows], 0 train, 1 test, -1 excluded."""
+def write_split(
+    folder: Path,
+    parts: np.ndarray,
+    settings: dict[str, Any],
+    warnings: Sequence[str],
+    tied: Mapping[str, int] | None = None,
+) -> None:
+    """Save which side each row is on: parts int8 [n_rows], 0 train, 1 test, -1 excluded.
+
+    tied: how many rows share a text with another, see `count_tied`; None where pictures are compared.
+    """
     names = np.asarray(_PARTS)[parts]  # -1 is the last name
     table = pa.table({"row": np.arange(len(parts)), "part": names})
     write_parquet(folder / SPLIT, table)
     counts = {name: int((names == name).sum()) for name in _PARTS}
     digest = file_sha256(folder / SPLIT)
-    write_json(
-        folder / SPLIT_RECORD,
-        {"settings": settings, "counts": counts, "warnings": list(warnings), "sha256": digest},
-    )
+    record = {"settings": settings, "counts": counts, "warnings": list(warnings), "sha256": digest}
+    write_json(folder / SPLIT_RECORD, record | ({} if tied is None else {"tied": dict(tied)}))
 
 
 def read_split_record(folder: Path) -> dict[str, Any] | None:
