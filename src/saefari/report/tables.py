@@ -67,7 +67,7 @@ def best_settings(rows: Iterable[Row]) -> list[Row]:
 
 
 def best_table(rows: Iterable[Row]) -> str:
-    """`best_settings` as text: what was best, macro-F1 on the test rows with its 95% interval, and the interval's name."""
+    """`best_settings` as text: what was best, and macro-F1 on the test rows with its 95% interval, which is named."""
     best = sorted(best_settings(rows), key=lambda row: (row["dataset"], row["config"], row["split"], -row["macro_f1"]))
     heads = [
         "dataset",
