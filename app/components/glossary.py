@@ -17,7 +17,8 @@ GLOSSARY: dict[str, str] = {
     "top-n": "Per position keep the n largest latents, then count over positions. 0: all latents, pooled.",
     "binarize": "Feature = 1 where the pooled value is above the threshold, else 0.",
     "source": "What the features are: sae, random_sae (random directions, same sparsity), hidden (pooled hidden "
-    "states), tfidf (words, or words and runs of characters), pixels (of an image) or majority (always the most frequent class).",
+    "states), tfidf (words, or words and runs of characters), pixels (of an image) or majority (always the most "
+    "frequent class).",
     "baseline": "What an SAE has to beat to be worth it: hidden states, TF-IDF, raw pixels, the majority class or a "
     "random SAE.",
     "macro-F1": "F1 is the harmonic mean of precision and recall of one class; macro-F1 is its mean over classes, so "

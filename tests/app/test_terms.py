@@ -50,7 +50,7 @@ def test_every_term_of_the_counter_is_found(counter: Counter) -> None:
 
 def test_a_run_of_characters_is_named_with_its_blanks() -> None:
     counter = CountVectorizer(analyzer="char_wb", ngram_range=(3, 3)).fit(["cat"])
-    assert term_names(counter) == ['"at␣"', '"cat"', '"␣ca"']
+    assert term_names(counter) == ['"␣ca"', '"at␣"', '"cat"']
     spans, values = term_values("A cat", {'"at␣"': 1.0})
     assert spans.tolist() == [[3, 4], [4, 5]]
     assert values.tolist() == [0.5, 0.5]

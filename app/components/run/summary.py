@@ -17,6 +17,7 @@ def tiles(result: OneResult) -> dmc.SimpleGrid:
     """The headline scores with their intervals."""
     scores, record = result.scores, result.record
     low, high = scores.get("macro_f1_interval") or (None, None)
+    method = str(scores.get("interval_method", "resampled test rows"))
     n_test, accuracy = record.get("n_test"), scores.get("accuracy")
     held = scores.get("cross_validation") or {}
     folds = held.get("folds") or []
@@ -27,7 +28,7 @@ def tiles(result: OneResult) -> dmc.SimpleGrid:
         (
             "macro-F1",
             score(scores.get("macro_f1")),
-            _interval(low, high, str(scores.get("interval_method", "resampled test rows"))),
+            _interval(low, high, method),
         ),
         (
             "CV macro-F1",

@@ -67,7 +67,7 @@ def best_settings(rows: Iterable[Row]) -> list[Row]:
 
 
 def best_table(rows: Iterable[Row]) -> str:
-    """`best_settings` as text: what was best, and its macro-F1 on the test rows with the 95% interval, whose method is named."""
+    """`best_settings` as text: what was best, and macro-F1 on the test rows with its 95% interval, which is named."""
     best = sorted(best_settings(rows), key=lambda row: (*task_of(row), -row["macro_f1"]))
     heads = [
         "dataset",
