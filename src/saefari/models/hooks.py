@@ -74,7 +74,10 @@ def find_blocks(model: nn.Module) -> nn.ModuleList:
     fits = [(name, m) for name, m in lists if len(m) == count and len({type(b) for b in m}) == 1]
     outer = [m for name, m in fits if not any(name.startswith(f"{other}.") for other, _ in fits)]
     if not outer:
-        raise ModelError(f"{type(model).__name__}: found no list of {count} transformer blocks of one class")
+        raise ModelError(
+            f"{type(model).__name__}: found no list of {count} transformer blocks of one class, so its hidden states "
+            "cannot be told by layer (layers that share one block, as ALBERT's, are not supported): use another model"
+        )
     return max(outer, key=lambda blocks: sum(p.numel() for p in blocks.parameters()))
 
 
