@@ -10,9 +10,10 @@ import pytest
 from playwright.sync_api import expect
 
 from app.components.shell import PAGES
+from app.data.memory import short_id
 from saefari.pipeline.cli import main
 from saefari.store import read_result
-from tests.app.browser.parts import column, figure_with, part, rows
+from tests.app.browser.parts import column, figure_with, part, rows, table
 from tests.app.browser.small_tree import EXPLANATION, MARKUP, MARKUP_CLASSES, SmallTree
 from tests.store.mosaic_tree import write_mosaic_tree
 
@@ -125,8 +126,12 @@ def test_imported_mosaic_results_open(page, serve, tmp_path: Path) -> None:
         figure_with(page, "roc", "true")
         figure_with(page, content, "true")
         expect(page.get_by_text("cannot be shown")).to_have_count(0)
-        if classifier == "linear" and "/16k/" in page.content():
-            expect(page.locator("a[href^='https://www.neuronpedia.org/gemma-2-2b/']").first).to_be_visible()
+    sae = short_id("google--gemma-2-2b/Anthropic--election_questions/test/layer_12/16k/sum_top0_bin-none")
+    page.goto(f"{url}/run?run={sae}&classifier=linear")
+    latents = table(page, "features").locator(
+        "a[href^='https://www.neuronpedia.org/gemma-2-2b/12-gemmascope-res-16k/']"
+    )
+    expect(latents.first).to_be_visible()
     page.goto(url + "/compare")
     figure_with(page, "comparison", "true")
     figure_with(page, "heat", "true")
