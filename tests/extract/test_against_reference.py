@@ -81,8 +81,8 @@ def test_hidden_states_and_codes_are_the_models_and_the_saes_own(
         last = read_pooled_hidden(samples / f"layer_{layer}" / "hidden", "last")
         for i, state in enumerate(states):
             expected = state.mean(0) if len(state) else torch.zeros(32)
-            np.testing.assert_allclose(pooled[i], expected, atol=2e-4)
-            np.testing.assert_allclose(last[i], state[-1] if len(state) else torch.zeros(32), atol=2e-4)
+            np.testing.assert_allclose(pooled[i], expected, rtol=2**-11, atol=2e-4)  # stored as float16
+            np.testing.assert_allclose(last[i], state[-1] if len(state) else torch.zeros(32), rtol=2**-11, atol=2e-4)
         everything = torch.cat(states)
         positions = np.concatenate(
             [shard.positions for shard in iter_hidden_positions(samples / f"layer_{layer}" / "hidden")]
@@ -128,7 +128,7 @@ def test_the_saes_own_metadata_decides_the_hook_point(
     found = read_pooled_hidden(samples / "layer_1" / "hidden", "mean")
     if site == "hook_resid_pre":
         expected = np.stack([s.mean(0) if len(s) else np.zeros(32) for s in reference_states(config, 0)])
-        np.testing.assert_allclose(found, expected, atol=2e-4)
+        np.testing.assert_allclose(found, expected, rtol=2**-11, atol=2e-4)
     manifest = Manifest.load(samples / "layer_1" / "hidden")
     assert manifest is not None
     assert manifest.facts["hook"] == f"blocks.1.{site}"

@@ -21,7 +21,7 @@ from saefari.classify.inspect import decide, load_classifier, stored_features
 from saefari.errors import SaeError
 from saefari.pipeline.cli import run_experiments
 from saefari.pipeline.predict import predict_text
-from saefari.store import read_predictions, read_result, read_samples, read_split, read_summary
+from saefari.store import iter_codes, read_predictions, read_result, read_samples, read_split, read_summary
 
 from .tiny import tiny_settings
 from .transfer_runs import SETTINGS, Run, fair_rows, transfer, tree
@@ -30,13 +30,12 @@ from .transfer_runs import SETTINGS, Run, fair_rows, transfer, tree
 def dense_features(run: Run, setting: str) -> np.ndarray:
     """[n_rows, 64], pooled in plain numpy from the stored shards."""
     rows = []
-    for path in sorted(run.features.glob("shard-*.npz")):
-        shard = np.load(path)
-        codes = np.zeros((len(shard["indptr"]) - 1, 64), dtype=np.float32)
+    for shard in iter_codes(run.features):
+        codes = np.zeros((len(shard.indptr) - 1, 64), dtype=np.float32)
         for position in range(len(codes)):
-            active = slice(shard["indptr"][position], shard["indptr"][position + 1])
-            codes[position, shard["indices"][active]] = shard["values"][active]
-        for start, stop in zip(shard["offsets"][:-1], shard["offsets"][1:], strict=True):
+            active = slice(shard.indptr[position], shard.indptr[position + 1])
+            codes[position, shard.indices[active]] = shard.values[active]
+        for start, stop in zip(shard.offsets[:-1], shard.offsets[1:], strict=True):
             rows.append(pooled(codes[start:stop], setting))
     return np.stack(rows)
 

@@ -14,7 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saefari.errors import StoreError
-from saefari.store import Manifest, codes_arrays, decide, iter_codes, read_pooled_hidden, shard_ranges, write_shard
+from saefari.store import (
+    Manifest,
+    codes_arrays,
+    decide,
+    iter_codes,
+    read_codes_head,
+    read_pooled_hidden,
+    shard_ranges,
+    write_shard,
+)
 
 SETTINGS = {"model": "tiny", "hook": "blocks.0.hook_resid_post"}
 
@@ -113,8 +122,45 @@ def test_values_keep_their_range(tmp_path: Path) -> None:
     large = codes_arrays(np.asarray([0, 1]), np.asarray([3]), np.asarray([1e5], np.float32), np.asarray([0, 1]), 8)
     small = codes_arrays(np.asarray([0, 1]), np.asarray([3]), np.asarray([1e-6], np.float32), np.asarray([0, 1]), 8)
     usual = codes_arrays(np.asarray([0, 1]), np.asarray([3]), np.asarray([1.5], np.float32), np.asarray([0, 1]), 8)
-    assert large["values"].dtype == small["values"].dtype == np.float32
-    assert usual["values"].dtype == np.float16
+    assert "values_byte3" in large
+    assert "values_byte3" in small
+    assert "values_byte2" not in usual
+
+
+def test_shards_of_an_earlier_version_are_read_and_kept(tmp_path: Path) -> None:
+    """A folder that was begun when indices and values were stored as they are, and pooled states in float32."""
+    ranges = write_codes(tmp_path)
+    expected = list(iter_codes(tmp_path))
+    manifest = Manifest.load(tmp_path)
+    assert manifest is not None
+    old = {
+        "indptr": expected[0].indptr,
+        "indices": expected[0].indices.astype(np.uint16),
+        "values": expected[0].values.astype(np.float16),
+        "offsets": expected[0].offsets,
+        "d_sae": np.asarray(16),
+    }
+    manifest.add(write_shard(tmp_path, 0, ranges[0], old))
+    manifest.save(tmp_path)
+    assert decide(tmp_path, SETTINGS, ranges).missing == ()
+    for shard, new in zip(iter_codes(tmp_path), expected, strict=True):
+        np.testing.assert_array_equal(shard.to_csr().toarray(), new.to_csr().toarray())
+        assert (shard.indices.dtype, shard.values.dtype) == (np.int32, np.float32)
+    head = read_codes_head(tmp_path, manifest.shards[0])
+    np.testing.assert_array_equal(head.indices, expected[0].indices)
+    np.testing.assert_array_equal(head.values, expected[0].values)
+
+
+def test_pooled_hidden_states_of_both_precisions_are_read_as_float32(tmp_path: Path) -> None:
+    manifest = Manifest("hidden", SETTINGS, 6)
+    states = np.linspace(-2, 2, 12, dtype=np.float32).reshape(6, 2)
+    manifest.add(write_shard(tmp_path, 0, (0, 3), {"pooled_mean": states[:3].astype(np.float16)}))
+    manifest.add(write_shard(tmp_path, 1, (3, 6), {"pooled_mean": states[3:]}))
+    manifest.save(tmp_path)
+    found = read_pooled_hidden(tmp_path, "mean")
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found[3:], states[3:])
+    np.testing.assert_allclose(found[:3], states[:3], rtol=2**-11)
 
 
 def test_pooled_hidden_states_read_only_their_own_array(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The only code that knows the paths and file formats of the output tree."""
 
+from saefari.store.compact import halved_states
 from saefari.store.explanations import Explanation, read_explanation, read_explanations
 from saefari.store.files import write_json, write_parquet
 from saefari.store.heads import read_codes_head
@@ -97,6 +98,7 @@ __all__ = [
     "find_trained",
     "finished_result",
     "gap_in",
+    "halved_states",
     "has_images",
     "hidden_folder",
     "hold_tree",

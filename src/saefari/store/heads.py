@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from saefari.errors import StoreError
+from saefari.store.compact import ACTIVE, ROWS, unpacked, unpacked_rows
 from saefari.store.manifest import ShardRecord
 from saefari.store.shards import CodesShard
 
@@ -21,16 +22,19 @@ def read_codes_head(folder: Path, record: ShardRecord, most_active: int | None =
     path = folder / record.name
     try:
         with zipfile.ZipFile(path) as archive:
-            indptr, offsets = _member(archive, "indptr"), _member(archive, "offsets")
+            stored = {Path(name).stem for name in archive.namelist()}
+            indptr = unpacked_rows({name: _member(archive, name) for name in ROWS if name in stored})
+            offsets = _member(archive, "offsets")
             before = indptr[offsets]  # activations before each row
             fitting = len(before) if most_active is None else int(np.searchsorted(before, most_active, side="right"))
             n_rows = min(len(before) - 1, max(1, fitting - 1))
             n_active = int(before[n_rows])
+            active = {name: _member(archive, name, n_active) for name in ACTIVE if name in stored}
+            indptr = indptr[: offsets[n_rows] + 1]
             return CodesShard(
                 record.start,
-                indptr[: offsets[n_rows] + 1],
-                _member(archive, "indices", n_active),
-                _member(archive, "values", n_active),
+                indptr,
+                *unpacked(active, indptr),
                 offsets[: n_rows + 1],
                 int(_member(archive, "d_sae")[0]),
             )

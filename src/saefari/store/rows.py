@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +20,9 @@ from saefari.errors import StoreError
 from saefari.store.layout import SAMPLES
 from saefari.store.manifest import Manifest
 from saefari.store.samples import read_samples
-from saefari.store.shards import CODES, CodesShard, no_outliers
+from saefari.store.shards import CodesShard
 
+T = TypeVar("T")
 _BATCH_ROWS = 128
 _BUFFER = 1 << 20
 
@@ -70,27 +72,26 @@ def read_codes_rows(folder: Path, rows: Sequence[int]) -> CodesShard:
     counts: dict[int, np.ndarray] = {}
     active: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     outliers: dict[int, np.ndarray] = {}
-    for start, arrays, wanted in _shards(folder, places, CODES):
-        d_sae = arrays["d_sae"]
+    for shard, wanted in _shards(folder, places, CodesShard.from_arrays):
         for i in wanted:
-            first, last = arrays["offsets"][places[i] - start :][:2]
-            indptr = arrays["indptr"][first : last + 1]
+            first, last = shard.offsets[places[i] - shard.start :][:2]
+            indptr = shard.indptr[first : last + 1]
             counts[i] = np.diff(indptr)
-            left_out = arrays.get("outliers", no_outliers())
+            left_out = shard.outliers
             outliers[i] = left_out[(left_out >= first) & (left_out < last)] - first
-            active[i] = arrays["indices"][indptr[0] : indptr[-1]], arrays["values"][indptr[0] : indptr[-1]]
+            active[i] = shard.indices[indptr[0] : indptr[-1]], shard.values[indptr[0] : indptr[-1]]
     in_order = range(len(places))
     per_position = np.concatenate([counts[i] for i in in_order])
     offsets = np.cumsum([0, *(len(counts[i]) for i in in_order)], dtype=np.int64)
-    chosen = {
-        "indptr": np.concatenate([[0], np.cumsum(per_position, dtype=np.int64)]),
-        "indices": np.concatenate([active[i][0] for i in in_order]),
-        "values": np.concatenate([active[i][1] for i in in_order]),
-        "offsets": offsets,
-        "d_sae": d_sae,
-        "outliers": np.concatenate([outliers[i] + offsets[i] for i in in_order]),
-    }
-    return CodesShard.from_arrays(0, chosen)
+    return CodesShard(
+        start=0,
+        indptr=np.concatenate([[0], np.cumsum(per_position, dtype=np.int64)]),
+        indices=np.concatenate([active[i][0] for i in in_order]),
+        values=np.concatenate([active[i][1] for i in in_order]),
+        offsets=offsets,
+        d_sae=shard.d_sae,
+        outliers=np.concatenate([outliers[i] + offsets[i] for i in in_order]),
+    )
 
 
 def read_hidden_rows(folder: Path, rows: Sequence[int], how: str) -> np.ndarray:
@@ -100,11 +101,10 @@ def read_hidden_rows(folder: Path, rows: Sequence[int], how: str) -> np.ndarray:
     missing or unreadable.
     """
     places = _places(folder.parents[1], rows)
-    name = f"pooled_{how}"
     pooled: dict[int, np.ndarray] = {}
-    for start, arrays, wanted in _shards(folder, places, [name]):
-        pooled.update((i, arrays[name][places[i] - start]) for i in wanted)
-    return np.stack([pooled[i] for i in range(len(places))])
+    for (start, states), wanted in _shards(folder, places, lambda start, arrays: (start, arrays[f"pooled_{how}"])):
+        pooled.update((i, states[places[i] - start]) for i in wanted)
+    return np.stack([pooled[i] for i in range(len(places))], dtype=np.float32)
 
 
 def _places(samples: Path, rows: Sequence[int]) -> np.ndarray:
@@ -121,25 +121,25 @@ def _places(samples: Path, rows: Sequence[int]) -> np.ndarray:
 
 
 def _shards(
-    folder: Path, places: np.ndarray, names: Collection[str]
-) -> Iterator[tuple[int, dict[str, np.ndarray], list[int]]]:
-    """(first place, named arrays, indices into `places` it holds) of each shard that holds some."""
+    folder: Path, places: np.ndarray, parse: Callable[[int, Mapping[str, np.ndarray]], T]
+) -> Iterator[tuple[T, list[int]]]:
+    """(what `parse` makes of its start and arrays, indices into `places` it holds) of each shard that holds some."""
     manifest = Manifest.load(folder)
     held = np.zeros(len(places), dtype=bool)
     for record in manifest.shards if manifest else []:
         here = (places >= record.start) & (places < record.start + record.rows)
         if here.any():
             held |= here
-            yield record.start, _arrays(folder / record.name, names), np.flatnonzero(here).tolist()
+            yield _parsed(folder / record.name, record.start, parse), np.flatnonzero(here).tolist()
     if not held.all():
         raise StoreError(
             f"{folder} does not hold {(~held).sum()} of the {len(places)} rows asked for: run the extraction again"
         )
 
 
-def _arrays(path: Path, names: Collection[str]) -> dict[str, np.ndarray]:
+def _parsed(path: Path, start: int, parse: Callable[[int, Mapping[str, np.ndarray]], T]) -> T:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in names if name in archive or name != "outliers"}
+            return parse(start, archive)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise StoreError(f"{path} cannot be read ({error}): run the extraction again") from None

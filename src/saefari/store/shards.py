@@ -1,15 +1,19 @@
 """NPZ shards of codes and hidden states: a shard is a fixed range of dataset rows.
 
-A codes shard holds `indptr` [n_positions + 1], `indices` and `values` [n_active] (one position's latents ascending),
-`offsets` [n_rows + 1], the positions of each row, and `d_sae`. A hidden shard holds `pooled_last` and `pooled_mean`
-[n_rows, d_model] (float32) and, where every position is stored, `positions` [n_positions, d_model] (float16)
-and `offsets`. Both may hold `stat_*` arrays and, where outliers are told from other positions, `outliers`: ascending
-indices of the positions whose hidden state has too large a norm; they have no active latent and are not pooled.
+A codes shard holds, as byte planes (see saefari.store.compact), `counts_byte0` … [n_positions], the number of latents
+active at each position; `gaps_byte0` … [n_active], the distance of each of them, ascending, from the one before; and
+`values_byte0` … [n_active]; besides `offsets` [n_rows + 1], the positions of each row, and `d_sae`. Shards of earlier
+versions hold `indptr`, `indices` and `values` instead. A hidden shard holds `pooled_last` and `pooled_mean`
+[n_rows, d_model] (float16 where that loses nothing that a probe sees, else float32) and, where every position is
+stored, `positions` [n_positions, d_model] (float16) and `offsets`. Both may hold `stat_*` arrays and, where outliers
+are told from other positions, `outliers`: ascending indices of the positions whose hidden state has too large a norm;
+they have no active latent and are not pooled.
 """
 
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +23,15 @@ from scipy import sparse
 
 from saefari.errors import StoreError
 from saefari.fingerprint import file_sha256
+from saefari.store.compact import ACTIVE, ROWS, packed, unpacked, unpacked_rows
 from saefari.store.files import replacing
 from saefari.store.manifest import Manifest, ShardRecord
 
 SHARD_ROWS = 2048
-CODES = ("indptr", "indices", "values", "offsets", "d_sae", "outliers")
 _COMPRESSION_LEVEL = 1  # higher levels save 3% of the bytes for three times the time
-_FLOAT16_NORMAL = (float(np.finfo(np.float16).smallest_normal), float(np.finfo(np.float16).max))
+_TRIED_BYTES = 1 << 16
+_WORTHWHILE = 0.97  # of its size: an array that shrinks less is stored as it is, which is faster
+_CODES = (*ROWS, *ACTIVE, "offsets", "d_sae", "outliers")
 
 
 def no_outliers() -> np.ndarray:
@@ -48,11 +54,13 @@ class CodesShard:
     @classmethod
     def from_arrays(cls, start: int, arrays: Mapping[str, np.ndarray]) -> CodesShard:
         """The inverse of `codes_arrays`: indices int32 and values float32, whatever they are stored as."""
+        indptr = unpacked_rows(arrays)
+        indices, values = unpacked(arrays, indptr)
         return cls(
             start,
-            arrays["indptr"],
-            arrays["indices"].astype(np.int32),
-            arrays["values"].astype(np.float32),
+            indptr,
+            indices.astype(np.int32),
+            values.astype(np.float32),
             arrays["offsets"],
             int(arrays["d_sae"]),
             arrays.get("outliers", no_outliers()),
@@ -93,32 +101,37 @@ def shard_ranges(n_rows: int, shard_rows: int = SHARD_ROWS) -> list[tuple[int, i
 def write_shard(folder: Path, index: int, rows: tuple[int, int], arrays: Mapping[str, np.ndarray]) -> ShardRecord:
     """Write one shard by rename; the same arrays always give the same bytes.
 
-    Whole numbers are compressed; floats are not, since they would hardly shrink.
+    Whole numbers are compressed where a sample of them shrinks; floats are not, since they would hardly shrink.
     """
     path = folder / f"shard-{index:05d}.npz"
     with replacing(path) as temporary:
         with zipfile.ZipFile(temporary, "w", compresslevel=_COMPRESSION_LEVEL) as archive:
             for name, array in arrays.items():
-                archive.compression = zipfile.ZIP_DEFLATED if array.dtype.kind in "iu" else zipfile.ZIP_STORED
+                archive.compression = zipfile.ZIP_DEFLATED if _shrinks(array) else zipfile.ZIP_STORED
                 with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, np.asarray(array, order="C"), allow_pickle=False)
         size, digest = temporary.stat().st_size, file_sha256(temporary)
     return ShardRecord(path.name, rows[0], rows[1] - rows[0], size, digest)
 
 
+def _shrinks(array: np.ndarray) -> bool:
+    """Whether compression is worth its time, tried on the array's first bytes."""
+    if array.dtype.kind not in "iu":
+        return False
+    sample = array.reshape(-1)[: _TRIED_BYTES // array.dtype.itemsize].tobytes()
+    return len(zlib.compress(sample, _COMPRESSION_LEVEL)) <= _WORTHWHILE * len(sample)
+
+
 def codes_arrays(
     indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, offsets: np.ndarray, d_sae: int
 ) -> dict[str, np.ndarray]:
-    """The arrays of a codes shard in the narrowest types that hold them.
+    """The arrays of a codes shard in the smallest form; `CodesShard.from_arrays` is the way back.
 
-    Values become float16 where every one of them is in its normal range (relative error 2**-11), else float32.
+    indices [m] must ascend within each position. Values become float16 where every one of them is in its normal range
+    (relative error 2**-11), else float32.
     """
-    smallest, largest = _FLOAT16_NORMAL
-    fits = values.size == 0 or (values.min() >= smallest and values.max() <= largest)
     return {
-        "indptr": indptr.astype(np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64),
-        "indices": indices.astype(np.uint16 if d_sae <= 1 << 16 else np.int32),
-        "values": values.astype(np.float16 if fits else np.float32),
+        **packed(indptr, indices, values, d_sae),
         "offsets": offsets.astype(np.int64),
         "d_sae": np.asarray(d_sae, dtype=np.int64),
     }
@@ -127,7 +140,7 @@ def codes_arrays(
 def iter_codes(folder: Path) -> Iterator[CodesShard]:
     """The folder's shards in row order, verified. Raises StoreError when they are incomplete or altered."""
     manifest = complete_manifest(folder)
-    for record, arrays in _verified(folder, manifest, CODES):
+    for record, arrays in _verified(folder, manifest, _CODES):
         yield CodesShard.from_arrays(record.start, arrays)
 
 
@@ -143,7 +156,8 @@ def iter_hidden_positions(folder: Path, shards: Sequence[int] | None = None) -> 
 def read_pooled_hidden(folder: Path, how: str) -> np.ndarray:
     """Pooled hidden states [n_rows, d_model], float32; how: 'last' or 'mean'."""
     name = f"pooled_{how}"
-    return np.concatenate([arrays[name] for _, arrays in _verified(folder, complete_manifest(folder), [name])])
+    shards = [arrays[name] for _, arrays in _verified(folder, complete_manifest(folder), [name])]
+    return np.concatenate(shards, dtype=np.float32)
 
 
 def read_arrays(folder: Path, prefix: str) -> Iterator[tuple[ShardRecord, dict[str, np.ndarray]]]:
