@@ -16,7 +16,7 @@ from saefari.pipeline.planned_saes import PlannedSae
 from saefari.store import Manifest, read_samples_record, read_split_record
 
 if TYPE_CHECKING:
-    from saefari.classify.run import ClassifyJob
+    from saefari.classify.job import ClassifyJob
     from saefari.config import Corpus, Stream
     from saefari.extract.job import Cell, JobImages
     from saefari.models.loader import ImageLoader, Images
@@ -242,7 +242,7 @@ def _classify_job(
     folder: str | None = None,
     width: str | None = None,
 ) -> ClassifyJob:
-    from saefari.classify.run import ClassifyJob
+    from saefari.classify.job import ClassifyJob
 
     settings, spec = plan.config.settings, dataset.spec
     samples, test_samples = plan.samples(model, dataset, spec.split), test_folder(plan, model, dataset)
