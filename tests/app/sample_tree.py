@@ -18,7 +18,8 @@ from app.data.one_result import OneResult, find_result
 from app.data.samples.shown import Shown, find_shown
 from app.data.tree import tree
 from app.server import create_app
-from saefari.classify.run import ClassifyJob, run_classify_job
+from saefari.classify.job import ClassifyJob
+from saefari.classify.run import run_classify_job
 from saefari.config import ClassificationParams
 from saefari.store import (
     Manifest,

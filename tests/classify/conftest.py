@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from saefari.classify.run import ClassifyJob
+from saefari.classify.job import ClassifyJob
 from saefari.config import ClassificationParams
 from saefari.store import (
     Manifest,

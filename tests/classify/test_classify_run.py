@@ -16,7 +16,8 @@ from scipy import sparse
 
 from saefari.classify.estimator import load_estimator
 from saefari.classify.features import binarize, pool_codes
-from saefari.classify.run import n_cells, run_classify_job
+from saefari.classify.job import n_cells
+from saefari.classify.run import run_classify_job
 from saefari.config import ClassificationParams
 from saefari.store import read_result
 

@@ -12,7 +12,8 @@ from scipy import sparse
 
 from app.data.one_result import codes_of, find_result, sae_of
 from app.data.tree import OutputTree
-from saefari.classify.run import ClassifyJob, run_classify_job
+from saefari.classify.job import ClassifyJob
+from saefari.classify.run import run_classify_job
 from saefari.config import ClassificationParams
 from saefari.pipeline.cli import main
 from saefari.pipeline.sources import inputs_fingerprint

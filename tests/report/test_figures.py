@@ -52,7 +52,7 @@ def test_every_classifier_gets_its_figures(n_classes: int, tmp_path: Path) -> No
         "tree_top_features.png",
     ]
     assert all(path.read_bytes().startswith(PNG) for path in written)
-    assert sorted(tmp_path.iterdir()) == sorted([*written, tmp_path / "results.json"])
+    assert sorted(tmp_path.iterdir()) == sorted([*written, tmp_path / "figures.json", tmp_path / "results.json"])
 
 
 def test_the_majority_class_has_nothing_but_scores(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_a_sweep_gives_the_same_files_again(tmp_path: Path) -> None:
     said = report(tmp_path)
     reports = tmp_path / "reports"
     first = {path.name: path.read_bytes() for path in reports.iterdir()}
-    assert sorted(first) == sorted([*FIGURES, "saes.csv", "sae_scores.csv"])
+    assert sorted(first) == sorted([*FIGURES, "saes.csv", "saes.json", "sae_scores.csv"])
     assert all(content.startswith(b"\x89PNG") for name, content in first.items() if name.endswith("png"))
     assert "… and 4 more in sae_scores.csv" in said
     assert report(tmp_path) == said

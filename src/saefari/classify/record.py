@@ -19,7 +19,6 @@ from saefari.provenance import library_versions
 from saefari.store import write_json, write_parquet
 from saefari.store.layout import PREDICTIONS, RESULTS
 
-FORMAT = 3
 _LABELS = ("model", "model_type", "dataset", "config", "split", "text_field", "layer", "width", "source")
 _SETTING = ("pooling", "top_n", "binarize", "select_k")
 

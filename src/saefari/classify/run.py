@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from threadpoolctl import threadpool_limits
 
@@ -17,121 +14,17 @@ from saefari.classify.fit import (
     fit_majority,
     make_problem,
 )
-from saefari.classify.record import FORMAT, discard_results, write_results
-from saefari.classify.settings import Setting, Source, settings_of
+from saefari.classify.job import CellFailure, ClassifyJob, JobOutcome, stored_outcome
+from saefari.classify.record import discard_results, write_results
+from saefari.classify.settings import Setting
 from saefari.classify.sources import FeatureSet, code_features, hidden_features, pixel_features, term_features
 from saefari.classify.task import Task, load_task
-from saefari.config import ClassificationParams
 from saefari.errors import explain_failure
-from saefari.fingerprint import fingerprint
-from saefari.store import finished_result
-
-
-@dataclass(frozen=True)
-class ClassifyJob:
-    """One feature source of one dataset; picklable, and safe to run twice.
-
-    model, model_type, dataset, config, split, layer, width: labels for the summary.
-    samples, test_samples: folders of the split, and of `test_split` where the dataset has one.
-    sample_places: the same folders as results.json names them, '/'-joined below the activations' root.
-    features: folder below those that holds codes or hidden states. out: each setting writes a folder below it.
-    inputs: fingerprint of everything read; with the settings it decides whether a finished setting is used again.
-    caution: why its scores say little, "" where nothing speaks against them; it stands beside them in every table.
-    """
-
-    source: Source
-    model: str
-    model_type: str
-    dataset: str
-    config: str
-    split: str
-    layer: int | None
-    width: str | None
-    samples: Path
-    test_samples: Path | None
-    sample_places: tuple[str, ...]
-    features: str | None
-    out: Path
-    params: ClassificationParams
-    seed: int
-    cv_folds: int
-    n_bootstrap: int
-    tree_depth: int
-    inputs: str
-    text_field: str = ""
-    caution: str = ""
-
-    @property
-    def labels(self) -> dict[str, Any]:
-        """What the summary's first columns say."""
-        names = ("model", "model_type", "dataset", "config", "split", "text_field", "layer", "width", "source")
-        return {name: getattr(self, name) for name in names}
-
-    @property
-    def sample_folders(self) -> list[Path]:
-        return [self.samples] + ([self.test_samples] if self.test_samples else [])
-
-    @property
-    def feature_folders(self) -> list[Path]:
-        return [folder / (self.features or "") for folder in self.sample_folders]
-
-    @property
-    def read_from(self) -> dict[str, Any]:
-        """Where the rows and features lie, so that a reader of results.json finds them: JSON-able, without a root."""
-        return {"samples": list(self.sample_places), "features": self.features}
-
-    def settings_record(self, setting: Setting) -> dict[str, Any]:
-        """Everything that decides a setting's results, JSON-able."""
-        return {
-            "format": FORMAT,
-            **self.labels,
-            **setting.record(),
-            "class_weight": self.params.class_weight,
-            "seed": self.seed,
-            "cv_folds": self.cv_folds,
-            "n_bootstrap": self.n_bootstrap,
-            "tree_depth": self.tree_depth,
-            "inputs": self.inputs,
-            **({"caution": self.caution} if self.caution else {}),
-        }
-
-
-@dataclass(frozen=True)
-class CellFailure:
-    """A setting that gave no results, and why."""
-
-    cell: str
-    reason: str
-
-
-@dataclass
-class JobOutcome:
-    """What a job did. rows: of the summary, also those of settings that were there already (`reused`)."""
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
-    failures: list[CellFailure] = field(default_factory=list)
-    reused: int = 0
-
-
-def n_cells(job: ClassifyJob) -> int:
-    """How many settings a job has."""
-    return len(settings_of(job.source, job.params))
 
 
 def run_classify_job(job: ClassifyJob) -> JobOutcome:
     """Fit and write every setting that is not finished; a setting that fails stops no other."""
-    outcome = JobOutcome()
-    pending = []
-    for setting in settings_of(job.source, job.params):
-        record = job.settings_record(setting)
-        result = finished_result(job.out / setting.folder(job.source), fingerprint(record))
-        if result is None:
-            pending.append(setting)
-        else:
-            outcome.rows += result["summary"]
-            outcome.warnings += result["warnings"]
-            outcome.reused += 1
+    outcome, pending = stored_outcome(job)
     if pending:
         # One thread: sums in another order would give other last digits.
         with threadpool_limits(1):

@@ -17,8 +17,9 @@ from saefari.classify.confusion import confusion, macro_f1
 from saefari.classify.estimator import save_estimator
 from saefari.classify.features import binarize
 from saefari.classify.inspect import load_classifier
+from saefari.classify.job import FORMAT
 from saefari.classify.metrics import evaluate
-from saefari.classify.record import FORMAT, discard_results, predictions_table, summary_row
+from saefari.classify.record import discard_results, predictions_table, summary_row
 from saefari.classify.settings import Setting, Source
 from saefari.classify.sources import check_rows, pool_folders
 from saefari.classify.tested_rows import Rows, TestedRows, TrainingRows

@@ -13,6 +13,7 @@ from saefari.data.example import Example, as_image, as_label, as_text
 from saefari.data.hashes import linked_digest
 from saefari.data.hub import HubUnreachableError, UnknownDatasetError, hub_layout, open_hub
 from saefari.data.images import ImageSource
+from saefari.data.known import KnownRows, sources_digest
 from saefari.data.local import LocalDataset, find_local, mosaic_hint
 from saefari.data.slug import dataset_slug
 from saefari.data.table import Table
@@ -29,6 +30,8 @@ class Dataset:
     spec: DatasetSpec
     split: str
     table: Table
+    known: KnownRows | None = None
+    """Of the rows as they are now; None = not known before they are read."""
 
     @property
     def slug(self) -> str:
@@ -43,15 +46,21 @@ class Dataset:
     @cached_property
     def n_rows(self) -> int:
         """Number of rows; counting reads a CSV or JSON-lines file once."""
-        return self.table.count()
+        return self.known.n_rows if self.known else self.table.count()
+
+    @cached_property
+    def table_fingerprint(self) -> str:
+        """Changes whenever the rows do: file hash, library versions with the rows' hash, or hub revision."""
+        return self.known.fingerprint if self.known else self.table.fingerprint()
+
+    def know(self) -> KnownRows:
+        """What is known of the rows once they were read, for `open_dataset` to be given the next time."""
+        return self.known or KnownRows(sources_digest(self.table), self.table_fingerprint, self.n_rows)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes whenever the rows do, or an image that they name by its file.
-
-        File hash, library versions with the rows' hash, or hub revision.
-        """
-        table, name = self.table.fingerprint(), self.spec.image_field
+        """`table_fingerprint`, and changes with every image that a row names by its file."""
+        table, name = self.table_fingerprint, self.spec.image_field
         if not name or self.table.folder is None:
             return table
         values = enumerate(self.table.values([name]))
@@ -91,9 +100,10 @@ class Dataset:
             raise DataError(f"{place}, column {shown(name)}: {error}") from None
 
 
-def open_dataset(spec: DatasetSpec, split: str) -> Dataset:
+def open_dataset(spec: DatasetSpec, split: str, known: KnownRows | None = None) -> Dataset:
     """Open one split: a local path, an embedded dataset or a hub id, tried in that order.
 
+    known: what an earlier reading told of the rows; it counts only where their sources did not change.
     Only a hub id touches the network. Raises DataError that lists the columns or splits there are.
     """
     local = find_local(spec.name, spec.config_name)
@@ -108,7 +118,8 @@ def open_dataset(spec: DatasetSpec, split: str) -> Dataset:
         problems.insert(0, ("text_field", f"or image_field is needed; {_listed(table.columns)}"))
     if problems:
         raise DataError(f"{spec.name}: " + "; ".join(f"{key} {message}" for key, message in problems))
-    return Dataset(spec, split, table)
+    unchanged = known is not None and known.sources == sources_digest(table)
+    return Dataset(spec, split, table, known if unchanged else None)
 
 
 def check_dataset(spec: DatasetSpec, allow_unreachable: bool = False) -> Problems:

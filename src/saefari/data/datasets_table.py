@@ -45,6 +45,10 @@ class DatasetsTable:
         """The commit of a dataset of the hub; the hash of a saved one's files."""
         return self.identity()
 
+    def sources(self) -> str:
+        """The fingerprint: no row is read for it."""
+        return self.fingerprint()
+
     def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row; integer classes as their names, images not decoded."""
         columns = [find_keys(self._tree, field) or (field,) for field in fields]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import sha256
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from saefari.data.table import pick
+from saefari.fingerprint import file_sha256, fingerprint
 
 DIGITS = "digits"
 _BRIGHTEST = 16
@@ -30,6 +33,14 @@ class Digits:
         """Hash of all pixels and labels."""
         pixels, labels = _digits()
         return sha256(pixels.tobytes() + "".join(labels).encode()).hexdigest()
+
+    def sources(self) -> str:
+        """Hash of scikit-learn's version and of its file of digits."""
+        found = find_spec("sklearn")
+        if found is None or not found.submodule_search_locations:
+            return self.fingerprint()
+        file = Path(next(iter(found.submodule_search_locations))) / "datasets" / "data" / "digits.csv.gz"
+        return fingerprint({"version": version("scikit-learn"), "file": file_sha256(file)})
 
     def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row; an image is uint8 [8, 8]."""

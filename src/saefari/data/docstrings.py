@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import warnings
 from collections.abc import Iterator
@@ -51,23 +52,29 @@ def paragraphs(package: str) -> Iterator[Paragraph]:
     Raises DataError when the package is not installed.
     """
     seen: set[str] = set()
-    for module, path in _sources(package):
+    for module, path in sources(package):
         fresh = (paragraph for paragraph in _file_paragraphs(module, path) if _is_new(paragraph.text, seen))
         yield from islice(fresh, _PER_FILE)
 
 
-def _sources(package: str) -> list[tuple[str, Path]]:
-    """(dotted module, file) of a package's own sources, tests and vendored code aside."""
+def sources(package: str) -> list[tuple[str, Path]]:
+    """(dotted module, file) of a package's own sources, tests and vendored code aside, in the order they are read.
+
+    Raises DataError when the package is not installed.
+    """
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
         raise DataError(f"the package {package!r}, whose docstrings are part of the data, is not installed")
-    root = Path(next(iter(found.submodule_search_locations)))
-    sources = []
-    for path in root.rglob("*.py"):
-        parts = path.relative_to(root).parts
-        if (_TESTS | _VENDORED).isdisjoint(parts):
-            sources.append((".".join((package, *parts)).removesuffix(".py").removesuffix(".__init__"), path))
-    return sorted(sources, key=lambda source: blake2b(source[0].encode(), digest_size=8).digest())
+    root = next(iter(found.submodule_search_locations))
+    files = []
+    for folder, subfolders, names in os.walk(root):
+        subfolders[:] = [name for name in subfolders if name not in _TESTS | _VENDORED]
+        parts = Path(folder).relative_to(root).parts
+        for name in names:
+            if name.endswith(".py"):
+                module = ".".join((package, *parts, name)).removesuffix(".py").removesuffix(".__init__")
+                files.append((module, Path(folder, name)))
+    return sorted(files, key=lambda source: blake2b(source[0].encode(), digest_size=8).digest())
 
 
 def _file_paragraphs(module: str, path: Path) -> Iterator[Paragraph]:

@@ -7,12 +7,13 @@ from functools import lru_cache
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from platform import python_version
 
 from saefari.data.digits import DIGITS, Digits
-from saefari.data.docstrings import paragraphs
+from saefari.data.docstrings import paragraphs, sources
 from saefari.data.table import Table, pick
 from saefari.errors import DataError, nearest, shown
-from saefari.fingerprint import fingerprint
+from saefari.fingerprint import file_hashes, fingerprint
 
 PYTHON_DOCS = "python-docs"
 EMBEDDED = (PYTHON_DOCS, DIGITS)
@@ -49,6 +50,10 @@ class PythonDocs:
         """Hash of the libraries' versions and of all rows."""
         return fingerprint({"versions": {name: version(name) for name in _LIBRARIES}, "rows": _python_docs()})
 
+    def sources(self) -> str:
+        """Hash of the libraries' versions and of every file that a docstring may be read from."""
+        return _python_docs_sources()
+
     def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row."""
         positions = [self.columns.index(field) for field in fields]
@@ -60,6 +65,16 @@ def open_embedded(name: str, split: str) -> Table:
     if split != "train":
         raise DataError(f"{name}: there is no split {shown(split)}; it has train{nearest(split, ['train'])}")
     return Digits() if name == DIGITS else PythonDocs()
+
+
+@lru_cache(maxsize=1)
+def _python_docs_sources() -> str:
+    """See `PythonDocs.sources`; Python is part of it, since it decides which files can be parsed."""
+    files = [source for package in _LIBRARIES.values() for source in sources(package)]
+    hashes = file_hashes([path for _, path in files])
+    versions = {name: version(name) for name in _LIBRARIES}
+    modules = [module for module, _ in files]
+    return fingerprint({"python": python_version(), "versions": versions, "files": [modules, hashes]})
 
 
 @lru_cache(maxsize=1)

@@ -40,6 +40,10 @@ class ImageFolder:
             digest.update(os.fsencode(path) + b"\0")
         return digest.hexdigest()
 
+    def sources(self) -> str:
+        """The fingerprint: no row is read for it."""
+        return self.fingerprint()
+
     def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row."""
         positions = [self.columns.index(field) for field in fields]

@@ -30,6 +30,12 @@ class Table(Protocol):
     def fingerprint(self) -> str:
         """Changes whenever the rows do; files that the rows name are not part of them."""
 
+    def sources(self) -> str:
+        """Hash of what the rows are read from, taken without reading them: equal only where the rows are.
+
+        It may change where `fingerprint` does not.
+        """
+
     def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Each row's values of the given columns, in source order; rows: of these alone, ascending."""
 

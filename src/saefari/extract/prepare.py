@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from saefari.config import DatasetSpec, ModelType, Positions, Settings
-from saefari.data.dataset import Dataset, open_dataset
+from saefari.data.dataset import Dataset
 from saefari.data.example import Example
 from saefari.data.splits import sample_rows
 from saefari.errors import ConflictError
+from saefari.extract.known import note_known, open_prepared
 from saefari.extract.split import prepare_split, samples_digest
 from saefari.log import logger
 from saefari.store import SamplesWriter, read_samples_record
@@ -73,7 +74,7 @@ def _prepare_texts(job: PrepareJob) -> list[str]:
     settings = job.settings
     tokenizer = TextTokenizer.load(job.model, job.revision).with_bos(job.prepend_bos)
     for split, folder in job.splits:
-        dataset = open_dataset(job.spec, split)
+        dataset = open_prepared(folder, job.spec, split)
         wanted = samples_settings(
             dataset,
             rows_wanted(settings),
@@ -85,6 +86,7 @@ def _prepare_texts(job: PrepareJob) -> list[str]:
             tokenizer.bos_change,
         )
         prepare_samples(folder, dataset, tokenizer, wanted, job.overwrite)
+        note_known(folder, dataset)
     return []
 
 
@@ -124,7 +126,7 @@ def samples_settings(
 def rows_settings(dataset: Dataset, n_wanted: int | None, seed: int, fields: tuple[str, ...]) -> dict[str, Any]:
     """Which rows are taken, and from which columns; the seed counts only where rows are sampled."""
     sampled = n_wanted is not None and n_wanted < dataset.n_rows
-    table = dataset.table.fingerprint()  # the same whether images are read or not
+    table = dataset.table_fingerprint  # the same whether images are read or not
     return {
         "dataset": dataset.slug,
         "fingerprint": dataset.fingerprint,

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from saefari.data.dataset import Dataset, open_dataset
+from saefari.data.dataset import Dataset
 from saefari.data.example import Example
 from saefari.errors import DataError
+from saefari.extract.known import note_known, open_prepared
 from saefari.extract.prepare import row_columns, rows_settings, rows_wanted, sampled_rows, stored_samples
 from saefari.log import logger, progress_bar
 from saefari.models.kinds import ReaderSpec
@@ -39,12 +40,13 @@ def prepare_images(job: PrepareJob) -> list[str]:
     told = spec.text_field is not None and (spec.text_is_label or spec.text_field == spec.label_field)
     warnings = [_GIVEN_AWAY] if told and job.model_type == "vlm" else []
     for split, folder in job.splits:
-        dataset = open_dataset(job.spec, split)
+        dataset = open_prepared(folder, job.spec, split)
         wanted = images_settings(dataset, loader.reader, settings)
         record = stored_samples(folder, wanted, job.overwrite)
         if record is None:
             _write(folder, dataset, wanted, loader, settings.on_bad_sample)
             record = read_samples_record(folder) or {}
+        note_known(folder, dataset)
         warnings += _skipped(folder, record.get("skipped", []), settings.on_bad_sample)
     return warnings
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from transformers import AutoConfig, AutoModel, AutoModelForImageClassification, PreTrainedConfig
+from transformers import AutoConfig, PreTrainedConfig
 
 from saefari.config import Convolution, grid_side, usual_convolutions
 
@@ -65,12 +65,18 @@ class AlexNetTransformerConfig(PreTrainedConfig):
         return side, side
 
 
-@lru_cache(maxsize=1)
 def register() -> None:
-    """Let transformers' auto classes read the model from a folder, without code from that folder."""
+    """Let transformers' auto classes read the configuration from a folder, without code from that folder."""
+    AutoConfig.register(AlexNetTransformerConfig.model_type, AlexNetTransformerConfig, exist_ok=True)
+
+
+@lru_cache(maxsize=1)
+def register_models() -> None:
+    """Let transformers' auto classes make the model of its configuration; importing what models are made of is slow."""
+    from transformers import AutoModel, AutoModelForImageClassification
+
     from saefari.models.alexnet_transformer import AlexNetTransformerForImageClassification, AlexNetTransformerModel
 
-    AutoConfig.register(AlexNetTransformerConfig.model_type, AlexNetTransformerConfig, exist_ok=True)
     AutoModel.register(AlexNetTransformerConfig, AlexNetTransformerModel, exist_ok=True)
     AutoModelForImageClassification.register(
         AlexNetTransformerConfig, AlexNetTransformerForImageClassification, exist_ok=True

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from saefari.errors import ModelError
-from saefari.fingerprint import file_sha256, fingerprint
+from saefari.fingerprint import file_digest, file_sha256, fingerprint
 from saefari.models.registry import EMBEDDED, ModelInfo, read_cache_first, read_config, text_config
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -115,7 +115,7 @@ def check_tokenizer(info: ModelInfo, tokenizer: Any) -> None:
 
 def weights_digest(folder: Path) -> str:
     """One digest of all safetensors files of a local model."""
-    return fingerprint({file.name: file_sha256(file) for file in sorted(folder.glob("*.safetensors"))})
+    return fingerprint({file.name: file_digest(file) for file in sorted(folder.glob("*.safetensors"))})
 
 
 def _check_embedded(info: ModelInfo, location: str) -> None:

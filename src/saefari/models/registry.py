@@ -165,7 +165,7 @@ def read_config(name: str, revision: str | None = None, *, reach_hub: bool = Tru
     """A model's Hugging Face configuration; `describe` says what may be raised."""
     from transformers import AutoConfig
 
-    from saefari.models.alexnet_transformer_config import register
+    from saefari.models.alexnet_transformer_config import AlexNetTransformerConfig, register, register_models
 
     register()
     location, source = resolve_model(name, revision)
@@ -176,7 +176,10 @@ def read_config(name: str, revision: str | None = None, *, reach_hub: bool = Tru
             location, revision=revision, local_files_only=local_files_only, trust_remote_code=False
         )
 
-    return read_cache_first(name, read, reach_hub=reach_hub and source == "hub")
+    config = read_cache_first(name, read, reach_hub=reach_hub and source == "hub")
+    if isinstance(config, AlexNetTransformerConfig):
+        register_models()
+    return config
 
 
 def read_cache_first(name: str, read: Callable[[bool], T], *, reach_hub: bool) -> T:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -42,13 +43,14 @@ class Tokens:
 class TextTokenizer:
     """A model's fast tokenizer, the length at which the model stops reading, and whether BOS begins every text."""
 
-    def __init__(self, tokenizer: Any, limit: int, prepend_bos: bool | None = None) -> None:
-        """prepend_bos: whether BOS begins every text; None = as the tokenizer itself does.
+    def __init__(self, tokenizer: Any, limit: int | Callable[[], int], prepend_bos: bool | None = None) -> None:
+        """limit: as a function it is called when it is first needed, since it may have to build a model.
 
-        Raises ModelError for True where the tokenizer has no BOS.
+        prepend_bos: whether BOS begins every text; None = as the tokenizer itself does. Raises ModelError for True
+        where the tokenizer has no BOS.
         """
         self.tokenizer = tokenizer
-        self.limit = limit
+        self._limit = limit
         self.digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
         """Changes whenever the tokenizer's own tokens would."""
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
@@ -62,16 +64,21 @@ class TextTokenizer:
         """Every text begins with BOS."""
         self.special_ids = _special_ids(tokenizer)
 
+    @cached_property
+    def limit(self) -> int:
+        """Tokens that the model can read at once, special tokens included."""
+        return self._limit() if callable(self._limit) else self._limit
+
     @classmethod
     def load(cls, name: str, revision: str | None = None) -> TextTokenizer:
         """Load by the model's name. Raises ModelError where it cannot be found, reached or used safely."""
         location, _ = resolve_model(name, revision)
         tokenizer = load_tokenizer(describe(name, revision), location)
-        return cls(tokenizer, _longest_text(read_config(name, revision), tokenizer))
+        return cls(tokenizer, partial(_longest_text, read_config(name, revision), tokenizer))
 
     def with_bos(self, prepend_bos: bool | None) -> TextTokenizer:
         """The same tokenizer under another rule for BOS; see `TextTokenizer`."""
-        return TextTokenizer(self.tokenizer, self.limit, prepend_bos)
+        return TextTokenizer(self.tokenizer, self._limit, prepend_bos)
 
     def frame(self) -> tuple[list[int], list[int]]:
         """Ids of the special tokens before and after every text."""

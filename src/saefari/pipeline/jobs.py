@@ -12,7 +12,7 @@ from saefari.errors import SaefariError
 from saefari.store.layout import SAE_QUALITY
 
 if TYPE_CHECKING:
-    from saefari.classify.run import ClassifyJob, JobOutcome
+    from saefari.classify.job import ClassifyJob, JobOutcome
     from saefari.config import ModelType
     from saefari.extract.job import ExtractJob
     from saefari.extract.prepare import PrepareJob
@@ -165,19 +165,30 @@ def classify(job: ClassifyJob, save_plots: bool) -> JobOutcome:
     """Fit a feature source's classifiers and, if asked for, draw each setting's figures beside its results."""
     from saefari.classify.run import run_classify_job
     from saefari.classify.settings import settings_of
-    from saefari.report.figures import save_figures
+    from saefari.report.figures import figures_stand, save_figures
     from saefari.store.layout import RESULTS
 
     outcome = run_classify_job(job)
     if save_plots:
         for setting in settings_of(job.source, job.params):
             folder = job.out / setting.folder(job.source)
-            if (folder / RESULTS).exists():
+            if (folder / RESULTS).exists() and not figures_stand(folder):
                 try:
                     save_figures(folder)
                 except Exception as error:  # the results themselves are whole
                     outcome.warnings.append(f"{folder}: figures could not be drawn ({type(error).__name__}: {error})")
     return outcome
+
+
+def finished(job: ClassifyJob, save_plots: bool) -> JobOutcome | None:
+    """What `classify` would give where it has nothing left to do, at the price of reading results.json; else None."""
+    from saefari.classify.job import stored_outcome
+    from saefari.classify.settings import settings_of
+    from saefari.report.figures import figures_stand
+
+    outcome, pending = stored_outcome(job)
+    folders = [job.out / setting.folder(job.source) for setting in settings_of(job.source, job.params)]
+    return None if pending or (save_plots and not all(map(figures_stand, folders))) else outcome
 
 
 def _model_of(job: TrainJob | ExtractJob) -> Callable[[], Model]:

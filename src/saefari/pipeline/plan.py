@@ -18,6 +18,7 @@ from saefari.pipeline.planned import DatasetPlan, ModelPlan, Plan, plan_dataset
 from saefari.pipeline.planned_bos import BosPlanner
 from saefari.pipeline.planned_outliers import planned_outliers
 from saefari.pipeline.planned_saes import SaePlanner
+from saefari.pipeline.proven import was_run
 from saefari.pipeline.vision_model import PlannedVision, folder_of, planned_vision
 from saefari.store import Layout
 
@@ -134,7 +135,8 @@ class _Checker:
             else:
                 info = describe(spec.name, spec.revision, reach_hub=self._reach, model_type=model_type)
                 self._reader(spec, model_type)
-                self._hooks(spec, model_type, info.n_layers)
+                if not was_run(spec, self._config.settings, self._layout.activations / self._slug(spec)):
+                    self._hooks(spec, model_type, info.n_layers)
         except UnreachableModel as error:
             if self._reach:
                 self._problem(f"{path}.name", str(error))

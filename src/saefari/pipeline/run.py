@@ -21,7 +21,7 @@ from saefari.pipeline.dependents import (
     without_saes,
 )
 from saefari.pipeline.image_reports import image_reports
-from saefari.pipeline.jobs import classify
+from saefari.pipeline.jobs import classify, finished
 from saefari.pipeline.launch import Outcome, available_cores, run_in_processes, run_on_devices
 from saefari.pipeline.planned import Plan
 from saefari.pipeline.report import Report
@@ -152,7 +152,7 @@ def _verified(plan: Plan, report: Report) -> Plan:
 
 
 def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
-    from saefari.classify.run import ClassifyJob, JobOutcome, n_cells
+    from saefari.classify.job import ClassifyJob, JobOutcome, n_cells
     from saefari.report.tables import write_summary
 
     if plan.config.settings.act_only:
@@ -173,7 +173,13 @@ def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
             report.fail(failure.cell, failure.reason)
 
     with progress_bar(sum(map(n_cells, jobs)), "classify", "settings") as bar:
-        run_in_processes(partial(classify, save_plots=plan.config.settings.save_plots), jobs, workers, done)
+        pending, save_plots = [], plan.config.settings.save_plots
+        for job in jobs:
+            if (outcome := finished(job, save_plots)) is not None:
+                done(job, outcome)
+            else:
+                pending.append(job)
+        run_in_processes(partial(classify, save_plots=save_plots), pending, workers, done)
     write_summary(plan.layout.summary)
 
 

@@ -15,7 +15,7 @@ from saefari.pipeline.stages import cells, shown, test_folder
 from saefari.store import Manifest, read_samples_record, read_split_record
 
 if TYPE_CHECKING:
-    from saefari.classify.run import ClassifyJob
+    from saefari.classify.job import ClassifyJob
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _model_free(plan: Plan, dataset: DatasetPlan, models: Sequence[ModelPlan]) -
 
 
 def _classify_job(plan: Plan, wanted: SourceOf) -> ClassifyJob:
-    from saefari.classify.run import ClassifyJob
+    from saefari.classify.job import ClassifyJob
 
     model, dataset, source, layer = wanted.model, wanted.dataset, wanted.source, wanted.layer
     settings, spec = plan.config.settings, dataset.spec

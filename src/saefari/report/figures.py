@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from saefari.fingerprint import file_sha256
 from saefari.report.png import png
+from saefari.report.standing import made_of, standing, write_record
 from saefari.store import read_result
+from saefari.store.layout import FIGURES, RESULTS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +35,7 @@ def save_figures(folder: Path) -> list[Path]:
 
     folder: of one setting; raises StoreError where it holds no results.json.
     """
-    result = read_result(folder)
+    inputs, result = _inputs(folder), read_result(folder)
     written = []
     for name, classifier in result["classifiers"].items():
         for what, draw in _drawings(classifier).items():
@@ -40,7 +43,18 @@ def save_figures(folder: Path) -> list[Path]:
             with png(path) as figure:
                 draw(figure, classifier, result["classes"])
             written.append(path)
+    write_record(folder / FIGURES, inputs, written)
     return written
+
+
+def figures_stand(folder: Path) -> bool:
+    """Whether the figures of a setting are there as they were drawn, of the results that are there now."""
+    return standing(folder / FIGURES, _inputs(folder)) is not None
+
+
+def _inputs(folder: Path) -> str:
+    path = folder / RESULTS
+    return made_of(file_sha256(path) if path.exists() else None)
 
 
 def _drawings(classifier: Classifier) -> dict[str, Drawing]:

@@ -11,22 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saefari.errors import StoreError
-from saefari.fingerprint import fingerprint
 from saefari.report.heat_maps import draw_heat_maps
 from saefari.report.image_latents import ChosenLatent, Result, choose_latents, results_below
 from saefari.report.image_rows import COLUMNS, SplitRows, top_image_rows
 from saefari.report.peaks import Peak, TopImages
 from saefari.report.sheets import SheetRow, Tile, draw_sheet, one_line, pixels_of
+from saefari.report.standing import made_of, standing, write_record
 from saefari.report.tables import Row, write_csv
 from saefari.report.top_images import find_top_images
-from saefari.store import Manifest, cell_box, read_views, write_json
+from saefari.store import Manifest, cell_box, read_views
 from saefari.store.files import read_json
 from saefari.store.layout import SAMPLES_RECORD, SPLIT_RECORD
 
 TOP_IMAGES = 9
 MOST_LATENTS = 24
 _RECORD = "top_images.json"
-_FORMAT = 1
+_FILES = ("top_images.csv", "top_images.png", "heat_maps.png")
 _TILE = 1.15
 _LONGEST = 18
 
@@ -54,7 +54,7 @@ def write_image_report(report: ImageReport) -> None:
     """
     results = results_below(report.results)
     inputs = _inputs(report, results)
-    if all((read_json(out / _RECORD) or {}).get("inputs") == inputs for _, out in report.splits):
+    if all(standing(out / _RECORD, inputs) for _, out in report.splits):
         return
     chosen: list[ChosenLatent] | None = None
     for samples, out in report.splits:
@@ -66,7 +66,8 @@ def write_image_report(report: ImageReport) -> None:
         (out / _RECORD).unlink(missing_ok=True)  # it speaks for all files: it comes last
         _write_split(title, split, out, top, chosen)
         draw_heat_maps(out / "heat_maps.png", title, split, samples / report.features)
-        write_json(out / _RECORD, {"inputs": inputs, **_record(top, chosen)})
+        files = [out / name for name in _FILES if (out / name).exists()]
+        write_record(out / _RECORD, inputs, files, **_record(top, chosen))
 
 
 def _write_split(title: str, split: SplitRows, out: Path, top: TopImages, chosen: Sequence[ChosenLatent]) -> None:
@@ -126,11 +127,11 @@ def _record(top: TopImages, chosen: Sequence[ChosenLatent]) -> Row:
 
 def _inputs(report: ImageReport, results: Sequence[Result]) -> str:
     """Fingerprint of everything that is read."""
-    read: list[object] = [_FORMAT, report.title, [result.get("fingerprint") for result in results]]
+    read: list[object] = [report.title, [result.get("fingerprint") for result in results]]
     for samples, _ in report.splits:
         manifest = Manifest.load(samples / report.features)
         if manifest is None:
             raise StoreError(f"{samples / report.features} holds nothing: run the extraction again")
         read += [(read_json(samples / name) or {}).get("sha256") for name in (SAMPLES_RECORD, SPLIT_RECORD)]
         read.append([shard.sha256 for shard in manifest.shards])
-    return fingerprint(read)
+    return made_of(read)

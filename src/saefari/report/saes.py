@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
@@ -10,12 +11,27 @@ from typing import Any
 import numpy as np
 
 from saefari.errors import StoreError
+from saefari.fingerprint import file_hashes
 from saefari.log import logger
 from saefari.report.sae_figures import draw_saes
 from saefari.report.sae_rows import SAE_COLUMNS, SCORE_COLUMNS, sae_rows, score_rows, task_of
+from saefari.report.standing import made_of, standing, write_record
 from saefari.report.tables import Row, aligned, best_settings, setting_of, where_of, with_cautions, write_csv
-from saefari.store import TASK, Layout, distinguishing_fields, iter_trained, read_result, read_summary
+from saefari.store import (
+    TASK,
+    Layout,
+    TrainedSae,
+    distinguishing_fields,
+    find_files,
+    iter_trained,
+    read_result,
+    read_summary,
+)
+from saefari.store.layout import RESULTS, SAE_DENSITY, SAE_QUALITY
 
+SAE_TABLE, SCORE_TABLE = "saes.csv", "sae_scores.csv"
+SAE_REPORT = "saes.json"
+"""The report as text, and what it was made of."""
 _MOST_ROWS = 20
 _BASELINES = {
     "hidden": "hidden states",
@@ -38,16 +54,38 @@ def write_sae_report(layout: Layout) -> str:
     classified with; and figures. Two tables, since an SAE has any number of datasets: each opens as one tidy frame,
     and they join on model, layer and name. Without scores, sae_scores.csv has a heading alone.
 
-    Raises StoreError when something cannot be written; what cannot be read is logged and left out.
+    What was made of the same files stays as it is. Raises StoreError when something cannot be written; what cannot be
+    read is logged and left out.
     """
     trained = list(iter_trained(layout.saes))
     if not trained:
         return ""
+    inputs = _inputs(layout, trained)
+    if (record := standing(layout.reports / SAE_REPORT, inputs)) is not None:
+        return str(record["text"])
+    (layout.reports / SAE_REPORT).unlink(missing_ok=True)  # it speaks for all files: it comes last
+    text = _write(layout, trained)
+    written = [*layout.reports.glob("saes_*.png"), *(layout.reports / name for name in (SAE_TABLE, SCORE_TABLE))]
+    write_record(layout.reports / SAE_REPORT, inputs, written, text=text)
+    return text
+
+
+def _inputs(layout: Layout, trained: Sequence[TrainedSae]) -> str:
+    """Fingerprint of everything that the report reads."""
+    files = [path for sae in trained for path in (sae.folder / SAE_QUALITY, sae.folder / SAE_DENSITY)]
+    files += [layout.summary, *(found.path for found in find_files(layout.classifications, RESULTS))]
+    there = [path for path in files if path.is_file()]
+    names = [os.path.relpath(path, layout.reports) for path in there]
+    return made_of(dict(zip(names, file_hashes(there), strict=True)))
+
+
+def _write(layout: Layout, trained: Sequence[TrainedSae]) -> str:
+    """Write the tables and figures; returns the report as text."""
     saes = sae_rows(trained)
     summary = _summary(layout)
     scores = score_rows(saes, summary)
-    write_csv(layout.reports / "saes.csv", SAE_COLUMNS, saes)
-    write_csv(layout.reports / "sae_scores.csv", SCORE_COLUMNS, scores)
+    write_csv(layout.reports / SAE_TABLE, SAE_COLUMNS, saes)
+    write_csv(layout.reports / SCORE_TABLE, SCORE_COLUMNS, scores)
     draw_saes(layout.reports, trained, saes, scores, best_settings(summary))
     if not scores:
         return f"{_pareto_table(saes)}\n\n{_NOT_YET}"

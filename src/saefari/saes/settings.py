@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from saefari.errors import SaeError
-from saefari.fingerprint import file_sha256
+from saefari.fingerprint import file_digest
 from saefari.provenance import library_versions
 from saefari.saes.ref import SaeRef
 
@@ -20,6 +20,6 @@ def sae_settings(ref: SaeRef) -> dict[str, Any]:
         return {"release": ref.release, "sae_id": ref.sae_id, **library_versions("sae-lens")}
     folder = Path(ref.path)
     try:
-        return {name: file_sha256(folder / name) for name in ("cfg.json", "sae_weights.safetensors")}
+        return {name: file_digest(folder / name) for name in ("cfg.json", "sae_weights.safetensors")}
     except OSError as error:
         raise SaeError(f"{ref.title} cannot be read: {error}") from None

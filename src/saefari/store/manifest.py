@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from saefari.errors import shown
-from saefari.fingerprint import file_sha256
+from saefari.fingerprint import file_sha256, in_threads
 from saefari.store.files import read_json, write_json
 from saefari.store.layout import MANIFEST
 
@@ -87,14 +88,14 @@ def decide(folder: Path, settings: dict[str, Any], ranges: Sequence[tuple[int, i
     if conflicts:
         return Decision(everything, "made with other settings", tuple(conflicts))
     by_start = {shard.start: shard for shard in manifest.shards}
-    missing, damaged = [], []
-    for index, (start, stop) in enumerate(ranges):
-        record = by_start.get(start)
-        if record is None or record.rows != stop - start:
-            missing.append(index)
-        elif not verifies(folder, record):
-            missing.append(index)
-            damaged.append(record.name)
+    there = {
+        index: by_start[start]
+        for index, (start, stop) in enumerate(ranges)
+        if start in by_start and by_start[start].rows == stop - start
+    }
+    whole = dict(zip(there, in_threads(partial(verifies, folder), list(there.values())), strict=True))
+    missing = [index for index in everything if not whole.get(index)]
+    damaged = [there[index].name for index in missing if index in there]
     if not missing:
         return Decision((), "complete, every shard verified")
     reason = f"{len(ranges) - len(missing)} of {len(ranges)} shards are there"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
 MIN_BANDWIDTH = 0.2
 """Decades. Counts of 1 and 2 lie 0.3 apart, which must not look like a gap."""
@@ -51,6 +49,8 @@ def find_cluster(log_density: np.ndarray) -> LowDensityCluster:
 
 def _deepest_valley(values: np.ndarray) -> float | None:
     """Where the distribution of sorted values falls apart most clearly, if it does."""
+    from scipy.signal import find_peaks  # slow to import, and of no use to a run that trains nothing
+
     bandwidth = _bandwidth(values)
     grid, smooth = _smoothed(values, bandwidth)
     valleys, _ = find_peaks(-smooth)
@@ -76,6 +76,8 @@ def _bandwidth(values: np.ndarray) -> float:
 
 def _smoothed(values: np.ndarray, bandwidth: float) -> tuple[np.ndarray, np.ndarray]:
     """A Gaussian kernel estimate, in values per decade, at the middles of fine bins from below to above all values."""
+    from scipy.ndimage import gaussian_filter1d
+
     step = bandwidth / GRID_PER_BANDWIDTH
     low = values[0] - 3 * bandwidth
     n_bins = int(np.ceil((values[-1] + 3 * bandwidth - low) / step))
