@@ -87,7 +87,8 @@ def test_a_summary_of_an_older_version_is_read(tmp_path: Path) -> None:
 
 def test_a_caution_stands_beside_its_score_and_only_then_has_a_column() -> None:
     rows = [row(caution="the text gives the class away"), row(source="majority", classifier="majority")]
-    head, _, *lines = best_table(rows).splitlines()
+    head, _, *lines, interval = best_table(rows).splitlines()
+    assert interval.startswith("95% interval: ")
     sae, majority = sorted(lines, key=lambda line: "majority" in line)
     assert head.endswith("caution")
     assert sae.endswith("  the text gives the class away")
