@@ -17,7 +17,7 @@ def confusion_distribution(n_classes: int, accuracy: float, skew: float, seed: i
     accuracy: mean recall of the classes; skew: class k is drawn in proportion to k ** -skew.
     """
     generator = np.random.default_rng(seed)
-    prior = np.arange(1, n_classes + 1) ** -skew
+    prior = np.arange(1.0, n_classes + 1) ** -skew
     cells = np.zeros((n_classes, n_classes))
     for k in range(n_classes):
         recall = np.clip(generator.normal(accuracy, 0.05), 0.05, 0.99)
