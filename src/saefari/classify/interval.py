@@ -59,7 +59,8 @@ def _smoothed(matrix: np.ndarray) -> np.ndarray:
     """The counts with pseudo-rows: where labels and predictions of each class's frequency would meet by chance."""
     share = (matrix.sum(axis=0) + matrix.sum(axis=1)) / (2 * matrix.sum())
     hits, errors = np.diag(share), np.outer(share, share) * (1 - np.eye(len(matrix)))
-    return matrix + _PSEUDO_ROWS * (hits + errors / max(errors.sum(), np.finfo(float).tiny))
+    smoothed: np.ndarray = matrix + _PSEUDO_ROWS * (hits + errors / max(errors.sum(), np.finfo(float).tiny))
+    return smoothed
 
 
 def _standard_error(matrix: np.ndarray) -> float:

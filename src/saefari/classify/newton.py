@@ -11,13 +11,14 @@ import numpy as np
 from saefari.classify.solver import JointSoftmax
 from saefari.log import logger
 
-TOLERANCE = 2e-4
+TOLERANCE = 1e-4
 """Of the search. A problem has converged when the decrease that the Newton step promises is at most this share of the
 loss and of its decrease since zero weights; the step is still taken, so what is left is far less."""
 FINAL_TOLERANCE = 1e-6
-_FORCING = 0.2
-"""Conjugate gradients end when a step adds at most this share of the mean step's decrease of the quadratic model."""
-_MOST_CG_STEPS = 50
+_FORCING = 0.05
+"""Conjugate gradients end when a step adds at most this share of the mean step's decrease of the quadratic model.
+Ended sooner, they promise too little, and problems where they advance slowly (binarized latents) count as converged."""
+_MOST_CG_STEPS = 100
 _MOST_NEWTON_STEPS = 100
 _MOST_HALVINGS = 20
 _ARMIJO = 1e-4

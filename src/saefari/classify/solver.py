@@ -62,7 +62,8 @@ class JointSoftmax:
         np.exp(probabilities, out=probabilities)
         total = probabilities.sum(axis=2)
         probabilities /= total[:, :, None]
-        return np.sum((np.log(total) - own) * self._row_weights[:, active], axis=0, dtype=np.float64), probabilities
+        losses = (np.log(total) - own) * self._row_weights[:, active]
+        return losses.sum(axis=0, dtype=np.float64), probabilities
 
     def gradient(self, probabilities: np.ndarray, active: np.ndarray) -> np.ndarray:
         """Gradient of `loss` in the weights."""

@@ -47,7 +47,7 @@ def count_terms(texts: Sequence[str]) -> dict[str, tuple[Counter, sparse.csr_arr
 def term_names(counter: Counter) -> list[str]:
     """What each term of a fitted counter is called: a word as it is, a run of characters by `character_term`."""
     parts = [part for _, part in counter.transformer_list] if isinstance(counter, FeatureUnion) else [counter]
-    names = []
+    names: list[str] = []
     for part in parts:
         terms = part.get_feature_names_out().tolist()
         names += terms if part.analyzer == "word" else [character_term(run) for run in terms]
