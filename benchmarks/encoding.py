@@ -63,7 +63,7 @@ def _limit(loaded: LoadedSae, hidden: torch.Tensor, rows: int) -> Callable[[], N
     product = torch.empty(rows, loaded.d_sae, device=hidden.device)
 
     def run() -> None:
-        for chunk in hidden.split(rows):
+        for chunk in torch.split(hidden, rows):
             torch.topk(torch.mm(chunk, weight, out=product[: len(chunk)]), K, sorted=False)
 
     return run

@@ -145,7 +145,8 @@ def test_shards_of_an_earlier_version_are_read_and_kept(tmp_path: Path) -> None:
     assert decide(tmp_path, SETTINGS, ranges).missing == ()
     for shard, new in zip(iter_codes(tmp_path), expected, strict=True):
         np.testing.assert_array_equal(shard.to_csr().toarray(), new.to_csr().toarray())
-        assert (shard.indices.dtype, shard.values.dtype) == (np.int32, np.float32)
+        assert shard.indices.dtype == np.int32
+        assert shard.values.dtype == np.float32
     head = read_codes_head(tmp_path, manifest.shards[0])
     np.testing.assert_array_equal(head.indices, expected[0].indices)
     np.testing.assert_array_equal(head.values, expected[0].values)

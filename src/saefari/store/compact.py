@@ -64,7 +64,8 @@ def unpacked_rows(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         return arrays["indptr"]
     counts = _from_byte_planes("counts", arrays, (np.uint16, np.int32))
     indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    return indptr.astype(np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64)
+    narrow: np.ndarray = indptr.astype(np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64)
+    return narrow
 
 
 def unpacked(arrays: Mapping[str, np.ndarray], indptr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,4 +105,5 @@ def _from_byte_planes(name: str, arrays: Mapping[str, np.ndarray], types: tuple[
     size = 4 if f"{name}_byte3" in arrays else 2
     octets = np.stack([arrays[f"{name}_byte{place}"] for place in range(size)], axis=1)
     wide = types[size // 4]
-    return octets.view(np.dtype(wide).newbyteorder("<")).reshape(-1).astype(wide, copy=False)
+    array: np.ndarray = octets.view(np.dtype(wide).newbyteorder("<")).reshape(-1).astype(wide, copy=False)
+    return array
