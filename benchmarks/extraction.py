@@ -65,7 +65,7 @@ def main() -> None:
         print(f"limit                {limit:8.2f} s   {n_positions / limit:8.0f} positions/s")
         print(f"extraction reaches   {share:8.2f} of the limit           (goal: at least 0.85)")
         print(f"per-sample procedure {per_row / ours_per_row:8.1f} times our time per row   (goal: at least 12)")
-        _disk(folder / "rows", dense_folder, len(rows), len(sample))
+        _disk(folder / "rows", dense_folder, rows, sample)
 
 
 def _make_saes(model: TextModel, folder: Path) -> list[SaeRef]:
@@ -180,12 +180,14 @@ def _per_sample(model: TextModel, rows: list[TokenisedRow], refs: list[SaeRef], 
     return (time.perf_counter() - start) / len(rows)
 
 
-def _disk(samples: Path, dense: Path, n_rows: int, n_dense: int) -> None:
-    """Bytes per row, all layers and widths together."""
+def _disk(samples: Path, dense: Path, rows: list[TokenisedRow], dense_rows: list[TokenisedRow]) -> None:
+    """Bytes per row, all layers and widths together; dense files, of fewer rows, as if those had the usual length."""
+    n_rows, n_dense = len(rows), len(dense_rows)
+    longer = np.mean([row.length for row in rows]) / np.mean([row.length for row in dense_rows])
     codes = sum(path.stat().st_size for width in WIDTHS for path in samples.glob(f"layer_*/{width}/*.npz")) / n_rows
     pooled = sum(path.stat().st_size for path in samples.glob("layer_*/hidden/*.npz")) / n_rows
     everything = sum(path.stat().st_size for path in samples.rglob("*") if path.is_file()) / n_rows
-    files = sum(path.stat().st_size for path in dense.iterdir()) / n_dense
+    files = sum(path.stat().st_size for path in dense.iterdir()) / n_dense * longer
     print(
         f"disk, bytes per row: codes {codes:.0f}, pooled hidden states {pooled:.0f}, everything stored "
         f"{everything:.0f}, dense per-sample files {files:.0f}"
