@@ -27,7 +27,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        _save_model(folder / "model")
+        save_model(folder / "model")
         peaks = [_peak(folder, n_rows) for n_rows in ROWS]
     for n_rows, peak in zip(ROWS, peaks, strict=True):
         print(f"peak memory of extraction, {n_rows:7,} rows: {peak:7.0f} MB")
@@ -75,7 +75,7 @@ def _extract(folder: Path, n_rows: int) -> None:
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
-def _save_model(folder: Path) -> None:
+def save_model(folder: Path) -> None:
     """A random GPT-2 of two narrow blocks: the memory asked about is that of the rows, not of the model."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast

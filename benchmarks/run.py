@@ -7,7 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("extraction.py", "encoding.py", "rounding.py", "classification.py", "memory.py", "dashboard.py")
+BENCHMARKS = (
+    "extraction.py",
+    "encoding.py",
+    "rounding.py",
+    "classification.py",
+    "memory.py",
+    "no_op.py",
+    "dashboard.py",
+)
 
 
 def main() -> int:

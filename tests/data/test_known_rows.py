@@ -1,0 +1,108 @@
+"""What is known of a dataset's rows counts only where nothing that decides them changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from saefari.config import DatasetSpec
+from saefari.data import embedded, open_dataset
+from saefari.data.digits import Digits
+from saefari.data.embedded import PythonDocs
+from saefari.data.known import KnownRows, sources_digest
+
+PROSE = "This function returns the number of words in a text, counted in the way that most people would count them."
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package, installed, that is all that python-docs holds."""
+    root = tmp_path / "wordy"
+    (root / "tests").mkdir(parents=True)
+    (root / "__init__.py").write_text(f'"""{PROSE}"""\n')
+    (tmp_path / "wordy-1.0.dist-info").mkdir()
+    (tmp_path / "wordy-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: wordy\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(embedded, "_LIBRARIES", {"wordy": "wordy"})
+    forget()
+    yield root
+    forget()
+
+
+def forget() -> None:
+    """As in a new process."""
+    embedded._python_docs.cache_clear()
+    embedded._python_docs_sources.cache_clear()
+
+
+def digest() -> str:
+    forget()
+    return sources_digest(PythonDocs())
+
+
+def known() -> KnownRows:
+    forget()
+    return open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train").know()
+
+
+def new_version(package: Path) -> None:
+    (package.parent / "wordy-1.0.dist-info" / "METADATA").write_text("Name: wordy\nVersion: 1.1\n")
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "text": lambda package: (package / "__init__.py").write_text(f'"""{PROSE.replace("words", "lines")}"""\n'),
+    "file": lambda package: (package / "more.py").write_text(f'"""{PROSE.replace("words", "lines")}"""\n'),
+    "name": lambda package: (package / "__init__.py").rename(package / "core.py"),
+    "version": new_version,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_package_is_read_again(package: Path, change: str) -> None:
+    before = known()
+    assert (before.n_rows, before.sources) == (1, digest())
+    CHANGES[change](package)
+    after = known()
+    assert after.sources != before.sources
+    assert after.fingerprint != before.fingerprint
+    forget()
+    assert open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train", before).know() == after
+
+
+def test_what_no_row_is_read_from_does_not_count(package: Path) -> None:
+    before = digest()
+    (package / "tests" / "test_words.py").write_text(f'"""{PROSE}"""\n')
+    (package / "notes.txt").write_text("nothing")
+    assert digest() == before
+
+
+def test_rows_of_known_sources_are_not_read(package: Path) -> None:
+    told = replace(known(), n_rows=12_345)
+    dataset = open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train", told)
+    assert (dataset.n_rows, dataset.fingerprint) == (12_345, told.fingerprint)
+    assert dataset.know() == told
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_a_file_of_other_rows_is_counted_again(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    lines = {"rows.csv": ["text", "a", "b"], "rows.jsonl": ['{"text": "a"}', '{"text": "b"}']}[name]
+    path.write_text("\n".join(lines) + "\n")
+    spec = DatasetSpec(name=str(path), text_field="text", label_field="text")
+    told = open_dataset(spec, "train").know()
+    assert told.n_rows == 2
+    assert open_dataset(spec, "train", replace(told, n_rows=7)).n_rows == 7
+    path.write_text("\n".join([*lines, lines[-1]]) + "\n")
+    assert open_dataset(spec, "train", told).n_rows == 3
+
+
+def test_digits_have_sources() -> None:
+    assert Digits().sources() == Digits().sources() != Digits().fingerprint()
+
+
+def test_anything_but_a_record_is_not_known() -> None:
+    for record in (None, "text", {}, {"sources": "a", "fingerprint": "b", "n_rows": "many"}):
+        assert KnownRows.of_record(record) is None
