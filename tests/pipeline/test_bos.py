@@ -17,6 +17,7 @@ from saefari.errors import ConfigError
 from saefari.pipeline.cli import run_experiments
 from saefari.pipeline.predict import predict_text
 from saefari.pipeline.run import run_plan
+from saefari.saes import entries
 from saefari.store import Layout, Manifest, iter_hidden_positions, read_codes_rows, read_samples, read_samples_record
 
 from .tiny import SHORT, Raw, plan_of, samples, tiny_settings
@@ -140,10 +141,10 @@ def test_data_of_another_beginning_are_never_reused(given: Callable[..., Raw], t
     raw["models"][0]["add_bos"] = False
     assert run_plan(plan_of(raw), classifying=False).failures == []
     raw["models"][0]["add_bos"] = "auto"
-    ((_, reason),) = run_plan(plan_of(raw), classifying=False).failures
-    assert "prepend_bos: None -> True" in reason
-    ((_, reason),) = run_plan(plan_of(raw), training=False, extracting=False).failures
-    assert "prepend_bos: None -> True" in reason
+    (failure,) = run_plan(plan_of(raw), classifying=False).failures
+    assert "prepend_bos: None -> True" in failure.reason
+    (failure,) = run_plan(plan_of(raw), training=False, extracting=False).failures
+    assert "prepend_bos: None -> True" in failure.reason
 
 
 @pytest.mark.parametrize("corpus", [False, True])
@@ -185,15 +186,16 @@ def test_metadata_that_come_with_the_sae_are_checked_before_the_first_forward_pa
         "from_pretrained",
         lambda release, sae_id, device, dtype: SAE.load_from_disk(tmp_path / "sae_1", device, dtype=dtype),
     )
+    monkeypatch.setitem(entries._supplement()["d_model"], "gpt2-small", 32)
     del raw["models"][0]["sae_path"]
     raw["models"][0] |= {"sae_release": "gpt2-small-resid-post-v5-32k", "widths": ["32k"]}
     plan = plan_of(raw)
     assert not plan.models[0].bos.known
     with monkeypatch.context() as patched:
         patched.setattr(TextModel, "capture", lambda *_: pytest.fail("a forward pass"))
-        ((_, reason),) = run_plan(plan, classifying=False).failures
-    assert "was trained with BOS before every text" in reason
-    assert "say add_bos: true for this model" in reason
+        (failure,) = run_plan(plan, classifying=False).failures
+    assert "was trained with BOS before every text" in failure.reason
+    assert "say add_bos: true for this model" in failure.reason
     raw["models"][0]["add_bos"] = True
     assert run_plan(plan_of(raw), classifying=False, overwrite=True).failures == []
 

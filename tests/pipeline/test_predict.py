@@ -20,6 +20,7 @@ from saefari.errors import ModelError, SaeError, SaefariError, StoreError
 from saefari.models.registry import UnreachableModel
 from saefari.pipeline.cli import run_experiments
 from saefari.pipeline.predict import predict_text
+from saefari.saes import entries
 from saefari.store import Layout, read_codes_rows, read_sample_rows, read_samples
 
 from .tiny import tiny_settings
@@ -191,6 +192,7 @@ def test_a_centred_and_normalised_sae_of_the_catalogue(
     monkeypatch.setattr(
         SAE, "from_pretrained", lambda release, sae_id, device, dtype: SAE.load_from_disk(folder, device, dtype=dtype)
     )
+    monkeypatch.setitem(entries._supplement()["d_model"], "gpt2-small", 32)
     model = {"name": str(save_tiny("gpt2")), "sae_release": "gpt2-small-res-jb", "widths": ["24k"]}
     run = experiment(tmp_path, model, write_texts)
     result = run.folder("24k", "sum_top0_bin-none")

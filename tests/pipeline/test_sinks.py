@@ -95,7 +95,8 @@ def test_live_prediction_leaves_out_what_stored_data_leave_out(sink_results: Pat
     for row in asked:
         live = predict_text(layout, folder, "linear", texts[row], str(sink_results / "model"))
         expected = table[table.row == row][[f"linear:{name}" for name in live.classes]].to_numpy()[0]
-        np.testing.assert_allclose(live.probabilities, expected, atol=1e-4)
+        # pooled hidden states are stored in float16
+        np.testing.assert_allclose(live.probabilities, expected, atol=1e-4 if source == "64" else 1e-3)
         if source == "64":
             assert live.codes is not None
             codes = read_codes_rows(split / "layer_2" / "64", [row]).to_csr()
@@ -145,7 +146,7 @@ def test_classifiers_do_not_read_data_of_another_multiple(tmp_path: Path) -> Non
     run(raw, classifying=False)
     raw["settings"]["outlier_norm"] = None
     report = run_plan(make_plan(parse_config(raw)), training=False, extracting=False)
-    assert any("outlier_norm: 10.0 -> None" in reason for _, reason in report.failures)
+    assert any("outlier_norm: 10.0 -> None" in failure.reason for failure in report.failures)
     assert not any(row["source"] == "sae" for row in report.rows)
     report = run_plan(make_plan(parse_config(raw)), extracting=False, classifying=False)
     ((_, failure),) = report.failures

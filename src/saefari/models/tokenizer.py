@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -43,26 +44,28 @@ class Tokens:
 class TextTokenizer:
     """A model's fast tokenizer, the length at which the model stops reading, and whether BOS begins every text."""
 
-    def __init__(self, tokenizer: Any, limit: int | Callable[[], int], prepend_bos: bool | None = None) -> None:
-        """limit: as a function it is called when it is first needed, since it may have to build a model.
+    def __init__(self, tokenizer: Any, limit: int | Callable[[], int]) -> None:
+        """tokenizer: as it was loaded; its use changes its state, and so the digest.
 
-        prepend_bos: whether BOS begins every text; None = as the tokenizer itself does. Raises ModelError for True
-        where the tokenizer has no BOS.
+        limit: as a function it is called when it is first needed, since it may have to build a model.
         """
         self.tokenizer = tokenizer
         self._limit = limit
         self.digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
         """Changes whenever the tokenizer's own tokens would."""
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
-        self.bos_change = bos_change(tokenizer, prepend_bos)
+        self.special_ids = _special_ids(tokenizer)
+        self._set_bos(None)
+
+    def _set_bos(self, prepend_bos: bool | None) -> None:
+        self.bos_change = bos_change(self.tokenizer, prepend_bos)
         """True: BOS is put, which the tokenizer does not do itself; False: its BOS is left out; None: as it does."""
         self._n_put = {None: 0, True: 1, False: -1}[self.bos_change]
         before, _ = self.frame()
         self.begins_with_special = bool(before)
         """Every text begins with a special token (CLS, BOS)."""
-        self.prepends_bos = bool(before) and before[0] == tokenizer.bos_token_id
+        self.prepends_bos = bool(before) and before[0] == self.tokenizer.bos_token_id
         """Every text begins with BOS."""
-        self.special_ids = _special_ids(tokenizer)
 
     @cached_property
     def limit(self) -> int:
@@ -77,8 +80,13 @@ class TextTokenizer:
         return cls(tokenizer, partial(_longest_text, read_config(name, revision), tokenizer))
 
     def with_bos(self, prepend_bos: bool | None) -> TextTokenizer:
-        """The same tokenizer under another rule for BOS; see `TextTokenizer`."""
-        return TextTokenizer(self.tokenizer, self._limit, prepend_bos)
+        """The same tokenizer, with BOS before every text or before none; None = as the tokenizer itself does.
+
+        Raises ModelError for True where the tokenizer has no BOS.
+        """
+        changed = copy(self)
+        changed._set_bos(prepend_bos)
+        return changed
 
     def frame(self) -> tuple[list[int], list[int]]:
         """Ids of the special tokens before and after every text."""
