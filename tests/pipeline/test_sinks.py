@@ -149,8 +149,8 @@ def test_classifiers_do_not_read_data_of_another_multiple(tmp_path: Path) -> Non
     assert any("outlier_norm: 10.0 -> None" in failure.reason for failure in report.failures)
     assert not any(row["source"] == "sae" for row in report.rows)
     report = run_plan(make_plan(parse_config(raw)), extracting=False, classifying=False)
-    ((_, failure),) = report.failures
-    assert "outlier_norm: 10.0 there, None now" in failure
+    (failure,) = report.failures
+    assert "outlier_norm: 10.0 there, None now" in failure.reason
 
 
 def test_saes_that_are_trained_alone_know_outliers_too(tmp_path: Path) -> None:
