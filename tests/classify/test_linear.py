@@ -71,8 +71,11 @@ def test_every_fold_gets_the_weights_that_scikit_learn_finds(form: str, weight: 
     ("form", "n_classes", "n_features"),
     [("terms", 3, 150), ("terms", 2, 150), ("sparse", 4, 60), ("dense", 3, 12)],
 )
-def test_candidates_score_as_at_full_convergence(form: str, n_classes: int, n_features: int) -> None:
+def test_candidates_score_as_at_full_convergence(
+    form: str, n_classes: int, n_features: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Also where the classes are separable and C is large, which takes most steps."""
+    monkeypatch.setattr(linear, "HALF_DECADES", range(-2, 7))
     problem = make_problem(form, n_classes, n_rows=1500, n_features=n_features)
     search = search_linear(problem)
     length = linear._mean_square_length(problem.view, problem.matrix)
@@ -127,15 +130,16 @@ def test_fitting_folds_apart_gives_the_same_scores(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("rising", "first", "last"),
     [
-        (lambda exponent: -abs(exponent - 1), HALF_DECADES[0], HALF_DECADES[-1]),
-        (lambda exponent: -abs(exponent - 8), HALF_DECADES[0], 9),
-        (lambda exponent: -abs(exponent + 5), -6, HALF_DECADES[-1]),
+        (lambda exponent: -abs(exponent - 2), HALF_DECADES[0], HALF_DECADES[-1]),
+        (lambda exponent: -abs(exponent - 3), HALF_DECADES[0], 5),
+        (lambda exponent: -abs(exponent - 7), HALF_DECADES[0], 9),
+        (lambda exponent: -abs(exponent + 5), -7, HALF_DECADES[-1]),
         (lambda exponent: exponent, HALF_DECADES[0], HIGHEST),
         (lambda exponent: -exponent, LOWEST, HALF_DECADES[-1]),
     ],
-    ids=["inside", "above", "below", "ever higher", "ever lower"],
+    ids=["inside", "next to an edge", "above", "below", "ever higher", "ever lower"],
 )
-def test_the_path_goes_on_while_its_best_candidate_is_at_an_edge(
+def test_the_path_goes_on_until_two_candidates_lie_beyond_the_best(
     rising: Any, first: int, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = make_problem()

@@ -14,11 +14,13 @@ from saefari.classify.problem import Problem
 from saefari.classify.solver import JointSoftmax
 from saefari.classify.views import Matrix, View
 
-HALF_DECADES = range(-2, 7)
+HALF_DECADES = range(5)
 """First candidates, as powers of √10, for C times the mean squared length of a row, so that they mean the same for
-every feature source: 0.1, 0.32, 1, … 1,000."""
+every feature source: 1, 3.2, 10, 32, 100."""
+BEYOND = 2
+"""Candidates that the path wants on either side of the best one before it ends."""
 LOWEST, HIGHEST = -8, 10
-"""Where the path ends if its best candidate is still at an edge: 0.0001 and 100,000."""
+"""Where it ends at the latest: 0.0001 and 100,000."""
 _MOST_WEIGHTS = 4_000_000
 
 
@@ -42,7 +44,7 @@ class LinearSearch:
 def search_linear(problem: Problem) -> LinearSearch:
     """Fit candidates on every fold to convergence; the best mean macro-F1 wins, then the smaller C.
 
-    After `HALF_DECADES` further candidates follow while the best one is at an edge.
+    After `HALF_DECADES` further candidates follow while the best one is at an edge or next to it.
     """
     length = _mean_square_length(problem.view, problem.matrix)
     path = _Path(problem)
@@ -57,12 +59,11 @@ def search_linear(problem: Problem) -> LinearSearch:
 
     for exponent in HALF_DECADES:
         fit(exponent)
-    while best == max(found) < HIGHEST:
-        fit(best + 1)
-    if best == min(found):
-        path.restart()
-    while best == min(found) > LOWEST:
-        fit(best - 1)
+    while max(found) < min(best + BEYOND, HIGHEST):
+        fit(max(found) + 1)
+    path.restart()
+    while min(found) > max(best - BEYOND, LOWEST):
+        fit(min(found) - 1)
     exponents = sorted(found)
     confusions = np.stack([found[exponent] for exponent in exponents])
     penalties = [10 ** (exponent / 2) / length for exponent in exponents]

@@ -11,13 +11,15 @@ import numpy as np
 from saefari.classify.solver import JointSoftmax
 from saefari.log import logger
 
-TOLERANCE = 1e-4
+TOLERANCE = 1e-3
 """Of the search. A problem has converged when the decrease that the Newton step promises is at most this share of the
 loss and of its decrease since zero weights; the step is still taken, so what is left is far less."""
 FINAL_TOLERANCE = 1e-6
-_FORCING = 0.05
+_FORCING = 0.1
 """Conjugate gradients end when a step adds at most this share of the mean step's decrease of the quadratic model.
 Ended sooner, they promise too little, and problems where they advance slowly (binarized latents) count as converged."""
+_LEAST_CURVATURE = 1e-3
+"""Added to the diagonal of the intercepts, which no penalty holds, in the preconditioner alone."""
 _MOST_CG_STEPS = 100
 _MOST_NEWTON_STEPS = 100
 _MOST_HALVINGS = 20
@@ -64,11 +66,15 @@ def extrapolate(last: np.ndarray, before: np.ndarray | None) -> np.ndarray:
 def _newton_step(
     joint: JointSoftmax, penalty: float, probabilities: np.ndarray, gradient: np.ndarray, active: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Approximate -H⁻¹ gradient by conjugate gradients, and its margins."""
+    """Approximate -H⁻¹ gradient by conjugate gradients, preconditioned by H's diagonal, and its margins."""
     step, moved = np.zeros_like(gradient), np.zeros_like(probabilities)
+    inverse = joint.diagonal(probabilities, active)
+    inverse[:-1] += penalty
+    inverse[-1] += _LEAST_CURVATURE
+    inverse = 1 / inverse
     residual = -gradient
-    direction = residual.copy()
-    square = _dot(residual, residual)
+    direction = inverse * residual
+    square = _dot(residual, direction)
     gained = np.zeros(len(active))
     running = square > 0
     for n_steps in range(1, _MOST_CG_STEPS + 1):
@@ -81,15 +87,17 @@ def _newton_step(
         shown = length.astype(np.float32)[:, None]
         step += shown * direction
         moved += shown * margins
-        residual -= shown * curved
         gain = 0.5 * length * square
         gained += gain
         running &= n_steps * gain > _FORCING * gained
         if not running.any():
             break
-        before, square = square, _dot(residual, residual)
+        residual -= shown * curved
+        np.multiply(inverse, residual, out=curved)
+        before, square = square, _dot(residual, curved)
         turn = np.divide(square, before, out=np.zeros_like(square), where=running & (before > 0))
-        direction = residual + turn.astype(np.float32)[:, None] * direction
+        direction *= turn.astype(np.float32)[:, None]
+        direction += curved
     return step, moved
 
 

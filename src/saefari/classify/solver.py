@@ -78,6 +78,23 @@ class JointSoftmax:
         change *= self._row_weights[:, active, None]
         return self._pull_back(change, active)
 
+    def diagonal(self, probabilities: np.ndarray, active: np.ndarray) -> np.ndarray:
+        """Diagonal of the Hessian of `loss`, in the shape of the weights."""
+        spread = probabilities * (1 - probabilities)
+        spread *= self._row_weights[:, active, None]
+        diagonal = np.empty((self.shape[0], *spread.shape[1:]), dtype=np.float32)
+        diagonal[-1] = spread.sum(axis=0)
+        if self._row_scale is not None:
+            spread *= self._row_scale[:, active, None] ** 2
+        flat = spread.reshape(len(spread), -1)
+        diagonal[:-1] = (self._transposed**2 @ flat).reshape(diagonal[:-1].shape)
+        if self._shift is not None:
+            shift = self._shift[:, active, None]
+            diagonal[:-1] -= 2 * shift * (self._transposed @ flat).reshape(diagonal[:-1].shape)
+            diagonal[:-1] += shift**2 * spread.sum(axis=0)
+        diagonal[:-1] *= self._scale[:, active] ** 2
+        return np.maximum(diagonal, 0, out=diagonal)
+
     def _pull_back(self, change: np.ndarray, active: np.ndarray) -> np.ndarray:
         """From a derivative in the margins, which is overwritten, to that in the weights."""
         n_rows, n_active, n_classes = change.shape
