@@ -1,4 +1,7 @@
-"""Peak memory of extraction at 10,000 and at 100,000 rows, each in its own process; and how fast --help comes."""
+"""Peak memory, each in its own process, and how fast --help comes.
+
+Extraction at 10,000 and at 100,000 rows; classification of 20,000 rows of made-up codes with 65,536 latents.
+"""
 
 from __future__ import annotations
 
@@ -16,28 +19,37 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = (10_000, 100_000)
+CLASSIFIED_ROWS, CLASSES = 20_000, 4
+D_SAE, POSITIONS, ACTIVE, LATENTS_PER_ROW = 65_536, 30, 30, 300
+_SHARD_ROWS = 1_000
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--child", nargs=2, metavar=("FOLDER", "ROWS"))
+    parser.add_argument("--child", nargs=2, metavar=("STAGE", "FOLDER"))
+    parser.add_argument("--rows", type=int)
     flags = parser.parse_args()
     if flags.child:
-        _extract(Path(flags.child[0]), int(flags.child[1]))
+        stage, folder = flags.child[0], Path(flags.child[1])
+        {"extract": _extract, "write": _write_codes, "classify": _classify}[stage](folder, flags.rows)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         save_model(folder / "model")
-        peaks = [_peak(folder, n_rows) for n_rows in ROWS]
+        peaks = [_peak("extract", folder, n_rows) for n_rows in ROWS]
+        _peak("write", folder / "codes", CLASSIFIED_ROWS)
+        classified = _peak("classify", folder / "codes", CLASSIFIED_ROWS)
     for n_rows, peak in zip(ROWS, peaks, strict=True):
         print(f"peak memory of extraction, {n_rows:7,} rows: {peak:7.0f} MB")
     print(f"difference {peaks[1] - peaks[0]:+.0f} MB                       (goal: within 200 MB)")
+    print(f"peak memory of classification, {CLASSIFIED_ROWS:,} rows, {D_SAE:,} latents: {classified:.0f} MB")
     print(f"run_experiments.py --help: {_help():.2f} s          (goal: under 1 s)")
 
 
-def _peak(folder: Path, n_rows: int) -> float:
+def _peak(stage: str, folder: Path, n_rows: int) -> float:
     """Megabytes."""
-    command = [sys.executable, __file__, "--child", str(folder), str(n_rows)]
+    command = [sys.executable, __file__, "--child", stage, str(folder), "--rows", str(n_rows)]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
 
 
@@ -72,7 +84,87 @@ def _extract(folder: Path, n_rows: int) -> None:
     report = run_plan(make_plan(config), classifying=False)
     if report.failures:
         raise SystemExit(report.failures)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def _write_codes(folder: Path, n_rows: int) -> None:
+    """Rows of `POSITIONS` positions with `ACTIVE` latents each, out of some `LATENTS_PER_ROW` that the row has.
+
+    Low latents are more frequent; the first ones are more frequent in one class each.
+    """
+    from saefari.store import (
+        Manifest,
+        SamplesWriter,
+        codes_arrays,
+        read_samples_record,
+        shard_ranges,
+        write_shard,
+        write_split,
+    )
+
+    generator = np.random.default_rng(0)
+    with SamplesWriter(folder, {}) as writer:
+        for i in range(n_rows):
+            row = {"row": i, "id": str(i), "text": f"text {i}", "label": f"class {i % CLASSES}", "group": None}
+            nothing: dict[str, object] = {"input_ids": [], "valid": [], "span_start": [], "span_end": []}
+            writer.write({**row, "n_tokens": 0, **nothing})
+    write_split(folder, (np.arange(n_rows) // CLASSES % 5 == 0).astype(np.int8), {}, [])
+    samples = read_samples_record(folder)
+    assert samples is not None
+    manifest = Manifest("codes", {"samples": samples["sha256"]}, n_rows)
+    for index, (start, stop) in enumerate(shard_ranges(n_rows, _SHARD_ROWS)):
+        n_here = stop - start
+        of_row = (generator.random((n_here, LATENTS_PER_ROW)) ** 3 * D_SAE).astype(np.int64)
+        own = np.arange(start, stop)[:, None] % CLASSES + CLASSES * generator.integers(0, 200, (n_here, 5))
+        of_row[:, :5] = np.where(generator.random(own.shape) < 0.5, own, of_row[:, :5])
+        drawn = generator.integers(0, LATENTS_PER_ROW, (n_here, POSITIONS * ACTIVE))
+        latents = np.take_along_axis(of_row, drawn, axis=1).reshape(-1, ACTIVE)
+        latents.sort(axis=1)
+        first = np.ones(latents.shape, dtype=bool)
+        first[:, 1:] = np.diff(latents, axis=1) > 0
+        indptr = np.concatenate([[0], np.cumsum(first.sum(axis=1))])
+        values = generator.exponential(size=indptr[-1]).astype(np.float32) + 0.1
+        offsets = np.arange(n_here + 1) * POSITIONS
+        manifest.add(
+            write_shard(
+                folder / "layer_1" / "65k",
+                index,
+                (start, stop),
+                codes_arrays(indptr, latents[first], values, offsets, D_SAE),
+            )
+        )
+    manifest.save(folder / "layer_1" / "65k")
+
+
+def _classify(folder: Path, n_rows: int) -> None:
+    """Sums and counts of the codes, by both classifiers, as one classify job."""
+    from saefari.classify.job import ClassifyJob
+    from saefari.classify.run import run_classify_job
+    from saefari.config import ClassificationParams
+
+    job = ClassifyJob(
+        source="sae",
+        model="none",
+        model_type="llm",
+        dataset=f"{n_rows} rows",
+        config="",
+        split="train",
+        layer=1,
+        width="65k",
+        samples=folder,
+        test_samples=None,
+        sample_places=("none/rows/train",),
+        features="layer_1/65k",
+        out=folder / "results",
+        params=ClassificationParams(top_n_values=[0, -1]),
+        seed=0,
+        cv_folds=5,
+        n_bootstrap=1000,
+        tree_depth=5,
+        inputs="",
+    )
+    outcome = run_classify_job(job)
+    if outcome.failures:
+        raise SystemExit(outcome.failures)
 
 
 def save_model(folder: Path) -> None:
