@@ -94,3 +94,14 @@ def test_the_final_tree_uses_the_chosen_setting() -> None:
     tree = fit_tree(search.chosen, problem.matrix[:, columns], problem)
     assert tree.get_depth() <= search.chosen.max_depth
     assert tree.min_samples_leaf == search.chosen.min_samples_leaf
+
+
+def test_a_fold_in_which_no_feature_varies_predicts_its_majority() -> None:
+    """Only a row of the other fold has an active feature."""
+    classes, folds = np.array([0, 0, 1, 0, 0, 1]), np.array([0, 0, 0, 1, 1, 1])
+    matrix = sparse.csr_array(np.array([[1.0], [0], [0], [0], [0], [0]], dtype=np.float32))
+    views = [standardised(matrix, np.flatnonzero(folds != fold)) for fold in range(2)]
+    assert [len(view.columns) for view in views] == [0, 1]
+    problem = Problem(matrix, classes, 2, folds, standardised(matrix, np.arange(6)), views, None, seed=0)  # type: ignore[arg-type]
+    search = search_tree(problem, max_depth=2)
+    assert search.accuracies[:, 0] == pytest.approx(2 / 3)

@@ -122,6 +122,9 @@ def test_bad_files_are_one_line_each_and_stop_nothing(tmp_path: Path, capsys: py
     )
     assert f"half/{SAE}: models.linearProbe.performance.accuracy: missing" in lines
     assert lines[-1] == "2 results imported, 0 repeated runs left out, 2 files not imported"
+    (tmp_path / "none").mkdir()
+    assert run(tmp_path / "none", tmp_path / "out") == 1
+    assert "no file below" in capsys.readouterr().out
 
 
 HOSTILE = [

@@ -156,3 +156,20 @@ def test_figures_are_drawn_of_what_is_there_now(tree: Path) -> None:
         *[True] * (len(figures) - 1),
     ]
     assert (tree / "reports" / "saes.json").stat().st_mtime_ns != report
+
+
+def test_results_of_an_older_version_are_named(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those that the run does not make again stay in summary.csv, beside results of other searches and intervals."""
+    (made,) = (tree / "classifications").rglob("tfidf/tfidf")
+    old = tree / "classifications" / "old"
+    shutil.copytree(made, old)
+    result = json.loads((old / "results.json").read_text())
+    result["settings"]["format"] -= 1
+    (old / "results.json").write_text(json.dumps(result))
+    assert run(tree) == OK
+    assert f"warning: 1 results in {tree / 'classifications' / 'summary.csv'} are of an older version" in (
+        capsys.readouterr().out
+    )
+    shutil.rmtree(old)
+    assert run(tree) == OK
+    assert "older version" not in capsys.readouterr().out

@@ -166,3 +166,12 @@ def test_a_vision_model_is_not_trained_for_nothing(tmp_path: Path, saved: Saved)
 )
 def test_what_looks_like_a_quantity(labels: list[str], is_quantity: bool) -> None:
     assert bool(quantity_hint(labels, "label")) == is_quantity
+
+
+def test_texts_that_recur_are_named_as_the_reason(raw: Raw, saved: Saved, tmp_path: Path) -> None:
+    """One text per class, which the split keeps on one side: more rows would not help."""
+    rows = [{"text": ["a cat sat", "the dog ran"][i % 2], "label": "ab"[i % 2]} for i in range(60)]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run_experiments(saved(raw)) == 1
+    (failure,) = failures(tmp_path)
+    assert "60 of 60 rows share their text with another, and such rows stay on one side of the split" in failure.reason

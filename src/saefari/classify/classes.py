@@ -12,7 +12,7 @@ import numpy as np
 from saefari.classify.splits import usable_classes
 from saefari.data.splits import TEST, TRAIN
 from saefari.errors import DataError, shown
-from saefari.store import read_samples, read_split
+from saefari.store import read_samples, read_split, read_split_record
 
 _A_SCALE = 10
 """As many different numbers are more likely values of a quantity than names of classes."""
@@ -32,10 +32,23 @@ def check_classes(folders: Sequence[Path], n_folds: int, where: str, label_field
     try:
         names, dropped = usable_classes(train, test, n_folds)
     except DataError as error:
-        raise DataError(". ".join(filter(None, [str(error), hint]))) from None
+        raise DataError(". ".join(filter(None, [str(error), hint, _tied_hint(folders)]))) from None
     kept = set(names)
     warning = dropped_warning(where, dropped, sum(label not in kept for label in [*train, *test]))
     return [*([warning] if warning else []), *([f"{where}: {hint}"] if hint else [])]
+
+
+def _tied_hint(folders: Sequence[Path]) -> str:
+    """That most rows share their text with another row, which the split keeps together; empty where they do not.
+
+    folders: as of `check_classes`; the record of the first counts the rows of all.
+    """
+    tied = (read_split_record(folders[0]) or {}).get("tied", {})
+    n_rows = sum(len(read_split(folder)) for folder in folders)
+    n_tied = max(tied.values(), default=0)
+    if 2 * n_tied <= n_rows:
+        return ""
+    return f"{n_tied:,} of {n_rows:,} rows share their text with another, and such rows stay on one side of the split"
 
 
 def check_labels(labels: Sequence[str | None], n_folds: int, label_field: str) -> None:

@@ -56,6 +56,8 @@ def search_tree(problem: Problem, max_depth: int) -> TreeSearch:
     for fold, view in enumerate(problem.fold_views):
         train, held = problem.kept_in(fold), problem.held_out(fold)
         viewed = _rounded(view.apply(problem.matrix))  # a tree sees order only: the view's scaling changes nothing
+        if viewed.shape[1] == 0:
+            viewed = np.zeros((len(problem.classes), 1), dtype=np.float32)  # nothing varies: the tree is its root
         columns = screen(viewed[train], problem.classes[train])
         train_features, held_features = (
             tree_input(viewed[train][:, columns]),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -23,12 +22,16 @@ HiddenPooling = Literal["last", "mean"]
 Threshold = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
+_MOST_OUTLIER_NORM = 1e9
+"""Far above any norm; the product with a median must be finite to be stored."""
+
+
 def _outlier_norm(value: object) -> object:
     if value is None or value == "auto":
         return value
-    if isinstance(value, (int, float)) and 1 < value < math.inf:
+    if isinstance(value, (int, float)) and 1 < value <= _MOST_OUTLIER_NORM:
         return float(value)
-    raise ValueError("must be a number above 1, auto or null")
+    raise ValueError(f"must be a number above 1 and at most {_MOST_OUTLIER_NORM:,.0f}, auto or null")
 
 
 def _add_bos(value: object) -> object:

@@ -45,12 +45,15 @@ def run_import(flags: argparse.Namespace) -> int:
     Raises ConfigError when DIR is no folder, StoreError when the output cannot be written.
     """
     from saefari.store.layout import Layout
+    from saefari.store.mosaic import PATTERN
 
     source, output = Path(flags.folder), Path(flags.output_dir)
     if not source.is_dir():
         raise flag_error("DIR", f"{flags.folder!r} is no folder: give one that holds MOSAIC's results")
     report = import_mosaic(source, Layout(output / "activations", output / "classifications"), dry_run=flags.dry_run)
     print(describe_import(report, flags.dry_run))
+    if not report.imported and not report.left:
+        print(f"no file below {flags.folder} is named as MOSAIC names its results, {PATTERN}")
     return 1 if report.left or not report.imported else 0
 
 

@@ -28,7 +28,7 @@ from saefari.pipeline.report import Report
 from saefari.pipeline.sources import classify_jobs
 from saefari.pipeline.verify import verified
 from saefari.pipeline.vision_model import learned_test_rows, vision_jobs
-from saefari.store import hold_tree, write_last_run
+from saefari.store import hold_tree, iter_results, write_last_run
 
 
 def run_plan(
@@ -152,8 +152,8 @@ def _verified(plan: Plan, report: Report) -> Plan:
 
 
 def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
-    from saefari.classify.job import ClassifyJob, JobOutcome, n_cells
-    from saefari.report.tables import write_summary
+    from saefari.classify.job import FORMAT, ClassifyJob, JobOutcome, n_cells
+    from saefari.report.tables import older_results, write_summary
 
     if plan.config.settings.act_only:
         plan = _encode(plan, report, overwrite)
@@ -180,7 +180,13 @@ def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
             else:
                 pending.append(job)
         run_in_processes(partial(classify, save_plots=save_plots), pending, workers, done)
-    write_summary(plan.layout.summary)
+    results = list(iter_results(plan.layout.classifications))
+    write_summary(plan.layout.summary, results)
+    if older := older_results(results, FORMAT):
+        report.warn(
+            f"{len(older):,} results in {plan.layout.summary} are of an older version, whose searches and intervals "
+            f"differ, the first in {older[0]}: run their configuration again, or remove their folders"
+        )
 
 
 def _encode(plan: Plan, report: Report, overwrite: bool) -> Plan:

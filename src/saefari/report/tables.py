@@ -20,10 +20,14 @@ _RESULT = (
 COLUMNS = (*_RESULT, "trained_on", "folder")
 
 Row = dict[str, Any]
+Result = tuple[Path, dict[str, Any]]
+"""A result's folder, and what its results.json holds."""
 
 
-def write_summary(path: Path) -> list[Row]:
+def write_summary(path: Path, results: Iterable[Result] | None = None) -> list[Row]:
     """Write `Layout.summary` from every results.json below its folder; return a row per setting and classifier.
+
+    results: of `iter_results` of that folder, where they were read already.
 
     Column `folder` says where a row's results.json lies, below that folder; `trained_on` which other run trained the
     classifier, empty where it was trained in its own; `variant` what else tells an imported result from others;
@@ -31,12 +35,18 @@ def write_summary(path: Path) -> list[Row]:
     """
     rows = [
         row | {"folder": folder.relative_to(path.parent).as_posix()}
-        for folder, result in iter_results(path.parent)
+        for folder, result in (iter_results(path.parent) if results is None else results)
         for row in result["summary"]
     ]
     rows.sort(key=lambda row: [*(_sortable(row.get(column)) for column in _RESULT), _sortable(row.get("trained_on"))])
     write_csv(path, COLUMNS, rows)
     return rows
+
+
+def older_results(results: Iterable[Result], current: int) -> list[Path]:
+    """Folders of the results that an older version's classification made. current: the format of today's results."""
+    formats = [(folder, result.get("settings", {}).get("format")) for folder, result in results]
+    return [folder for folder, number in formats if isinstance(number, int) and number < current]
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:

@@ -168,12 +168,18 @@ def has_images(folder: Path) -> bool:
     return "view" in pq.read_schema(path).names
 
 
+def _read_columns(path: Path, columns: list[str]) -> pa.Table:
+    """As `pq.read_table`, which imports pandas: a run with nothing to do needs none."""
+    with pq.ParquetFile(path) as file:
+        return file.read(columns=columns).select(columns)
+
+
 def read_samples(folder: Path, columns: Sequence[str]) -> pa.Table:
     """Columns of every row. Raises StoreError where the split was not extracted yet."""
     path = folder / SAMPLES
     if not path.exists():
         raise StoreError(f"{path} is not there: run `python run_experiments.py --extract-only` first")
-    return pq.read_table(path, columns=list(columns))
+    return _read_columns(path, list(columns))
 
 
 def iter_samples(folder: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
@@ -241,7 +247,7 @@ def read_split(folder: Path) -> np.ndarray:
     path = folder / SPLIT
     if not path.exists():
         raise StoreError(f"{path} is not there: run `python run_experiments.py --extract-only` first")
-    names = pq.read_table(path, columns=["part"])["part"].to_pylist()
+    names = _read_columns(path, ["part"])["part"].to_pylist()
     return np.asarray([_PART_CODES[name] for name in names], dtype=np.int8)
 
 
