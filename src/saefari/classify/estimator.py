@@ -43,13 +43,13 @@ def _canonical(content: bytes) -> bytes:
     rewritten = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(content)) as old,
-        zipfile.ZipFile(rewritten, "w", zipfile.ZIP_DEFLATED) as new,
+        zipfile.ZipFile(rewritten, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as new,
     ):
         schema = _IDENTITY.sub(number, old.read(_SCHEMA).decode("utf-8"))
         for name in old.namelist():
             if name != _SCHEMA:
                 stem, _, suffix = name.partition(".")
                 info = zipfile.ZipInfo(f"{numbers[stem]}.{suffix}")
-                new.writestr(info, old.read(name), zipfile.ZIP_DEFLATED)
+                new.writestr(info, old.read(name), zipfile.ZIP_DEFLATED, compresslevel=1)
         new.writestr(zipfile.ZipInfo(_SCHEMA), schema, zipfile.ZIP_DEFLATED)
     return rewritten.getvalue()
