@@ -154,22 +154,16 @@ def test_latents_of_an_sae_that_is_not_here_link_to_neuronpedia(served: Flask) -
 def test_a_caution_stands_beside_the_score_on_every_page(served: Flask) -> None:
     run = run_of(served, dataset="other/harbour_notices", source="sae")
     said, compare = "the text gives the class away", page("compare")
-    for build in (
+    builds = (
         lambda: page("runs").layout(),
         lambda: page("run").layout(run=run, classifier="linear"),
         lambda: compare._compare("macro_f1", "source", "none", "task", [], []),
         lambda: compare._heat("best", "macro_f1", [], []),
         lambda: compare._wins([], []),
         lambda: score_rows(read_picks(index(served), [f"{run}.linear"])[0]),
-    ):
+    )
+    for build in builds:
         assert said not in text(build())
     mark(served, run)
-    for build in (
-        lambda: page("runs").layout(),
-        lambda: page("run").layout(run=run, classifier="linear"),
-        lambda: compare._compare("macro_f1", "source", "none", "task", [], []),
-        lambda: compare._heat("best", "macro_f1", [], []),
-        lambda: compare._wins([], []),
-        lambda: score_rows(read_picks(index(served), [f"{run}.linear"])[0]),
-    ):
+    for build in builds:
         assert said in text(build())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -293,9 +291,3 @@ def test_two_classes(make_job: MakeJob, tmp_path: Path) -> None:
     assert list(linear["roc"]) == ["class 01"]
     first, second = (linear["top_features"][name][0] for name in result["classes"])
     assert first["weight"] == -second["weight"]
-
-
-def test_jobs_travel_between_processes(make_job: MakeJob) -> None:
-    job = make_job()
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        assert pool.submit(n_cells, job).result() == 1

@@ -149,7 +149,7 @@ def test_a_damaged_csv_names_the_line(tmp_path, content, message):
     ("content", "message"),
     [
         (b'{"body": "x", "topic": "a"}\n\n{"body": "x"\n', "line 3: not valid JSON"),
-        (b'{"body": "x", "topic": "a"}\n[1]\n', "line 2: holds a list"),
+        (b'{"body": "x", "topic": "a"}\n[1]\n', "line 2: holds list"),
         (b'{"body": "x", "body": "y"}\n', "line 1: not valid JSON .the key 'body' is there twice"),
         (b"[" * 100_000, "line 1: not valid JSON"),
         (b'{"a":' * 100_000, "line 1: not valid JSON"),

@@ -64,7 +64,7 @@ def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     unit, values = ("element", enumerate(_array(path), 1)) if _is_array(path) else ("line", _parsed_lines(path))
     for number, value in values:
         if not isinstance(value, dict):
-            raise DataError(f"{path}: {unit} {number}: holds a {type(value).__name__}; {_WANTED}")
+            raise DataError(f"{path}: {unit} {number}: holds {type(value).__name__}, not an object; {_WANTED}")
         yield f"{unit} {number}", value
 
 

@@ -1,0 +1,16 @@
+"""A classify job as data."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+
+from saefari.classify.job import n_cells
+
+from .conftest import MakeJob
+
+
+def test_jobs_travel_between_processes(make_job: MakeJob) -> None:
+    job = make_job()
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(n_cells, job).result() == 1
