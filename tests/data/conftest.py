@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+
+from saefari.config import DatasetSpec
+from saefari.data import open_dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 Row = dict[str, Any]
@@ -51,6 +55,25 @@ def kind(request: pytest.FixtureRequest) -> str:
 def write() -> Callable[[Path, list[Row]], Path]:
     """Write rows in the format that the file's extension names."""
     return lambda path, rows: WRITERS[path.suffix[1:]](path, rows)
+
+
+@pytest.fixture
+def check_streaming() -> Callable[[Callable[[list[Row]], DatasetSpec]], None]:
+    """Check that six times the rows need no more memory to read; given a function that saves rows."""
+
+    def check(save: Callable[[list[Row]], DatasetSpec]) -> None:
+        def peak(n_rows: int) -> int:
+            dataset = open_dataset(save([{"body": f"{row} " * 50, "topic": "a"} for row in range(n_rows)]), "train")
+            tracemalloc.start()
+            assert sum(1 for _ in dataset.rows()) == dataset.n_rows == n_rows
+            _, highest = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            return highest
+
+        peak(100)
+        assert peak(12_000) < 2 * peak(2_000) + 100_000
+
+    return check
 
 
 def _write_image(path: Path, colour: str = "red") -> Path:
