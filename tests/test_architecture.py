@@ -21,12 +21,13 @@ ALLOWED = {
     "saes": GROUND | {"config", "models"},  # an SAE reads a model's hook point
     **{stage: GROUND | {"config"} | ROOMS for stage in STAGES},
     "pipeline": GROUND | {"config"} | ROOMS | STAGES,
+    "api": GROUND | {"config"} | ROOMS | STAGES | {"pipeline"},  # the front for Python users, which nothing imports
 }
 HEAVY = {"torch", "transformers", "sae_lens", "datasets"}
-WITHOUT_TORCH = {"config", "store", "data", "classify", "report", *GROUND}
+WITHOUT_TORCH = {"config", "store", "data", "classify", "report", "api", *GROUND}
 SUBCLASSES_SAE_LENS = "train/jumprelu.py"
 """It needs sae-lens, slow to import, when it is imported itself: that happens inside functions, on first use."""
-AT_START = {"pipeline/cli.py", "pipeline/flags.py", *(f"{name}.py" for name in GROUND)}
+AT_START = {"__init__.py", "pipeline/cli.py", "pipeline/flags.py", *(f"{name}.py" for name in GROUND)}
 
 
 APP_MAY_READ = GROUND | {"config", "store"}

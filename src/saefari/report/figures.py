@@ -38,10 +38,10 @@ def save_figures(folder: Path) -> list[Path]:
     inputs, result = _inputs(folder), read_result(folder)
     written = []
     for name, classifier in result["classifiers"].items():
-        for what, draw in _drawings(classifier).items():
+        for what in figure_names(classifier):
             path = folder / f"{name}_{what}.png"
             with png(path) as figure:
-                draw(figure, classifier, result["classes"])
+                draw_figure(figure, result, name, what)
             written.append(path)
     write_record(folder / FIGURES, inputs, written)
     return written
@@ -52,19 +52,35 @@ def figures_stand(folder: Path) -> bool:
     return standing(folder / FIGURES, _inputs(folder)) is not None
 
 
+def figure_names(classifier: Classifier) -> list[str]:
+    """Names of the figures of a classifier: `confusion`, `roc`, `top_features`, `structure`, those that it has.
+
+    classifier: its part of results.json; imported ones lack some of it.
+    """
+    return list(_drawings(classifier))
+
+
+def draw_figure(figure: Figure, result: dict[str, Any], classifier: str, what: str) -> None:
+    """Draw one of the `figure_names` of a classifier on an empty figure; result: the content of results.json."""
+    scores = result["classifiers"][classifier]
+    _drawings(scores)[what](figure, scores, result["classes"])
+
+
 def _inputs(folder: Path) -> str:
     path = folder / RESULTS
     return made_of(file_sha256(path) if path.exists() else None)
 
 
 def _drawings(classifier: Classifier) -> dict[str, Drawing]:
-    """What there is to draw of a classifier: file name -> function."""
-    drawings: dict[str, Drawing] = {"confusion": _draw_confusion, "roc": _draw_roc}
-    if "nodes" in classifier:
-        drawings |= {"top_features": _draw_importances, "structure": _draw_tree}
-    elif "top_features" in classifier:
-        drawings["top_features"] = _draw_weights
-    return drawings
+    """The function that draws each figure of a classifier, by the name of the figure."""
+    top = classifier.get("top_features")
+    drawings = {
+        "confusion": _draw_confusion if classifier.get("confusion") else None,
+        "roc": _draw_roc if classifier.get("roc") else None,
+        "top_features": _draw_weights if isinstance(top, dict) else None if top is None else _draw_importances,
+        "structure": _draw_tree if classifier.get("nodes") else None,
+    }
+    return {what: draw for what, draw in drawings.items() if draw is not None}
 
 
 def _draw_confusion(figure: Figure, classifier: Classifier, classes: list[str]) -> None:
