@@ -14,13 +14,13 @@ tree = saefari.open_tree(output)
 
 # %% Every result, as a pandas DataFrame with one row per setting and classifier
 results = tree.results()
-print(f"{len(results)} results of {results['dataset'].nunique()} dataset")
-print(results.groupby(["source", "classifier"])["macro_f1"].max().round(3))
+columns = ["source", "layer", "width", "pooling", "top_n", "classifier", "cv_macro_f1", "macro_f1"]
+print(results[columns].sort_values("cv_macro_f1", ascending=False).to_string(index=False))
 
-# %% The best result on SAE features, chosen by cross-validation, next to the best baselines
+# %% The best linear probe on SAE features, and the best of each baseline; cross-validation chooses, not the test score
 best = tree.best(source="sae", classifier="linear")
 low, high = best.metrics["macro_f1_low"], best.metrics["macro_f1_high"]
-print(f"sae: macro-F1 {best.metrics['macro_f1']:.3f} ({low:.3f}-{high:.3f}) from {best.folder.name}")
+print(f"sae: macro-F1 {best.metrics['macro_f1']:.3f}, 95% interval {low:.3f}-{high:.3f}, from {best.folder.name}")
 for source in ("tfidf", "hidden", "majority"):
     print(f"{source}: macro-F1 {tree.best(source=source).metrics['macro_f1']:.3f}")
 

@@ -13,7 +13,7 @@ import yaml
 
 import saefari
 from saefari.pipeline.cli import run_experiments
-from tests.pipeline.tiny import SHORT, tiny_settings
+from tests.pipeline.tiny import tiny_settings
 
 MODEL, EXPLANATION = "models/tiny-bert", "texts that begin with a river"
 
@@ -26,9 +26,10 @@ def run_folder(
     root = tmp_path_factory.mktemp("front")
     shutil.copytree(save_tiny("bert"), root / MODEL)
     write_texts(root / "texts.jsonl", 240, longest=10)
+    training = {"k": 6, "n_positions": 4096, "batch_size": 128, "buffer_size": 256}
     raw = {
         "settings": tiny_settings(Path("output"), max_length=8, max_samples=160),  # a row's number is not its place
-        "models": [{"name": MODEL, "layers": [1], "widths": ["64"], "sae_train": SHORT, "random_sae": True}],
+        "models": [{"name": MODEL, "layers": [1], "widths": ["64"], "sae_train": training, "random_sae": True}],
         "datasets": [{"name": "texts.jsonl", "text_field": "text"}],
         "classification_params": {"top_n_values": [0, 3], "hidden_pooling": ["mean"]},
     }

@@ -44,9 +44,7 @@ class Codes:
         """
         places = np.flatnonzero(self.rows == row)
         if len(places) == 0:
-            raise StoreError(
-                f"row {row} is not among the {len(self.rows):,} rows of these codes; read it: rows=[{row}]"
-            )
+            raise StoreError(f"row {row} is not among the {len(self.rows):,} rows that were read: add it to `rows`")
         start, stop = self.offsets[places[0]], self.offsets[places[0] + 1]
         if not 0 <= position < stop - start:
             raise StoreError(f"row {row} has no position {position}; it has {stop - start}, counted from 0")

@@ -37,7 +37,8 @@ class Tree:
     def results(self, **where: Value) -> pd.DataFrame:
         """Return the results as a table, one row per setting and classifier, in the order of `summary.csv`.
 
-        where: column=value, to keep only the rows with that value; None keeps those where the column is empty.
+        where: column=value, to keep only the rows with that value; None keeps those where the column is empty. Several
+        conditions must all hold.
         Text columns are "" where empty, numbers are missing. `folder` and `classifier` identify a row.
         Raises StoreError where no run has written results yet, for an unknown column, or where no row is left.
 
@@ -117,7 +118,7 @@ class Tree:
         }
         for level, name in names.items():
             if name is not None:
-                folder = _subfolder(folder, level, name)
+                folder = _subfolder(folder, level, str(name))
         return read_codes(folder, rows)
 
     def _open(self, folder: str, classifier: str) -> Result:
@@ -153,7 +154,7 @@ def _select(table: pd.DataFrame, where: Mapping[str, Value]) -> pd.DataFrame:
                 f"columns: {enumerated(list(table), most=len(table.columns))}"
             )
         cells = [None if pd.isna(cell) or cell == "" else cell for cell in table[column]]
-        table = table[[cell == value for cell in cells]]
+        table = table[[cell == value or str(cell) == str(value) for cell in cells]]  # width=64 and layer="3" are meant
         applied.append(f"{column}={shown(value)}")
         if table.empty:
             found = list(dict.fromkeys(str(cell) for cell in cells if cell is not None))
