@@ -10,7 +10,7 @@ import pytest
 import saefari
 from saefari.api.codes import read_codes
 from saefari.errors import StoreError
-from saefari.store import iter_codes, read_codes_rows, read_samples
+from saefari.store import Manifest, iter_codes, read_codes_rows, read_samples, write_shard
 from tests.app.latent_tree import write_codes
 
 DENSE = np.asarray([[0, 2, 0], [1, 0, 3], [0, 0, 0], [4, 5, 5], [0, 0, 6]], dtype=np.float32)
@@ -67,6 +67,17 @@ def test_known_codes_and_their_strongest_latents(tmp_path: Path) -> None:
     for position in (-1, 3):
         with pytest.raises(StoreError, match=rf"row 20 has no position {position}; it has 3, counted from 0"):
             codes.top_latents(row=20, position=position)
+
+
+def test_outliers_are_marked(tmp_path: Path) -> None:
+    folder = write_codes(tmp_path, DENSE, lengths=[2, 0, 3], labels=["a", "b", "a"], shard_rows=3)
+    manifest = Manifest.load(folder)
+    with np.load(folder / "shard-00000.npz") as stored:
+        arrays = dict(stored)
+    manifest.add(write_shard(folder, 0, (0, 3), arrays | {"outliers": np.asarray([2])}))
+    manifest.save(folder)
+    assert read_codes(folder).positions["outlier"].tolist() == [False, False, True, False, False]
+    assert read_codes(folder, [20, 0]).positions["outlier"].tolist() == [True, False, False, False, False]
 
 
 def test_codes_of_other_samples_are_refused(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ import pytest
 
 import saefari
 from saefari.errors import StoreError
+from saefari.report.tables import write_summary
+from saefari.store import Layout
+from tests.app.latent_tree import write_codes
 from tests.app.small_results import summary_row, write_result
 
 from .conftest import EXPLANATION
@@ -54,6 +57,19 @@ def test_texts_are_those_of_the_dataset(tree: saefari.Tree) -> None:
     assert texts.index.equals(rows)
     assert texts.tolist() == [lines[row]["text"] for row in rows]
     assert table["label"].tolist() == [lines[row]["label"] for row in table.index]
+    assert result.texts([]).empty
+
+
+def test_rows_are_those_of_the_split_with_the_test_rows(tmp_path: Path) -> None:
+    for dataset, lengths in (("train", [2, 1]), ("test", [1, 2])):
+        write_codes(tmp_path, np.eye(3, dtype=np.float32), lengths, ["a", "b"], shard_rows=2, dataset=dataset)
+    samples = ["m--tiny/train/train", "m--tiny/test/train"]
+    row, settings = summary_row(), {"source": "sae"}
+    write_result(tmp_path, "m/0", row, samples=samples, features="layer_1/tiny", settings=settings)
+    write_summary(Layout.below(tmp_path).summary)
+    result = saefari.open_tree(tmp_path).result("m/0")
+    assert result.texts([10, 0]).tolist() == ["w1_0 w1_1", "w0_0"]
+    assert result.codes([10]).matrix.toarray().tolist() == [[0, 1, 0], [0, 0, 1]]
 
 
 def test_top_latents_of_a_linear_probe(tree: saefari.Tree, explained: int) -> None:
@@ -128,9 +144,6 @@ def test_a_tree_has_a_figure_that_a_probe_has_not(tree: saefari.Tree) -> None:
 
 
 def test_an_imported_result_says_what_it_lacks(tmp_path: Path) -> None:
-    from saefari.report.tables import write_summary
-    from saefari.store import Layout
-
     row = summary_row(macro_f1_low=None, macro_f1_high=None, cv_macro_f1=None)
     scores = {"confusion": None, "roc": None, "top_features": None, "nodes": None}
     settings = {"source": "sae", "layer": 3, "width": "3k"}

@@ -75,8 +75,9 @@ class Result:
 
         Example: `result.texts(result.predictions().query("label != predicted").index)`.
         """
-        found = read_sample_rows(self._samples, list(rows), ["text"])["text"].to_pylist()
-        return pd.Series(found, index=pd.Index(list(rows), name="row"), name="text", dtype=object)
+        listed = list(rows)
+        found = read_sample_rows(self._samples, listed, ["text"])["text"].to_pylist() if listed else []
+        return pd.Series(found, index=pd.Index(listed, name="row"), name="text", dtype=object)
 
     def predict(
         self,
