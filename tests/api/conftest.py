@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 import saefari
-from saefari.pipeline.cli import run_experiments
+from saefari.pipeline.commands.cli import run_experiments
 from tests.pipeline.tiny import tiny_settings
 
 MODEL, EXPLANATION = "models/tiny-bert", "texts that begin with a river"

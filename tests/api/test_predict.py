@@ -13,7 +13,7 @@ from PIL import Image
 
 import saefari
 from saefari.errors import DataError, SaeError, SaefariError
-from saefari.pipeline.cli import run_experiments
+from saefari.pipeline.commands.cli import run_experiments
 from tests.pipeline.tiny import tiny_settings
 from tests.tiny_vision import picture, save_vit
 
@@ -67,9 +67,9 @@ def test_a_model_that_moved_is_named_by_its_path(tree: saefari.Tree, tmp_path: P
     expected = result.predict(["the cat"])
     model = Path("models/tiny-bert").absolute()
     monkeypatch.chdir(tmp_path)
-    from saefari.pipeline import live
+    from saefari.pipeline.live import load
 
-    live.live_model.cache_clear()
+    load.live_model.cache_clear()
     with pytest.raises(SaefariError, match=r"give its path as the model|is not on this machine"):
         result.predict(["the cat"])
     pd.testing.assert_frame_equal(result.predict(["the cat"], model=str(model)), expected)

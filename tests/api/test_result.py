@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import saefari
+from saefari.classify.decisions import load_classifier
 from saefari.errors import StoreError
-from saefari.report.tables import write_summary
+from saefari.report.results.summary import write_summary
 from saefari.store import Layout
 from tests.app.latent_tree import write_codes
 from tests.app.small_results import summary_row, write_result
@@ -86,8 +87,6 @@ def test_top_latents_of_a_linear_probe(tree: saefari.Tree, explained: int) -> No
 
 
 def test_the_weights_are_those_of_the_estimator(tree: saefari.Tree) -> None:
-    from saefari.classify.inspect import load_classifier
-
     result = tree.best(source="sae", classifier="linear")
     stored = load_classifier(result.folder, "linear")
     weights = pd.Series(stored.estimator[-1].coef_[0], index=stored.columns)

@@ -12,7 +12,7 @@ import pytest
 
 import saefari
 from saefari.errors import StoreError
-from saefari.report.tables import best_settings, write_summary
+from saefari.report.results.summary import best_settings, write_summary
 from saefari.store import Layout, codes_folder, read_summary
 from tests.app.small_results import summary_row, write_result
 

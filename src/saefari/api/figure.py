@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from saefari.errors import StoreError, enumerated, nearest
-from saefari.report.figures import draw_figure, figure_names
+from saefari.report.results.figures import draw_figure, figure_names
 
 
 class NotebookFigure(Figure):

@@ -13,7 +13,7 @@ from saefari.errors import DataError
 from saefari.store import Layout
 
 if TYPE_CHECKING:
-    from saefari.pipeline.predict import LivePrediction
+    from saefari.pipeline.live.predict import LivePrediction
 
 
 def prediction_table(
@@ -55,7 +55,7 @@ def _predict_one(
     model: str | None,
 ) -> LivePrediction:
     from saefari.data.images import BadImage
-    from saefari.pipeline.predict import predict_image, predict_text
+    from saefari.pipeline.live.predict import predict_image, predict_text
 
     if image is None:
         return predict_text(layout, folder, classifier, str(text), model)

@@ -13,7 +13,7 @@ from saefari.api.result import Result
 from saefari.data.slug import dataset_slug
 from saefari.errors import StoreError, enumerated, nearest, shown
 from saefari.names import HIDDEN, folder_name
-from saefari.report.tables import COLUMNS
+from saefari.report.results.summary import COLUMNS
 from saefari.store import TASK, Layout, read_result, read_summary, task_names
 
 Value = str | int | float | None
@@ -134,11 +134,11 @@ def open_tree(output: str | Path = "output") -> Tree:
 
     Example: `saefari.open_tree("output").results()`.
     """
-    tree = Tree(Path(output))
+    tree = Tree(Path(output).expanduser().absolute())
     layout = tree.layout
     if not layout.activations.is_dir() and not layout.classifications.is_dir():
         raise StoreError(
-            f"{tree.output.absolute()} is no output tree: it has neither {layout.activations.name} nor "
+            f"{tree.output} is no output tree: it has neither {layout.activations.name} nor "
             f"{layout.classifications.name}; give the folder that holds them, or run `python run_experiments.py` first"
         )
     return tree
