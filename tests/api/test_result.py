@@ -98,7 +98,11 @@ def test_the_weights_are_those_of_the_estimator(tree: saefari.Tree) -> None:
 
 def test_top_features_of_trees_and_terms(tree: saefari.Tree) -> None:
     grown = tree.best(source="sae", classifier="tree")
+    stored = grown.record["classifiers"]["tree"]["top_features"]
     assert list(grown.top_latents()) == ["latent", "importance", "explanation"]
+    assert len(stored) > 1
+    assert grown.top_latents(1)["latent"].tolist() == [stored[0]["feature"]]
+    assert grown.top_features(20)["importance"].tolist() == [entry["importance"] for entry in stored]
     terms = tree.best(source="tfidf", classifier="linear").top_features(4)
     assert list(terms) == ["class", "feature", "name", "weight"]
     assert len(terms) == 8
