@@ -18,6 +18,11 @@ def _add_bos(value: object) -> object:
     raise ValueError("must be true, false or auto")
 
 
+def _numbers_as_text(values: list[object]) -> list[object]:
+    """Accept the name of an SAE that YAML reads as a number, as in `widths: [512]`."""
+    return [str(value) if isinstance(value, int) else value for value in values]
+
+
 class ModelSpec(Section):
     """One model, its layers and its SAEs. `models` is a list of these."""
 
@@ -27,9 +32,7 @@ class ModelSpec(Section):
     layers: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=1000), BeforeValidator(as_list)]
     """Layer L is the output of block L, counted from 0: Hugging Face's `hidden_states[L + 1]`. Of an encoder-decoder
     model (T5, BART) the encoder is read, and `layers` counts its blocks."""
-    widths: Annotated[
-        list[SaeName], BeforeValidator(lambda v: [str(x) if isinstance(x, int) else x for x in as_list(v)])
-    ] = []
+    widths: Annotated[list[SaeName], BeforeValidator(_numbers_as_text), BeforeValidator(as_list)] = []
     """Names of the SAEs: as in their release (`16k`), or a name for the SAE to train; `3k` = 3,072 latents. May be
     omitted if there is `sae_training`."""
     model_type: ModelType | None = None

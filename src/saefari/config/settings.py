@@ -56,7 +56,7 @@ class Settings(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """Precision of the model. `auto`: bfloat16 on a GPU, float32 on a CPU. SAEs always encode in float32."""
     device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = "auto"
-    """`auto`, `cpu`, `mps`, `cuda` or `cuda:N`. `auto`: a GPU if there is one."""
+    """`auto`, `cpu`, `mps`, `cuda` or `cuda:N`. `auto`: `cuda` if available, else `cpu`."""
     max_length: Annotated[int, Field(ge=4)] = 512
     """Texts are truncated to this many tokens, including BOS and other special tokens. In a prompt only its text is
     truncated, never the image."""
