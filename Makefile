@@ -1,11 +1,11 @@
 # make run | app | test | test-slow | lint | docs | bench | bench-sae | bench-images | clean; each first builds .venv from
-# requirements.lock, once.
+# requirements.lock, once. PYTHON=python3.12 chooses the interpreter of .venv.
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 DOCS_READY := $(VENV)/.docs-installed
-FIND_PYTHON := for python in python3.11 python3.12 python3.13 python3; do \
+FIND_PYTHON := for python in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done
 CONFIG ?= conf.yaml
 ARGS ?=
