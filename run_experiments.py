@@ -2,7 +2,7 @@
 
 import sys
 
-from saefari.pipeline.cli import run_experiments
+from saefari.pipeline.commands.cli import run_experiments
 
 if __name__ == "__main__":
     sys.exit(run_experiments())

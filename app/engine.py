@@ -7,14 +7,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.data.images.upload import check_image
-from app.data.memory import written_ns
-from app.data.results import read_record
+from app.shared.data.images.upload import check_image
+from app.shared.data.memory import written_ns
+from app.shared.data.results import read_record
 from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD
 
 if TYPE_CHECKING:
-    from saefari.classify.inspect import Decision, StoredClassifier
-    from saefari.pipeline.predict import LivePrediction
+    from saefari.classify.decisions import Decision, StoredClassifier
+    from saefari.pipeline.live.predict import LivePrediction
     from saefari.store import Layout
 
 
@@ -32,7 +32,7 @@ def features_of_rows(folder: Path, classifier: str, samples: Path, rows: Sequenc
 
     Raises StoreError as `decide_rows` does.
     """
-    from saefari.classify.inspect import stored_features
+    from saefari.classify.decisions import stored_features
 
     stored = _classifier(folder, classifier, _written(folder, samples))
     features = stored_features(stored, samples, rows)
@@ -44,7 +44,7 @@ def predict(layout: Layout, folder: Path, classifier: str, text: str) -> LivePre
 
     Raises SaefariError where that cannot be done: no estimator, no model or SAE on this machine, a random control.
     """
-    from saefari.pipeline.predict import predict_text
+    from saefari.pipeline.live.predict import predict_text
 
     return predict_text(layout, folder, classifier, text)
 
@@ -55,7 +55,7 @@ def predict_image(layout: Layout, folder: Path, classifier: str, content: bytes,
     Raises SaefariError also where the content is no image, or too large a one.
     """
     check_image(content)
-    from saefari.pipeline.predict import predict_image
+    from saefari.pipeline.live.predict import predict_image
 
     return predict_image(layout, folder, classifier, content, text)
 
@@ -64,7 +64,7 @@ def predict_image(layout: Layout, folder: Path, classifier: str, content: bytes,
 def _decide_rows(
     folder: Path, classifier: str, samples: Path, rows: tuple[int, ...], written: tuple[int, ...]
 ) -> list[Decision]:
-    from saefari.classify.inspect import decide, stored_features
+    from saefari.classify.decisions import decide, stored_features
 
     stored = _classifier(folder, classifier, written)
     return decide(stored, stored_features(stored, samples, rows))
@@ -73,7 +73,7 @@ def _decide_rows(
 @lru_cache(maxsize=16)
 def _classifier(folder: Path, name: str, written: tuple[int, ...]) -> StoredClassifier:
     """`written` is only there to tell an older content of the same files apart."""
-    from saefari.classify.inspect import load_classifier
+    from saefari.classify.decisions import load_classifier
 
     return load_classifier(folder, name)
 

@@ -8,10 +8,10 @@ import dash
 import flask
 from dash import ALL, ClientsideFunction, Dash, Input, Output, State
 
-from app.components.shell import shell
-from app.data.images.served import ROUTE, media_type, served_view
-from app.data.images.upload import MOST_BYTES
-from app.data.tree import OutputTree
+from app.shared.data.images.served import ROUTE, media_type, served_view
+from app.shared.data.images.upload import MOST_BYTES
+from app.shared.data.tree import OutputTree
+from app.shared.parts.shell import shell
 
 MOST_OF_A_REQUEST = MOST_BYTES * 4 // 3 + 1024 * 1024
 """Bytes: an image that may be tried, as text, and what comes along with it."""

@@ -22,10 +22,10 @@ from saefari.classify.features import binarize, pool_codes, top_n_counts
 from saefari.classify.linear import HALF_DECADES
 from saefari.classify.run import run_classify_job
 from saefari.config import Config, parse_config
-from saefari.pipeline.plan import make_plan
-from saefari.pipeline.planned import Plan
-from saefari.pipeline.run import run_plan
-from saefari.pipeline.sources import classify_jobs
+from saefari.pipeline.execute.classify_jobs import classify_jobs
+from saefari.pipeline.execute.run_plan import run_plan
+from saefari.pipeline.plan.make_plan import make_plan
+from saefari.pipeline.plan.plan import Plan
 from saefari.store import iter_codes, read_pooled_hidden, read_samples, read_split
 
 TOP_N = [0, 5, -1]

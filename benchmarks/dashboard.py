@@ -41,7 +41,7 @@ def main() -> None:
 
 def generate(output: Path) -> None:
     """Write the tree."""
-    from saefari.report.tables import write_summary
+    from saefari.report.results.summary import write_summary
     from saefari.store import Layout, iter_results
 
     settings = {
@@ -94,7 +94,7 @@ def measure(url: str, output: Path) -> None:
     """Print the medians."""
     from playwright.sync_api import sync_playwright
 
-    from app.data.tree import OutputTree
+    from app.shared.data.tree import OutputTree
 
     index = OutputTree(output).index()
     whole = [run for run, folder in index.folders.items() if (folder / "linear.skops").exists()]

@@ -19,14 +19,14 @@ import torch
 
 from saefari.config import DatasetSpec
 from saefari.data.dataset import open_dataset
+from saefari.extract.freeze_split import prepare_split
 from saefari.extract.job import Cell, ExtractJob
-from saefari.extract.prepare import prepare_samples, samples_settings
+from saefari.extract.prepare_texts import prepare_samples, samples_settings
 from saefari.extract.run import run_extract
-from saefari.extract.split import prepare_split
 from saefari.models.batching import token_batches
 from saefari.models.forward import Forward, valid_positions
 from saefari.models.hooks import HookPoint
-from saefari.models.text import TextModel
+from saefari.models.text_model import TextModel
 from saefari.models.tokenizer import TextTokenizer
 from saefari.saes.ref import SaeRef
 from saefari.store import TokenisedRow, iter_token_rows

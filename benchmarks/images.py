@@ -26,15 +26,16 @@ from PIL import Image
 
 from saefari.config import DatasetSpec, Settings, parse_config
 from saefari.extract.job import Cell, ExtractJob, JobImages
-from saefari.extract.prepare import PrepareJob, run_prepare
+from saefari.extract.prepare import run_prepare
+from saefari.extract.prepare_job import PrepareJob
 from saefari.extract.run import run_extract
 from saefari.models.forward import Model
-from saefari.models.kinds import load_model
-from saefari.models.load import pick_device
-from saefari.models.loader import ImageLoader, Images, ReadRow
-from saefari.pipeline.plan import make_plan
-from saefari.pipeline.run import run_plan
-from saefari.pipeline.stages import TOKENS_ON_CPU, TOKENS_ON_GPU
+from saefari.models.image_loader import ImageLoader, Images, ReadRow
+from saefari.models.model_types import load_model
+from saefari.models.pretrained import pick_device
+from saefari.pipeline.execute.build_jobs import TOKENS_ON_CPU, TOKENS_ON_GPU
+from saefari.pipeline.execute.run_plan import run_plan
+from saefari.pipeline.plan.make_plan import make_plan
 from saefari.saes.ref import SaeRef
 from saefari.store import ImageRow, iter_image_rows, read_samples_record
 

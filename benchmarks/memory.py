@@ -55,8 +55,8 @@ def _peak(stage: str, folder: Path, n_rows: int) -> float:
 
 def _extract(folder: Path, n_rows: int) -> None:
     from saefari.config import parse_config
-    from saefari.pipeline.plan import make_plan
-    from saefari.pipeline.run import run_plan
+    from saefari.pipeline.execute.run_plan import run_plan
+    from saefari.pipeline.plan.make_plan import make_plan
 
     data = folder / f"rows-{n_rows}.jsonl"
     generator = np.random.default_rng(0)

@@ -11,10 +11,10 @@ import torch
 
 from saefari.config import DatasetSpec
 from saefari.data.dataset import open_dataset
-from saefari.extract.shard import pool
+from saefari.extract.shard_arrays import pool
 from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
-from saefari.models.text import TextModel
+from saefari.models.text_model import TextModel
 from saefari.models.tokenizer import TextTokenizer
 from saefari.store import TokenisedRow, halved_states
 

@@ -26,10 +26,10 @@ from saefari.config import SaeTraining
 from saefari.models.forward import Forward
 from saefari.saes.load import load_sae
 from saefari.saes.ref import SaeRef
+from saefari.train.activation_sources import Cursor, FromModel
 from saefari.train.job import SaeJob
 from saefari.train.quality import evaluate
-from saefari.train.sae import train_saes
-from saefari.train.sources import Cursor, FromModel
+from saefari.train.training_loop import train_saes
 
 ROOT = Path(__file__).resolve().parents[1]
 CPU = torch.device("cpu")

@@ -15,9 +15,9 @@ import torch
 from saefari.data.embedded import PythonDocs
 from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
-from saefari.models.text import TextModel
+from saefari.models.text_model import TextModel
 from saefari.store import TokenisedRow
-from saefari.train.sources import Block, Cursor, FromModel
+from saefari.train.activation_sources import Block, Cursor, FromModel
 
 HOOK = HookPoint(3, "resid_post")
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"

@@ -17,15 +17,15 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from saefari.classify.confusion import confusion, macro_f1
+from saefari.classify.feature_sources import FeatureSet, code_features, hidden_features, term_features
 from saefari.classify.fit import make_problem
 from saefari.classify.linear import search_linear
 from saefari.classify.problem import Problem
 from saefari.classify.settings import Setting
-from saefari.classify.sources import FeatureSet, code_features, hidden_features, term_features
 from saefari.classify.task import Task, load_task
 from saefari.config import parse_config
-from saefari.pipeline.plan import Plan, make_plan
-from saefari.pipeline.run import run_plan
+from saefari.pipeline.execute.run_plan import run_plan
+from saefari.pipeline.plan.make_plan import Plan, make_plan
 
 LAYER, WIDTH = 3, "3k"
 CODES = {

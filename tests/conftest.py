@@ -173,7 +173,7 @@ def save_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 def load_tiny(save_tiny: Callable[..., Path]) -> Callable[..., Any]:
     """load_tiny(kind, padding_side="right") -> TextModel in float32 on the CPU."""
 
-    from saefari.models.text import TextModel
+    from saefari.models.text_model import TextModel
 
     def load(kind: str, padding_side: str = "right") -> Any:
         return TextModel.load(str(save_tiny(kind, padding_side)), device="cpu")
@@ -187,8 +187,8 @@ def load_tiny_language(tmp_path_factory: pytest.TempPathFactory) -> Callable[...
 
     tied: whether head and embedding share weights; None = as is usual for the kind.
     """
-    from saefari.models.language import LanguageModel
-    from saefari.models.text import TextModel
+    from saefari.models.language_head import LanguageModel
+    from saefari.models.text_model import TextModel
 
     loaded: dict[tuple[str, bool | None], Any] = {}
 

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +27,7 @@ HEAVY = {"torch", "transformers", "sae_lens", "datasets"}
 WITHOUT_TORCH = {"config", "store", "data", "classify", "report", *GROUND}
 SUBCLASSES_SAE_LENS = "train/jumprelu.py"
 """It needs sae-lens, slow to import, when it is imported itself: that happens inside functions, on first use."""
-AT_START = {"pipeline/cli.py", "pipeline/flags.py", *(f"{name}.py" for name in GROUND)}
+AT_START = {"pipeline/commands/cli.py", "pipeline/commands/flags.py", *(f"{name}.py" for name in GROUND)}
 
 
 APP_MAY_READ = GROUND | {"config", "store"}
@@ -40,6 +41,21 @@ def files() -> list[Path]:
 
 def app_files() -> list[Path]:
     return sorted(APP.rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    relative = path.relative_to(SRC.parent if path.is_relative_to(SRC) else ROOT).with_suffix("")
+    return ".".join(part for part in relative.parts if part != "__init__")
+
+
+def all_imports(path: Path) -> Iterator[str]:
+    """Every module that a file names in an import, inside functions and for type checking too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def room_of(path: Path) -> str:
@@ -100,3 +116,15 @@ def test_the_app_reads_the_store_and_nothing_heavy(path: Path) -> None:
 @pytest.mark.parametrize("path", [*files(), *app_files()], ids=lambda path: str(path.relative_to(ROOT)))
 def test_a_file_has_one_subject(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
+
+
+def test_no_two_files_import_each_other() -> None:
+    """Neither directly nor in a chain."""
+    names = {module_name(path): path for path in [*files(), *app_files()]}
+    graph = nx.DiGraph(
+        (name, target)
+        for name, path in names.items()
+        for target in all_imports(path)
+        if target in names and target != name
+    )
+    assert [group for group in nx.strongly_connected_components(graph) if len(group) > 1] == []

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from saefari.config import parse_config
-from saefari.report.image_rows import COLUMNS as TOP_IMAGE_COLUMNS
-from saefari.report.sae_rows import SAE_COLUMNS, SCORE_COLUMNS
-from saefari.report.tables import COLUMNS as SUMMARY_COLUMNS
-from saefari.report.transfer import COLUMNS as TRANSFER_COLUMNS
+from saefari.report.images.top_images_table import COLUMNS as TOP_IMAGE_COLUMNS
+from saefari.report.results.summary import COLUMNS as SUMMARY_COLUMNS
+from saefari.report.results.transfer import COLUMNS as TRANSFER_COLUMNS
+from saefari.report.saes.comparison import SAE_COLUMNS, SCORE_COLUMNS
 from saefari.store import IMAGE_SCHEMA
 
 ROOT = Path(__file__).resolve().parents[1]

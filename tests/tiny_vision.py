@@ -10,7 +10,7 @@ import transformers as t
 from PIL import Image
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 
-from saefari.models.vlm_reader import without_videos
+from saefari.models.vision_language_reader import without_videos
 from tests.conftest import random_weights
 
 VITS = ["vit", "deit", "deit-distilled", "clip", "siglip", "dinov2", "dinov2-registers", "dinov3"]

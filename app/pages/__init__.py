@@ -1,1 +1,1 @@
-"""One module per page; `layout` takes what the URL says."""
+"""The dashboard's pages: one folder per page, with the page, its parts and its data."""

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import sparse
 
 from app.server import create_app
-from saefari.classify.inspect import decide, features_of_codes, load_classifier
+from saefari.classify.decisions import decide, features_of_codes, load_classifier
 from saefari.store import IMAGE_SCHEMA, Layout, SamplesWriter
 from tests.app.sample_tree import FIRST, classify, write_features
 

@@ -14,10 +14,10 @@ from dash.development.base_component import Component
 from flask import Flask
 from scipy import sparse
 
-from app.data.one_result import OneResult, find_result
-from app.data.samples.shown import Shown, find_shown
-from app.data.tree import tree
 from app.server import create_app
+from app.shared.data.one_result import OneResult, find_result
+from app.shared.data.samples.selection import Shown, find_shown
+from app.shared.data.tree import tree
 from saefari.classify.job import ClassifyJob
 from saefari.classify.run import run_classify_job
 from saefari.config import ClassificationParams
@@ -129,7 +129,7 @@ def shown(source: str, classifier: str, row: int) -> Shown:
 
 
 def page() -> ModuleType:
-    return sys.modules["app.pages.samples"]
+    return sys.modules["app.pages.samples.page"]
 
 
 def text(component: Any) -> str:

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.components.compare.figures import View, comparison_figure
-from app.data.compare.cells import best_by_model, cells, in_order, narrowed, win_rates
-from app.data.selection import with_tasks
+from app.pages.compare.data.cells import best_by_model, cells, in_order, narrowed, win_rates
+from app.pages.compare.parts.figures import View, comparison_figure
+from app.shared.data.selection import with_tasks
 from saefari.store import summary_table
 
 NAMES = {"macro_f1": "macro-F1", "layer": "layer", "source": "source"}

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from app.components.decisions.tree_figure import tree_figure, tree_width
-from app.data.run.decision_tree import below, check_nodes, rules
+from app.shared.data.decision_tree import below, check_nodes, rules
+from app.shared.parts.decisions.tree_figure import tree_figure, tree_width
 
 LEAF = {"n_rows": 3, "distribution": [0.25, 0.75]}
 

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.components.health import stepwise
-from app.data.health.checks import check_result, verify_shard
-from app.data.health.disk import disk_rows
-from app.data.health.state import (
+from app.pages.health.data.checks import check_result, verify_shard
+from app.pages.health.data.disk import disk_rows
+from app.pages.health.data.state import (
     manifest_rows,
     rows_states,
     warnings_of_manifests,
     warnings_of_results,
     warnings_of_splits,
 )
-from app.data.tree import OutputTree
+from app.pages.health.parts import stepwise
 from app.server import create_app
+from app.shared.data.tree import OutputTree
 from saefari.errors import StoreError
 from saefari.store import (
     Failure,
@@ -184,7 +184,7 @@ def pages_text(output: Path) -> str:
     """What the callbacks of the page say of a tree."""
     app = create_app(output)
     with app.server.app_context():
-        from app.pages import health
+        from app.pages.health import page as health
 
         return json.dumps(
             [health.layout(), *health._look(""), health._warn("")], default=lambda one: one.to_plotly_json()

@@ -10,15 +10,15 @@ import pytest
 from dash.development.base_component import Component
 from flask import Flask
 
-from app.components.images import heat_map as heat_map_module
-from app.components.images.heat_map import colour_scale, heat_map, small_heat_map
-from app.components.images.row import shaded_row
-from app.components.images.shading import Shading
-from app.components.latents.parts import activity, deciles
-from app.components.tokens import shade
-from app.data.codes import CodeSet
-from app.data.images.picture import Picture
-from app.data.tree import tree
+from app.pages.latent.parts.sections import activity, deciles
+from app.shared.data.codes import CodeSet
+from app.shared.data.images.picture import Picture
+from app.shared.data.tree import tree
+from app.shared.parts.images import heat_map as heat_map_module
+from app.shared.parts.images.heat_map import colour_scale, heat_map, small_heat_map
+from app.shared.parts.images.row import shaded_row
+from app.shared.parts.images.shading import Shading
+from app.shared.parts.tokens import shade
 from tests.app.image_tree import DIGITS, PROMPTS, image_server
 from tests.app.sample_tree import FIRST, page, text
 

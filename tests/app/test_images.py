@@ -13,22 +13,22 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.data.codes import CodeSet
-from app.data.images.picture import Picture, stored_picture
-from app.data.images.positions import position_name
-from app.data.images.served import view_address
-from app.data.latents.contexts import decile_contexts, strongest_contexts, top_tokens
-from app.data.latents.firing import firing
-from app.data.latents.summary import facts, summary
-from app.data.latents.table import latent_table
-from app.data.one_result import OneResult, find_result
-from app.data.samples import rows as rows_module
-from app.data.samples.evidence import position_evidence
-from app.data.samples.rows import Filters, find_rows, find_sample, matching
-from app.data.samples.shown import find_shown
-from app.data.samples.tokens import token_text
-from app.data.tree import tree
+from app.pages.latents.data.table import latent_table
+from app.pages.samples.data.tokens import token_text
 from app.server import create_app
+from app.shared.data.codes import CodeSet
+from app.shared.data.images.picture import Picture, stored_picture
+from app.shared.data.images.positions import position_name
+from app.shared.data.images.served import view_address
+from app.shared.data.latents.contexts import decile_contexts, strongest_contexts, top_tokens
+from app.shared.data.latents.firing import firing
+from app.shared.data.latents.summary import facts, summary
+from app.shared.data.one_result import OneResult, find_result
+from app.shared.data.samples import rows as rows_module
+from app.shared.data.samples.evidence import position_evidence
+from app.shared.data.samples.rows import Filters, find_rows, find_sample, matching
+from app.shared.data.samples.selection import find_shown
+from app.shared.data.tree import tree
 from saefari.errors import StoreError
 from saefari.store import IMAGE_SCHEMA, SamplesWriter, read_sample_rows
 from tests.app.image_tree import D_SAE, DIGITS, GRID, N_ROWS, PROMPTS, digit_codes, digits, write_digits, write_prompts
@@ -243,7 +243,7 @@ def test_a_view_that_is_no_picture_is_not_served(tmp_path: Path) -> None:
 
 
 def test_the_rows_stay_readable_as_json(served: Flask) -> None:
-    from app.components.samples.rows_list import listed
+    from app.pages.samples.parts.rows_list import listed
 
     rows = find_rows(result(PROMPTS))
     first, _, third = json.loads(json.dumps(listed(rows, np.arange(3))))

@@ -13,14 +13,14 @@ import pytest
 from dash.development.base_component import Component
 from flask import Flask
 
-from app.components.compare.figures import value_label
-from app.data import tree as tree_module
-from app.data.compare.picks import read_picks, score_rows
-from app.data.one_result import find_result
-from app.data.run.top_features import top_features
-from app.data.tree import Index, OutputTree
+from app.pages.compare.data.picks import read_picks, score_rows
+from app.pages.compare.parts.figures import value_label
 from app.server import create_app
-from saefari.pipeline.import_mosaic import import_mosaic
+from app.shared.data import tree as tree_module
+from app.shared.data.one_result import find_result
+from app.shared.data.top_features import top_features
+from app.shared.data.tree import Index, OutputTree
+from saefari.pipeline.commands.import_mosaic import import_mosaic
 from saefari.store import Layout, read_result, write_json
 from tests.store.mosaic_tree import mosaic_document, with_bag_of_words, write_document
 
@@ -52,7 +52,7 @@ def served(server: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def page(name: str) -> ModuleType:
-    return sys.modules[f"app.pages.{name}"]
+    return sys.modules[f"app.pages.{name}.page"]
 
 
 def index(served: Flask) -> Index:

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.data import tree as tree_module
-from app.data.results import read_record
-from app.data.tree import OutputTree
-from app.labels import sae_title
+from app.shared.data import tree as tree_module
+from app.shared.data.results import read_record
+from app.shared.data.tree import OutputTree
+from app.shared.labels import sae_title
 from saefari.errors import StoreError
-from saefari.report.tables import write_summary
+from saefari.report.results.summary import write_summary
 from saefari.store import Manifest, codes_arrays, write_json, write_shard
 from tests.app import small_results
 from tests.app.small_results import summary_row
@@ -60,7 +60,7 @@ def test_summary_and_results_that_came_after_it_are_one_table(tmp_path: Path) ->
 def test_the_summary_is_believed_about_what_did_not_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_result(tmp_path, "one")
     write_summary(tmp_path / "classifications" / "summary.csv")
-    monkeypatch.setattr("app.data.results.read_result", lambda folder: pytest.fail("read one by one"))
+    monkeypatch.setattr("app.shared.data.results.read_result", lambda folder: pytest.fail("read one by one"))
     assert len(OutputTree(tmp_path).index().results) == 1
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.data.codes import CodeSet
-from app.data.latents import firing as firing_module
-from app.data.latents.contexts import N_TOP, decile_contexts, strongest_contexts, top_tokens
-from app.data.latents.firing import densities, firing
-from app.data.latents.summary import LEAST_ROWS, Facts, class_association, facts, summary
-from app.data.latents.table import filtered, latent_table
-from app.data.saes import Sae
-from app.data.tree import Index, OutputTree
+from app.pages.latents.data.table import filtered, latent_table
+from app.shared.data.codes import CodeSet
+from app.shared.data.latents import firing as firing_module
+from app.shared.data.latents.contexts import N_TOP, decile_contexts, strongest_contexts, top_tokens
+from app.shared.data.latents.firing import densities, firing
+from app.shared.data.latents.summary import LEAST_ROWS, Facts, class_association, facts, summary
+from app.shared.data.saes import Sae
+from app.shared.data.tree import Index, OutputTree
 from saefari.errors import StoreError
 from saefari.store import write_json
 from tests.app.latent_tree import write_codes
@@ -103,7 +103,7 @@ def test_a_class_needs_enough_rows_to_be_a_latents_class(
     row = latent_table(sae, codes, index).iloc[0]
     assert row.rows_fired >= LEAST_ROWS
     assert row.top_class == "b"
-    monkeypatch.setattr("app.data.latents.table.LEAST_ROWS", int(row.rows_fired) + 1)
+    monkeypatch.setattr("app.pages.latents.data.table.LEAST_ROWS", int(row.rows_fired) + 1)
     unsure = latent_table(sae, codes, index).iloc[0]
     assert unsure.top_class == ""
     assert np.isnan(unsure.lift)

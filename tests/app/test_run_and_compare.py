@@ -15,14 +15,14 @@ from dash import no_update
 from dash.development.base_component import Component
 from flask import Flask
 
-from app.components.figure import clicked_link
-from app.data import tree as tree_module
-from app.data.compare.picks import MOST, read_picks, setting_rows
-from app.data.memory import short_id
-from app.data.one_result import find_result
-from app.data.run.top_features import top_features
-from app.data.tree import OutputTree
+from app.pages.compare.data.picks import MOST, read_picks, setting_rows
 from app.server import create_app
+from app.shared.data import tree as tree_module
+from app.shared.data.memory import short_id
+from app.shared.data.one_result import find_result
+from app.shared.data.top_features import top_features
+from app.shared.data.tree import OutputTree
+from app.shared.parts.figure import clicked_link
 from saefari.errors import StoreError
 from saefari.store import Manifest, codes_arrays, write_json, write_shard
 
@@ -88,7 +88,7 @@ def served(server: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
 
 
 def page(name: str) -> ModuleType:
-    return sys.modules[f"app.pages.{name}"]
+    return sys.modules[f"app.pages.{name}.page"]
 
 
 def result_file(served: Flask) -> Path:
@@ -110,7 +110,7 @@ def whole_run(classifier: str) -> str:
     run = page("run")
     shown = [run.layout(run=RUN, classifier=classifier)]
     shown += [run._confused(ASKED, RUN, classifier), run._rest(ASKED, RUN, classifier)]
-    section = sys.modules["app.components.run.features_section"]
+    section = sys.modules["app.pages.run.parts.features_section"]
     return text([*shown, section._show_features("a" if classifier == "linear" else "", RUN, classifier)])
 
 

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.components.saes.comparison_figures import pareto_figure
-from app.components.saes.figures import density_histogram, training_figure
-from app.data.defaults import default_sae
-from app.data.latents.usage import results_of
-from app.data.sae_quality import (
+from app.pages.saes.parts.comparison_figures import pareto_figure
+from app.shared.data.defaults import default_sae
+from app.shared.data.latents.usage import results_of
+from app.shared.data.sae_quality import (
     HELD_OUT,
     Density,
     architecture,
@@ -25,8 +24,9 @@ from app.data.sae_quality import (
     settings_rows,
     warnings_of,
 )
-from app.data.saes import Sae
-from app.data.tree import OutputTree
+from app.shared.data.saes import Sae
+from app.shared.data.tree import OutputTree
+from app.shared.parts.sae_figures import density_histogram, training_figure
 from saefari.store import Manifest, codes_arrays, curves_in, write_json, write_shard
 from tests.app.small_results import summary_row, write_result
 

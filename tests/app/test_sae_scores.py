@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app.components.saes.comparison_figures import scores_figure
-from app.data.sae_scores import baseline_scores, sae_scores, scored_datasets
-from app.data.tree import Index, OutputTree
+from app.pages.saes.data.scores import baseline_scores, sae_scores, scored_datasets
+from app.pages.saes.parts.comparison_figures import scores_figure
+from app.shared.data.tree import Index, OutputTree
 from saefari.store import write_json
 from tests.app.small_results import summary_row, write_result
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from flask import Flask
 
-from app.components.decisions.contributions import Push, bars, check
-from app.components.samples.map import map_figure
-from app.data.samples import map as map_module
-from app.data.samples.map import draw_map
-from app.data.samples.reasons import offered_latents
-from app.data.samples.rows import Filters, ResultRows, find_rows, find_sample, matching, runner_up
-from app.data.samples.shown import shown_by_others
-from app.data.tree import OutputTree, tree
+from app.pages.samples.data import map as map_module
+from app.pages.samples.data.map import draw_map
+from app.pages.samples.parts.map import map_figure
+from app.shared.data.samples.reasons import offered_latents
+from app.shared.data.samples.rows import Filters, ResultRows, find_rows, find_sample, matching, runner_up
+from app.shared.data.samples.selection import shown_by_others
+from app.shared.data.tree import OutputTree, tree
+from app.shared.parts.decisions.contributions import Push, bars, check
 from saefari.store import write_json
 from tests.app.sample_tree import CLASSES, FIRST, N_ROWS, SOURCES, classified_server, ids, page, result, shown, text
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.components.run.score_figures import confusion_figure, folds_figure, roc_figure
-from app.data.run.scores import candidates, class_rows, confused_pairs, confusion, curve_areas, share_interval
+from app.pages.run.data.scores import candidates, class_rows, confused_pairs, confusion, curve_areas, share_interval
+from app.pages.run.parts.score_figures import confusion_figure, folds_figure, roc_figure
 
 MATRIX = np.array([[8, 2, 0], [1, 4, 0], [0, 5, 0]])
 CLASSES = ["a", "b", "<c>"]

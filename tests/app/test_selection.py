@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from app.data.selection import best_rows, duels, with_tasks
+from app.shared.data.selection import best_rows, duels, with_tasks
 
 
 def table(*rows: tuple[str, str, float, float | None]) -> pd.DataFrame:

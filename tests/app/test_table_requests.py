@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from app.data.table_requests import answered
+from app.pages.latents.data.table_requests import answered
 
 TABLE = pd.DataFrame({"n": [3.0, 1.0, None, 2.0], "word": ["Dog", "cat", "", "dogma"]})
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.pipeline import FeatureUnion
 
-from app.data.samples.terms import term_values
+from app.pages.samples.data.terms import term_values
 from saefari.classify.terms import Counter, term_names
 
 TEXT = "Zoë's cat, a CAT of İzmir: the cat sat on 猫 mats x 12"

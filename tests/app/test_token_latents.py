@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from flask import Flask
 
-from app.components.samples import token as token_module
-from app.components.state import state_id
-from app.components.tokens import coloured_text
-from app.data.samples.rows import find_sample
-from app.data.samples.tokens import token_text
-from app.data.tree import tree
+from app.pages.samples.data.tokens import token_text
+from app.pages.samples.parts import token as token_module
+from app.shared.data.samples.rows import find_sample
+from app.shared.data.tree import tree
+from app.shared.parts.state import state_id
+from app.shared.parts.tokens import coloured_text
 from saefari.store import write_json
 from tests.app.sample_tree import D_SAE, FIRST, SOURCES, classified_server, ids, page, result, text
 

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 from scipy import sparse
 
-from app.components.decisions.live_answer import probability_figure
-from app.data.compare.rivals import rows_of_other_sources
-from app.data.one_result import OneResult
-from app.data.samples.examples import LONGEST_TEXT, example_texts
-from app.data.tree import OutputTree
+from app.pages.try_it.data.examples import LONGEST_TEXT, example_texts
+from app.pages.try_it.parts.live_answer import probability_figure
 from app.server import create_app
-from saefari.classify.inspect import Contributions, Decision
+from app.shared.data.baselines import rows_of_other_sources
+from app.shared.data.one_result import OneResult
+from app.shared.data.tree import OutputTree
+from saefari.classify.decisions import Contributions, Decision
 from saefari.errors import ModelError
 from saefari.store import SamplesWriter, write_split
 from tests.app.small_results import write_result
@@ -89,7 +89,7 @@ def answer(output: Path, text: str) -> str:
     """What the own box of the page holds, as text."""
     app = create_app(output)
     with app.server.app_context():
-        from app.pages import try_it
+        from app.pages.try_it import page as try_it
 
         [run] = OutputTree(output).index().folders
         box = try_it._answer(text, [run, "linear", ""], {"name": "own"})

@@ -19,12 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-import saefari.pipeline.predict
+import saefari.pipeline.live.predict
 from app import main
-from app.data.images import upload as upload_module
-from app.data.images.upload import FORMATS, MOST_BYTES, check_image, uploaded
-from app.data.samples.examples import LONGEST_TEXT
-from app.data.tree import tree
+from app.pages.try_it.data.examples import LONGEST_TEXT
+from app.shared.data.images import upload as upload_module
+from app.shared.data.images.upload import FORMATS, MOST_BYTES, check_image, uploaded
+from app.shared.data.tree import tree
 from saefari.errors import DataError
 from tests.app.image_tree import (
     DIGITS,
@@ -46,13 +46,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 
 @pytest.fixture
 def served(server: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    monkeypatch.setattr(saefari.pipeline.predict, "predict_image", predict_digit, raising=False)
+    monkeypatch.setattr(saefari.pipeline.live.predict, "predict_image", predict_digit, raising=False)
     with server.app_context():
         yield server
 
 
 def try_page() -> ModuleType:
-    return sys.modules["app.pages.try_it"]
+    return sys.modules["app.pages.try_it.page"]
 
 
 def run_of(dataset: str, source: str = "sae") -> str:
@@ -161,13 +161,13 @@ def test_latents_colour_the_tried_image(served: Flask) -> None:
 def test_a_bad_image_or_text_is_said_before_the_model_is_asked(
     served: Flask, monkeypatch: pytest.MonkeyPatch, content: bytes, words: str | None, said: str
 ) -> None:
-    monkeypatch.setattr(saefari.pipeline.predict, "predict_image", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr(saefari.pipeline.live.predict, "predict_image", lambda *_: pytest.fail("asked"))
     assert said in answer(content, words)
 
 
 def test_image_and_text_reach_the_pipeline(served: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     found: list[Any] = []
-    monkeypatch.setattr(saefari.pipeline.predict, "predict_image", lambda *given: found.append(given[2:]))
+    monkeypatch.setattr(saefari.pipeline.live.predict, "predict_image", lambda *given: found.append(given[2:]))
     answer(encoded(PIXELS), " a flag \n", dataset=PROMPTS)
     answer(encoded(PIXELS), "  ", dataset=PROMPTS)
     assert found == [("linear", encoded(PIXELS), "a flag"), ("linear", encoded(PIXELS), None)]

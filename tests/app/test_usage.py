@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from app.data.latents.neighbours import nearest
-from app.data.latents.usage import times_used, usage
-from app.data.tree import OutputTree
+from app.pages.latent.data.neighbours import nearest
+from app.shared.data.latents.usage import times_used, usage
+from app.shared.data.tree import OutputTree
 from saefari.errors import StoreError
 from saefari.store import Layout, write_json
 from saefari.store.results import SUMMARY_COLUMNS

@@ -11,12 +11,12 @@ from sklearn.linear_model import LogisticRegression
 
 from saefari.classify import linear
 from saefari.classify.confusion import confusion, macro_f1
+from saefari.classify.fold_scaling import Matrix, standardised, tfidf_weighted
+from saefari.classify.folds import make_folds
 from saefari.classify.linear import HALF_DECADES, HIGHEST, LOWEST, fit_linear, search_linear
 from saefari.classify.newton import minimise
 from saefari.classify.problem import Problem
 from saefari.classify.solver import JointSoftmax
-from saefari.classify.splits import make_folds
-from saefari.classify.views import Matrix, standardised, tfidf_weighted
 
 ALL = np.arange(3)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from saefari.classify import record
+from saefari.classify import result_files as record
 from saefari.classify.run import run_classify_job
 from saefari.config import ClassificationParams
 

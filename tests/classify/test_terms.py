@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from saefari.classify.inspect import load_classifier
+from saefari.classify.decisions import load_classifier
 from saefari.classify.run import run_classify_job
 from saefari.classify.terms import CHARACTERS, WORDS, WORDS_AND_CHARACTERS, count_terms, term_names
 from saefari.errors import DataError

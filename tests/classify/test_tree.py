@@ -9,10 +9,10 @@ from sklearn.tree import DecisionTreeClassifier
 
 from saefari.classify import tree as tree_module
 from saefari.classify.confusion import confusion, macro_f1
+from saefari.classify.fold_scaling import standardised
+from saefari.classify.folds import make_folds
 from saefari.classify.problem import Problem
-from saefari.classify.splits import make_folds
 from saefari.classify.tree import fit_tree, predict_by_depth, screen, search_tree
-from saefari.classify.views import standardised
 
 
 def make_problem(form: str = "sparse", weight: str | None = None) -> Problem:

@@ -12,7 +12,7 @@ from saefari.config import DatasetSpec
 from saefari.data import embedded, open_dataset
 from saefari.data.digits import Digits
 from saefari.data.embedded import PythonDocs
-from saefari.data.known import KnownRows, sources_digest
+from saefari.data.known_rows import KnownRows, sources_digest
 
 PROSE = "This function returns the number of words in a text, counted in the way that most people would count them."
 

@@ -13,8 +13,8 @@ from scipy import sparse
 from transformers import AutoModel, AutoTokenizer
 
 from saefari.config import Config
-from saefari.pipeline.plan import make_plan
-from saefari.pipeline.run import run_plan
+from saefari.pipeline.execute.run_plan import run_plan
+from saefari.pipeline.plan.make_plan import make_plan
 from saefari.store import Manifest, iter_codes, iter_hidden_positions, read_pooled_hidden, read_samples
 
 KINDS = ["gpt2", "llama", "gemma2", "pythia", "bert"]
@@ -156,8 +156,8 @@ def test_stored_activations_give_the_same_codes(
     config = experiment("llama", act_only=True, base_save_dir=str(tmp_path / "stored" / "activations"))
     stored = extract(config)
     assert not (stored / "layer_1" / "64").exists()
-    from saefari.pipeline import stages
-    from saefari.pipeline.launch import run_on_devices
+    from saefari.pipeline.execute import build_jobs as stages
+    from saefari.pipeline.execute.executor import run_on_devices
 
     outcomes = run_on_devices(stages.encode_jobs(make_plan(config, need_model=False), "cpu", False), ["cpu"])
     assert [outcome.failure for outcome in outcomes] == [None]
@@ -186,7 +186,7 @@ def test_token_spans_cut_the_words_out_of_the_text(
 def test_out_of_gpu_memory_halves_the_batch_and_loses_nothing(
     experiment: Callable[..., Config], given_saes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from saefari.models.text import TextModel
+    from saefari.models.text_model import TextModel
 
     given_saes()
     expected = extract(experiment("gpt2", n_rows=90, max_tokens_per_batch=512))
@@ -212,7 +212,7 @@ def test_out_of_gpu_memory_halves_the_batch_and_loses_nothing(
 def test_a_text_that_does_not_fit_alone_is_one_clear_error(
     experiment: Callable[..., Config], given_saes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from saefari.models.text import TextModel
+    from saefari.models.text_model import TextModel
 
     def capture(*_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -228,7 +228,7 @@ def test_a_text_that_does_not_fit_alone_is_one_clear_error(
 def test_a_hidden_state_too_large_for_float16_is_an_error_not_infinity(
     experiment: Callable[..., Config], given_saes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from saefari.models.text import TextModel
+    from saefari.models.text_model import TextModel
 
     given_saes()
     original = TextModel.capture

@@ -13,8 +13,8 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 
 from saefari.config import parse_config
-from saefari.pipeline.plan import make_plan
-from saefari.pipeline.run import run_plan
+from saefari.pipeline.execute.run_plan import run_plan
+from saefari.pipeline.plan.make_plan import make_plan
 from saefari.store import (
     Manifest,
     iter_codes,

@@ -13,10 +13,10 @@ from sklearn.preprocessing import StandardScaler
 
 from saefari.config import DatasetSpec
 from saefari.data.dataset import open_dataset
-from saefari.extract.shard import HiddenArrays, pool
+from saefari.extract.shard_arrays import HiddenArrays, pool
 from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
-from saefari.models.text import TextModel
+from saefari.models.text_model import TextModel
 from saefari.models.tokenizer import TextTokenizer
 from saefari.store import TokenisedRow
 

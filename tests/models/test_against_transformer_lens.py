@@ -11,7 +11,7 @@ import transformers
 
 from saefari.errors import ModelError
 from saefari.models.hooks import HookPoint, Site, splice
-from saefari.models.text import TextModel
+from saefari.models.text_model import TextModel
 
 from .lens import LAYERS, SETTINGS, hooked_twin
 

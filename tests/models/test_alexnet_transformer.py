@@ -27,7 +27,7 @@ from saefari.models.alexnet_transformer import (
 )
 from saefari.models.alexnet_transformer_config import AlexNetTransformerConfig
 from saefari.models.hooks import HookPoint, capture, find_blocks
-from saefari.models.load import read_weights
+from saefari.models.pretrained import read_weights
 from saefari.models.registry import describe
 
 

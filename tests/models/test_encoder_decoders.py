@@ -11,11 +11,11 @@ import torch
 import transformers
 
 from saefari.errors import ModelError
+from saefari.models.check_structure import check_hooks
 from saefari.models.hooks import HookPoint
-from saefari.models.language import LanguageModel, NoLanguageHead
+from saefari.models.language_head import LanguageModel, NoLanguageHead
 from saefari.models.registry import describe
-from saefari.models.structure import check_hooks
-from saefari.models.text import TextModel
+from saefari.models.text_model import TextModel
 from tests.conftest import random_weights, tokenizer_of
 
 LAYERS = 4

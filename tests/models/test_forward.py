@@ -11,7 +11,7 @@ import torch
 
 from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
-from saefari.models.text import TextModel
+from saefari.models.text_model import TextModel
 from saefari.store import TokenisedRow
 
 HOOK = HookPoint.parse("blocks.1.hook_resid_post")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from saefari.models.hooks import HookPoint, find_blocks
-from saefari.models.text import TextModel
+from saefari.models.text_model import TextModel
 
 LAYERS = 4
 

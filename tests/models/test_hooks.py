@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from saefari.errors import ModelError
+from saefari.models.find_modules import Tap
 from saefari.models.hooks import HookPoint, Site, capture, find_blocks, splice
-from saefari.models.text import TextModel
-from saefari.models.trace import Tap
+from saefari.models.text_model import TextModel
 
 from ..conftest import DECODERS, ENCODERS
 

@@ -11,7 +11,7 @@ from tokenizers import processors
 
 from saefari.errors import ModelError
 from saefari.models.hooks import HookPoint
-from saefari.models.text import TextModel, Tokens
+from saefari.models.text_model import TextModel, Tokens
 from saefari.models.tokenizer import TextTokenizer
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"

@@ -15,7 +15,7 @@ from PIL import Image
 from saefari.errors import ModelError
 from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
-from saefari.models.vision import VisionModel, VisionReader
+from saefari.models.vision_model import VisionModel, VisionReader
 from tests.tiny_vision import VITS, image_processor, picture, save_vit, tower_config
 
 BEFORE = {"siglip": 0, "deit": 2, "deit-distilled": 2, "dinov2-registers": 4, "dinov3": 3}

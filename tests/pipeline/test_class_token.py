@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from saefari.models.hooks import HookPoint
-from saefari.pipeline.cli import main, run_experiments
+from saefari.pipeline.commands.cli import main, run_experiments
 from saefari.store import iter_hidden_positions
 
 from .tiny import SHORT, Raw, classified, plan_of

@@ -15,8 +15,8 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from saefari.pipeline.cli import run_experiments
-from saefari.pipeline.predict import predict_image
+from saefari.pipeline.commands.cli import run_experiments
+from saefari.pipeline.live.predict import predict_image
 from saefari.store import Layout, read_heat_map
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits.yaml"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import transformers
 
-from saefari.pipeline.cli import run_experiments
+from saefari.pipeline.commands.cli import run_experiments
 from tests.conftest import random_weights, tokenizer_of
 
 from .tiny import SHORT, Raw, classified

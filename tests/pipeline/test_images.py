@@ -16,7 +16,7 @@ import transformers
 from PIL import Image
 
 from saefari.data.images import ImageSource, decode_image
-from saefari.pipeline.cli import run_experiments
+from saefari.pipeline.commands.cli import run_experiments
 from saefari.store import Manifest, iter_codes, read_split
 from tests.tiny_vision import picture, save_colours, save_vit
 

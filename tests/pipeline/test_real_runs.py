@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from saefari.pipeline.cli import run_experiments
+from saefari.pipeline.commands.cli import run_experiments
 from saefari.store import iter_codes, read_split
 
 ROOT = Path(__file__).resolve().parents[2]

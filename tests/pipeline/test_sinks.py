@@ -12,9 +12,9 @@ import pandas as pd
 import pytest
 
 from saefari.config import parse_config
-from saefari.pipeline.plan import make_plan
-from saefari.pipeline.predict import predict_text
-from saefari.pipeline.run import run_plan
+from saefari.pipeline.execute.run_plan import run_plan
+from saefari.pipeline.live.predict import predict_text
+from saefari.pipeline.plan.make_plan import make_plan
 from saefari.store import Layout, Manifest, read_codes_rows, read_samples
 from tests.sinks import SINK, save_sink_model, sink_run, write_sink_texts
 

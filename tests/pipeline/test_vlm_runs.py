@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from saefari.pipeline.cli import main, run_experiments
+from saefari.pipeline.commands.cli import main, run_experiments
 from saefari.store import read_summary
 from tests.tiny_vision import picture, save_colours, save_vlm, tinted
 

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from saefari.config import parse_config
-from saefari.pipeline.plan import make_plan
-from saefari.pipeline.planned import Plan
+from saefari.pipeline.plan.make_plan import make_plan
+from saefari.pipeline.plan.plan import Plan
 
 SHORT = {"k": 4, "n_positions": 2048, "batch_size": 256, "buffer_size": 256}
 """How to train an SAE in a second."""

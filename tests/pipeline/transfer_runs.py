@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from saefari.pipeline.cli import main, run_experiments
+from saefari.pipeline.commands.cli import main, run_experiments
 from saefari.store import Layout, read_samples, read_split
 
 from .tiny import tiny_settings

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from saefari.report.tables import write_summary
+from saefari.report.results.summary import write_summary
 from saefari.store import Layout, write_json
 
 MODEL = "org--small-model"

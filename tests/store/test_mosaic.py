@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import auc
 
 from saefari.errors import StoreError
-from saefari.report.tables import COLUMNS
+from saefari.report.results.summary import COLUMNS
 from saefari.store.mosaic import MosaicResult, read_mosaic
 from tests.store.mosaic_tree import N_FEATURES, N_TEST, N_TRAIN, mosaic_document, write_document
 

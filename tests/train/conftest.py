@@ -13,10 +13,10 @@ import pytest
 from saefari.config import SaeTraining
 from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
-from saefari.models.text import TextModel
+from saefari.models.text_model import TextModel
 from saefari.store import TokenisedRow
+from saefari.train.activation_sources import FromModel
 from saefari.train.job import SaeJob
-from saefari.train.sources import FromModel
 
 
 @dataclass(frozen=True)

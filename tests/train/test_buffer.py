@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saefari.models.hooks import HookPoint
+from saefari.train.activation_sources import Block, Cursor
 from saefari.train.buffer import ShuffleBuffer
-from saefari.train.sources import Block, Cursor
 
 HOOKS = [HookPoint(0, "resid_post"), HookPoint(1, "resid_post")]
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from saefari.store.saes import log10_density
+from saefari.store.trained_saes import log10_density
 from saefari.train.density import find_cluster
 
 NONE = {"share": 0.0, "gap": None}

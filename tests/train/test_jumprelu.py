@@ -13,12 +13,12 @@ from sae_lens import SAE
 from sae_lens.saes.sae import TrainStepInput
 
 from saefari.config import SaeTraining
+from saefari.train.activation_sources import FromModel
 from saefari.train.architectures import new_sae
 from saefari.train.job import SaeJob
 from saefari.train.jumprelu import TargetL0JumpReLU
-from saefari.train.sae import train_saes
 from saefari.train.save import save_trained
-from saefari.train.sources import FromModel
+from saefari.train.training_loop import train_saes
 
 
 def calibrated(scale: float, target: float = 4) -> tuple[TargetL0JumpReLU, torch.Tensor]:

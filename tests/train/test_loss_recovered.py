@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from saefari.errors import ModelError
 from saefari.models.hooks import HookPoint
-from saefari.models.language import LanguageModel
+from saefari.models.language_head import LanguageModel
 from saefari.saes.load import LoadedSae
 from saefari.saes.ref import SaeRef
 from saefari.store import TokenisedRow

@@ -12,20 +12,20 @@ import torch
 
 from saefari.errors import DataError
 from saefari.models.hooks import HookPoint
-from saefari.models.language import LanguageModel
+from saefari.models.identity import model_settings
+from saefari.models.language_head import LanguageModel
 from saefari.models.norms import norm_medians, outliers, without_outliers
-from saefari.models.settings import model_settings
-from saefari.models.text import TextModel
-from saefari.store.norms import write_median_norm
+from saefari.models.text_model import TextModel
+from saefari.store.median_norm import write_median_norm
+from saefari.train.activation_sources import FromModel
 from saefari.train.job import SaeJob
 from saefari.train.loss_recovered import LossRecovered
 from saefari.train.outliers import norm_limits
-from saefari.train.sources import FromModel
 from saefari.train.trainee import Trainee
 
 from ..saes.conftest import build
 from .conftest import ListedRows
-from .test_train_sae import ARCHITECTURES, CPU, options, same
+from .test_training_loop import ARCHITECTURES, CPU, options, same
 
 HOOK = HookPoint(1, "resid_post")
 LIMIT = 100.0

@@ -18,13 +18,13 @@ from saefari.data.slug import dataset_slug
 from saefari.errors import ConflictError, SaeError
 from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
-from saefari.models.text import TextModel
+from saefari.models.text_model import TextModel
 from saefari.store import SamplesWriter, iter_token_rows, read_split, write_split
 from saefari.train import run as run_module
 from saefari.train import save as save_module
 from saefari.train.job import SaeJob
-from saefari.train.rows import RowPlan, StoredRows
 from saefari.train.run import TrainJob, run_train, trained
+from saefari.train.training_rows import RowPlan, StoredRows
 
 FILES = ["cfg.json", "density.npz", "quality.json", "sae_weights.safetensors"]
 MakeJob = Callable[..., SaeJob]

@@ -1,0 +1,1 @@
+"""Stage 2: classifiers on SAE features, hidden states and baselines."""

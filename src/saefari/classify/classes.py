@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from saefari.classify.splits import usable_classes
+from saefari.classify.folds import usable_classes
 from saefari.data.splits import TEST, TRAIN
 from saefari.errors import DataError, shown
 from saefari.store import read_samples, read_split, read_split_record

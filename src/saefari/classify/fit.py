@@ -12,10 +12,10 @@ from sklearn.dummy import DummyClassifier
 from sklearn.pipeline import Pipeline
 
 from saefari.classify.confusion import accuracy, confusion, macro_f1
-from saefari.classify.explain import linear_features, tree_features, tree_nodes
+from saefari.classify.feature_importance import linear_features, tree_features, tree_nodes
+from saefari.classify.feature_sources import FeatureSet
 from saefari.classify.linear import LinearSearch, fit_linear, search_linear
 from saefari.classify.problem import Problem
-from saefari.classify.sources import FeatureSet
 from saefari.classify.task import Task
 from saefari.classify.tree import TreeSearch, fit_tree, screen, search_tree
 from saefari.errors import DataError

@@ -9,10 +9,10 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from saefari.classify.confusion import accuracy, confusion, macro_f1
+from saefari.classify.fold_scaling import Matrix, View
 from saefari.classify.newton import FINAL_TOLERANCE, extrapolate, minimise
 from saefari.classify.problem import Problem
 from saefari.classify.solver import JointSoftmax
-from saefari.classify.views import Matrix, View
 
 HALF_DECADES = range(5)
 """First candidates, as powers of √10, for C times the mean squared length of a row, so that they mean the same for

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from sklearn.utils.class_weight import compute_class_weight
 
-from saefari.classify.views import Matrix, View
+from saefari.classify.fold_scaling import Matrix, View
 
 
 @dataclass(frozen=True)

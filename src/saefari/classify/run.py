@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from threadpoolctl import threadpool_limits
 
 from saefari.classify.classes import dropped_warning
+from saefari.classify.feature_sources import FeatureSet, code_features, hidden_features, pixel_features, term_features
 from saefari.classify.fit import (
     FittedClassifier,
     fit_decision_tree,
@@ -15,9 +16,8 @@ from saefari.classify.fit import (
     make_problem,
 )
 from saefari.classify.job import CellFailure, ClassifyJob, JobOutcome, stored_outcome
-from saefari.classify.record import discard_results, write_results
+from saefari.classify.result_files import discard_results, write_results
 from saefari.classify.settings import Setting
-from saefari.classify.sources import FeatureSet, code_features, hidden_features, pixel_features, term_features
 from saefari.classify.task import Task, load_task
 from saefari.errors import explain_failure
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-from saefari.classify.views import Matrix, View
+from saefari.classify.fold_scaling import Matrix, View
 
 
 class JointSoftmax:

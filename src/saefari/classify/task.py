@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from saefari.classify.splits import make_folds, tied_rows, usable_classes
+from saefari.classify.folds import make_folds, tied_rows, usable_classes
 from saefari.errors import DataError, StoreError
 from saefari.store import has_images, read_samples, read_samples_record, read_split
 

@@ -14,15 +14,15 @@ from threadpoolctl import threadpool_limits
 
 from saefari.classify.alignment import listed
 from saefari.classify.confusion import confusion, macro_f1
+from saefari.classify.decisions import load_classifier
 from saefari.classify.estimator import save_estimator
+from saefari.classify.feature_sources import check_rows, pool_folders
 from saefari.classify.features import binarize
-from saefari.classify.inspect import load_classifier
 from saefari.classify.job import FORMAT
 from saefari.classify.metrics import evaluate
-from saefari.classify.record import discard_results, predictions_table, summary_row
+from saefari.classify.result_files import discard_results, predictions_table, summary_row
 from saefari.classify.settings import Setting, Source
-from saefari.classify.sources import check_rows, pool_folders
-from saefari.classify.tested_rows import Rows, TestedRows, TrainingRows
+from saefari.classify.transfer_rows import Rows, TestedRows, TrainingRows
 from saefari.errors import ConflictError, StoreError
 from saefari.fingerprint import fingerprint
 from saefari.provenance import library_versions

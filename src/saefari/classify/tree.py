@@ -11,8 +11,8 @@ from sklearn.tree import DecisionTreeClassifier
 
 from saefari.classify.confusion import accuracy, confusion, macro_f1
 from saefari.classify.features import select_k
+from saefari.classify.fold_scaling import Matrix
 from saefari.classify.problem import Problem
-from saefari.classify.views import Matrix
 
 CRITERIA = ("gini", "entropy")
 MIN_SAMPLES_LEAF = (1, 5, 20)

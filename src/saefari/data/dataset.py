@@ -13,7 +13,7 @@ from saefari.data.example import Example, as_image, as_label, as_text
 from saefari.data.hashes import linked_digest
 from saefari.data.hub import HubUnreachableError, UnknownDatasetError, hub_layout, open_hub
 from saefari.data.images import ImageSource
-from saefari.data.known import KnownRows, sources_digest
+from saefari.data.known_rows import KnownRows, sources_digest
 from saefari.data.local import LocalDataset, find_local, mosaic_hint
 from saefari.data.slug import dataset_slug
 from saefari.data.table import Table

@@ -12,7 +12,7 @@ import numpy as np
 
 from saefari.data.columns import Keys, Tree, column_names, find_keys, missing_column
 from saefari.data.csv_files import csv_count, csv_tree, csv_values
-from saefari.data.endings import file_ending
+from saefari.data.file_endings import file_ending
 from saefari.data.json_files import json_count, json_tree, json_values
 from saefari.data.parquet import parquet_count, parquet_tree, parquet_values
 from saefari.data.table import pick

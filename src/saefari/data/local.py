@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saefari.data.datasets_table import NO_ROWS, is_saved, open_saved, saved_splits
-from saefari.data.endings import LISTED, file_ending, without_ending
+from saefari.data.file_endings import LISTED, file_ending, without_ending
 from saefari.data.files import FileTable
 from saefari.data.image_folder import find_images
 from saefari.data.table import Table

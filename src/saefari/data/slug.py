@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePath
 
-from saefari.data.endings import without_ending
+from saefari.data.file_endings import without_ending
 from saefari.names import folder_name
 
 

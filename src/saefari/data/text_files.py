@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from saefari.data.endings import COMPRESSIONS
+from saefari.data.file_endings import COMPRESSIONS
 from saefari.errors import DataError
 
 

@@ -8,16 +8,16 @@ import numpy as np
 import torch
 
 from saefari.errors import ConflictError
-from saefari.extract.encoding import (
+from saefari.extract.job import ExtractJob
+from saefari.extract.outputs import inspect_all
+from saefari.extract.sae_bank import (
     CALIBRATION_POSITIONS,
     CodesEncoder,
     SaeBank,
     codes_output,
     finish_codes,
 )
-from saefari.extract.job import ExtractJob
-from saefari.extract.outputs import inspect_all
-from saefari.extract.shard import CodesArrays
+from saefari.extract.shard_arrays import CodesArrays
 from saefari.log import progress_bar
 from saefari.store import HiddenShard, Manifest, hidden_folder, iter_hidden_positions, read_split, shard_ranges
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saefari.config import ModelType
-from saefari.models.loader import ImageLoader, Images
+from saefari.models.image_loader import ImageLoader, Images
 from saefari.names import RANDOM
 from saefari.saes.ref import SaeRef
 

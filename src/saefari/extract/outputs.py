@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from saefari.errors import ConflictError
-from saefari.extract.prepare import conflict_message
+from saefari.extract.frozen_rows import conflict_message
 from saefari.log import logger
 from saefari.store import Decision, Manifest, decide, write_shard
 

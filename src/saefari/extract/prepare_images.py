@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from saefari.data.dataset import Dataset
 from saefari.data.example import Example
 from saefari.errors import DataError
-from saefari.extract.known import note_known, open_prepared
-from saefari.extract.prepare import row_columns, rows_settings, rows_wanted, sampled_rows, stored_samples
+from saefari.extract.frozen_rows import row_columns, rows_settings, rows_wanted, sampled_rows, stored_samples
+from saefari.extract.known_rows import note_known, open_prepared
 from saefari.log import logger, progress_bar
-from saefari.models.kinds import ReaderSpec
-from saefari.models.loader import Described, Failed, ImageLoader, Unread
+from saefari.models.image_loader import Described, Failed, ImageLoader, Unread
+from saefari.models.model_types import ReaderSpec
 from saefari.store import IMAGE_SCHEMA, SamplesWriter, read_samples_record
 
 if TYPE_CHECKING:
     from saefari.config import Settings
-    from saefari.extract.prepare import PrepareJob
+    from saefari.extract.prepare_job import PrepareJob
 
 _FIELDS = ("image_field", "text_field", "label_field", "id_field", "group_field")
 _LISTED = 3

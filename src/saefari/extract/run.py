@@ -12,8 +12,13 @@ import torch
 
 from saefari.errors import DataError
 from saefari.extract.background import background_calls
-from saefari.extract.bos import check_bos
-from saefari.extract.encoding import (
+from saefari.extract.check_bos import check_bos
+from saefari.extract.finish_hidden import finish_hidden
+from saefari.extract.job import ExtractJob
+from saefari.extract.model_inputs import Window, rows_to_calibrate, rows_to_extract
+from saefari.extract.norm_limits import norm_limits
+from saefari.extract.outputs import Output, inspect_all
+from saefari.extract.sae_bank import (
     CALIBRATION_POSITIONS,
     CodesEncoder,
     SaeBank,
@@ -21,17 +26,12 @@ from saefari.extract.encoding import (
     finish_codes,
     limit_fact,
 )
-from saefari.extract.finish_hidden import finish_hidden
-from saefari.extract.job import ExtractJob
-from saefari.extract.norms import norm_limits
-from saefari.extract.outputs import Output, inspect_all
-from saefari.extract.rows import Window, rows_to_calibrate, rows_to_extract
-from saefari.extract.shard import CodesArrays, HiddenArrays
+from saefari.extract.shard_arrays import CodesArrays, HiddenArrays
 from saefari.log import logger, progress_bar
 from saefari.models.forward import Forward, Model
 from saefari.models.hooks import HookPoint
+from saefari.models.identity import model_settings
 from saefari.models.norms import outliers, without_outliers
-from saefari.models.settings import model_settings
 from saefari.store import hidden_folder, read_samples_record, shard_ranges
 
 _WRITERS = 4  # threads that compress: each output of a shard is a file of its own

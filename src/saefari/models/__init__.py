@@ -1,0 +1,1 @@
+"""Models: loading, tokenisation and preprocessing, hooks, forward passes."""

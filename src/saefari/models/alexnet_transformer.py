@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, scaled_dot_product_attention
-from transformers import PreTrainedModel
+from transformers import AutoModel, AutoModelForImageClassification, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput, ImageClassifierOutput
 
 from saefari.models.alexnet_transformer_config import AlexNetTransformerConfig
@@ -175,3 +175,9 @@ class AlexNetTransformerForImageClassification(AlexNetTransformerPreTrainedModel
         logits = self.classifier(output.last_hidden_state.mean(dim=1))
         loss = None if labels is None else cross_entropy(logits.float(), labels)
         return ImageClassifierOutput(loss=loss, logits=logits, hidden_states=output.hidden_states)
+
+
+AutoModel.register(AlexNetTransformerConfig, AlexNetTransformerModel, exist_ok=True)
+AutoModelForImageClassification.register(
+    AlexNetTransformerConfig, AlexNetTransformerForImageClassification, exist_ok=True
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
@@ -68,16 +67,3 @@ class AlexNetTransformerConfig(PreTrainedConfig):
 def register() -> None:
     """Let transformers' auto classes read the configuration from a folder, without code from that folder."""
     AutoConfig.register(AlexNetTransformerConfig.model_type, AlexNetTransformerConfig, exist_ok=True)
-
-
-@lru_cache(maxsize=1)
-def register_models() -> None:
-    """Let transformers' auto classes make the model of its configuration; importing what models are made of is slow."""
-    from transformers import AutoModel, AutoModelForImageClassification
-
-    from saefari.models.alexnet_transformer import AlexNetTransformerForImageClassification, AlexNetTransformerModel
-
-    AutoModel.register(AlexNetTransformerConfig, AlexNetTransformerModel, exist_ok=True)
-    AutoModelForImageClassification.register(
-        AlexNetTransformerConfig, AlexNetTransformerForImageClassification, exist_ok=True
-    )

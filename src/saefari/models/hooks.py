@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from saefari.errors import ModelError
+from saefari.models.find_modules import Tap, locate_inside
 from saefari.models.registry import text_config
-from saefari.models.trace import Tap, locate_inside
 
 Site = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "attn_z", "mlp_out"]
 Location = Literal["res", "mlp", "att"]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from saefari.errors import ModelError
 from saefari.fingerprint import fingerprint
-from saefari.models.load import quiet
+from saefari.models.pretrained import quiet
 from saefari.models.registry import ModelInfo, read_cache_first
 
 MOST_PIXELS = 2**24

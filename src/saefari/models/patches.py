@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from saefari.models.reading import seen
+from saefari.models.image_input import seen
 
 
 @dataclass(frozen=True)

@@ -165,7 +165,7 @@ def read_config(name: str, revision: str | None = None, *, reach_hub: bool = Tru
     """A model's Hugging Face configuration; `describe` says what may be raised."""
     from transformers import AutoConfig
 
-    from saefari.models.alexnet_transformer_config import AlexNetTransformerConfig, register, register_models
+    from saefari.models.alexnet_transformer_config import AlexNetTransformerConfig, register
 
     register()
     location, source = resolve_model(name, revision)
@@ -178,7 +178,7 @@ def read_config(name: str, revision: str | None = None, *, reach_hub: bool = Tru
 
     config = read_cache_first(name, read, reach_hub=reach_hub and source == "hub")
     if isinstance(config, AlexNetTransformerConfig):
-        register_models()
+        import saefari.models.alexnet_transformer  # noqa: F401  (registers the model; slow to import)
     return config
 
 

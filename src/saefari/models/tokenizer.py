@@ -13,7 +13,7 @@ import numpy as np
 
 from saefari.config import Positions
 from saefari.errors import ModelError
-from saefari.models.load import load_tokenizer, skeleton, text_part
+from saefari.models.pretrained import load_tokenizer, skeleton, text_part
 from saefari.models.registry import describe, read_config, resolve_model, text_config
 
 

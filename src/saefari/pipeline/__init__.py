@@ -1,1 +1,1 @@
-"""From conf.yaml to finished results: planning, jobs and the command line."""
+"""From a configuration to a plan, from a plan to jobs, from jobs to stored results."""

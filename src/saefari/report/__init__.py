@@ -1,0 +1,1 @@
+"""Stage 4: tables, figures and reports, made from stored results."""

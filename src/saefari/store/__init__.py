@@ -1,16 +1,17 @@
 """The only code that knows the paths and file formats of the output tree."""
 
-from saefari.store.compact import halved_states
+from saefari.store.decoder_rows import iter_decoder, read_decoder_row
 from saefari.store.explanations import Explanation, read_explanation, read_explanations
 from saefari.store.files import write_json, write_parquet
-from saefari.store.heads import read_codes_head
-from saefari.store.images import ImageView, cell_box, read_heat_map, read_views
+from saefari.store.image_views import ImageView, cell_box, read_heat_map, read_views
+from saefari.store.last_run import Failure, RunRecord, read_last_run, write_last_run
 from saefari.store.latents import strongest_latents, top_latents
 from saefari.store.layout import Layout, codes_folder, hidden_folder
+from saefari.store.learned_images import count_learned, read_learned
 from saefari.store.lock import hold_tree
 from saefari.store.manifest import Decision, Manifest, ShardRecord, decide
+from saefari.store.packed_arrays import halved_states
 from saefari.store.predictions import Predictions, read_predictions
-from saefari.store.reports import Failure, RunRecord, read_last_run, write_last_run
 from saefari.store.results import (
     TASK,
     distinguishing_fields,
@@ -22,18 +23,7 @@ from saefari.store.results import (
     task_name,
     task_names,
 )
-from saefari.store.rows import read_codes_rows, read_hidden_rows, read_sample_rows
-from saefari.store.saes import (
-    SaeDensity,
-    TrainedSae,
-    curves_in,
-    find_trained,
-    gap_in,
-    iter_trained,
-    number_in,
-    read_density,
-    read_trained,
-)
+from saefari.store.row_access import read_codes_rows, read_hidden_rows, read_sample_rows
 from saefari.store.samples import (
     IMAGE_SCHEMA,
     ImageRow,
@@ -51,6 +41,7 @@ from saefari.store.samples import (
     write_split,
 )
 from saefari.store.scan import FoundFile, find_files, looks_whole
+from saefari.store.shard_head import read_codes_head
 from saefari.store.shards import (
     CodesShard,
     HiddenShard,
@@ -63,8 +54,17 @@ from saefari.store.shards import (
     shard_ranges,
     write_shard,
 )
-from saefari.store.vision import count_learned, read_learned
-from saefari.store.weights import iter_decoder, read_decoder_row
+from saefari.store.trained_saes import (
+    SaeDensity,
+    TrainedSae,
+    curves_in,
+    find_trained,
+    gap_in,
+    iter_trained,
+    number_in,
+    read_density,
+    read_trained,
+)
 
 __all__ = [
     "IMAGE_SCHEMA",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from saefari.errors import StoreError
-from saefari.store.rows import read_codes_rows
+from saefari.store.row_access import read_codes_rows
 
 if TYPE_CHECKING:
     from scipy import sparse

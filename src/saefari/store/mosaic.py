@@ -14,7 +14,7 @@ from typing import Any
 
 from saefari.errors import StoreError
 from saefari.fingerprint import fingerprint
-from saefari.store.foreign import Foreign, read_foreign
+from saefari.store.external_json import Foreign, read_foreign
 from saefari.store.mosaic_models import ImportedClassifier, read_bag_of_words, read_linear, read_tree
 from saefari.store.mosaic_settings import SUFFIX, Settings, read_settings, tfidf_settings
 

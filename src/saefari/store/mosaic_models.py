@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from saefari.store.foreign import Foreign
+from saefari.store.external_json import Foreign
 
 _TOP = 20
 _ROC_POINTS = 200

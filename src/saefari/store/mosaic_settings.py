@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from saefari.names import folder_name
-from saefari.store.foreign import Foreign
+from saefari.store.external_json import Foreign
 
 SUFFIX = "classifier_results.json"
 _SOURCES = {"sae": "sae", "hidden": "hidden"}

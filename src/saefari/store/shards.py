@@ -1,9 +1,9 @@
 """NPZ shards of codes and hidden states: a shard is a fixed range of dataset rows.
 
-A codes shard holds, as byte planes (see saefari.store.compact), `counts_byte0` … [n_positions], the number of latents
-active at each position; `gaps_byte0` … [n_active], the distance of each of them, ascending, from the one before; and
-`values_byte0` … [n_active]; besides `offsets` [n_rows + 1], the positions of each row, and `d_sae`. Shards of earlier
-versions hold `indptr`, `indices` and `values` instead. A hidden shard holds `pooled_last` and `pooled_mean`
+A codes shard holds, as byte planes (see saefari.store.packed_arrays), `counts_byte0` … [n_positions], the number of
+latents active at each position; `gaps_byte0` … [n_active], the distance of each of them, ascending, from the one
+before; and `values_byte0` … [n_active]; besides `offsets` [n_rows + 1], the positions of each row, and `d_sae`. Shards
+of earlier versions hold `indptr`, `indices` and `values` instead. A hidden shard holds `pooled_last` and `pooled_mean`
 [n_rows, d_model] (float16 where that loses nothing that a probe sees, else float32) and, where every position is
 stored, `positions` [n_positions, d_model] (float16) and `offsets`. Both may hold `stat_*` arrays and, where outliers
 are told from other positions, `outliers`: ascending indices of the positions whose hidden state has too large a norm;
@@ -23,9 +23,9 @@ from scipy import sparse
 
 from saefari.errors import StoreError
 from saefari.fingerprint import file_sha256
-from saefari.store.compact import ACTIVE, ROWS, packed, unpacked, unpacked_rows
 from saefari.store.files import replacing
 from saefari.store.manifest import Manifest, ShardRecord
+from saefari.store.packed_arrays import ACTIVE, ROWS, packed, unpacked, unpacked_rows
 
 SHARD_ROWS = 2048
 _COMPRESSION_LEVEL = 1  # higher levels save 3% of the bytes for three times the time

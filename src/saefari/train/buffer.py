@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from saefari.models.hooks import HookPoint
-from saefari.train.sources import Block, Cursor, Source
+from saefari.train.activation_sources import Block, Cursor, Source
 
 _ROOM, _WAITING = "room/", "waiting/"
 

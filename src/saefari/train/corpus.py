@@ -12,7 +12,7 @@ from saefari.data.dataset import Dataset, open_dataset
 from saefari.models.forward import TokenRow
 from saefari.models.packing import pack
 from saefari.models.tokenizer import TextTokenizer
-from saefari.train.rows import MOST_HELD_OUT
+from saefari.train.training_rows import MOST_HELD_OUT
 
 HELD_OUT_EVERY = 20
 """One context of this many is held out, until there are enough."""

@@ -12,7 +12,7 @@ import torch
 from saefari.models.batching import Batches
 from saefari.models.forward import TokenRow
 from saefari.models.hooks import HookPoint
-from saefari.models.language import LanguageModel
+from saefari.models.language_head import LanguageModel
 from saefari.models.norms import outliers
 from saefari.saes.encode import encode, reconstruct
 from saefari.saes.load import LoadedSae

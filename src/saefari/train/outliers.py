@@ -11,8 +11,8 @@ from saefari.models.forward import Row
 from saefari.models.hooks import HookPoint
 from saefari.models.norms import MEASURED_POSITIONS, norm_medians
 from saefari.store import read_samples_record
-from saefari.store.norms import read_median_norm
-from saefari.train.sources import FromModel, Source
+from saefari.store.median_norm import read_median_norm
+from saefari.train.activation_sources import FromModel, Source
 
 
 def norm_limits(

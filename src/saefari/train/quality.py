@@ -14,7 +14,7 @@ from torch.nn.functional import cosine_similarity
 from saefari.saes.encode import encode, reconstruct
 from saefari.saes.load import LoadedSae, centred
 from saefari.saes.quality import Quality
-from saefari.store.saes import log10_density
+from saefari.store.trained_saes import log10_density
 from saefari.train.density import find_cluster
 
 BLOCK_POSITIONS = 8192

@@ -17,26 +17,26 @@ from saefari.fingerprint import fingerprint
 from saefari.log import logger
 from saefari.models.forward import Forward, Model, TokenRow
 from saefari.models.hooks import HookPoint
-from saefari.models.language import LanguageModel, NoLanguageHead
-from saefari.models.load import pick_device
-from saefari.models.loader import ImageLoader, Images
+from saefari.models.identity import model_settings
+from saefari.models.image_loader import ImageLoader, Images
+from saefari.models.language_head import LanguageModel, NoLanguageHead
 from saefari.models.norms import without_outliers
-from saefari.models.settings import model_settings
-from saefari.models.text import TextModel
+from saefari.models.pretrained import pick_device
+from saefari.models.text_model import TextModel
 from saefari.models.tokenizer import TextTokenizer
 from saefari.saes.load import LoadedSae
 from saefari.store import read_samples_record, read_split, read_split_record
+from saefari.train.activation_sources import Block, FromModel, FromStore, Source
 from saefari.train.checkpoint import Checkpoint
 from saefari.train.corpus import CorpusRows
 from saefari.train.job import SaeJob, is_trained
 from saefari.train.loss_recovered import LossRecovered
 from saefari.train.outliers import norm_limits
-from saefari.train.rows import RowPlan, StoredImages, StoredRows
-from saefari.train.sae import train_saes
+from saefari.train.progress import Watcher
 from saefari.train.save import save_trained
-from saefari.train.sources import Block, FromModel, FromStore, Source
 from saefari.train.trainee import Trainee
-from saefari.train.watch import Watcher
+from saefari.train.training_loop import train_saes
+from saefari.train.training_rows import RowPlan, StoredImages, StoredRows
 
 EVALUATION_POSITIONS = 32_768
 """Held-out positions on which a trained SAE is measured, at most."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from app.components.shell import PAGES
+from app.shared.parts.shell import PAGES
 
 pytestmark = pytest.mark.browser
 

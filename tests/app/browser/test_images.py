@@ -12,10 +12,10 @@ import pytest
 from playwright.sync_api import expect
 from waitress.server import create_server
 
-import saefari.pipeline.predict
-from app.data.images.upload import MOST_BYTES
-from app.data.memory import short_id
+import saefari.pipeline.live.predict
 from app.server import create_app
+from app.shared.data.images.upload import MOST_BYTES
+from app.shared.data.memory import short_id
 from tests.app.browser.parts import choose, column, control, reopen, table
 from tests.app.image_tree import (
     D_SAE,
@@ -43,7 +43,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     write_digits(output)
     write_prompts(output)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(saefari.pipeline.predict, "predict_image", predict_digit, raising=False)
+        patched.setattr(saefari.pipeline.live.predict, "predict_image", predict_digit, raising=False)
         server: Any = create_server(create_app(output).server, host="127.0.0.1", port=0, threads=8)
         running = threading.Thread(target=server.run, daemon=True)
         running.start()

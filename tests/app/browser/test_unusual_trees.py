@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from app.components.shell import PAGES
-from app.data.memory import short_id
-from saefari.pipeline.cli import main
+from app.shared.data.memory import short_id
+from app.shared.parts.shell import PAGES
+from saefari.pipeline.commands.cli import main
 from saefari.store import read_result
 from tests.app.browser.parts import column, figure_with, part, rows, table
 from tests.app.browser.small_tree import EXPLANATION, MARKUP, MARKUP_CLASSES, SmallTree

@@ -26,9 +26,9 @@ from saefari.data.images import decode_image
 from saefari.errors import ConflictError, DataError, ModelError
 from saefari.store import read_learned
 from saefari.store.checkpoints import read_checkpoint_state
-from saefari.train.vision import fit
+from saefari.train.vision import training_loop as fit
+from saefari.train.vision.division import Part
 from saefari.train.vision.job import VisionJob
-from saefari.train.vision.rows import Part
 from saefari.train.vision.run import run_vision
 
 Job = Callable[..., VisionJob]

@@ -16,17 +16,17 @@ from saefari.log import logger, progress_bar
 from saefari.models.alexnet_preprocessing import processor_config
 from saefari.models.alexnet_transformer import AlexNetTransformerForImageClassification
 from saefari.models.alexnet_transformer_config import AlexNetTransformerConfig
-from saefari.models.load import pick_device, read_weights
+from saefari.models.pretrained import pick_device, read_weights
 from saefari.models.registry import describe
 from saefari.provenance import library_versions
 from saefari.store import write_json, write_parquet
 from saefari.store.files import explain
 from saefari.store.layout import TRAINING_RECORD, TRAINING_ROWS
 from saefari.train.checkpoint import Checkpoint
-from saefari.train.vision.fit import Fit, measure
+from saefari.train.vision.decoded_images import Decoding, decode, forget
+from saefari.train.vision.division import Division, divide
 from saefari.train.vision.job import VisionJob, check_unfinished, is_there, opened, settings_of
-from saefari.train.vision.pictures import Decoding, decode, forget
-from saefari.train.vision.rows import Division, divide
+from saefari.train.vision.training_loop import Fit, measure
 
 
 def run_vision(job: VisionJob) -> list[str]:

@@ -1,1 +1,0 @@
-"""Why a text was classified so: shown by Samples, Try it and Run."""

@@ -1,1 +1,0 @@
-"""What the pages Latent and Latents are built from."""

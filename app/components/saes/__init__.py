@@ -1,1 +1,0 @@
-"""What the page Run is built from."""

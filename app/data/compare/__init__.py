@@ -1,1 +1,0 @@
-"""Results against each other."""

@@ -1,1 +1,0 @@
-"""Whether the tree is whole."""

@@ -1,1 +1,0 @@
-"""What codes, results and explanations say of latents."""

@@ -1,1 +1,0 @@
-"""What the page Run shows of one result."""

@@ -1,1 +1,0 @@
-"""Test rows of a result with their texts and images, for Samples and Try it."""

@@ -1,0 +1,151 @@
+"""Is what lies in the tree as recorded, and what did the runs warn of?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from app.shared.data.codes import CodeSet
+from app.shared.data.memory import written_ns
+from app.shared.data.tree import Index
+from saefari.errors import SaefariError, StoreError
+from saefari.store import Manifest, number_in, read_result, read_samples_record, read_split_record
+from saefari.store.layout import RESULTS, SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_RECORD, Layout
+
+
+@dataclass(frozen=True)
+class Warned:
+    """where: what gave the warning, in words."""
+
+    where: str
+    warning: str
+
+
+@dataclass(frozen=True)
+class RowsState:
+    """The rows of one dataset split as one model reads them. rows, split: as recorded, altered, or not there.
+
+    counts: rows on each side; {} where the split has none. place: the folder below the activations.
+    """
+
+    place: str
+    rows: str
+    split: str
+    counts: dict[str, int]
+    warnings: list[str]
+
+
+def manifest_rows(code_sets: Iterable[CodeSet]) -> list[dict[str, Any]]:
+    """One row per manifest, those that are not complete first.
+
+    outliers: positions of hidden states whose norm is far above the median, in `outlier_rows` rows; None where they are
+    not told from others.
+    """
+    rows = [
+        {
+            "id": one.id,
+            "state": one.state,
+            "place": place_of(one),
+            "kind": kind_of(one),
+            "shards": len(one.manifest.shards),
+            "rows_done": sum(shard.rows for shard in one.manifest.shards),
+            "rows": one.manifest.n_rows,
+            "megabytes": recorded_bytes(one.manifest) / 1e6,
+            "outliers": number_in(one.manifest.stats, "outliers"),
+            "outlier_rows": number_in(one.manifest.stats, "outlier_rows"),
+            "problem": one.problem,
+            "warnings": "; ".join(map(str, one.manifest.warnings)),
+        }
+        for one in code_sets
+    ]
+    return sorted(rows, key=lambda row: (row["state"] == "complete", row["place"]))
+
+
+def place_of(codes: CodeSet) -> str:
+    """`<model>/<dataset>/<split>/layer_<L>/<width>`."""
+    return f"{codes.model}/{codes.dataset}/layer_{codes.layer}/{codes.name}"
+
+
+def kind_of(codes: CodeSet) -> str:
+    """What a folder of shards holds, in words."""
+    return "hidden states" if codes.is_hidden else "codes"
+
+
+def recorded_bytes(manifest: Manifest) -> int:
+    """Bytes of its shards, as recorded."""
+    return sum(shard.bytes for shard in manifest.shards)
+
+
+def warnings_of_manifests(code_sets: Iterable[CodeSet]) -> list[Warned]:
+    """What was noticed while codes and hidden states were made."""
+    return [Warned(place_of(one), str(warning)) for one in code_sets for warning in one.manifest.warnings]
+
+
+def warnings_of_splits(states: Iterable[RowsState]) -> list[Warned]:
+    """What was noticed while rows were divided into training and test."""
+    return [Warned(state.place, warning) for state in states for warning in state.warnings]
+
+
+def warnings_of_results(index: Index) -> list[Warned]:
+    """What results warn of, and those that cannot be read. All settings of a source agree, so one of each is asked."""
+    runs: dict[str, str] = {}
+    for run, folder in zip(index.results["run"], index.results["folder"], strict=True):
+        if run:
+            runs.setdefault(folder.rpartition("/")[0], run)
+    found = []
+    for source, run in runs.items():
+        folder = index.folders[run]
+        try:
+            warnings = _warnings_of_result(folder, written_ns(folder / RESULTS))
+        except (SaefariError, OSError, TypeError, AttributeError) as error:
+            warnings = (f"cannot be read: {error}",)
+        found += [Warned(source, warning) for warning in warnings]
+    return found
+
+
+@lru_cache(maxsize=1 << 14)
+def _warnings_of_result(folder: Path, changed: int) -> tuple[str, ...]:
+    """`changed` tells a newer record from an older one."""
+    return tuple(str(warning) for warning in read_result(folder).get("warnings", []))
+
+
+def rows_states(index: Index, layout: Layout) -> list[RowsState]:
+    """The rows that codes and hidden states belong to, each file compared with its record."""
+    folders = sorted({one.samples for one in index.code_sets.values()})
+    return [_rows_state(folder, folder.relative_to(layout.activations).as_posix()) for folder in folders]
+
+
+def _rows_state(folder: Path, place: str) -> RowsState:
+    rows, _ = _compared(folder, SAMPLES, SAMPLES_RECORD, _changed(folder, SAMPLES, SAMPLES_RECORD))
+    split, record = _compared(folder, SPLIT, SPLIT_RECORD, _changed(folder, SPLIT, SPLIT_RECORD))
+    counts, warnings = record.get("counts"), record.get("warnings")
+    return RowsState(
+        place,
+        rows,
+        split,
+        counts if isinstance(counts, dict) else {},
+        [str(one) for one in warnings] if isinstance(warnings, list) else [],
+    )
+
+
+@lru_cache(maxsize=4096)
+def _compared(folder: Path, name: str, record_name: str, changed: tuple[int, ...]) -> tuple[str, dict[str, Any]]:
+    """State of a file against its record, and the record; `changed` tells newer files from those hashed before."""
+    if not (folder / record_name).exists():
+        return "not there", {}
+    try:
+        record = (read_samples_record if name == SAMPLES else read_split_record)(folder)
+    except (StoreError, KeyError, TypeError) as error:
+        return f"its record cannot be read ({error})", {}
+    return ("as recorded", record) if record is not None else ("not as recorded", {})
+
+
+def _changed(folder: Path, *names: str) -> tuple[int, ...]:
+    try:
+        status = [(folder / name).stat() for name in names]
+    except OSError:
+        return ()
+    return tuple(number for one in status for number in (one.st_mtime_ns, one.st_size))

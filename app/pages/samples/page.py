@@ -1,0 +1,265 @@
+"""Samples: the test rows of a result, a map of them, and why one of them was classified so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash
+import dash_mantine_components as dmc
+from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
+
+from app.pages.samples.data.map import METHODS, draw_map, methods
+from app.pages.samples.parts.map import map_figure, map_section
+from app.pages.samples.parts.panel import (
+    AGAINST,
+    STRONGEST,
+    coloured_part,
+    facts_part,
+    latent_options,
+    others_part,
+    reasons_part,
+    runner_up_options,
+)
+from app.pages.samples.parts.rows_list import ASKED, filter_controls, filters_of, found_in_words, listed, samples_table
+from app.pages.samples.parts.token import token_choice, token_options, token_part
+from app.shared.data.one_result import OneResult, asked_result, find_result
+from app.shared.data.samples.evidence import EVIDENCE
+from app.shared.data.samples.rows import find_rows, matching
+from app.shared.data.samples.selection import find_shown
+from app.shared.data.tree import Index, tree
+from app.shared.labels import result_title
+from app.shared.parts.figure import graph_id
+from app.shared.parts.grid import grid_id
+from app.shared.parts.guard import FOREIGN, said
+from app.shared.parts.page import later, notice, page, section
+from app.shared.parts.result_picker import result_picker
+from app.shared.parts.run_state import SHOWN
+from app.shared.parts.state import remembered, state_id
+from app.shared.permalinks import chosen, link, whole_number
+from saefari.errors import StoreError
+
+dash.register_page(__name__, path="/samples", name="Samples", order=3)
+
+_LINE = "The rows that a result was tested on: which were classified right, and what decided it in each."
+_WORDS = [
+    "feature", "latent", "token", "patch", "explanation", "contribution", "logit", "weight", "decision tree",
+    "hidden state", "SAE", "baseline", "pooling", "PCA",
+]  # fmt: skip
+_ASKED = [Input(state_id(name), "value") for name in ASKED]
+_PICKED = Input(state_id("row"), "value")
+_TOKEN = Input(state_id("token"), "value")
+
+
+def layout(run: str = "", classifier: str = "", **asked: Any) -> Any:
+    """The page for what the URL says.
+
+    asked: row, latent, token, against; the filters; space, method and colour of the map.
+    """
+    index = tree().index()
+    try:
+        result = asked_result(index, run, classifier)
+    except StoreError as error:
+        return page("Samples", _LINE, _WORDS, [notice(str(error))])
+    parts = said(lambda: _parts(index, result, asked), "The test rows")
+    picker = dmc.Stack([result_picker("/samples", result.run, result.classifier), _heading(result)], gap="xs")
+    return page("Samples", _LINE, _WORDS, [picker, *(parts if isinstance(parts, list) else [parts])])
+
+
+def _parts(index: Index, result: OneResult, asked: dict[str, Any]) -> list[Any]:
+    rows = find_rows(result)
+    filters = filters_of([asked.get(name) for name in ASKED], rows.classes)
+    places = matching(rows, filters)
+    row = whole_number(asked.get("row"))
+    if row is None and len(places):
+        row = int(rows.rows[places[0]])
+    listing = section(
+        "Test rows",
+        [
+            filter_controls(filters, rows),
+            dmc.Text(found_in_words(rows, places, filters), id="samples-found", size="sm"),
+            samples_table(rows, places, row),
+        ],
+        "Pick a row to see below why it was classified so.",
+    )
+    halves = [(listing, 7), (map_section(index, result, rows, asked), 5)]
+    return [
+        *([notice(rows.without_texts, "No texts", "orange")] if rows.without_texts else []),
+        dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": span}) for part, span in halves]),
+        *_sample_sections(result, asked, bool(rows.views)),
+        *remembered(run=result.run, classifier=result.classifier, row="" if row is None else str(row)),
+    ]
+
+
+def _heading(result: OneResult) -> Any:
+    row = result.row
+    href = link("/run", run=result.run, classifier=result.classifier)
+    return dmc.Text([dmc.Text(row.task, fw=700, span=True), ": ", dcc.Link(result_title(row), href=href)])
+
+
+def _sample_sections(result: OneResult, asked: dict[str, Any], with_images: bool) -> list[Any]:
+    latent = whole_number(asked.get("latent"))
+    against = chosen(asked.get("against"), result.classes, AGAINST)
+    steps = dmc.Group(
+        [
+            dmc.Button("Previous row", id="samples-previous", variant="default", size="xs"),
+            dmc.Button("Next row", id="samples-next", variant="default", size="xs"),
+        ]
+    )
+    colour_by = dmc.Select(
+        id=state_id("latent"),
+        label="Colour the image by" if with_images else "Colour the text by",
+        data=[],
+        value=chosen(asked.get("latent"), [EVIDENCE], STRONGEST) if latent is None else str(latent),
+        searchable=True,
+        allowDeselect=False,
+        maw=460,
+    )
+    choices = dmc.SimpleGrid([colour_by, token_choice(whole_number(asked.get("token")))], cols={"base": 1, "sm": 2})
+    text = [
+        dmc.Box(choices, id="sample-latents", display="none"),
+        later("sample-text", 60),
+        later("sample-token", 0),
+    ]
+    columns = [(dmc.Stack(text), 8), (later("sample-facts", 200), 4)]
+    hold = dmc.Select(
+        id=state_id("against"),
+        label="Hold against the predicted class",
+        data=[{"value": against, "label": against}],
+        value=against,
+        searchable=True,
+        allowDeselect=False,
+        maw=460,
+    )
+    is_probe = result.classifier == "linear"
+    return [
+        section(
+            "Sample", [steps, dmc.Grid([dmc.GridCol(part, span={"base": 12, "md": span}) for part, span in columns])]
+        ),
+        section(
+            "What decided",
+            [dmc.Box(hold, display="block" if is_probe else "none"), later("sample-reasons", 200)],
+            "Each feature's weight times its value in this row; with the intercept they add up to the class's logit."
+            if is_probe
+            else "",
+        ),
+        section(
+            "How other sources saw this row",
+            [later("sample-others", 100)],
+            "Of each source the result that cross-validation chooses on this dataset.",
+        ),
+    ]
+
+
+@callback(
+    Output(grid_id("samples"), "rowData"),
+    Output("samples-found", "children"),
+    *_ASKED,
+    *SHOWN,
+    prevent_initial_call=True,
+)
+def _find(*asked: Any) -> Any:
+    *wanted, run, classifier = asked
+    try:
+        rows = find_rows(find_result(tree().index(), run, classifier))
+    except FOREIGN as error:
+        return [], str(error)
+    filters = filters_of(wanted, rows.classes)
+    places = matching(rows, filters)
+    return listed(rows, places), found_in_words(rows, places, filters)
+
+
+@callback(
+    Output(graph_id("samples-map"), "figure"),
+    Output("samples-map-problem", "children"),
+    *(Input(state_id(name), "value") for name in ("space", "method", "colour")),
+    _PICKED,
+    *_ASKED,
+    *SHOWN,
+)
+def _draw(space: str, method: str, colour: str, row: Any, *asked: Any) -> Any:
+    *wanted, run, classifier = asked
+    try:
+        index = tree().index()
+        result = find_result(index, run, classifier)
+        rows = find_rows(result)
+        drawn = draw_map(index, result, rows, space, chosen(method, methods(), "pca"))
+    except FOREIGN as error:
+        return dash.no_update, notice(str(error), color="orange")
+    kept = matching(rows, filters_of(wanted, rows.classes))
+    figure = map_figure(drawn, rows, kept, colour, whole_number(row), METHODS[chosen(method, methods(), "pca")])
+    return figure, None
+
+
+clientside_callback(
+    ClientsideFunction("saefari", "pickSample"),
+    Output(state_id("row"), "value"),
+    Output(grid_id("samples"), "selectedRows"),
+    Output(grid_id("samples"), "scrollTo"),
+    Output(graph_id("samples-map"), "clickData"),
+    Output(state_id("token"), "value"),
+    Input(grid_id("samples"), "selectedRows"),
+    Input(graph_id("samples-map"), "clickData"),
+    Input("samples-previous", "n_clicks"),
+    Input("samples-next", "n_clicks"),
+    State(grid_id("samples"), "virtualRowData"),
+    State(state_id("row"), "value"),
+    prevent_initial_call=True,
+)
+
+
+@callback(Output("sample-facts", "children"), _PICKED, *SHOWN)
+def _show_facts(row: Any, run: str, classifier: str) -> Any:
+    return said(lambda: facts_part(find_shown(run, classifier, whole_number(row))), "The row")
+
+
+@callback(
+    Output(state_id("latent"), "data"),
+    Output("sample-latents", "display"),
+    _PICKED,
+    State(state_id("latent"), "value"),
+    *SHOWN,
+)
+def _offer_latents(row: Any, latent: str, run: str, classifier: str) -> Any:
+    try:
+        options = latent_options(find_shown(run, classifier, whole_number(row)), latent)
+    except FOREIGN:
+        options = []
+    return options, "block" if options else "none"
+
+
+@callback(Output("sample-text", "children"), _PICKED, Input(state_id("latent"), "value"), _TOKEN, *SHOWN)
+def _colour(row: Any, latent: str, token: Any, run: str, classifier: str) -> Any:
+    place = whole_number(token)
+    return said(lambda: coloured_part(find_shown(run, classifier, whole_number(row)), latent, place), "The text")
+
+
+@callback(Output(state_id("token"), "data"), _PICKED, State(state_id("token"), "value"), *SHOWN)
+def _offer_tokens(row: Any, token: Any, run: str, classifier: str) -> Any:
+    try:
+        return token_options(find_shown(run, classifier, whole_number(row)), whole_number(token))
+    except FOREIGN:
+        return []
+
+
+@callback(Output("sample-token", "children"), _PICKED, _TOKEN, *SHOWN)
+def _show_token(row: Any, token: Any, run: str, classifier: str) -> Any:
+    place = whole_number(token)
+    return said(lambda: token_part(find_shown(run, classifier, whole_number(row)), place), "The token's latents")
+
+
+@callback(Output(state_id("against"), "data"), _PICKED, *SHOWN)
+def _offer_classes(row: Any, run: str, classifier: str) -> Any:
+    try:
+        return runner_up_options(find_shown(run, classifier, whole_number(row)))
+    except FOREIGN:
+        return dash.no_update
+
+
+@callback(Output("sample-reasons", "children"), _PICKED, Input(state_id("against"), "value"), *SHOWN)
+def _explain(row: Any, against: str, run: str, classifier: str) -> Any:
+    return said(lambda: reasons_part(find_shown(run, classifier, whole_number(row)), against), "The reasons")
+
+
+@callback(Output("sample-others", "children"), _PICKED, *SHOWN)
+def _ask_others(row: Any, run: str, classifier: str) -> Any:
+    return said(lambda: others_part(find_shown(run, classifier, whole_number(row))), "What other sources said")

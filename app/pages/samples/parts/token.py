@@ -1,0 +1,110 @@
+"""The choice of a token or patch of a sample, and the latents that are strongest at it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dash_mantine_components as dmc
+
+from app.pages.samples.data.tokens import token_text
+from app.shared.data.latents.summary import strongest_images
+from app.shared.data.one_result import codes_of, sae_of
+from app.shared.data.samples.reasons import describe_features
+from app.shared.data.samples.rows import Sample, find_sample
+from app.shared.data.samples.selection import Shown
+from app.shared.labels import shortened
+from app.shared.parts.grid import grid, number_column, text_column
+from app.shared.parts.images.thumbnails import ROW_HEIGHT, thumbnail_column
+from app.shared.parts.page import notice
+from app.shared.parts.state import state_id
+from saefari.errors import StoreError
+from saefari.store import strongest_latents
+
+_MOST = 10
+_LETTERS = 40
+_LISTED = 300
+"""Tokens that the opened choice lists; typing part of one finds the others."""
+
+
+def token_choice(position: int | None) -> dmc.Select:
+    """Which position; a click on a token or patch sets it (assets/dashboard.js). position: of the first one."""
+    return dmc.Select(
+        id=state_id("token"),
+        label="Strongest latents at",
+        placeholder="click a token or patch, or choose one",
+        data=[],
+        value=None if position is None else str(position),
+        searchable=True,
+        clearable=True,
+        limit=_LISTED,
+        maw=460,
+    )
+
+
+def token_options(shown: Shown, chosen: int | None) -> list[dict[str, str]]:
+    """Choices of a token; [] where no latents were read. chosen: is always among them."""
+    sample = find_sample(shown.result, shown.row)
+    if sample.codes is None:
+        return []
+    n = len(sample.spans)
+    options = [{"value": str(i), "label": f"token {i}: {_named(sample, i)}"} for i in range(n)]
+    return options if chosen is None or chosen < n else [*options, {"value": str(chosen), "label": f"token {chosen}"}]
+
+
+def token_part(shown: Shown, position: int | None) -> Any:
+    """The strongest latents at a position, counted from 0 among those that count; nothing where none is chosen."""
+    sample = find_sample(shown.result, shown.row)
+    if position is None or sample.codes is None:
+        return None
+    if position >= len(sample.spans):
+        return notice(f"This {sample.kind} has no token {position}: it has {len(sample.spans):,}, counted from 0.")
+    latents, activations = strongest_latents(sample.codes, position)
+    features = describe_features(shown.index, shown.result, latents[:_MOST].tolist(), None)
+    images = _images(shown, latents[:_MOST].tolist())
+    rows = [
+        {
+            "latent": int(latent),
+            "image": images.get(int(latent), ""),
+            "href": feature.href,
+            "activation": float(value),
+            "explanation": feature.explanation,
+        }
+        for latent, feature, value in zip(latents, features, activations, strict=False)
+    ]
+    columns = [
+        number_column("latent", width=120, cellRenderer="PageLink", cellRendererParams={"href": "href"}),
+        number_column("activation", digits=3, width=140),
+    ]
+    if images:
+        columns.append(thumbnail_column("image", "strongest in", width=110))
+    explained = any(row["explanation"] for row in rows)
+    if explained:
+        columns.append(text_column("explanation", tooltipField="explanation", flex=1, minWidth=220))
+    heights = {"dashGridOptions": {"rowHeight": ROW_HEIGHT}} if images else {}
+    table = grid("token-latents", columns, rows, height=600 if images else 500, **heights) if rows else None
+    active = f"{len(latents):,} of {sample.codes.shape[1]:,} latents are active at it."
+    return dmc.Stack(
+        [
+            dmc.Title(f"The ten strongest latents at {_named(sample, position)}", order=3, size="h5"),
+            dmc.Text(f"Token {position} of this {sample.kind}, counted from 0: {active}", size="sm", c="dimmed"),
+            dmc.Box(table, maw=None if explained else 420 if images else 300),
+        ],
+        gap=4,
+    )
+
+
+def _images(shown: Shown, latents: list[int]) -> dict[int, str]:
+    """latent -> the address of the image in which it is strongest; {} where that is not known."""
+    sae = sae_of(shown.index, shown.result.row)
+    codes = None if sae is None else codes_of(sae, shown.result.row)
+    try:
+        return {} if codes is None else strongest_images(codes, latents)
+    except StoreError:
+        return {}  # the table says what is known without it; Health says what is wrong with the codes
+
+
+def _named(sample: Sample, position: int) -> str:
+    start, stop = sample.spans[position].tolist()
+    name = shortened(token_text(sample, position), _LETTERS)
+    is_text = sample.picture is None or stop > start
+    return f"«{name}»" if is_text else name

@@ -1,0 +1,1 @@
+"""Data access that several pages share; read-only, through saefari.store."""

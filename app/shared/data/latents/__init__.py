@@ -1,0 +1,1 @@
+"""What is known about latents: activations, contexts, use by classifiers."""

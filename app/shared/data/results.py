@@ -1,0 +1,100 @@
+"""The table of all results, and the record of one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from app.shared.data.memory import Memory, short_id
+from app.shared.data.selection import with_tasks
+from saefari.errors import StoreError
+from saefari.store import FoundFile, Layout, find_files, looks_whole, read_result, read_summary, summary_table
+from saefari.store.layout import RESULTS
+from saefari.store.results import SUMMARY_COLUMNS
+
+Problems = list[tuple[str, str]]
+"""(path below the output folder, what is wrong with it)."""
+
+
+def find_results(layout: Layout, memory: Memory) -> tuple[pd.DataFrame, dict[str, Path], Problems]:
+    """The table of results with `run`, the id of each row's folder, and `task`; run id -> folder; what cannot be read.
+
+    summary.csv is believed about folders that did not change after it was written. Other results are read one by
+    one, so that those of a run under way show before it ends. Rows without a folder have "" for `run`.
+    """
+    summary, written, problems = _read_summary(layout, memory)
+    files, whole = {}, set()
+    for file in find_files(layout.classifications, RESULTS):
+        files[file.relative] = file
+        if memory.read(_whole, file):
+            whole.add(file.relative)
+        else:
+            problems.append((_place(file.relative), "is only half there; run its configuration again"))
+    changed = {name for name in whole if files[name].mtime_ns > written} | (whole - set(summary["folder"]))
+    parts = [summary[~summary["folder"].isin(changed)]]
+    for name in sorted(changed):
+        rows = memory.read(_rows, files[name])
+        if isinstance(rows, str):
+            problems.append((_place(name), rows))
+        else:
+            parts.append(rows)
+    table = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].copy()
+    gone = sorted(set(table["folder"]) - set(files))
+    if gone:
+        message = f"lists {len(gone)} results whose files are not here, for example {gone[0]!r}"
+        problems.append(("classifications/summary.csv", message))
+    table["run"] = [short_id(name) if name in whole else "" for name in table["folder"]]
+    return with_tasks(table), {short_id(name): files[name].folder for name in whole}, problems
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """results.json of a folder that the index named. Raises StoreError when it is gone or no such record."""
+    try:
+        changed = (folder / RESULTS).stat().st_mtime_ns
+    except OSError:
+        raise StoreError(f"{folder / RESULTS} is not there any more") from None
+    return _read_record(folder, changed)
+
+
+@lru_cache(maxsize=64)
+def _read_record(folder: Path, changed: int) -> dict[str, Any]:
+    record = read_result(folder)
+    missing = {"classes", "classifiers", "settings", "summary"} - set(record)
+    if missing:
+        raise StoreError(f"{folder / RESULTS} is not what SAEfari writes: {', '.join(sorted(missing))} missing")
+    return record
+
+
+def _read_summary(layout: Layout, memory: Memory) -> tuple[pd.DataFrame, int, Problems]:
+    """summary.csv, empty where there is none; when it was written; and what is wrong with it."""
+    empty = summary_table(pd.DataFrame(columns=SUMMARY_COLUMNS))
+    try:
+        status = layout.summary.stat()
+    except OSError:
+        return empty, 0, []
+    file = FoundFile(layout.classifications, ".", layout.summary.name, status.st_size, status.st_mtime_ns)
+    table = memory.read(_summary, file)
+    if isinstance(table, str):
+        return empty, 0, [("classifications/summary.csv", table)]
+    return table, file.mtime_ns, []
+
+
+def _summary(file: FoundFile) -> pd.DataFrame:
+    return read_summary(file.path)
+
+
+def _whole(file: FoundFile) -> bool:
+    return looks_whole(file.path)
+
+
+def _rows(file: FoundFile) -> pd.DataFrame:
+    """A result's rows of the table."""
+    rows = read_result(file.folder)["summary"]
+    return summary_table([row | {"folder": file.relative} for row in rows])
+
+
+def _place(relative: str) -> str:
+    return f"classifications/{relative}/{RESULTS}"

@@ -1,0 +1,1 @@
+"""Why a classifier predicted a class: contributions and the path through a tree."""

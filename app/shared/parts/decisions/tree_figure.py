@@ -1,0 +1,216 @@
+"""A decision tree drawn from left to right: every node a box with its question, rows and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from html import escape
+
+import plotly.graph_objects as go
+
+from app.shared.data.decision_tree import Node, below, check_nodes, children_of, majority, question
+from app.shared.labels import shortened
+from app.shared.parts.figure import colours, styled
+
+COLUMN = 172
+"""Pixels per level; a drawing that is given fewer overlaps its text."""
+_ROW = 56
+_BOX = (154, 46)
+_TEXT = 10.5
+_LETTERS = 20
+_LISTED = 12
+_GREY, _PATH = "#7F7F7F", "#D55E00"
+
+
+def tree_figure(
+    nodes: Sequence[Node],
+    classes: Sequence[str],
+    collapsed: Collection[int] = (),
+    path: Collection[int] = (),
+    word: str = "latent",
+) -> go.Figure:
+    """The tree; a point's customdata is its node's number.
+
+    collapsed: nodes whose subtree is not drawn. path: nodes to stand out, a sample's way from the root to its leaf.
+    word: what a feature without a name is called. Raises ValueError where the nodes make no tree.
+    """
+    check_nodes(nodes, len(classes))
+    places = _places(nodes, collapsed)
+    figure = go.Figure()
+    usual = [i for i in places if i not in path]
+    figure.add_trace(_edges(nodes, places, [i for i in places if i and i not in path], _GREY, 1))
+    figure.add_trace(_boxes(places, usual, _GREY, 1))
+    figure.add_trace(_edges(nodes, places, [i for i in places if i and i in path], _PATH, 4))
+    figure.add_trace(_boxes(places, [i for i in places if i in path], _PATH, 4))
+    figure.add_trace(_answers(nodes, places))
+    figure.add_trace(_labels(nodes, classes, places, collapsed, word))
+    figure.add_trace(_targets(nodes, classes, places, collapsed, word))
+    width = COLUMN * (1 + max(x for x, _ in places.values()) // COLUMN)
+    height = max(y for _, y in places.values()) + _ROW
+    hidden = {"visible": False, "showgrid": False, "zeroline": False}
+    return styled(
+        figure,
+        height=int(height) + 48,
+        xaxis=hidden | {"range": [-8, width - COLUMN + _BOX[0] + 8]},
+        yaxis=hidden | {"range": [height - _ROW / 2, -_ROW / 2 - 4]},
+        margin={"l": 4, "r": 4, "t": 32, "b": 8},
+        showlegend=False,
+        dragmode="pan",
+        hovermode="closest",
+        hoverdistance=60,
+    )
+
+
+def tree_width(nodes: Sequence[Node], collapsed: Collection[int]) -> int:
+    """Pixels that the drawing needs at least."""
+    return int(max(x for x, _ in _places(nodes, collapsed).values())) + COLUMN
+
+
+def _places(nodes: Sequence[Node], collapsed: Collection[int]) -> dict[int, tuple[float, float]]:
+    """(left edge, middle) of each node that is drawn, in pixels.
+
+    Ends are stacked in their order and every other node stands midway between its children, so no two boxes of a
+    column come closer than two ends do.
+    """
+    level = {0: 0}
+    drawn = [0]
+    for i in drawn:  # grows while it is walked: parents before children
+        for child in children_of(nodes[i]) if i not in collapsed else []:
+            level[child] = level[i] + 1
+            drawn.append(child)
+    height: dict[int, float] = {}
+    waiting = [0]
+    while waiting:
+        i = waiting.pop()
+        if i not in collapsed:
+            waiting += children_of(nodes[i])[::-1]
+        if i in collapsed or not children_of(nodes[i]):
+            height[i] = float(_ROW * len(height))
+    for i in reversed(drawn):
+        if i not in height:
+            height[i] = sum(height[child] for child in children_of(nodes[i])) / 2
+    return {i: (float(COLUMN * level[i]), height[i]) for i in drawn}
+
+
+def _edges(
+    nodes: Sequence[Node], places: dict[int, tuple[float, float]], ends: Collection[int], colour: str, width: int
+) -> go.Scatter:
+    """Lines from parents to the children in `ends`."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for parent in places:
+        for child in children_of(nodes[parent]):
+            if child in places and child in ends:
+                start, stop = places[parent], places[child]
+                bend = start[0] + _BOX[0] + 4
+                x += [start[0] + _BOX[0], bend, bend, stop[0], None]
+                y += [start[1], start[1], stop[1], stop[1], None]
+    return go.Scatter(x=x, y=y, mode="lines", line={"color": colour, "width": width}, hoverinfo="skip")
+
+
+def _boxes(places: dict[int, tuple[float, float]], which: Collection[int], colour: str, width: int) -> go.Scatter:
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for i in which:
+        left, middle = places[i]
+        right, top, bottom = left + _BOX[0], middle - _BOX[1] / 2, middle + _BOX[1] / 2
+        x += [left, right, right, left, left, None]
+        y += [top, top, bottom, bottom, top, None]
+    return go.Scatter(x=x, y=y, mode="lines", line={"color": colour, "width": width}, hoverinfo="skip")
+
+
+def _answers(nodes: Sequence[Node], places: dict[int, tuple[float, float]]) -> go.Scatter:
+    """yes and no, above the lines."""
+    ends = [
+        (places[child][0] - 9, places[child][1] - 7, answer)
+        for parent in places
+        for child, answer in zip(children_of(nodes[parent]), ("yes", "no"), strict=False)
+        if child in places
+    ]
+    x, y, text = zip(*ends, strict=True) if ends else ((), (), ())
+    return go.Scatter(x=x, y=y, text=text, mode="text", textfont={"size": 9}, hoverinfo="skip")
+
+
+def _labels(
+    nodes: Sequence[Node],
+    classes: Sequence[str],
+    places: dict[int, tuple[float, float]],
+    collapsed: Collection[int],
+    word: str,
+) -> go.Scatter:
+    palette = colours(len(classes))
+    return go.Scatter(
+        x=[x + 8 for x, _ in places.values()],
+        y=[y for _, y in places.values()],
+        mode="markers+text",
+        text=[_label(nodes, i, classes, collapsed, word) for i in places],
+        textposition="middle right",
+        textfont={"size": _TEXT},
+        marker={
+            "size": 11,
+            "symbol": ["diamond" if _folded(nodes, i, collapsed) else "square" for i in places],
+            "color": [palette[majority(nodes[i])] for i in places],
+            "line": {"width": 1, "color": _GREY},
+        },
+        customdata=list(places),
+        hoverinfo="skip",
+    )
+
+
+def _targets(
+    nodes: Sequence[Node],
+    classes: Sequence[str],
+    places: dict[int, tuple[float, float]],
+    collapsed: Collection[int],
+    word: str,
+) -> go.Scatter:
+    """What the pointer finds: the middle of every box."""
+    return go.Scatter(
+        x=[x + _BOX[0] / 2 for x, _ in places.values()],
+        y=[y for _, y in places.values()],
+        mode="markers",
+        marker={"size": 40, "opacity": 0},
+        customdata=list(places),
+        hovertext=[_hover(nodes, i, classes, collapsed, word) for i in places],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+
+
+def _label(nodes: Sequence[Node], i: int, classes: Sequence[str], collapsed: Collection[int], word: str) -> str:
+    node = nodes[i]
+    if children_of(node):
+        threshold = question(node, word).rpartition(" ≤ ")
+        head = shortened(threshold[0], _LETTERS - len(threshold[2]) - 3) + " ≤ " + threshold[2]
+    else:
+        head = "→ " + shortened(classes[majority(node)], _LETTERS - 2)
+    rows = f"{node['n_rows']:,} rows"
+    if _folded(nodes, i, collapsed):
+        rows += f", {len(below(nodes, i))} folded"
+    return f"<b>{escape(head)}</b><br>{rows}<br>{escape(_shares(node, classes))}"
+
+
+def _shares(node: Node, classes: Sequence[str]) -> str:
+    """`torch 62%, numpy 20%`: as many classes as there is room for, at least one."""
+    text = ""
+    for i in sorted(range(len(classes)), key=lambda i: -node["distribution"][i]):
+        share = f" {node['distribution'][i]:.0%}"
+        longer = f"{text}, {classes[i]}{share}" if text else shortened(classes[i], _LETTERS + 1 - len(share)) + share
+        if len(longer) > _LETTERS + 1 or node["distribution"][i] < 0.005:
+            break
+        text = longer
+    return text
+
+
+def _hover(nodes: Sequence[Node], i: int, classes: Sequence[str], collapsed: Collection[int], word: str) -> str:
+    node = nodes[i]
+    order = sorted(range(len(classes)), key=lambda k: -node["distribution"][k])
+    there = [k for k in order if node["distribution"][k] > 0]
+    lines = [f"<b>{escape(question(node, word)) if children_of(node) else 'leaf'}</b>", f"{node['n_rows']:,} rows"]
+    lines += [f"{escape(classes[k])}: {node['distribution'][k]:.1%}" for k in there[:_LISTED]]
+    lines += [f"and {len(there) - _LISTED} more classes"] if len(there) > _LISTED else []
+    if children_of(node):
+        lines.append("<i>click to unfold</i>" if i in collapsed else "<i>click to fold what follows</i>")
+    return "<br>".join(lines)
+
+
+def _folded(nodes: Sequence[Node], i: int, collapsed: Collection[int]) -> bool:
+    return i in collapsed and bool(children_of(nodes[i]))

@@ -1,0 +1,62 @@
+"""A model and what reads for it, by the kind of model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from saefari.config import ModelType
+from saefari.models.forward import Model
+from saefari.models.image_input import ImageReader
+
+
+@dataclass(frozen=True)
+class ReaderSpec:
+    """What reads images for a model, by its name: small and picklable, so that a worker process can load its own."""
+
+    model_type: ModelType
+    name: str
+    revision: str | None
+    positions: str
+    max_length: int
+    include_special_tokens: bool
+
+    def load(self) -> ImageReader:
+        """The reader, kept for the next call. Raises ModelError where it cannot be found, reached or used safely."""
+        folder = Path(self.name).expanduser()
+        written = tuple(sorted(file.stat().st_mtime_ns for file in folder.glob("*.json"))) if folder.is_dir() else ()
+        return _reader(self, written)
+
+
+@lru_cache(maxsize=2)
+def _reader(spec: ReaderSpec, written: tuple[int, ...]) -> ImageReader:
+    """`written` tells a model that was trained anew in the same folder from the one before."""
+    if spec.model_type == "vit":
+        from saefari.models.vision_model import VisionReader
+
+        return VisionReader.load(spec.name, spec.revision, spec.positions)
+    from saefari.models.vision_language_reader import PromptReader
+
+    return PromptReader.load(
+        spec.name,
+        spec.revision,
+        positions=spec.positions,
+        max_length=spec.max_length,
+        include_special_tokens=spec.include_special_tokens,
+    )
+
+
+def load_model(model_type: ModelType, name: str, revision: str | None, dtype: str, device: str) -> Model:
+    """The model of a kind, without its head, its weights frozen; `TextModel.load` says what may be raised."""
+    if model_type == "vit":
+        from saefari.models.vision_model import VisionModel
+
+        return VisionModel.load(name, revision, dtype, device)
+    if model_type == "vlm":
+        from saefari.models.vision_language_model import VisionLanguageModel
+
+        return VisionLanguageModel.load(name, revision, dtype, device)
+    from saefari.models.text_model import TextModel
+
+    return TextModel.load(name, revision, dtype, device)

@@ -1,0 +1,165 @@
+"""The command line: `python run_experiments.py` and `saefari`. Nothing heavy is imported before the flags are read."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from saefari.errors import ConfigError, SaefariError
+from saefari.log import start_logging
+from saefari.pipeline.commands.flags import (
+    add_classify_flags,
+    add_extract_flags,
+    add_import_flags,
+    add_run_flags,
+    add_train_flags,
+    add_transfer_flags,
+)
+from saefari.pipeline.commands.mosaic_flags import with_hyphens
+
+if TYPE_CHECKING:
+    from saefari.config import Config
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def run_experiments(arguments: Sequence[str] | None = None) -> int:
+    """`python run_experiments.py`: everything that conf.yaml names. Returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="run_experiments.py", description="Run the experiments that a YAML file names."
+    )
+    add_run_flags(parser)
+    return _guarded(_run_experiments, parser.parse_args(with_hyphens(sys.argv[1:] if arguments is None else arguments)))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command `saefari` with its sub-commands. Returns the exit code."""
+    from app.main import add_flags, serve
+
+    parser = argparse.ArgumentParser(
+        prog="saefari", description="Classifiers that explain themselves, from SAE features."
+    )
+    commands = parser.add_subparsers(required=True, metavar="command")
+    run = commands.add_parser("run", help="run the experiments that a YAML file names (as run_experiments.py)")
+    add_run_flags(run)
+    run.set_defaults(function=_run_experiments)
+    train = commands.add_parser("train-sae", help="train the SAEs that a YAML file names, and nothing else")
+    add_train_flags(train)
+    train.set_defaults(function=_run_training)
+    vision = commands.add_parser("train-vision", help="train the vision model that a YAML file names, and nothing else")
+    add_train_flags(vision)
+    vision.set_defaults(function=_run_vision_training)
+    extract = commands.add_parser("extract", help="one model, one layer, one dataset: activations and codes")
+    add_extract_flags(extract)
+    extract.set_defaults(function=_run_extract)
+    classify = commands.add_parser("classify", help="classifiers on what `saefari extract` wrote")
+    add_classify_flags(classify)
+    classify.set_defaults(function=_run_classify)
+    transfer = commands.add_parser("transfer", help="classifiers of one run on the features of another, as they are")
+    add_transfer_flags(transfer)
+    transfer.set_defaults(function=_run_transfer)
+    mosaic = commands.add_parser("import-mosaic", help="published MOSAIC results, converted into our results tree")
+    add_import_flags(mosaic)
+    mosaic.set_defaults(function=_run_import)
+    dashboard = commands.add_parser("dashboard", help="see every result, every latent, every sample in a browser")
+    add_flags(dashboard)
+    dashboard.set_defaults(function=serve, verbose=False)
+    parsed = parser.parse_args(with_hyphens(sys.argv[1:] if arguments is None else arguments))
+    return _guarded(parsed.function, parsed)
+
+
+def _run_experiments(flags: argparse.Namespace) -> int:
+    from saefari.config import load_config
+
+    config = load_config(flags.config, flags.set)
+    extract = not flags.classify_only
+    return _run(config, flags, flags.config, train=extract, extract=extract, classify=not flags.extract_only)
+
+
+def _run_training(flags: argparse.Namespace) -> int:
+    from saefari.config import load_config
+
+    return _run(load_config(flags.config, flags.set), flags, flags.config, train=True)
+
+
+def _run_vision_training(flags: argparse.Namespace) -> int:
+    from saefari.config import load_config
+
+    return _run(load_config(flags.config, flags.set), flags, flags.config, vision=True)
+
+
+def _run_extract(flags: argparse.Namespace) -> int:
+    from saefari.pipeline.commands.one_off import extract_config
+
+    return _run(extract_config(flags), flags, "flags", extract=True)
+
+
+def _run_classify(flags: argparse.Namespace) -> int:
+    from saefari.pipeline.commands.one_off import classify_config
+
+    return _run(classify_config(flags), flags, "flags", classify=True)
+
+
+def _run_transfer(flags: argparse.Namespace) -> int:
+    from saefari.pipeline.commands.transfer import run_transfer_command
+
+    return run_transfer_command(flags)
+
+
+def _run_import(flags: argparse.Namespace) -> int:
+    from saefari.pipeline.commands.import_mosaic import run_import
+
+    return run_import(flags)
+
+
+def _run(
+    config: Config,
+    flags: argparse.Namespace,
+    source: str,
+    *,
+    vision: bool = False,
+    train: bool = False,
+    extract: bool = False,
+    classify: bool = False,
+) -> int:
+    from saefari.pipeline.execute.run_plan import run_plan
+    from saefari.pipeline.execute.run_report import describe_report
+    from saefari.pipeline.plan.describe import describe_plan
+    from saefari.pipeline.plan.make_plan import make_plan
+
+    # Waiting threads that spin make a machine with other work on it two to three times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if flags.dry_run:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # what is not on this machine is noted, not fetched
+    plan = make_plan(config, need_model=vision or train or extract, dry_run=flags.dry_run, source=source)
+    if vision:
+        plan = plan.vision_only()
+    elif train and not extract:
+        plan = plan.training_only()
+    if flags.dry_run:
+        print(describe_plan(plan, train=train, extract=extract, classify=classify))
+        return OK
+    training = vision or train
+    report = run_plan(plan, training=training, extracting=extract, classifying=classify, overwrite=flags.overwrite)
+    print(describe_report(plan, report, ["train"] * training + ["extract"] * extract + ["classify"] * classify))
+    return FAILED if report.failures else OK
+
+
+def _guarded(function: Callable[[argparse.Namespace], int], flags: argparse.Namespace) -> int:
+    """Run a command; errors that a user can mend become one message and an exit code, not a traceback."""
+    start_logging(logging.DEBUG if flags.verbose else logging.INFO)
+    try:
+        return function(flags)
+    except ConfigError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except SaefariError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("interrupted: run the same command to go on from here", file=sys.stderr)
+        return INTERRUPTED

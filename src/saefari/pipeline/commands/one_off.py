@@ -1,0 +1,202 @@
+"""One-off runs by flags: they build the same configuration that a YAML file would."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from saefari.config import Config, ModelSpec, parse_config
+from saefari.data.slug import dataset_slug
+from saefari.errors import ConfigError, SaeError
+from saefari.names import HIDDEN, RANDOM
+from saefari.pipeline.commands.flags import flag_error
+from saefari.pipeline.commands.mosaic_flags import check_mosaic_flags, revision_in
+from saefari.pipeline.plan.vision_model import folder_of
+from saefari.saes.catalogue import widths_at
+from saefari.store import Manifest, codes_folder, hidden_folder, read_samples_record, read_split_record
+from saefari.store.layout import MANIFEST, SAMPLES, split_folder
+
+Place = tuple[str, str, str]
+"""A stored split: its dataset's folder, config ("" = none) and split."""
+
+_ANY = "any"  # a width that nothing is looked up for
+
+
+def extract_config(flags: argparse.Namespace) -> Config:
+    """The configuration that `saefari extract` runs. Raises ConfigError."""
+    settings = {
+        "base_save_dir": flags.save_dir,
+        "batch_size": flags.batch_size,
+        "act_only": flags.act_only,
+        "max_batches": flags.max_batches,
+        "seed": flags.seed or 0,
+    }
+    dataset = {
+        "name": flags.dataset_name,
+        "config_name": flags.dataset_config_name,
+        "split": flags.dataset_split,
+        "text_field": flags.text_field or ("text" if flags.model_type == "llm" else None),
+        "image_field": flags.image_field,
+        "label_field": flags.label_field,
+    }
+    return _config(flags, settings, dataset, flags.width or _only_width(flags))
+
+
+def classify_config(flags: argparse.Namespace) -> Config:
+    """The configuration that `saefari classify` runs: that of the stored split, where flags say no other.
+
+    Raises ConfigError where nothing is stored, or more than one split that the flags fit.
+    """
+    settings: dict[str, Any] = {
+        "base_save_dir": flags.input_dir,
+        "base_classify_dir": flags.output_dir,
+        "tree_depth": flags.tree_depth,
+        "save_plots": flags.save_plots,
+        "cv_folds": flags.cv_folds,
+        "bow_baseline": flags.bow_baseline,
+    }
+    check_mosaic_flags(flags)
+    params = {"top_n_values": [flags.top_n], "binarize_values": [flags.binarize_value]}
+    params |= {"pooling": ["last" if flags.last_token else "sum"]}
+    folder, (name, config_name, split) = _stored_split(flags)
+    record = _stored_settings(folder)
+    given = {"text_field": flags.text_field, "label_field": flags.label_field}
+    dataset = {
+        **record["fields"],
+        **{key: value for key, value in given.items() if value is not None},
+        "name": flags.dataset_name or name,
+        "config_name": config_name,
+        "split": split,
+    }
+    split_record = read_split_record(folder) or {"settings": {"seed": 0}}
+    settings |= {
+        "max_samples": (record["sampled"] or {"rows": None})["rows"],
+        "seed": split_record["settings"]["seed"] if flags.seed is None else flags.seed,
+        "positions": record.get("positions"),
+    }
+    settings |= {key: record[key] for key in ("max_length", "include_special_tokens") if key in record}
+    widths = flags.width or _stored_widths(folder, flags.layer) or _only_width(flags)
+    settings["act_only"] = _is_act_only(folder, flags.layer, widths) if flags.act_only is None else flags.act_only
+    return _config(flags, settings, dataset, widths, params)
+
+
+def _config(
+    flags: argparse.Namespace,
+    settings: dict[str, Any],
+    dataset: dict[str, Any],
+    widths: list[str],
+    params: dict[str, Any] | None = None,
+) -> Config:
+    dataset = dataset | {"text_is_label": flags.text_is_label}
+    model = {
+        "name": flags.model_name,
+        "layers": flags.layer,
+        "widths": widths,
+        "revision": revision_in(flags),
+        "sae_release": flags.sae_release,
+        "sae_path": flags.sae_path,
+    }
+    common: dict[str, Any] = {
+        "model_type": flags.model_type,
+        "sae_location": flags.sae_location,
+        "test_size": flags.test_size,
+    }
+    if flags.positions is not None:
+        common["positions"] = flags.positions
+    return parse_config(
+        {
+            "settings": {**settings, **common},
+            "models": [model],
+            "datasets": [dataset],
+            "classification_params": params or {},
+        },
+        source="flags",
+    )
+
+
+def _only_width(flags: argparse.Namespace) -> list[str]:
+    """The width of the SAEs at the layers, where --width leaves it open. Raises ConfigError where it is not one."""
+    if flags.sae_path is not None:
+        raise flag_error("--width", "is needed with --sae-path: it names the folder of the codes")
+    widths: set[str] = set()
+    for layer in flags.layer:
+        try:
+            widths |= set(widths_at(flags.model_name, layer, flags.sae_location, flags.sae_release))
+        except SaeError as error:
+            raise flag_error("--sae-release", str(error)) from None
+    if len(widths) != 1:
+        raise flag_error("--width", f"is needed: there are SAEs of the widths {', '.join(sorted(widths))}")
+    return list(widths)
+
+
+def _stored_split(flags: argparse.Namespace) -> tuple[Path, Place]:
+    """The one stored dataset split that the flags fit, and its place below the model's folder."""
+    model = ModelSpec(name=flags.model_name, layers=flags.layer, widths=[_ANY], revision=revision_in(flags))
+    root = Path(flags.input_dir, folder_of(model))
+    folders = [path.parent for path in sorted(root.rglob(SAMPLES))]
+    stored = {_place(folder.relative_to(root)): folder for folder in folders if not _has_siblings(folder)}
+    if folders and not stored:
+        message = f"{root} holds only splits that a YAML file reads from several columns of text"
+        raise flag_error("--input-dir", f"{message}: use `run_experiments.py --classify-only` with that file")
+    if not stored:
+        raise flag_error("--input-dir", f"{root} holds no dataset: run `saefari extract` with this model first")
+    slug = None if flags.dataset_name is None else dataset_slug(flags.dataset_name)
+    wanted = (slug, flags.dataset_config_name, flags.dataset_split)
+    fitting = [place for place in stored if all(w in (None, p) for w, p in zip(wanted, place, strict=True))]
+    if len(fitting) != 1:
+        raise _unclear(wanted, fitting, list(stored))
+    (place,) = fitting
+    if flags.dataset_name is None and dataset_slug(place[0]) != place[0]:
+        raise flag_error("--dataset-name", f"is needed: it does not follow from the folder {place[0]!r}")
+    return stored[place], place
+
+
+def _unclear(wanted: tuple[str | None, ...], fitting: list[Place], stored: list[Place]) -> ConfigError:
+    """Which flag leaves several stored splits, or none, and which splits there are."""
+    flags = ("--dataset-name", "--dataset-config-name", "--dataset-split")
+    values = [{place[i] for place in fitting or stored} for i in range(len(flags))]
+    doubtful = [
+        flag
+        for flag, want, found in zip(flags, wanted, values, strict=True)
+        if (len(found) > 1 if fitting else want not in (None, *found))
+    ]
+    listed = "; ".join(
+        " ".join(f"{flag} {part!r}" for flag, part in zip(flags, place, strict=True)) for place in fitting or stored
+    )
+    state = "several stored splits fit" if fitting else "no stored split fits"
+    return flag_error((doubtful or flags)[0], f"{state}; there are: {listed}")
+
+
+def _place(relative: Path) -> Place:
+    dataset, *config, split = relative.parts
+    return dataset, "/".join(config), split
+
+
+def _has_siblings(folder: Path) -> bool:
+    """Whether a YAML file made it, as one of several that read one split from different columns."""
+    text_field = _stored_settings(folder)["fields"].get("text_field")
+    return bool(text_field) and folder.name.endswith(split_folder("", text_field))
+
+
+def _stored_settings(folder: Path) -> dict[str, Any]:
+    """What shaped the stored split."""
+    record = read_samples_record(folder)
+    if record is None:
+        raise flag_error("--input-dir", f"{folder}: the samples are damaged; run `saefari extract` again")
+    settings: dict[str, Any] = record["settings"]
+    return settings
+
+
+def _stored_widths(folder: Path, layers: list[int]) -> list[str]:
+    """Widths of the codes that are stored at any of the layers, random controls aside."""
+    found = {path.parent.name for layer in layers for path in codes_folder(folder, layer, "").glob(f"*/{MANIFEST}")}
+    return sorted(name for name in found if name != HIDDEN and not name.endswith(RANDOM))
+
+
+def _is_act_only(folder: Path, layers: list[int], widths: list[str]) -> bool:
+    """Codes are missing, and can be made from stored positions."""
+    if all(Manifest.load(codes_folder(folder, layer, width)) for layer in layers for width in widths):
+        return False
+    hidden = [Manifest.load(hidden_folder(folder, layer)) for layer in layers]
+    return all(manifest is not None and manifest.settings["positions"] for manifest in hidden)

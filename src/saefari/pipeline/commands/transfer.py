@@ -1,0 +1,131 @@
+"""`saefari transfer`: the classifiers of one run on the features of another, without fitting anything again."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from saefari.errors import StoreError
+from saefari.pipeline.commands.flags import flag_error
+from saefari.pipeline.commands.stored_run import StoredRun, find_run
+from saefari.store import Layout, hold_tree, read_result
+
+if TYPE_CHECKING:
+    from saefari.classify.transfer import TransferJob
+    from saefari.classify.transfer_rows import Rows
+    from saefari.config.class_map import ClassMap
+
+
+def run_transfer_command(flags: argparse.Namespace) -> int:
+    """Run the command and print what came of it. Returns the exit code.
+
+    Raises ConfigError for wrong flags; DataError where features or classes do not line up; StoreError where something
+    is not there; ConflictError where other transfers are in the way.
+    """
+    from saefari.config.class_map import read_class_map
+
+    train = find_run("--train", flags.train, flags.train_activations)
+    test = find_run("--test", flags.test, flags.test_activations)
+    class_map = None if flags.map is None else read_class_map(flags.map)
+    layout = Layout.below(Path(flags.output_dir)) if flags.output_dir else test.layout
+    job = plan_transfer(train, test, flags.rows, class_map, layout)
+    print(_describe(job) if flags.dry_run else _run(job, layout, flags.overwrite))
+    return 0
+
+
+def plan_transfer(
+    train: StoredRun, test: StoredRun, which: Rows, class_map: ClassMap | None, layout: Layout
+) -> TransferJob:
+    """Check that both runs line up, and choose the rows to test on; see `run_transfer_command` for what is raised."""
+    from saefari.classify.alignment import align_classes, check_spaces, feature_space
+    from saefari.classify.transfer import TransferJob
+    from saefari.classify.transfer_rows import labels_of, tested_rows, training_rows
+
+    if not train.settings:
+        raise flag_error("--train", "must name results: features alone have no classifiers")
+    test = _as_texts(train, test)
+    result = _unchanged(train)
+    check_spaces(
+        feature_space(train.source, train.samples[0], train.features),
+        feature_space(test.source, test.samples[-1], test.features),
+        train.place,
+        test.place,
+    )
+    if which == "all" and len(test.places) > 1:
+        raise flag_error(
+            "--rows",
+            "all: that run has two stored splits; name the features of one of them as --test: "
+            + " or ".join(str(samples / (test.features or "")) for samples in test.samples),
+        )
+    meant = align_classes(labels_of(test.samples), result["classes"], result["dropped_classes"], class_map)
+    training = training_rows(train.samples, result["classes"])
+    return TransferJob(
+        source=train.source,
+        probes=train.settings,
+        trained_on=train.place,
+        tested_on=test.place,
+        labels={**test.labels, "source": train.source},
+        samples=test.samples[-1],
+        sample_place=test.places[-1],
+        features=test.features,
+        inputs=replace(test, places=test.places[-1:]).inputs(),
+        which=which,
+        meant=meant,
+        tested=tested_rows(test.samples[-1], which, meant, result["classes"], training),
+        training=training,
+        out=layout.classifications / test.base / "transfer" / train.base / (test.features or test.source),
+    )
+
+
+def _as_texts(train: StoredRun, test: StoredRun) -> StoredRun:
+    """A stored split that was named by its samples, as the training run reads one: its texts, or nothing of it."""
+    named_by_samples = not test.settings and test.features is None
+    return replace(test, source=train.source) if named_by_samples and train.features is None else test
+
+
+def _unchanged(train: StoredRun) -> dict[str, Any]:
+    """The first result of the training run, once all are known to be made from what is stored now."""
+    results = [read_result(folder) for folder in train.settings]
+    inputs = train.inputs()
+    for folder, result in zip(train.settings, results, strict=True):
+        if result["settings"].get("inputs") != inputs or result["classes"] != results[0]["classes"]:
+            raise StoreError(
+                f"{folder} was made from other rows or features than {train.samples[0]} holds now, so it is not known "
+                "which rows it was trained on: run `python run_experiments.py` again"
+            )
+    return results[0]
+
+
+def _run(job: TransferJob, layout: Layout, overwrite: bool) -> str:
+    from saefari.classify.transfer import run_transfer
+    from saefari.report.results.summary import write_summary
+    from saefari.report.results.transfer import transfer_rows, transfer_table, write_transfers
+
+    with hold_tree(layout.classifications):
+        done = run_transfer(job, overwrite)
+        write_summary(layout.summary)
+        table = write_transfers(layout)
+    lines = [transfer_table([row for one in done for row in transfer_rows(one.result)]), ""]
+    reused = sum(one.reused for one in done)
+    if reused:
+        lines.append(f"{reused} settings were there already and were not computed again.")
+    lines += [f"warning: {warning}" for warning in done[0].result["warnings"]]
+    lines += [f"Results      : {job.out}", f"All results  : {layout.summary}", f"All transfers: {table}"]
+    return "\n".join(lines)
+
+
+def _describe(job: TransferJob) -> str:
+    left_out = {"trained on": job.tested.trained_on, "mapped to null": job.tested.unmapped}
+    renamed = [f"  {label!r} -> {name!r}" for label, name in job.meant.items() if label != name]
+    return "\n".join(
+        [
+            "Features and classes line up. This is what a transfer would do:",
+            f"{len(job.probes)} settings, trained on {job.trained_on}, tested on {job.tested_on}",
+            f"{len(job.tested.row)} {'test ' if job.which == 'test' else ''}rows; left out: "
+            + ", ".join(f"{n} {why}" for why, n in left_out.items()),
+            *renamed,
+            f"results in {job.out}",
+        ]
+    )

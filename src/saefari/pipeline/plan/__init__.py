@@ -1,0 +1,1 @@
+"""Check a configuration and turn it into a plan."""

@@ -1,0 +1,93 @@
+"""A plan in words: what `--dry-run` prints."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from saefari.pipeline.plan.check_saes import latent_warnings
+from saefari.pipeline.plan.plan import ModelPlan, Plan
+from saefari.pipeline.plan.saes import PlannedSae
+from saefari.pipeline.plan.vision_model import describe_vision
+from saefari.store import Manifest, codes_folder
+from saefari.store.layout import SAE_QUALITY
+
+
+def describe_plan(plan: Plan, *, train: bool, extract: bool, classify: bool) -> str:
+    """Models, SAEs, datasets and places, with what is there already."""
+    lines = ["The configuration is right. This is what a run would do:", ""]
+    if plan.vision is not None:
+        lines += describe_vision(plan.vision)
+    for model in plan.models:
+        lines.append(f"model {model.title}" + (f" (revision {model.revision})" if model.revision else ""))
+        if model.bos.change is not None:
+            lines.append(
+                f"  {'BOS before every text' if model.bos.change else 'no BOS before texts'}: unlike the tokenizer"
+            )
+        lines += [f"  {_sae(sae)}" for sae in model.saes]
+    for dataset in plan.datasets:
+        config = f", config {dataset.spec.config_name}" if dataset.spec.config_name else ""
+        test = f"test split {dataset.spec.test_split}" if dataset.spec.test_split else _test_share(plan)
+        texts = f", texts of {dataset.told_by}" if dataset.told_by else ""
+        lines.append(f"dataset {dataset.spec.name}{config}, split {dataset.spec.split}{texts}, {test}")
+    lines.append("")
+    if train and plan.trained():
+        lines.append(_training(plan))
+    if extract:
+        lines += _extraction(plan)
+    if classify:
+        lines.append(f"classifiers and results in {plan.layout.classifications}, all in {plan.layout.summary}")
+    warnings = [*plan.warnings, *(latent_warnings(plan) if classify else [])]
+    lines += [f"warning: {warning}" for warning in warnings]
+    lines += [f"note: {note}" for note in plan.notes]
+    return "\n".join(lines)
+
+
+def _sae(sae: PlannedSae) -> str:
+    ref = sae.ref
+    if sae.training is not None:
+        corpus = f" on {sae.training.corpus.name}" if sae.training.corpus is not None else ""
+        source = f"trained in the run ({sae.training.architecture}{corpus}), kept in {ref.path}"
+    elif ref.path is not None:
+        source = f"folder {ref.path}"
+    else:
+        source = f"{ref.release}, {ref.sae_id}"
+    facts = [f"reads {ref.hook or 'what its metadata names'}"]
+    if ref.hook_is_assumed:
+        facts[0] += " (its metadata names no hook point: that of layers and settings.sae_location)"
+    if ref.expected_l0 is not None:
+        facts.append(f"L0 {ref.expected_l0:g}")
+    if ref.expected_variance_explained is not None:
+        facts.append(f"explains {ref.expected_variance_explained:g} of the variance")
+    if ref.neuronpedia_id is not None:
+        facts.append(f"Neuronpedia {ref.neuronpedia_id}")
+    if sae.random:
+        facts.append("and a random control")
+    return f"layer {ref.layer}, width {ref.width}: {source}; {', '.join(facts)}"
+
+
+def _test_share(plan: Plan) -> str:
+    return f"{plan.config.settings.test_size:.0%} of it held out"
+
+
+def _training(plan: Plan) -> str:
+    folders = [Path(sae.ref.path or "") for sae in plan.trained()]
+    there = sum((folder / SAE_QUALITY).is_file() for folder in folders)
+    return f"SAEs to train: {len(folders)}, of which {there} are there already, in {plan.layout.saes}"
+
+
+def _extraction(plan: Plan) -> list[str]:
+    lines = []
+    for model in plan.models:
+        for dataset in plan.datasets:
+            for split in dataset.splits:
+                folder = plan.samples(model, dataset, split)
+                lines.append(f"extract to {folder}: {_state(folder, model)}")
+    return lines
+
+
+def _state(folder: Path, model: ModelPlan) -> str:
+    manifests = [Manifest.load(codes_folder(folder, sae.ref.layer, sae.ref.width)) for sae in model.saes]
+    complete = sum(manifest is not None and manifest.complete for manifest in manifests)
+    if not any(manifests):
+        return "nothing there yet"
+    return f"{complete} of {len(manifests)} SAEs complete"

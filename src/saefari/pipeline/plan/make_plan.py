@@ -1,0 +1,247 @@
+"""conf.yaml checked against models, catalogues and datasets, and turned into what is to be done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+from saefari.config import Config, DatasetSpec, ModelSpec, ModelType, SaeSweep, SaeTraining
+from saefari.config.positions import POSITIONS_OF
+from saefari.data.dataset import check_dataset
+from saefari.errors import PATH_LENGTH, ConfigError, ModelError, Problem, shown
+from saefari.models.registry import UnreachableModel, describe
+from saefari.pipeline.plan.bos import BosPlanner
+from saefari.pipeline.plan.check_devices import device_problems, device_warnings
+from saefari.pipeline.plan.check_prompt import check_prompts
+from saefari.pipeline.plan.check_saes import width_problems
+from saefari.pipeline.plan.outliers import planned_outliers
+from saefari.pipeline.plan.plan import DatasetPlan, ModelPlan, Plan, plan_dataset
+from saefari.pipeline.plan.previous_runs import was_run
+from saefari.pipeline.plan.saes import SaePlanner
+from saefari.pipeline.plan.vision_model import PlannedVision, folder_of, planned_vision
+from saefari.store import Layout
+
+
+def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False, source: str = "conf.yaml") -> Plan:
+    """Check everything that can be checked before a model is loaded.
+
+    need_model: false for a run that only classifies. dry_run: what cannot be reached is noted, not an error.
+    Raises ConfigError with every mistake found.
+    """
+    settings = config.settings
+    layout = Layout(Path(settings.base_save_dir), Path(settings.base_classify_dir))
+    checker = _Checker(config, layout, reach=not dry_run)
+    models = list(checker.models(need_model))
+    datasets = list(checker.datasets(need_model))
+    checker.prompts(need_model)
+    checker.corpora(need_model)
+    checker.settings()
+    warnings = [f"{model.slug}, {sae.warning}" for model in models for sae in model.saes if sae.warning]
+    if need_model or settings.act_only:
+        checker.problems += device_problems(settings)
+        warnings += device_warnings(settings)
+    if checker.problems:
+        raise ConfigError(checker.problems, source)
+    return Plan(config, layout, models, datasets, checker.vision, checker.notes, warnings)
+
+
+class _Checker:
+    """Walks the configuration and collects problems instead of stopping at the first."""
+
+    def __init__(self, config: Config, layout: Layout, reach: bool) -> None:
+        self._config = config
+        self._layout = layout
+        self._reach = reach
+        self.vision = planned_vision(config, layout)
+        self._d_model: dict[str, int] = {}
+        self.problems: list[Problem] = []
+        self.notes: list[str] = []
+
+    def settings(self) -> None:
+        """Keys of `settings` and `classification_params` that need one another, or a package."""
+        settings = self._config.settings
+        if settings.max_batches is not None and settings.batch_size is None:
+            self._problem("settings.max_batches", "counts batches of settings.batch_size rows: give that too")
+        log = settings.training_log
+        if log != "none" and find_spec(log) is None:
+            self._problem("settings.training_log", f"{log!r} needs the package {log}: pip install {log}")
+        params = self._config.classification_params
+        if params.extra_top_n is None and params.extra_binarize_value is not None:
+            self._problem("classification_params.extra_binarize_value", "needs classification_params.extra_top_n")
+
+    def models(self, need_model: bool) -> Iterator[ModelPlan]:
+        """The models with their SAEs; need_model: the models themselves must be within reach."""
+        entries: dict[tuple[str, str | None], list[tuple[str, ModelSpec]]] = {}
+        slugs: dict[str, str] = {}
+        planner = SaePlanner(self._config, self._layout, self._slug, self._problem)
+        bos = BosPlanner(self._config, need_model and self._reach, self._problem, self.notes.append)
+        for i, spec in enumerate(self._config.models):
+            path = f"models[{i}]"
+            if not self._positions_fit(path, spec):
+                continue
+            slug = self._slug(spec)
+            if slugs.setdefault(slug, spec.name) != spec.name:
+                self._problem(f"{path}.name", f"{spec.name!r} would share its folder with {slugs[slug]!r}")
+            if need_model and not self._shape(path, spec):
+                continue
+            entries.setdefault((spec.name, spec.revision), []).append((path, spec))
+        for group in entries.values():
+            self._read_one_way(group)
+            saes = planner.of_model(group)
+            if saes:
+                _, first = group[0]
+                if first.name in self._d_model:
+                    self.problems += width_problems(first.name, self._d_model[first.name], saes)
+                model_type, positions = self._config.model_type_of(first), self._config.positions_of(first)
+                vision = self._trained(first)
+                name, slug = str(vision.folder) if vision else first.name, folder_of(first, vision)
+                outliers = planned_outliers(self._config, first, need_model and self._reach)
+                begins = bos.of_model(group, saes)
+                yield ModelPlan(name, slug, model_type, positions, first.revision, saes, begins, outliers)
+
+    def _read_one_way(self, group: list[tuple[str, ModelSpec]]) -> None:
+        """All entries of a model are one model, whose positions are stored once."""
+        place, first = group[0]
+        keys: dict[str, Callable[[ModelSpec], object]] = {
+            "model_type": self._config.model_type_of,
+            "positions": self._config.positions_of,
+            "add_bos": lambda spec: spec.add_bos,
+        }
+        for path, spec in group[1:]:
+            for key, of in keys.items():
+                if of(spec) != of(first):
+                    message = f"{of(spec)!r}: {place} reads {spec.name!r} with {of(first)!r}; give it a run of its own"
+                    self._problem(f"{path}.{key}", f"{message}, with another settings.base_save_dir")
+                    break
+
+    def _slug(self, spec: ModelSpec) -> str:
+        return folder_of(spec, self._trained(spec))
+
+    def _trained(self, spec: ModelSpec) -> PlannedVision | None:
+        """The vision model that the run trains, if that is what an entry means."""
+        return self.vision if self._config.is_trained_here(spec) else None
+
+    def _shape(self, path: str, spec: ModelSpec) -> bool:
+        """Check that a model has blocks, the layers, and what `settings.positions` counts.
+
+        Returns whether it has the layers, as far as that can be known now.
+        """
+        try:
+            model_type = self._config.model_type_of(spec)
+            if vision := self._trained(spec):
+                info = vision.info
+                vision.check_positions(self._config.positions_of(spec))
+            else:
+                info = describe(spec.name, spec.revision, reach_hub=self._reach, model_type=model_type)
+                self._reader(spec, model_type)
+                if not was_run(spec, self._config.settings, self._layout.activations / self._slug(spec)):
+                    self._hooks(spec, model_type, info.n_layers)
+        except UnreachableModel as error:
+            if self._reach:
+                self._problem(f"{path}.name", str(error))
+            else:
+                self.notes.append(f"{path}: {spec.name!r} is not on this machine, so its layers were not checked")
+            return True
+        except ModelError as error:
+            self._problem(f"{path}.name", str(error))
+            return True
+        self._d_model[spec.name] = info.d_model
+        beyond = [(j, layer) for j, layer in enumerate(spec.layers) if layer >= info.n_layers]
+        if beyond:
+            j, layer = beyond[0]
+            more = f" and {len(beyond) - 1:,} more" if len(beyond) > 1 else ""
+            name = shown(spec.name, PATH_LENGTH)
+            self._problem(
+                f"{path}.layers[{j}]", f"{shown(layer)}{more}: {name} has the layers 0 to {info.n_layers - 1}"
+            )
+        return not beyond
+
+    def _hooks(self, spec: ModelSpec, model_type: ModelType, n_layers: int) -> None:
+        """Raise ModelError where a model's blocks, or the places inside them that SAEs read, cannot be found."""
+        from saefari.models.check_structure import check_hooks
+        from saefari.models.hooks import HookPoint
+
+        location = self._config.settings.sae_location
+        inside = [] if location == "res" else [layer for layer in spec.layers if layer < n_layers]
+        hooks = [HookPoint.for_location(layer, location) for layer in inside]
+        check_hooks(spec.name, spec.revision, model_type, hooks, reach_hub=self._reach)
+
+    def _positions_fit(self, path: str, spec: ModelSpec) -> bool:
+        """What counts is something that this type of model has."""
+        model_type, positions = self._config.model_type_of(spec), self._config.positions_of(spec)
+        known = POSITIONS_OF[model_type]
+        if positions not in known:
+            key = f"{path}.positions" if spec.positions else "settings.positions"
+            self._problem(key, f"{positions!r}: a {model_type} counts one of {', '.join(known)}")
+        return positions in known
+
+    def _reader(self, spec: ModelSpec, model_type: ModelType) -> None:
+        """What reads for the model is there, and what counts is there to be counted. Raises ModelError."""
+        positions = self._config.positions_of(spec)
+        if model_type == "llm" and positions == "cls":
+            from saefari.models.tokenizer import TextTokenizer, no_class_token
+
+            tokenizer = TextTokenizer.load(spec.name, spec.revision)
+            given = None if spec.add_bos == "auto" or tokenizer.tokenizer.bos_token_id is None else bool(spec.add_bos)
+            if not tokenizer.with_bos(given).begins_with_special:
+                self._problem("settings.positions", no_class_token(spec.name))
+        if model_type != "llm":
+            from saefari.models.image_loader import ImageLoader
+
+            ImageLoader.of(model_type, spec.name, spec.revision, positions, self._config.settings).reader.load()
+
+    def corpora(self, need_rows: bool) -> None:
+        """The texts that SAEs are trained on beside the datasets; need_rows: they must be within reach."""
+        sections: list[tuple[str, SaeSweep | SaeTraining | None]] = [
+            (f"sae_training[{i}]", sweep) for i, sweep in enumerate(self._config.sae_training)
+        ]
+        sections += [(f"models[{i}].sae_train", spec.sae_train) for i, spec in enumerate(self._config.models)]
+        for path, section in sections:
+            if section is None or section.corpus is None:
+                continue
+            if any(self._config.positions_of(model) != "tokens" for model in self._config.models):
+                message = "trains on the tokens of its texts, which is not what positions asks for: leave it out"
+                self._problem(f"{path}.corpus", message)
+            if self._config.settings.include_special_tokens:
+                message = "counts text alone, settings.include_special_tokens does not: leave one of them out"
+                self._problem(f"{path}.corpus", message)
+            for key, message in check_dataset(section.corpus.dataset, not self._reach) if need_rows else ():
+                self._problem(f"{path}.corpus.{key}", message)
+
+    def datasets(self, need_rows: bool) -> Iterator[DatasetPlan]:
+        """The datasets; need_rows: their rows must be within reach."""
+        slugs: dict[tuple[str, str | None, str], str] = {}
+        for i, spec in enumerate(self._config.datasets):
+            path = f"datasets[{i}]"
+            self._fields(path, spec)
+            if need_rows:
+                for key, message in check_dataset(spec, allow_unreachable=not self._reach):
+                    self._problem(f"{path}.{key}", message)
+            plan = plan_dataset(spec, self._config.datasets)
+            for split in plan.splits:
+                place = (plan.slug, spec.config_name, plan.folder(split))
+                if place in slugs:
+                    self._problem(f"{path}.name", f"split {split!r} of {spec.name!r} is already used by {slugs[place]}")
+                slugs[place] = path
+            yield plan
+
+    def prompts(self, need_rows: bool) -> None:
+        """No text gives the label away; need_rows: the rows must be within reach."""
+        problems, notes = check_prompts(self._config, need_rows=need_rows, reach=self._reach)
+        self.problems += problems
+        self.notes += notes
+
+    def _fields(self, path: str, spec: DatasetSpec) -> None:
+        """The dataset has what its models read."""
+        types = {self._config.model_type_of(model) for model in self._config.models}
+        if spec.text_field is None and "llm" in types:
+            self._problem(f"{path}.text_field", "is missing: a text model needs it")
+        if spec.image_field is None and types - {"llm"}:
+            self._problem(f"{path}.image_field", f"is missing: a {min(types - {'llm'})} needs it")
+        for model in self._config.models:
+            if spec.text_field is None and self._config.positions_of(model) == "text":
+                self._problem(f"{path}.text_field", "is missing: positions: text counts its tokens")
+
+    def _problem(self, path: str, message: str) -> None:
+        self.problems.append(Problem(path, message))

@@ -1,0 +1,1 @@
+"""The report on image latents: top images, contact sheets, heat maps."""

@@ -1,0 +1,1 @@
+"""Results of classifiers: summary.csv, the table of a run, figures, transfer."""

@@ -1,0 +1,1 @@
+"""The report that compares trained SAEs: tables and figures."""

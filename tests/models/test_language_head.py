@@ -1,0 +1,162 @@
+"""A language model's losses against Hugging Face's own logits, and which checkpoints have a head."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from saefari.models import language_head as language
+from saefari.models.hooks import HookPoint
+from saefari.models.language_head import LanguageModel, NoLanguageHead
+from saefari.models.text_model import TextModel
+from saefari.models.tokenizer import Tokens
+
+from ..conftest import DECODERS, ENCODERS, config_of, random_weights, tokenizer_of
+
+HOOK = HookPoint(1, "resid_post")
+
+
+def row(input_ids: Any, valid: Any) -> Tokens:
+    return Tokens(np.array(input_ids, np.int32), np.array(valid, np.int32), np.zeros((len(valid), 2), np.int32))
+
+
+@pytest.fixture
+def rows() -> list[Tokens]:
+    """Lengths 1 to 14; some begin with a valid token, some have gaps, one has nothing that counts."""
+    generator = np.random.default_rng(0)
+    made = [row([1, *generator.integers(3, 40, n)], range(1, n + 1)) for n in (13, 2, 7)]
+    made += [row(generator.integers(3, 40, 9), range(9)), row(generator.integers(3, 40, 8), [2, 3, 6]), row([5], [0])]
+    return made
+
+
+def whole_model(model: LanguageModel) -> Any:
+    return transformers.AutoModelForCausalLM.from_pretrained(model.text.info.name).eval()
+
+
+def expected_losses(model: LanguageModel, tokens: Tokens) -> list[float]:
+    """From the logits of the whole model, one text at a time, by the definition of cross-entropy."""
+    ids = torch.from_numpy(tokens.input_ids).long()
+    with torch.no_grad():
+        probabilities = whole_model(model)(input_ids=ids[None]).logits[0].softmax(-1)
+    return [-math.log(probabilities[place - 1, ids[place]]) for place in tokens.valid if place > 0]
+
+
+@pytest.mark.parametrize("kind", DECODERS)
+def test_losses_follow_the_models_own_logits(
+    kind: str, load_tiny_language: Callable[..., LanguageModel], rows: list[Tokens]
+) -> None:
+    model = load_tiny_language(kind)
+    expected = [loss for tokens in rows for loss in expected_losses(model, tokens)]
+    assert len(expected) == 13 + 2 + 7 + 8 + 3
+    assert model.losses(rows).tolist() == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("edit", [None, lambda x: x.cumsum(-1)])
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "gemma2", "pythia"])
+def test_a_batch_gives_what_each_row_gives_alone(
+    kind: str, edit: Any, load_tiny_language: Callable[..., LanguageModel], rows: list[Tokens]
+) -> None:
+    model = load_tiny_language(kind)
+    alone = torch.cat([model.losses([tokens], HOOK, edit) for tokens in rows])
+    torch.testing.assert_close(model.losses(rows, HOOK, edit), alone, rtol=1e-4, atol=1e-5)
+
+
+def test_slices_of_the_logits_change_nothing(
+    load_tiny_language: Callable[..., LanguageModel], rows: list[Tokens], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load_tiny_language("gemma2")
+    seen: list[int] = []
+    model.head.lm_head.register_forward_hook(lambda module, args, output: seen.append(len(output[0])))
+    whole = model.losses(rows)
+    monkeypatch.setattr(language, "LOGIT_ELEMENTS", 4 * 40)
+    torch.testing.assert_close(model.losses(rows), whole)
+    assert seen == [33, *[4] * 8, 1]
+
+
+def test_only_valid_positions_are_replaced(
+    load_tiny_language: Callable[..., LanguageModel], rows: list[Tokens]
+) -> None:
+    model = load_tiny_language("llama")
+    after = HookPoint(2, "resid_pre")
+    given: list[torch.Tensor] = []
+
+    def edit(hidden: torch.Tensor) -> torch.Tensor:
+        given.append(hidden)
+        return hidden.double() + 1
+
+    ids = [tokens.input_ids for tokens in rows]
+    plain = model.text.capture(ids, [after])[after]
+    seen: list[torch.Tensor] = []
+    handle = model.text.model.layers[2].register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    model.losses(rows, HOOK, edit)
+    handle.remove()
+    for i, tokens in enumerate(rows):
+        changed = (seen[0][i] - plain[i]).mean(-1)[: len(tokens.input_ids)]
+        expected = np.isin(np.arange(len(tokens.input_ids)), tokens.valid).astype(np.float32)
+        torch.testing.assert_close(changed, torch.from_numpy(expected), rtol=0, atol=1e-5)
+    valid = [plain[i, place] for i, tokens in enumerate(rows) for place in tokens.valid]
+    torch.testing.assert_close(given[0], torch.stack(valid))
+
+
+def test_rows_where_nothing_counts(load_tiny_language: Callable[..., LanguageModel]) -> None:
+    assert load_tiny_language("gpt2").losses([row([5], [0]), row([5, 6], [])]).shape == (0,)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "pythia"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_head_is_the_checkpoints(
+    kind: str, tied: bool, load_tiny_language: Callable[..., LanguageModel], rows: list[Tokens]
+) -> None:
+    model = load_tiny_language(kind, tied)
+    assert model.losses(rows[:1]).tolist() == pytest.approx(expected_losses(model, rows[0]), rel=1e-4)
+    names = [name for name, _ in model.head.named_parameters()]
+    assert len(names) == 1, "the head brings no second copy of the blocks"
+    assert not any(parameter.requires_grad for parameter in model.head.parameters())
+
+
+def test_a_tied_head_needs_no_weights_of_its_own(load_tiny: Callable[..., TextModel]) -> None:
+    model = load_tiny("gpt2")
+    head = LanguageModel.of(model).head.lm_head
+    torch.testing.assert_close(head.weight, model.model.wte.weight)
+
+
+@pytest.mark.parametrize("kind", ["llama", "pythia"])
+def test_a_checkpoint_saved_without_its_head(kind: str, load_tiny: Callable[..., TextModel]) -> None:
+    with pytest.raises(NoLanguageHead, match="hold no language-modelling head"):
+        LanguageModel.of(load_tiny(kind))
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_an_encoder_has_none_even_with_its_own_head(kind: str, tmp_path: Path) -> None:
+    random_weights(transformers.AutoModelForMaskedLM.from_config(config_of(kind))).save_pretrained(tmp_path)
+    tokenizer_of(kind).save_pretrained(tmp_path)
+    with pytest.raises(NoLanguageHead, match="it is an encoder"):
+        LanguageModel.of(TextModel.load(str(tmp_path), device="cpu"))
+
+
+def test_a_mixture_of_experts(tmp_path: Path, rows: list[Tokens]) -> None:
+    """Its blocks return more than hidden states."""
+    config = transformers.MixtralConfig(
+        **config_of("mistral").to_dict() | {"num_local_experts": 4, "output_router_logits": False}
+    )
+    random_weights(transformers.MixtralForCausalLM(config)).save_pretrained(tmp_path)
+    tokenizer_of("mistral").save_pretrained(tmp_path)
+    model = LanguageModel.of(TextModel.load(str(tmp_path), device="cpu"))
+    assert model.losses(rows[:1]).tolist() == pytest.approx(expected_losses(model, rows[0]), rel=1e-4)
+
+
+def test_precision_is_the_blocks(tmp_path: Path, rows: list[Tokens]) -> None:
+    random_weights(transformers.AutoModelForCausalLM.from_config(config_of("llama"))).save_pretrained(tmp_path)
+    tokenizer_of("llama").save_pretrained(tmp_path)
+    model = LanguageModel.of(TextModel.load(str(tmp_path), device="cpu", dtype="bfloat16"))
+    assert model.head.lm_head.weight.dtype == torch.bfloat16
+    losses = model.losses(rows[:1])
+    assert losses.dtype == torch.float32
+    assert losses.tolist() == pytest.approx(expected_losses(model, rows[0]), rel=0.1)

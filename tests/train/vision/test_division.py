@@ -1,0 +1,95 @@
+"""Who trains, who chooses the best epoch, and who is only tested on: equal pictures and groups never on two sides."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from saefari.data.splits import split_rows
+from saefari.errors import DataError
+from saefari.train.vision.decoded_images import Pictures
+from saefari.train.vision.division import UNKNOWN, Division, divide
+
+PARTS = ("train", "validation", "test")
+
+
+def pictures_of(rows: list[tuple[str | None, int | None, str | None]]) -> Pictures:
+    """Pictures of (label, picture, group); no picture where it is None."""
+    digests = [None if picture is None else f"{picture:064x}"[::-1] for _, picture, _ in rows]
+    columns: dict[str, Any] = {
+        "row": list(range(len(rows))),
+        "label": [label for label, _, _ in rows],
+        "group": pa.array([group for _, _, group in rows], pa.string()),
+        "pixels": pa.array(digests, pa.string()),
+    }
+    return Pictures(np.zeros((len(rows), 2, 2, 3), np.uint8), pa.table(columns))
+
+
+def used(data: Division) -> dict[str, set[int]]:
+    return {name: set(getattr(data, name).rows.tolist()) for name in PARTS}
+
+
+ROWS = [("ab"[i % 2], i, None) for i in range(60)]
+
+
+def test_the_test_rows_are_those_of_extraction() -> None:
+    """Extraction splits by label, picture and group; where a row has no picture it counts as one without a label."""
+    rows = [*ROWS, ("a", None, None), (None, 99, None), ("b", 1, None)]
+    data = divide(pictures_of(rows), None, 0.25, 0.1, 7, "x")
+    labels = [None if picture is None else label for label, picture, _ in rows]
+    keys = np.asarray([picture or 0 for _, picture, _ in rows], dtype=np.uint64)
+    expected = split_rows(labels, keys, [None] * len(rows), 0.25, 7)
+    found = used(data)
+    assert found["test"] == set(np.flatnonzero(expected == 1).tolist())
+    assert found["train"] | found["validation"] == set(np.flatnonzero(expected == 0).tolist())
+    assert data.warnings == ["x: 2 rows left out: no image, no label, or shared with a test row"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.sampled_from([None, "g", "h"])), max_size=25))
+def test_no_picture_or_group_is_on_two_sides(more: list[tuple[str, int, str | None]]) -> None:
+    rows = [(label, picture + 100, group) for label, picture, group in more]
+    whole = [*ROWS, *rows]
+    found = used(divide(pictures_of(whole), None, 0.2, 0.2, 0, "x"))
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        for value in (1, 2):
+            sides = [{whole[row][value] for row in found[PARTS[side]]} - {None} for side in (one, other)]
+            assert not sides[0] & sides[1]
+    assert all(found.values())
+
+
+def test_a_test_split_of_its_own() -> None:
+    test = pictures_of([("a", 500, None), ("b", 3, None), ("new", 501, "g"), (None, 502, None)])
+    rows = [*ROWS, ("a", 600, "g")]
+    data = divide(pictures_of(rows), test, 0.2, 0.1, 0, "x")
+    found = used(data)
+    assert found["test"] == {0, 1, 2}
+    assert found["train"] | found["validation"] == set(range(60)) - {3}, "3 is a test picture, 60 in a test row's group"
+    assert data.classes == ["a", "b"]
+    assert data.test.targets.tolist() == [0, 1, UNKNOWN]
+    assert any("1 test images have a label that no training image has" in warning for warning in data.warnings)
+    parts = list(zip(data.table["split"].to_pylist(), data.table["part"].to_pylist(), strict=True))
+    assert parts[3] == parts[60] == ("split", "excluded")
+    assert parts[61:] == [("test_split", part) for part in ("test", "test", "test", "excluded")]
+
+
+def test_the_digest_is_that_of_what_was_learned() -> None:
+    digest = divide(pictures_of(ROWS), None, 0.2, 0.1, 0, "x").digest
+    assert divide(pictures_of(ROWS), None, 0.2, 0.3, 0, "x").digest == digest, "validation rows count too"
+    assert divide(pictures_of(ROWS), None, 0.3, 0.1, 0, "x").digest != digest
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("a", i, None) for i in range(20)], "all training images have the label 'a'"),
+        ([(None, i, None) for i in range(20)], "no row of 20"),
+    ],
+)
+def test_nothing_to_learn_is_an_error(rows: list[Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        divide(pictures_of(rows), None, 0.2, 0.1, 0, "x")
