@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import runpy
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from saefari.config import parse_config
+from saefari.pipeline.commands.cli import main
 from saefari.report.images.top_images_table import COLUMNS as TOP_IMAGE_COLUMNS
 from saefari.report.results.summary import COLUMNS as SUMMARY_COLUMNS
 from saefari.report.results.transfer import COLUMNS as TRANSFER_COLUMNS
@@ -128,3 +130,24 @@ def test_symbols_of_the_architecture_page_exist() -> None:
             if not re.search(rf"^(?:def|class) {symbol}\b|^{symbol}\b.*=", source, re.MULTILINE):
                 missing.append(f"{path}: {symbol}")
     assert missing == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_imports_in_the_pages_work(page: Path) -> None:
+    for module, names in re.findall(
+        r"^from (saefari[\w.]*) import (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE
+    ):
+        imported = importlib.import_module(module)
+        assert [name for name in names.split(", ") if not hasattr(imported, name)] == []
+
+
+def test_every_command_and_make_target_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = (DOCS / "commands.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^    ([a-z][\w-]*)(?: |$)", capsys.readouterr().out, re.MULTILINE)
+    targets = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert targets is not None
+    expected = [f"`saefari {name}`" for name in commands] + [f"`make {name}`" for name in targets[1].split()]
+    assert len(commands) >= 8
+    assert [name for name in expected if name not in text] == []
