@@ -1,16 +1,18 @@
-# make run | app | test | test-slow | lint | bench | bench-sae | bench-images | clean; each first builds .venv from requirements.lock, once.
+# make run | app | test | test-slow | lint | docs | bench | bench-sae | bench-images | clean; each first builds .venv from
+# requirements.lock, once. PYTHON=python3.12 chooses the interpreter of .venv.
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
-FIND_PYTHON := for python in python3.11 python3.12 python3.13 python3; do \
+DOCS_READY := $(VENV)/.docs-installed
+FIND_PYTHON := for python in $(PYTHON) python3.11 python3.12 python3.13 python3; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done
 CONFIG ?= conf.yaml
 ARGS ?=
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run app test test-slow lint bench bench-sae bench-images clean
+.PHONY: run app test test-slow lint docs bench bench-sae bench-images clean
 
 run: $(READY)
 	$(BIN)/python run_experiments.py --config $(CONFIG) $(ARGS)
@@ -29,6 +31,11 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+docs: $(DOCS_READY)
+	$(BIN)/python docs/generate_configuration.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "open site/index.html"
+
 bench: $(READY)
 	$(BIN)/python benchmarks/run.py $(ARGS)
 
@@ -39,7 +46,8 @@ bench-images: $(READY)
 	OMP_WAIT_POLICY=PASSIVE HF_HUB_OFFLINE=1 $(BIN)/python benchmarks/images.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find output -mindepth 1 -maxdepth 1 ! -name README.md -exec rm -rf {} +
 	find src app tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch goes first and brings what its build needs (CUDA libraries, or none); the lock pins all else.
@@ -50,4 +58,9 @@ $(READY): requirements.lock pyproject.toml
 	$(BIN)/pip install --quiet "$$(grep '^torch==' requirements.lock)"
 	$(BIN)/pip install --quiet --no-deps -r requirements.lock
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+# The packages that build the site, beside those of requirements.lock; only `make docs` needs them.
+$(DOCS_READY): $(READY) requirements-docs.lock
+	$(BIN)/pip install --quiet --no-deps -r requirements-docs.lock
 	@touch $@

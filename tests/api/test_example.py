@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import runpy
 import sys
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -32,16 +31,6 @@ def test_the_code_of_the_page_runs(tree: object) -> None:
     for block in blocks:
         exec(compile(block, PAGE.name, "exec"), names)
     assert {"best", "baseline", "wrong", "codes", "answers", "figure"} <= set(names)
-
-
-def test_what_the_page_imports_is_there() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    imported = re.findall(r"^from (saefari\.[\w.]+) import (\w+)", text, re.MULTILINE)
-    mentioned = [tuple(name.rsplit(".", 1)) for name in re.findall(r"`(saefari\.\w+\.[\w.]+)`", text)]
-    assert len(imported) >= 3
-    assert len(mentioned) >= 1
-    for module, name in [*imported, *mentioned]:
-        assert hasattr(import_module(module), name), f"{module}.{name}"
 
 
 def test_the_page_names_only_what_is_there(tree: object) -> None:

@@ -1,4 +1,4 @@
-"""conf.yaml: the published file as it is, and every mistake with its place, value and way out."""
+"""conf.yaml: the published file loads unchanged; every error names its place, its value and a fix."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def published() -> dict[str, Any]:
     return raw
 
 
-def mistakes(raw: dict[str, Any]) -> str:
+def error_text(raw: dict[str, Any]) -> str:
     with pytest.raises(ConfigError) as caught:
         parse_config(raw)
     return str(caught.value)
 
 
-def changed(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+def with_value(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     raw = copy.deepcopy(raw)
     *parents, last = path.split("/")
     target: Any = raw
@@ -70,7 +70,7 @@ def changed(raw: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     return raw
 
 
-def test_the_published_file_runs_unchanged(published: dict[str, Any]) -> None:
+def test_published_file_loads_unchanged(published: dict[str, Any]) -> None:
     config = parse_config(published)
     assert config.settings.act_only is True
     assert config.settings.bow_baseline is True
@@ -105,9 +105,9 @@ def test_absent_extra_top_n_means_no_extra_setting(published: dict[str, Any]) ->
         ("models", [], "models: []"),
         ("models/0/layers", ["x"], "models[0].layers[0]: 'x'"),
         ("models/0/layers", [-1], "models[0].layers[0]: -1"),
-        ("models/0/layers", [3, 3], "layers lists a value twice"),
+        ("models/0/layers", [3, 3], "layers contains a value twice"),
         ("models/0/widths", ["../x"], "models[0].widths[0]: '../x'"),
-        ("models/0/widths", ["hidden"], "models[0].widths[0]: 'hidden': an SAE may not be called 'hidden'"),
+        ("models/0/widths", ["hidden"], "models[0].widths[0]: 'hidden': the name of an SAE may not be 'hidden'"),
         ("models/0/sae_train", {"architecture": "topkk"}, "models[0].sae_train.architecture: 'topkk' is not allowed"),
         ("models/0/sae_train", {"kk": 3}, "models[0].sae_train.kk: unknown key; allowed here: architecture"),
         ("datasets/0/nme", "x", "datasets[0].nme: unknown key"),
@@ -125,22 +125,26 @@ def test_absent_extra_top_n_means_no_extra_setting(published: dict[str, Any]) ->
         ("classification_parms", {}, "classification_parms: unknown key; allowed here: settings, models"),
     ],
 )
-def test_a_mistake_names_its_place_and_the_way_out(
-    published: dict[str, Any], path: str, value: Any, expected: str
-) -> None:
-    assert expected in mistakes(changed(published, path, value))
+def test_error_names_place_value_and_fix(published: dict[str, Any], path: str, value: Any, expected: str) -> None:
+    assert expected in error_text(with_value(published, path, value))
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"architecture": "topk", "target_l0": 8}, "target_l0 is for jumprelu; topk has no use for it"),
-        ({"architecture": "jumprelu", "k": 8}, "k is for topk and batchtopk and matryoshka_batchtopk; jumprelu has no"),
-        ({"architecture": "batchtopk", "l1_coefficient": 1.0}, "l1_coefficient is for standard and gated; batchtopk"),
-        ({"architecture": "standard", "l0_coefficient": 1.0}, "l0_coefficient is for jumprelu; standard"),
-        ({"architecture": "gated", "resample": {}}, "resample is for standard; gated has no use for it"),
-        ({"matryoshka_widths": [64]}, "matryoshka_widths is for matryoshka_batchtopk; batchtopk"),
-        ({"architecture": "matryoshka_batchtopk", "matryoshka_widths": [64, 32]}, "must ascend: [64, 32]"),
+        ({"architecture": "topk", "target_l0": 8}, "target_l0 is an option of jumprelu, not of topk: remove it"),
+        ({"architecture": "jumprelu", "k": 8}, "k is an option of topk and batchtopk and matryoshka_batchtopk, not"),
+        (
+            {"architecture": "batchtopk", "l1_coefficient": 1.0},
+            "l1_coefficient is an option of standard and gated, not",
+        ),
+        ({"architecture": "standard", "l0_coefficient": 1.0}, "l0_coefficient is an option of jumprelu, not"),
+        ({"architecture": "gated", "resample": {}}, "resample is an option of standard, not of gated"),
+        ({"matryoshka_widths": [64]}, "is an option of matryoshka_batchtopk, not of batchtopk"),
+        (
+            {"architecture": "matryoshka_batchtopk", "matryoshka_widths": [64, 32]},
+            "must be in ascending order: [64, 32]",
+        ),
         ({"architecture": "matryoshka_batchtopk", "matryoshka_widths": [0, 32]}, "matryoshka_widths[0]: 0"),
         ({"architecture": "jumprelu", "target_l0": 0}, "models[0].sae_train.target_l0: 0: input should be greater"),
         ({"architecture": "standard", "resample": {"evry": 0.1}}, "resample.evry: unknown key; allowed here: every"),
@@ -148,54 +152,54 @@ def test_a_mistake_names_its_place_and_the_way_out(
         ({"architecture": "standard", "resample": {"every": 0.3, "until": 0.2}}, "nothing would be resampled"),
     ],
 )
-def test_an_option_of_another_architecture_is_a_mistake(
+def test_option_of_another_architecture_is_an_error(
     published: dict[str, Any], options: dict[str, Any], expected: str
 ) -> None:
-    assert expected in mistakes(changed(published, "models/0/sae_train", options))
+    assert expected in error_text(with_value(published, "models/0/sae_train", options))
 
 
-def test_an_option_left_at_its_default_suits_every_architecture() -> None:
+def test_defaults_are_valid_for_every_architecture() -> None:
     assert SaeTraining(architecture="jumprelu").k == SaeTraining().k
     assert SaeTraining(architecture="topk", target_l0=None).target_l0 is None
 
 
-def test_all_mistakes_are_reported_at_once(published: dict[str, Any]) -> None:
-    raw = changed(changed(published, "settings/test_size", 2), "models/0/layers", [])
+def test_all_errors_are_reported_at_once(published: dict[str, Any]) -> None:
+    raw = with_value(with_value(published, "settings/test_size", 2), "models/0/layers", [])
     del raw["datasets"][0]["name"]
-    text = mistakes(raw)
+    text = error_text(raw)
     assert "3 mistakes" in text
     assert "datasets[0].name: is missing" in text
 
 
-def test_two_sources_of_one_sae_are_a_mistake(published: dict[str, Any]) -> None:
-    raw = changed(published, "models/0/sae_train", {"k": 4})
+def test_two_sources_of_an_sae_are_an_error(published: dict[str, Any]) -> None:
+    raw = with_value(published, "models/0/sae_train", {"k": 4})
     raw["models"][0]["sae_release"] = "gemma-2b-res-jb"
-    assert "give one of sae_release, sae_path, sae_train" in mistakes(raw)
+    assert "give one of sae_release, sae_path, sae_train" in error_text(raw)
 
 
 @pytest.mark.parametrize(
     ("entry", "expected"),
     [
         ({"sae_train": {"d_sae": 64}, "widths": ["1k", "2k"]}, "sae_train.d_sae = 64 would give the widths"),
-        ({"sae_path": "saes/{layer}", "widths": ["1k", "2k"]}, "'saes/{layer}' must hold {width}"),
-        ({"sae_path": "saes/{width}", "layers": [1, 2]}, "'saes/{width}' must hold {layer}"),
+        ({"sae_path": "saes/{layer}", "widths": ["1k", "2k"]}, "'saes/{layer}' must contain {width}"),
+        ({"sae_path": "saes/{width}", "layers": [1, 2]}, "'saes/{width}' must contain {layer}"),
     ],
 )
-def test_one_sae_under_several_names_is_a_mistake(
+def test_one_sae_under_several_names_is_an_error(
     published: dict[str, Any], entry: dict[str, Any], expected: str
 ) -> None:
     published["models"] = [{"name": "m", "layers": [1], "widths": ["1k"]} | entry]
-    assert expected in mistakes(published)
+    assert expected in error_text(published)
 
 
-def test_one_sae_needs_no_placeholder(published: dict[str, Any]) -> None:
+def test_single_sae_needs_no_placeholder(published: dict[str, Any]) -> None:
     one = {"name": "m", "layers": [1], "widths": ["1k"]}
     many = {"name": "m", "layers": [1, 2], "widths": ["1k", "2k"], "sae_path": "saes/{layer}/{width}"}
     published["models"] = [one | {"sae_path": "sae"}, one | {"sae_train": {"d_sae": 64}}, many]
     assert len(parse_config(published).models) == 3
 
 
-def test_a_key_given_twice_is_named_with_its_line(tmp_path: Path) -> None:
+def test_duplicate_key_is_reported_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "conf.yaml"
     file.write_text("settings:\n  seed: 1\n  dtype: auto\n  'seed': 2\n")
     with pytest.raises(ConfigError, match=r"the key 'seed' is given twice.*line 4"):
@@ -221,7 +225,7 @@ datasets: [{name: d}]
     assert [model.revision for model in models] == [None, "a", "a"]
 
 
-def test_files_that_are_no_configuration(tmp_path: Path) -> None:
+def test_files_that_are_not_a_configuration(tmp_path: Path) -> None:
     file = tmp_path / "conf.yaml"
     for content, expected in [
         ("a: [1", "not valid YAML"),
@@ -235,7 +239,7 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\xff")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(file)
-    with pytest.raises(ConfigError, match="there is no file"):
+    with pytest.raises(ConfigError, match="does not exist"):
         load_config(tmp_path / "absent.yaml")
 
 
@@ -250,14 +254,14 @@ def test_overrides_reach_every_section(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("override", ["settings.max_samples", "=3", "models[7].name=x", "settings.seed.x=1", "a=[1"])
-def test_overrides_that_lead_nowhere(tmp_path: Path, override: str) -> None:
+def test_invalid_overrides(tmp_path: Path, override: str) -> None:
     file = tmp_path / "conf.yaml"
     file.write_text(PUBLISHED)
     with pytest.raises(ConfigError):
         load_config(file, [override])
 
 
-def test_widths_name_latents_in_binary_thousands() -> None:
+def test_width_suffixes_are_binary() -> None:
     assert width_to_d_sae("3k") == 3072
     assert width_to_d_sae("512") == 512
     assert width_to_d_sae("1m") == 1_048_576
@@ -273,16 +277,16 @@ SECTIONS = ["settings", "models", "datasets", "classification_params", "other"]
 
 
 @given(st.dictionaries(st.sampled_from(SECTIONS), JSON, max_size=5))
-def test_whatever_the_file_holds_is_right_or_a_mistake(raw: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError) as caught:  # nothing drawn here names a model and a dataset
+def test_arbitrary_content_is_an_error_not_a_traceback(raw: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError) as caught:  # no generated file names a model and a dataset
         parse_config(raw)
     assert caught.value.problems
 
 
-def test_latents_of_a_trained_sae() -> None:
+def test_number_of_latents_of_a_trained_sae() -> None:
     assert SaeTraining().latents("3k") == 3072
     assert SaeTraining(d_sae=96).latents("mine") == 96
-    with pytest.raises(SaeError, match=r"'mine' names no number of latents.*sae_train\.d_sae"):
+    with pytest.raises(SaeError, match=r"'mine' is not a number of latents.*sae_train\.d_sae"):
         SaeTraining().latents("mine")
     with pytest.raises(SaeError, match="k = 100 is more than the 64 latents of width '64'"):
         SaeTraining(architecture="topk", k=100).latents("64")

@@ -1,4 +1,4 @@
-"""SAEs to train: sweeps and their names, and every mistake with its place."""
+"""SAEs to train: sweeps, the names of their SAEs, and errors with their place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def parse(*entries: dict[str, Any], **sections: Any) -> Config:
     return parse_config(raw | sections)
 
 
-def mistakes(*entries: dict[str, Any], **sections: Any) -> str:
+def error_text(*entries: dict[str, Any], **sections: Any) -> str:
     with pytest.raises(ConfigError) as caught:
         parse(*entries, **sections)
     return str(caught.value)
@@ -28,7 +28,7 @@ def names(*entries: dict[str, Any]) -> list[str]:
     return [name for _, name, _ in parse(*entries).swept()]
 
 
-def test_lists_give_every_combination_a_name() -> None:
+def test_every_combination_has_a_name() -> None:
     assert names({"d_sae": 64}) == ["batchtopk"]
     assert names({"d_sae": [64], "k": 8}) == ["batchtopk-d64"]
     assert names({"d_sae": [64, 128], "k": [8, 16]}) == [
@@ -43,11 +43,11 @@ def test_lists_give_every_combination_a_name() -> None:
     ]
     assert names({"name": "mine", "architecture": "standard", "d_sae": 64, "l1_coefficient": [0.03, 1e7]}) == [
         "mine-l1_0.03",
-        "mine-l1_1e07",  # a plus sign is no part of a folder's name
+        "mine-l1_1e07",  # folder names have no plus sign
     ]
 
 
-def test_every_sae_of_a_sweep_is_trained_as_its_entry_says() -> None:
+def test_options_of_a_sweep_reach_every_sae() -> None:
     common = {"n_positions": 5000, "batch_size": 128, "buffer_size": 512, "normalize_activations": "layer_norm"}
     entry = JUMPRELU | common | {"target_l0": [8, 16], "lr": 0.01}
     wanted = [SaeTraining(**JUMPRELU, **common, target_l0=target, lr=0.01) for target in (8, 16)]
@@ -55,7 +55,7 @@ def test_every_sae_of_a_sweep_is_trained_as_its_entry_says() -> None:
     assert {training.stream for training in wanted} == {(None, 5000, 128, 512)}
 
 
-def test_a_sweep_leaves_the_defaults_alone() -> None:
+def test_sweep_keeps_the_defaults() -> None:
     ((_, _, training),) = parse({"d_sae": 64}).swept()
     assert training == SaeTraining(d_sae=64)
 
@@ -75,56 +75,61 @@ def test_a_sweep_leaves_the_defaults_alone() -> None:
         (JUMPRELU | {"l0_coefficient": [{"a": 1}]}, "sae_training[0].l0_coefficient[0]: input should be a valid"),
         (JUMPRELU | {"target_l0": [0]}, "sae_training[0].target_l0[0]: 0: input should be greater than 0"),
         ({"d_sae": 64, "k": []}, "sae_training[0].k: []: list should have at least 1 item"),
-        ({"d_sae": 64, "k": [8, 16, 8]}, "sae_training[0].k: [8, 16, 8]: lists a value twice"),
-        ({"d_sae": 64, "lr": [1e-3, 1.0000001e-3]}, "several of its SAEs would be called 'batchtopk-lr0.001'"),
+        ({"d_sae": 64, "k": [8, 16, 8]}, "sae_training[0].k: [8, 16, 8]: contains a value twice"),
+        (
+            {"d_sae": 64, "lr": [1e-3, 1.0000001e-3]},
+            "several SAEs of the sweep would have the name 'batchtopk-lr0.001'",
+        ),
         ({"k": 8}, "sae_training[0].d_sae: is missing"),
         ({"d_sae": 64, "name": "a/b"}, "sae_training[0].name: 'a/b'"),
-        ({"d_sae": 64, "name": "hidden"}, "sae_training[0].name: 'hidden': an SAE may not be called 'hidden'"),
-        ({"d_sae": 64, "name": "x-random"}, "sae_training[0].name: 'x-random': an SAE may not be called"),
+        ({"d_sae": 64, "name": "hidden"}, "sae_training[0].name: 'hidden': the name of an SAE may not be 'hidden'"),
+        ({"d_sae": 64, "name": "x-random"}, "sae_training[0].name: 'x-random': the name of an SAE may not be"),
         ({"d_sae": 64, "kk": 8}, "sae_training[0].kk: unknown key; allowed here: architecture"),
-        ({"d_sae": 64, "target_l0": [8]}, "sae_training[0]: target_l0 is for jumprelu; batchtopk has no use for it"),
-        (JUMPRELU | {"k": [8]}, "sae_training[0]: k is for topk and batchtopk"),
-        ({"d_sae": 64, "resample": {}}, "sae_training[0]: resample is for standard; batchtopk has no use for it"),
+        ({"d_sae": 64, "target_l0": [8]}, "sae_training[0]: target_l0 is an option of jumprelu, not of batchtopk"),
+        (JUMPRELU | {"k": [8]}, "sae_training[0]: k is an option of topk and batchtopk"),
+        ({"d_sae": 64, "resample": {}}, "sae_training[0]: resample is an option of standard, not of batchtopk"),
         ({"d_sae": 64, "normalize_activations": "batch"}, "normalize_activations: 'batch' is not allowed; use one of"),
         ({"d_sae": 64, "corpus": {}}, "sae_training[0].corpus.name: is missing"),
         ({"d_sae": 64, "corpus": {"name": "c", "context_size": 7}}, "sae_training[0].corpus.context_size: 7"),
         ({"d_sae": 64, "corpus": {"name": "c", "label_field": "x"}}, "corpus.label_field: unknown key; allowed here"),
     ],
 )
-def test_a_mistake_names_its_place_and_the_way_out(entry: dict[str, Any], expected: str) -> None:
-    assert expected in mistakes(entry)
+def test_error_names_place_value_and_fix(entry: dict[str, Any], expected: str) -> None:
+    assert expected in error_text(entry)
 
 
-def test_two_saes_may_not_share_a_name() -> None:
-    text = mistakes({"d_sae": 64}, {"d_sae": 128})
+def test_two_saes_with_one_name_are_an_error() -> None:
+    text = error_text({"d_sae": 64}, {"d_sae": 128})
     assert (
-        "sae_training[1]: 'batchtopk': sae_training[0] has an SAE of that name too: give one of them a `name`" in text
+        "sae_training[1]: 'batchtopk': sae_training[0] has an SAE with the same name: give one of them a `name`" in text
     )
     assert names({"d_sae": 64}, {"d_sae": 128, "name": "wide"}) == ["batchtopk", "wide"]
     models = [MODEL, MODEL | {"layers": [2], "widths": ["1k", "batchtopk"]}]
-    expected = "models[1].widths[1]: 'batchtopk': sae_training[0] trains an SAE of that name"
-    assert expected in mistakes({"d_sae": 64}, models=models)
+    expected = "models[1].widths[1]: 'batchtopk': sae_training[0] trains an SAE with the same name"
+    assert expected in error_text({"d_sae": 64}, models=models)
 
 
-def test_widths_may_be_left_out_only_with_sae_training() -> None:
+def test_widths_are_optional_only_with_sae_training() -> None:
     assert parse({"d_sae": 64}).models[0].widths == []
-    assert "models[0].widths: []: names no SAE, and there is no sae_training" in mistakes()
+    assert "models[0].widths: []: no SAE is named, and there is no sae_training" in error_text()
     alone = [MODEL | {"sae_train": {"k": 8}}]
-    assert "models[0]: sae_train says where the SAEs of `widths` come from" in mistakes({"d_sae": 64}, models=alone)
+    assert "models[0]: sae_train gives the source of the SAEs that `widths` names" in error_text(
+        {"d_sae": 64}, models=alone
+    )
 
 
-def test_datasets_may_be_left_out_only_where_every_sae_has_a_corpus() -> None:
+def test_datasets_are_optional_only_if_every_sae_has_a_corpus() -> None:
     own = {"d_sae": 64, "corpus": {"name": "c"}}
     assert parse(own, datasets=[]).datasets == []
     trained = MODEL | {"widths": ["1k"], "sae_train": {"corpus": {"name": "c"}}}
     assert parse(own, datasets=[], models=[MODEL, trained]).datasets == []
-    expected = "datasets: []: only a file whose every SAE is trained on a corpus"
-    assert expected in mistakes(own, {"d_sae": 64, "name": "x"}, datasets=[])
-    assert expected in mistakes(own, datasets=[], models=[MODEL | {"widths": ["16k"]}])
-    assert expected in mistakes(own, datasets=[], models=[MODEL | {"widths": ["1k"], "sae_train": {}}])
+    expected = "datasets: []: a dataset is required unless every SAE is trained on its own corpus"
+    assert expected in error_text(own, {"d_sae": 64, "name": "x"}, datasets=[])
+    assert expected in error_text(own, datasets=[], models=[MODEL | {"widths": ["16k"]}])
+    assert expected in error_text(own, datasets=[], models=[MODEL | {"widths": ["1k"], "sae_train": {}}])
 
 
-def test_only_a_corpus_needs_no_labels() -> None:
+def test_a_corpus_needs_no_labels() -> None:
     corpus = {"name": "c", "config_name": "", "revision": "main", "split": "dev", "text_field": "body"}
     ((_, _, training),) = parse({"d_sae": 64, "corpus": corpus}).swept()
     assert training.corpus is not None
@@ -132,14 +137,14 @@ def test_only_a_corpus_needs_no_labels() -> None:
     assert (spec.name, spec.config_name, spec.revision, spec.split) == ("c", None, "main", "dev")
     assert (spec.text_field, spec.label_field) == ("body", None)
     unlabelled = [{"name": "d", "text_field": "text", "label_field": None}]
-    assert "datasets[0].label_field: None: is what the classifiers predict" in mistakes(
+    assert "datasets[0].label_field: None: the classifiers need labels" in error_text(
         {"d_sae": 64}, datasets=unlabelled
     )
 
 
 def test_settings_of_training() -> None:
-    assert "settings.checkpoint_minutes: 0: " in mistakes({"d_sae": 64}, settings={"checkpoint_minutes": 0})
+    assert "settings.checkpoint_minutes: 0: " in error_text({"d_sae": 64}, settings={"checkpoint_minutes": 0})
     expected = "settings.training_log: 'mlflow' is not allowed; use one of: none, tensorboard, wandb"
-    assert expected in mistakes({"d_sae": 64}, settings={"training_log": "mlflow"})
+    assert expected in error_text({"d_sae": 64}, settings={"training_log": "mlflow"})
     both = {"positions": "cls", "include_special_tokens": True}
-    assert "include_special_tokens has no use with positions: cls" in mistakes({"d_sae": 64}, settings=both)
+    assert "include_special_tokens has no effect with positions: cls" in error_text({"d_sae": 64}, settings=both)

@@ -1,11 +1,14 @@
 """conf.yaml as strict, typed, immutable models."""
 
-from saefari.config.convolution import Convolution, grid_side, usual_convolutions
+from saefari.config.classification import ClassificationParams
+from saefari.config.convolution import Convolution, default_convolutions, grid_side
 from saefari.config.dataset import DatasetSpec
 from saefari.config.load import load_config, parse_config
+from saefari.config.model import ModelSpec
 from saefari.config.positions import ModelType, Positions
-from saefari.config.schema import ClassificationParams, Config, ModelSpec, Settings
+from saefari.config.schema import Config
 from saefari.config.section import width_to_d_sae
+from saefari.config.settings import Settings
 from saefari.config.training import Corpus, Resampling, SaeSweep, SaeTraining, Stream
 from saefari.config.vision import VisionTraining
 
@@ -24,9 +27,9 @@ __all__ = [
     "Settings",
     "Stream",
     "VisionTraining",
+    "default_convolutions",
     "grid_side",
     "load_config",
     "parse_config",
-    "usual_convolutions",
     "width_to_d_sae",
 ]

@@ -1,4 +1,4 @@
-"""Reading YAML that people write, without being misled or overwhelmed by it."""
+"""A YAML loader that rejects duplicate keys and bounds the size of merged mappings."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import yaml
 from saefari.errors import shown
 
 _MERGE = "tag:yaml.org,2002:merge"
-UNREADABLE = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
-"""What PyYAML raises: its own errors, and Python's at a malformed `!!int`, a 30 February, brackets 1,000 deep."""
+YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError)
+"""Exceptions of PyYAML: its own, and Python's for a malformed `!!int`, a 30 February or 1,000 nested brackets."""
 
 
 class UniqueKeyLoader(yaml.SafeLoader):
-    """YAML loader for files that people write.
+    """YAML loader for hand-written files.
 
-    It refuses a key that a mapping holds twice, of which YAML would silently keep the last. What merge keys repeat is
-    kept once, so that merges of merges do not grow exponentially.
+    It rejects duplicate keys, of which YAML would silently keep the last. Keys that merge keys (`<<`) repeat are kept
+    once, so that nested merges do not grow exponentially.
     """
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """The mapping as YAML reads it. Raises MarkedYAMLError at a key that comes again; `<<` may."""
+        """Compose a mapping. Raises MarkedYAMLError at a duplicate key, except `<<`."""
         node = super().compose_mapping_node(anchor)
         seen: set[tuple[str, Any]] = set()
         for key, _ in node.value:
@@ -34,7 +34,7 @@ class UniqueKeyLoader(yaml.SafeLoader):
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Put merged keys (`<<`) in place; of a key that several mappings give, the one that counts is kept."""
+        """Insert merged keys (`<<`); of a key that several mappings give, keep the one that takes effect."""
         super().flatten_mapping(node)
         last = {
             (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key): (key, value)

@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import AutoConfig, PreTrainedConfig
 
-from saefari.config import Convolution, grid_side, usual_convolutions
+from saefari.config import Convolution, default_convolutions, grid_side
 
 
 class AlexNetTransformerConfig(PreTrainedConfig):
@@ -34,7 +34,7 @@ class AlexNetTransformerConfig(PreTrainedConfig):
 
         Raises ValueError where heads do not divide hidden_size or the convolutions leave nothing of an image.
         """
-        given = usual_convolutions(image_size) if convolutions is None else convolutions
+        given = default_convolutions(image_size) if convolutions is None else convolutions
         self.image_size = image_size
         self.num_channels = num_channels
         self.convolutions = [Convolution.model_validate(one).model_dump() for one in given]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 
-from saefari.config import ClassificationParams, DatasetSpec, ModelSpec, SaeSweep, Settings, VisionTraining
 from saefari.pipeline.commands.cli import main, run_experiments
 
 from ..tiny import tiny_settings
@@ -152,17 +150,6 @@ def test_gemma_scope_example_is_checked_offline(capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize("example", [path.name for path in sorted((ROOT / "examples").glob("*.yaml"))])
 def test_every_example_is_right(example: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_experiments(["--config", str(ROOT / "examples" / example), "--dry-run"]) == 0, capsys.readouterr().err
-
-
-def test_the_readme_names_every_example_and_no_other() -> None:
-    named = set(re.findall(r"examples/([\w-]+\.yaml)", (ROOT / "README.md").read_text(encoding="utf-8")))
-    assert named == {path.name for path in (ROOT / "examples").glob("*.yaml")}
-
-
-def test_the_readme_explains_every_key() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    sections = (Settings, ModelSpec, DatasetSpec, ClassificationParams, SaeSweep, VisionTraining)
-    assert [key for section in sections for key in section.model_fields if f"`{key}`" not in text] == []
 
 
 def test_one_off_commands(

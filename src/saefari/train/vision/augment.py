@@ -17,12 +17,12 @@ def augmented(images: Tensor, training: VisionTraining, draws: np.random.Generat
 
     images: float [B, C, S, S]; the result has the same shape. What comes in from outside repeats the edge.
     """
-    if not (training.most_shifted or training.rotate or training.zoom or training.flip):
+    if not (training.max_shift or training.rotate or training.zoom or training.flip):
         return images
     n_images, _, side, _ = images.shape
     angle = np.radians(draws.uniform(-training.rotate, training.rotate, n_images))
     scale = np.exp(draws.uniform(-1, 1, n_images) * math.log1p(training.zoom))
-    shift = draws.uniform(-1, 1, (2, n_images)) * training.most_shifted * 2 / side  # an image is two units wide
+    shift = draws.uniform(-1, 1, (2, n_images)) * training.max_shift * 2 / side  # an image is two units wide
     mirror = draws.choice([-1.0, 1.0], n_images) if training.flip else np.ones(n_images)
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     rows = np.stack([np.stack([mirror * cos, -sin, shift[0]]), np.stack([mirror * sin, cos, shift[1]])])

@@ -57,7 +57,7 @@ def settings_of(job: VisionJob, dataset: Dataset, test: Dataset | None) -> dict[
     return {
         **job.training.model_dump(mode="json", exclude={"name", "dataset", "conv", "shift"}),
         "convolutions": [one.model_dump() for one in job.training.convolutions],
-        "shift": job.training.most_shifted,
+        "shift": job.training.max_shift,
         "dataset": dataset.slug,
         "fingerprint": dataset.fingerprint,
         "split": dataset.split,

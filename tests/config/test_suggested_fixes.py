@@ -1,4 +1,4 @@
-"""Messages of conf.yaml that name the way out: an entry that is empty, a key of another section."""
+"""Errors that suggest a fix: an empty entry, a key of another section."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from saefari.config import parse_config
 from saefari.errors import ConfigError
 
 
-def test_an_empty_entry_and_a_key_of_another_section_name_the_way_out() -> None:
+def test_empty_entry_and_misplaced_key_suggest_a_fix() -> None:
     raw = yaml.safe_load(
         """
         models: [{name: google/gemma-2-2b, layers: [12], widths: [16k]}]
