@@ -31,7 +31,8 @@ print(best.top_latents(5))
 predictions = best.predictions()
 predictions["probability"] = predictions.filter(like="probability:").max(axis="columns")
 mistakes = predictions.query("label != predicted").nlargest(3, "probability")
-print(mistakes[["label", "predicted", "probability"]].join(best.texts(mistakes.index)))
+table = mistakes[["label", "predicted", "probability"]].join(best.texts(mistakes.index).str.slice(stop=60))
+print(table.to_string())
 
 # %% Codes: which latents are active at each token of a row
 row = int(predictions.index[0])
