@@ -34,10 +34,10 @@ def file_sha256(path: Path) -> str:
 
 def file_hashes(paths: Sequence[Path]) -> list[str]:
     """`file_sha256` of each file, in order, several at a time."""
-    return in_threads(file_sha256, paths)
+    return map_in_threads(file_sha256, paths)
 
 
-def in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+def map_in_threads(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """A function of each item, in order, computed in a thread per core; of use where it hashes, which frees the GIL."""
     shares = max(1, min(os.cpu_count() or 1, _MOST_THREADS, len(items)))
     with ThreadPoolExecutor(shares) as threads:

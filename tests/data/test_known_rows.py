@@ -45,7 +45,7 @@ def digest() -> str:
 
 def known() -> KnownRows:
     forget()
-    return open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train").know()
+    return open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train").known_rows()
 
 
 def new_version(package: Path) -> None:
@@ -69,7 +69,7 @@ def test_a_changed_package_is_read_again(package: Path, change: str) -> None:
     assert after.sources != before.sources
     assert after.fingerprint != before.fingerprint
     forget()
-    assert open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train", before).know() == after
+    assert open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train", before).known_rows() == after
 
 
 def test_what_no_row_is_read_from_does_not_count(package: Path) -> None:
@@ -83,7 +83,7 @@ def test_rows_of_known_sources_are_not_read(package: Path) -> None:
     told = replace(known(), n_rows=12_345)
     dataset = open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train", told)
     assert (dataset.n_rows, dataset.fingerprint) == (12_345, told.fingerprint)
-    assert dataset.know() == told
+    assert dataset.known_rows() == told
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
@@ -92,7 +92,7 @@ def test_a_file_of_other_rows_is_counted_again(tmp_path: Path, name: str) -> Non
     lines = {"rows.csv": ["text", "a", "b"], "rows.jsonl": ['{"text": "a"}', '{"text": "b"}']}[name]
     path.write_text("\n".join(lines) + "\n")
     spec = DatasetSpec(name=str(path), text_field="text", label_field="text")
-    told = open_dataset(spec, "train").know()
+    told = open_dataset(spec, "train").known_rows()
     assert told.n_rows == 2
     assert open_dataset(spec, "train", replace(told, n_rows=7)).n_rows == 7
     path.write_text("\n".join([*lines, lines[-1]]) + "\n")
@@ -105,4 +105,4 @@ def test_digits_have_sources() -> None:
 
 def test_anything_but_a_record_is_not_known() -> None:
     for record in (None, "text", {}, {"sources": "a", "fingerprint": "b", "n_rows": "many"}):
-        assert KnownRows.of_record(record) is None
+        assert KnownRows.from_record(record) is None

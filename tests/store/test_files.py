@@ -13,20 +13,20 @@ from saefari.errors import StoreError
 from saefari.store import (
     Layout,
     SamplesWriter,
-    hold_tree,
     iter_token_rows,
+    lock_tree,
     read_samples_record,
     read_split,
     write_json,
     write_split,
 )
-from saefari.store.files import read_json, replacing
+from saefari.store.files import atomic_write, read_json
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_json(path, {"a": 1})
-    with pytest.raises(RuntimeError), replacing(path) as temporary:  # noqa: PT012
+    with pytest.raises(RuntimeError), atomic_write(path) as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise RuntimeError
     assert read_json(path) == {"a": 1}
@@ -37,7 +37,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     full_disk = pytest.raises(StoreError, match="the disk is full; free some space")
-    with full_disk, replacing(tmp_path / "x.json"), open("/dev/full", "w") as full:
+    with full_disk, atomic_write(tmp_path / "x.json"), open("/dev/full", "w") as full:
         full.write("x" * 100_000)
 
 
@@ -49,14 +49,14 @@ def test_nan_is_refused(tmp_path: Path) -> None:
 def test_a_second_run_on_the_same_tree_says_so(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from saefari.store import hold_tree
+from saefari.store import lock_tree
 try:
-    with hold_tree(Path({str(tmp_path)!r})):
+    with lock_tree(Path({str(tmp_path)!r})):
         print("held")
 except Exception as error:
     print(error)
 """
-    with hold_tree(tmp_path):
+    with lock_tree(tmp_path):
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "another run is writing to" in second.stdout
     third = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

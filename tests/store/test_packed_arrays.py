@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from saefari.store import Manifest, codes_arrays, read_codes_head, write_shard
-from saefari.store.packed_arrays import halved_states
+from saefari.store.packed_arrays import compact_states
 from saefari.store.shards import CodesShard
 
 
@@ -56,9 +56,9 @@ def states(n: int = 600, d: int = 24) -> np.ndarray:
 
 
 def test_states_of_any_usual_size_are_halved() -> None:
-    assert halved_states(states()).dtype == np.float16
-    assert halved_states(np.zeros((5, 3), np.float32)).dtype == np.float16
-    assert halved_states(np.zeros((0, 3), np.float32)).dtype == np.float16
+    assert compact_states(states()).dtype == np.float16
+    assert compact_states(np.zeros((5, 3), np.float32)).dtype == np.float16
+    assert compact_states(np.zeros((0, 3), np.float32)).dtype == np.float16
 
 
 @pytest.mark.parametrize(
@@ -72,21 +72,21 @@ def test_states_of_any_usual_size_are_halved() -> None:
 def test_a_single_number_that_does_not_fit_keeps_float32(why: str, values: float) -> None:
     x = states()
     x[3, 4] = values
-    assert halved_states(x) is x, why
+    assert compact_states(x) is x, why
 
 
 @pytest.mark.parametrize(("mean", "spread"), [(1000.0, 1.0), (0.0, 1e-6), (1 / 3, 0.0)])
 def test_a_dimension_whose_differences_would_be_lost_keeps_float32(mean: float, spread: float) -> None:
     x = states()
     x[:, 2] = mean + spread * np.random.default_rng(0).standard_normal(len(x))
-    assert halved_states(x) is x
+    assert compact_states(x) is x
 
 
 def test_rows_without_positions_do_not_hide_a_loss() -> None:
     x = states()
     x[:, 2] = 1000 + np.random.default_rng(0).standard_normal(len(x))
     x[::3] = 0
-    assert halved_states(x) is x
+    assert compact_states(x) is x
 
 
 def test_probes_predict_the_same_from_halved_states() -> None:
@@ -94,7 +94,7 @@ def test_probes_predict_the_same_from_halved_states() -> None:
     rng = np.random.default_rng(1)
     standardised = (x - x.mean(0)) / x.std(0)
     labels = (standardised @ rng.standard_normal((24, 4)) + rng.standard_normal((2000, 4)) * 2).argmax(1)
-    half = halved_states(x)
+    half = compact_states(x)
     assert half.dtype == np.float16
     predicted = []
     for features in (x, half.astype(np.float32)):

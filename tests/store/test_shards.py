@@ -17,8 +17,8 @@ from saefari.errors import StoreError
 from saefari.store import (
     Manifest,
     codes_arrays,
-    decide,
     iter_codes,
+    plan_shards,
     read_codes_head,
     read_pooled_hidden,
     shard_ranges,
@@ -67,14 +67,14 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path: Path) -> None:
 
 def test_a_complete_folder_needs_nothing(tmp_path: Path) -> None:
     ranges = write_codes(tmp_path)
-    assert decide(tmp_path, SETTINGS, ranges).missing == ()
+    assert plan_shards(tmp_path, SETTINGS, ranges).missing == ()
 
 
 def test_a_truncated_shard_is_found_and_made_again(tmp_path: Path) -> None:
     ranges = write_codes(tmp_path)
     path = tmp_path / "shard-00001.npz"
     path.write_bytes(path.read_bytes()[:-7])
-    decision = decide(tmp_path, SETTINGS, ranges)
+    decision = plan_shards(tmp_path, SETTINGS, ranges)
     assert decision.missing == (1,)
     assert "shard-00001.npz" in decision.reason
     with pytest.raises(StoreError, match=r"shard-00001\.npz is not as recorded"):
@@ -87,18 +87,18 @@ def test_an_altered_byte_is_found(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
-    assert decide(tmp_path, SETTINGS, ranges).missing == (2,)
+    assert plan_shards(tmp_path, SETTINGS, ranges).missing == (2,)
 
 
 def test_a_folder_that_exists_is_not_a_folder_that_is_done(tmp_path: Path) -> None:
     ranges = shard_ranges(10, 4)
     (tmp_path / "shard-00000.npz").write_bytes(b"left by a run that died before it recorded it")
-    assert decide(tmp_path, SETTINGS, ranges).missing == (0, 1, 2)
+    assert plan_shards(tmp_path, SETTINGS, ranges).missing == (0, 1, 2)
 
 
 def test_other_settings_are_a_conflict_that_says_what_differs(tmp_path: Path) -> None:
     ranges = write_codes(tmp_path)
-    decision = decide(tmp_path, {**SETTINGS, "hook": "blocks.1.hook_resid_post"}, ranges)
+    decision = plan_shards(tmp_path, {**SETTINGS, "hook": "blocks.1.hook_resid_post"}, ranges)
     assert decision.conflicts == ("hook: 'blocks.0.hook_resid_post' -> 'blocks.1.hook_resid_post'",)
 
 
@@ -142,7 +142,7 @@ def test_shards_of_an_earlier_version_are_read_and_kept(tmp_path: Path) -> None:
     }
     manifest.add(write_shard(tmp_path, 0, ranges[0], old))
     manifest.save(tmp_path)
-    assert decide(tmp_path, SETTINGS, ranges).missing == ()
+    assert plan_shards(tmp_path, SETTINGS, ranges).missing == ()
     for shard, new in zip(iter_codes(tmp_path), expected, strict=True):
         np.testing.assert_array_equal(shard.to_csr().toarray(), new.to_csr().toarray())
         assert shard.indices.dtype == np.int32

@@ -12,13 +12,13 @@ import pytest
 from saefari.errors import StoreError
 from saefari.store import (
     Layout,
-    curves_in,
+    density_gap,
     find_trained,
-    gap_in,
+    finite_number,
     iter_trained,
-    number_in,
     read_density,
     read_trained,
+    training_curves,
     write_json,
 )
 
@@ -86,24 +86,24 @@ def test_no_density_and_a_broken_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [None, True, "0.2", math.nan, math.inf, [0.2]])
 def test_what_is_no_number_is_not_known(value: Any) -> None:
-    assert number_in({"a": {"b": value}}, "a", "b") is None
-    assert number_in({"a": {"b": 2}}, "a", "b") == 2.0
-    assert number_in(value, "a") is None
+    assert finite_number({"a": {"b": value}}, "a", "b") is None
+    assert finite_number({"a": {"b": 2}}, "a", "b") == 2.0
+    assert finite_number(value, "a") is None
 
 
 @pytest.mark.parametrize("gap", [None, [], [1.0], ["a", "b"], [None, 1.0], 3])
 def test_no_gap(gap: Any) -> None:
-    assert gap_in({"ultra_low_density": {"share": 0.0, "gap": gap}}) is None
-    assert gap_in({}) is None
-    assert gap_in({"ultra_low_density": {"share": 0.1, "gap": [-4.5, -4]}}) == (-4.5, -4.0)
+    assert density_gap({"ultra_low_density": {"share": 0.0, "gap": gap}}) is None
+    assert density_gap({}) is None
+    assert density_gap({"ultra_low_density": {"share": 0.1, "gap": [-4.5, -4]}}) == (-4.5, -4.0)
 
 
 def test_curves_that_fit_their_positions() -> None:
     record = {"positions": [1, 2], "fvu": [0.9, None], "l0": [3.0], "dead": "none"}
-    curves = curves_in({"curves": record})
+    curves = training_curves({"curves": record})
     assert curves is not None
     assert list(curves) == ["positions", "fvu"]
     np.testing.assert_array_equal(curves["fvu"], [0.9, np.nan])
-    assert curves_in({"curves": {"positions": [], "fvu": []}}) is None
-    assert curves_in({"curves": None}) is None
-    assert curves_in([]) is None
+    assert training_curves({"curves": {"positions": [], "fvu": []}}) is None
+    assert training_curves({"curves": None}) is None
+    assert training_curves([]) is None

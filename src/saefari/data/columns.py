@@ -34,7 +34,7 @@ def find_keys(tree: Tree, name: str) -> Keys | None:
     return None
 
 
-def require(path: Path, tree: Tree, keys: Keys) -> None:
+def require_column(path: Path, tree: Tree, keys: Keys) -> None:
     """Raise DataError unless the file `path`, whose columns are `tree`, has the column that `keys` lead to."""
     inside = tree
     for key in keys:
@@ -48,7 +48,7 @@ def missing_column(path: Path, tree: Tree, name: str) -> DataError:
     return DataError(f"{path}: has no column {shown(name)}; its columns are {enumerated(list(column_names(tree)))}")
 
 
-def unique(path: Path, names: Sequence[str]) -> Sequence[str]:
+def require_unique(path: Path, names: Sequence[str]) -> Sequence[str]:
     """The names as given. Raises DataError where a name is there twice."""
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:

@@ -8,7 +8,7 @@ from io import StringIO
 from itertools import islice
 from pathlib import Path
 
-from saefari.data.columns import Keys, Tree, require, unique
+from saefari.data.columns import Keys, Tree, require_column, require_unique
 from saefari.data.text_files import open_text
 from saefari.errors import DataError
 
@@ -21,7 +21,7 @@ _SAMPLE_RECORDS = 20
 
 def csv_tree(path: Path) -> Tree:
     """The columns that the header names. Raises DataError for an empty file and a name that is there twice."""
-    return {name: {} for name in unique(path, next(_records(path)))}
+    return {name: {} for name in require_unique(path, next(_records(path)))}
 
 
 def csv_count(path: Path) -> int:
@@ -33,7 +33,7 @@ def csv_values(path: Path, columns: Sequence[Keys]) -> Iterator[tuple[object, ..
     """Each row's values of the given columns. Raises DataError naming the damaged line."""
     tree = csv_tree(path)
     for keys in columns:
-        require(path, tree, keys)
+        require_column(path, tree, keys)
     positions = [list(tree).index(keys[0]) for keys in columns]
     for record in islice(_records(path), 1, None):
         yield tuple(record[position] for position in positions)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from saefari.config import DatasetSpec
 from saefari.data.embedded import EMBEDDED, open_embedded
 from saefari.data.example import Example, as_image, as_label, as_text
-from saefari.data.hashes import linked_digest
 from saefari.data.hub import HubUnreachableError, UnknownDatasetError, hub_layout, open_hub
 from saefari.data.images import ImageSource
 from saefari.data.known_rows import KnownRows, sources_digest
@@ -18,9 +19,10 @@ from saefari.data.local import LocalDataset, find_local, mosaic_hint
 from saefari.data.slug import dataset_slug
 from saefari.data.table import Table
 from saefari.errors import PATH_LENGTH, DataError, enumerated, nearest, readable, shown
-from saefari.fingerprint import fingerprint
+from saefari.fingerprint import file_digest, fingerprint
 
 Problems = list[tuple[str, str]]
+_UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Dataset:
         """Changes whenever the rows do: file hash, library versions with the rows' hash, or hub revision."""
         return self.known.fingerprint if self.known else self.table.fingerprint()
 
-    def know(self) -> KnownRows:
+    def known_rows(self) -> KnownRows:
         """What is known of the rows once they were read, for `open_dataset` to be given the next time."""
         return self.known or KnownRows(sources_digest(self.table), self.table_fingerprint, self.n_rows)
 
@@ -64,7 +66,7 @@ class Dataset:
         if not name or self.table.folder is None:
             return table
         values = enumerate(self.table.values([name]))
-        files = linked_digest(self._read(row, "image_field", name, value) for row, (value,) in values)
+        files = _image_files_digest(self._read(row, "image_field", name, value) for row, (value,) in values)
         return fingerprint({"rows": table, "images": files}) if files else table
 
     def rows(self) -> Iterator[Example]:
@@ -210,3 +212,23 @@ def _field_problems(spec: DatasetSpec, columns: Sequence[str]) -> Problems:
 
 def _listed(columns: Sequence[str]) -> str:
     return f"the dataset has the columns {enumerated(columns)}"
+
+
+def _image_files_digest(images: Iterable[ImageSource | None]) -> str | None:
+    """SHA-256 of the contents of all images that are files, in order; None if there are none.
+
+    A missing or unreadable file is hashed as a fixed word; the error is raised when the image is decoded.
+    """
+    digest, found = sha256(), False
+    for image in images:
+        if image is not None and isinstance(image.content, Path):
+            digest.update(_image_file_hash(image.content).encode())
+            found = True
+    return digest.hexdigest() if found else None
+
+
+def _image_file_hash(path: Path) -> str:
+    try:
+        return file_digest(path) if path.is_file() else _UNREADABLE
+    except (OSError, ValueError):  # ValueError: a zero byte in the path
+        return _UNREADABLE

@@ -18,7 +18,7 @@ from saefari.fingerprint import file_digest, fingerprint
 
 _STATE = "state.json"
 """What `Dataset.save_to_disk` writes beside the rows."""
-NO_ROWS = {_STATE, "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
+METADATA_FILES = {_STATE, "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
 """JSON files of the library that hold no rows."""
 
 

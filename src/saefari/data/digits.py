@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from saefari.data.table import pick
+from saefari.data.table import take_rows
 from saefari.fingerprint import file_sha256, fingerprint
 
 DIGITS = "digits"
@@ -45,7 +45,7 @@ class Digits:
     def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row; an image is uint8 [8, 8]."""
         positions = [self.columns.index(field) for field in fields]
-        for number, (image, label) in pick(enumerate(zip(*_digits(), strict=True)), rows):
+        for number, (image, label) in take_rows(enumerate(zip(*_digits(), strict=True)), rows):
             row = (image, label, f"{number:04d}")
             yield tuple(row[position] for position in positions)
 

@@ -11,7 +11,7 @@ from platform import python_version
 
 from saefari.data.digits import DIGITS, Digits
 from saefari.data.docstrings import paragraphs, sources
-from saefari.data.table import Table, pick
+from saefari.data.table import Table, take_rows
 from saefari.errors import DataError, nearest, shown
 from saefari.fingerprint import file_hashes, fingerprint
 
@@ -57,7 +57,7 @@ class PythonDocs:
     def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row."""
         positions = [self.columns.index(field) for field in fields]
-        return (tuple(row[position] for position in positions) for row in pick(_python_docs(), rows))
+        return (tuple(row[position] for position in positions) for row in take_rows(_python_docs(), rows))
 
 
 def open_embedded(name: str, split: str) -> Table:

@@ -6,7 +6,7 @@ COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 """Ending of a compressed file -> pyarrow's name of the compression."""
 _TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 _ENDINGS = (".parquet", *(text + compression for text in _TEXTS for compression in ("", *COMPRESSIONS)))
-LISTED = f"{', '.join(_TEXTS)}, each also with {', '.join(COMPRESSIONS)} after it, or .parquet"
+ENDINGS_HELP = f"{', '.join(_TEXTS)}, each also with {', '.join(COMPRESSIONS)} after it, or .parquet"
 """The endings, for messages."""
 
 

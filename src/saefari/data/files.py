@@ -15,7 +15,7 @@ from saefari.data.csv_files import csv_count, csv_tree, csv_values
 from saefari.data.file_endings import file_ending
 from saefari.data.json_files import json_count, json_tree, json_values
 from saefari.data.parquet import parquet_count, parquet_tree, parquet_values
-from saefari.data.table import pick
+from saefari.data.table import take_rows
 from saefari.fingerprint import file_digest
 
 
@@ -69,7 +69,7 @@ class FileTable:
         if rows is not None and self._format is _PARQUET:
             yield from self._parquet_rows(columns, np.asarray(rows, dtype=np.int64))
             return
-        yield from pick((row for path in self.paths for row in self._format.values(path, columns)), rows)
+        yield from take_rows((row for path in self.paths for row in self._format.values(path, columns)), rows)
 
     @property
     def _format(self) -> _Format:

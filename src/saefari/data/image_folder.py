@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from saefari.data.table import pick
+from saefari.data.table import take_rows
 from saefari.errors import DataError
 
 EXTENSIONS = (
@@ -47,7 +47,7 @@ class ImageFolder:
     def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
         """Values of the given columns, row by row."""
         positions = [self.columns.index(field) for field in fields]
-        for path, label in pick(self._rows(), rows):
+        for path, label in take_rows(self._rows(), rows):
             row = (path, label, path)
             yield tuple(row[position] for position in positions)
 

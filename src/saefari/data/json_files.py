@@ -38,7 +38,7 @@ def json_count(path: Path) -> int:
 def json_values(path: Path, columns: Sequence[Keys]) -> Iterator[tuple[object, ...]]:
     """Each object's values of the given columns; None where a key is left out. Raises DataError naming the place."""
     for place, value in _objects(path):
-        yield tuple(_reach(path, place, value, keys) for keys in columns)
+        yield tuple(_value_at(path, place, value, keys) for keys in columns)
 
 
 def _add_keys(tree: Tree, value: Mapping[str, Any]) -> None:
@@ -48,7 +48,7 @@ def _add_keys(tree: Tree, value: Mapping[str, Any]) -> None:
             _add_keys(branch, inside)
 
 
-def _reach(path: Path, place: str, value: Any, keys: Keys) -> object:
+def _value_at(path: Path, place: str, value: Any, keys: Keys) -> object:
     for key in keys:
         if value is None:
             return None

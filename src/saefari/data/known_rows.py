@@ -23,7 +23,7 @@ class KnownRows:
     n_rows: int
 
     @classmethod
-    def of_record(cls, record: Any) -> KnownRows | None:
+    def from_record(cls, record: Any) -> KnownRows | None:
         """The inverse of `dataclasses.asdict`; None for anything else."""
         if not isinstance(record, Mapping):
             return None

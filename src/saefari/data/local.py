@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from saefari.data.datasets_table import NO_ROWS, is_saved, open_saved, saved_splits
-from saefari.data.file_endings import LISTED, file_ending, without_ending
+from saefari.data.datasets_table import METADATA_FILES, is_saved, open_saved, saved_splits
+from saefari.data.file_endings import ENDINGS_HELP, file_ending, without_ending
 from saefari.data.files import FileTable
 from saefari.data.image_folder import find_images
 from saefari.data.table import Table
@@ -43,7 +43,7 @@ class LocalDataset:
             return open_saved(folder, folder)
         files, saved = _split_files(folder, split) or _split_files(folder / "data", split), saved_splits(folder)
         if files and split in saved:
-            raise _twice(folder, split, [*files, saved[split]])
+            raise _duplicate_split(folder, split, [*files, saved[split]])
         if files:
             return FileTable(files)
         if split in saved:
@@ -54,7 +54,7 @@ class LocalDataset:
         splits = sorted({*self._file_splits(), *saved, *images})
         found = f"it has {', '.join(splits)}{nearest(split, splits)}"
         wanted = (
-            f"a folder must hold {split}.csv, {split}.jsonl.gz, {split}-00000.parquet … (endings: {LISTED}), what "
+            f"a folder must hold {split}.csv, {split}.jsonl.gz, {split}-00000.parquet … (endings: {ENDINGS_HELP}), what "
             f"datasets' save_to_disk writes, or images: {split}/<class>/*.png, or <class>/*.png for the split train; "
             "also .jpg, .bmp, .gif, .tif, .webp"
         )
@@ -80,7 +80,7 @@ class LocalDataset:
     @staticmethod
     def _readable(path: Path) -> Path:
         if file_ending(path.name) is None:
-            raise DataError(f"{path}: a dataset file must end in {LISTED}")
+            raise DataError(f"{path}: a dataset file must end in {ENDINGS_HELP}")
         return path
 
 
@@ -121,7 +121,7 @@ def _mosaic_file(name: str) -> Path | None:
 def _data_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    files = (file for file in folder.iterdir() if file.is_file() and file.name not in NO_ROWS)
+    files = (file for file in folder.iterdir() if file.is_file() and file.name not in METADATA_FILES)
     return sorted(file for file in files if file_ending(file.name) is not None)
 
 
@@ -131,10 +131,10 @@ def _split_files(folder: Path, split: str) -> tuple[Path, ...]:
     shards = [file for file in _data_files(folder) if _SHARD.sub("", without_ending(file.name)) == split]
     files = named or shards
     if len({file_ending(file.name) for file in files}) > 1:
-        raise _twice(folder, split, files)
+        raise _duplicate_split(folder, split, files)
     return tuple(files)
 
 
-def _twice(folder: Path, split: str, found: Sequence[Path]) -> DataError:
+def _duplicate_split(folder: Path, split: str, found: Sequence[Path]) -> DataError:
     names = ", ".join(path.name for path in found)
     return DataError(f"{folder}: split {shown(split)} is there twice ({names}); give the one that is meant as name")

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from saefari.data.arrow import arrow_values, schema_tree
-from saefari.data.columns import Keys, Tree, require, unique
+from saefari.data.columns import Keys, Tree, require_column, require_unique
 from saefari.data.table import rows_per_batch
 from saefari.errors import DataError
 
@@ -18,7 +18,7 @@ from saefari.errors import DataError
 def parquet_tree(path: Path) -> Tree:
     """The file's columns. Raises DataError if it is no Parquet file or has two of one name."""
     with _open(path) as file:
-        unique(path, file.schema_arrow.names)
+        require_unique(path, file.schema_arrow.names)
         return schema_tree(file.schema_arrow)
 
 
@@ -33,7 +33,7 @@ def parquet_values(path: Path, columns: Sequence[Keys], rows: np.ndarray | None 
     with _open(path) as file:
         tree = schema_tree(file.schema_arrow)
         for keys in columns:
-            require(path, tree, keys)
+            require_column(path, tree, keys)
         try:
             for batch in _batches(file, list(dict.fromkeys(".".join(keys) for keys in columns)), rows):
                 yield from arrow_values(batch, columns, file.schema_arrow)

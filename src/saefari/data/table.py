@@ -40,7 +40,7 @@ class Table(Protocol):
         """Each row's values of the given columns, in source order; rows: of these alone, ascending."""
 
 
-def pick(values: Iterable[T], rows: Sequence[int] | None) -> Iterator[T]:
+def take_rows(values: Iterable[T], rows: Sequence[int] | None) -> Iterator[T]:
     """Of a stream the values at these places, ascending; all of them where rows is None."""
     if rows is None:
         yield from values

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saefari.errors import StoreError
-from saefari.store.files import read_json, replacing, write_json
+from saefari.store.files import atomic_write, read_json, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +25,7 @@ def write_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], state:
     from safetensors.torch import save_file
 
     path = folder / f"step-{step:09d}.safetensors"
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file(tensors, temporary)
     write_json(folder / _STATE, {**state, _TENSORS: path.name})
     for other in folder.glob("step-*.safetensors"):

@@ -20,7 +20,7 @@ _LONGEST_KEY = 60
 
 
 @dataclass(frozen=True)
-class Foreign:
+class JsonNode:
     """One value of a document, and its place in it.
 
     Reading a value that is missing or of another type gives None and notes a problem: one per place, none below it.
@@ -34,11 +34,11 @@ class Foreign:
     read: set[tuple[str, ...]] = field(default_factory=set)
     quiet: bool = False
 
-    def __getitem__(self, key: str) -> Foreign:
+    def __getitem__(self, key: str) -> JsonNode:
         """What an object holds under a key, be it there or not."""
         is_object = isinstance(self.value, dict)
         if not is_object:
-            self.complain("an object")
+            self.add_problem("an object")
         place = (*self.place, key)
         self.read.add(place)
         value = self.value.get(key, _ABSENT) if is_object else _ABSENT
@@ -57,14 +57,14 @@ class Foreign:
         """A text that is not empty."""
         if isinstance(self.value, str) and self.value:
             return self.value
-        self.complain("a text")
+        self.add_problem("a text")
         return None
 
     def flag(self) -> bool | None:
         """True or false."""
         if isinstance(self.value, bool):
             return self.value
-        self.complain("true or false")
+        self.add_problem("true or false")
         return None
 
     def number(self, low: float = -math.inf, high: float = math.inf) -> float | None:
@@ -72,7 +72,7 @@ class Foreign:
         number = _finite(self.value)
         if number is not None and low <= number <= high:
             return number
-        self.complain("a number", low, high)
+        self.add_problem("a number", low, high)
         return None
 
     def integer(self, low: int, high: int) -> int | None:
@@ -81,14 +81,14 @@ class Foreign:
         number = _finite(int(value) if isinstance(value, str) and re.fullmatch(r"-?\d{1,15}", value) else value)
         if number is not None and number.is_integer() and low <= number <= high:
             return int(number)
-        self.complain("a whole number", low, high)
+        self.add_problem("a whole number", low, high)
         return None
 
     def items(self) -> list[Any] | None:
         """A list of anything."""
         if isinstance(self.value, list):
             return self.value
-        self.complain("a list")
+        self.add_problem("a list")
         return None
 
     def numbers(self, low: float = -math.inf, high: float = math.inf) -> list[float] | None:
@@ -97,7 +97,7 @@ class Foreign:
         kept = [value for value in values if value is not None and low <= value <= high]
         if len(kept) == len(values):
             return kept
-        self.complain("a list of numbers", low, high)
+        self.add_problem("a list of numbers", low, high)
         return None
 
     def scalars(self) -> dict[str, str | int | float]:
@@ -107,7 +107,7 @@ class Foreign:
         self.read.update((*self.place, key) for key in scalars)
         return scalars
 
-    def complain(self, expected: str, low: float = -math.inf, high: float = math.inf) -> None:
+    def add_problem(self, expected: str, low: float = -math.inf, high: float = math.inf) -> None:
         """Note that something else should stand here."""
         bounds = "" if low == -math.inf and high == math.inf else f" from {low:g} to {high:g}"
         if self.value is _ABSENT or self.value is None:
@@ -119,24 +119,24 @@ class Foreign:
         if not self.quiet:
             self.problems.setdefault(self.place, message)
 
-    def told(self) -> list[str]:
+    def problem_lines(self) -> list[str]:
         """Every problem as `place: what is wrong`."""
         return [f"{_shown(place)}: {message}" for place, message in self.problems.items()]
 
-    def unread(self) -> list[str]:
+    def unread_keys(self) -> list[str]:
         """The places that nothing asked for; an object stands for all that it holds."""
-        return [_shown(place) for place in self._unread()]
+        return [_shown(place) for place in self._unread_places()]
 
-    def _unread(self) -> Iterator[tuple[str, ...]]:
+    def _unread_places(self) -> Iterator[tuple[str, ...]]:
         for key in self.keys():
             place = (*self.place, key)
             if place not in self.read:
                 yield place
             elif place not in self.problems:
-                yield from replace(self, value=self.value[key], place=place)._unread()
+                yield from replace(self, value=self.value[key], place=place)._unread_places()
 
 
-def read_foreign(path: Path) -> tuple[Foreign, str]:
+def read_json_document(path: Path) -> tuple[JsonNode, str]:
     """A JSON file's content and its SHA-256. Raises StoreError when it cannot be read or is no JSON object."""
     try:
         raw = path.read_bytes()
@@ -147,7 +147,7 @@ def read_foreign(path: Path) -> tuple[Foreign, str]:
         raise StoreError(f"cannot be read ({type(error).__name__}: {error})") from None
     if not isinstance(value, dict):
         raise StoreError(f"holds {_NAMES.get(type(value), 'nothing')}, not a JSON object")
-    return Foreign(value), hashlib.sha256(raw).hexdigest()
+    return JsonNode(value), hashlib.sha256(raw).hexdigest()
 
 
 def _finite(value: object) -> float | None:

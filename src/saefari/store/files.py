@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary name in the same folder; rename it to `path` when the block succeeds, else remove it.
 
     Raises StoreError, naming the path and the way out, when the disk is full or not writable.
@@ -31,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise StoreError(f"{path}: {explain(error)}; nothing half-written is counted as done") from error
+        raise StoreError(f"{path}: {explain_os_error(error)}; nothing half-written is counted as done") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -39,7 +39,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON atomically; NaN is refused, since it is not JSON."""
     text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
@@ -57,11 +57,11 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     """Write a table atomically."""
     import pyarrow.parquet as pq
 
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
 
-def explain(error: OSError) -> str:
+def explain_os_error(error: OSError) -> str:
     """What an operating-system error means for the output tree, and the way out."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full; free some space and run the same command again"

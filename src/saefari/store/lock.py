@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from saefari.errors import StoreError
-from saefari.store.files import explain
+from saefari.store.files import explain_os_error
 
 
 @contextmanager
-def hold_tree(folder: Path) -> Iterator[None]:
+def lock_tree(folder: Path) -> Iterator[None]:
     """Hold the tree's lock; the operating system gives it back however the process ends.
 
     Raises StoreError when another run holds it or the folder cannot be written.
@@ -28,7 +28,7 @@ def hold_tree(folder: Path) -> Iterator[None]:
             f"another run is writing to {folder}; wait for it to end, or choose another settings.base_save_dir"
         ) from None
     except OSError as error:
-        raise StoreError(f"{folder}: {explain(error)}") from None
+        raise StoreError(f"{folder}: {explain_os_error(error)}") from None
     try:
         yield
     finally:

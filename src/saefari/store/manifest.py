@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from saefari.errors import shown
-from saefari.fingerprint import file_sha256, in_threads
+from saefari.fingerprint import file_sha256, map_in_threads
 from saefari.store.files import read_json, write_json
 from saefari.store.layout import MANIFEST
 
@@ -66,7 +66,7 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Decision:
+class ShardPlan:
     """Which shards must be made, and why.
 
     missing: indices into the shard ranges.
@@ -78,30 +78,30 @@ class Decision:
     conflicts: tuple[str, ...] = ()
 
 
-def decide(folder: Path, settings: dict[str, Any], ranges: Sequence[tuple[int, int]]) -> Decision:
+def plan_shards(folder: Path, settings: dict[str, Any], ranges: Sequence[tuple[int, int]]) -> ShardPlan:
     """Compare what a folder holds with what is wanted; every stored shard is verified by its hash."""
     everything = tuple(range(len(ranges)))
     manifest = Manifest.load(folder)
     if manifest is None:
-        return Decision(everything, "nothing there yet")
+        return ShardPlan(everything, "nothing there yet")
     conflicts = differences(manifest.settings, settings)
     if conflicts:
-        return Decision(everything, "made with other settings", tuple(conflicts))
+        return ShardPlan(everything, "made with other settings", tuple(conflicts))
     by_start = {shard.start: shard for shard in manifest.shards}
     there = {
         index: by_start[start]
         for index, (start, stop) in enumerate(ranges)
         if start in by_start and by_start[start].rows == stop - start
     }
-    whole = dict(zip(there, in_threads(partial(verifies, folder), list(there.values())), strict=True))
+    whole = dict(zip(there, map_in_threads(partial(is_intact, folder), list(there.values())), strict=True))
     missing = [index for index in everything if not whole.get(index)]
     damaged = [there[index].name for index in missing if index in there]
     if not missing:
-        return Decision((), "complete, every shard verified")
+        return ShardPlan((), "complete, every shard verified")
     reason = f"{len(ranges) - len(missing)} of {len(ranges)} shards are there"
     if damaged:
         reason += f"; missing or not as recorded, so made again: {', '.join(damaged)}"
-    return Decision(tuple(missing), reason)
+    return ShardPlan(tuple(missing), reason)
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -114,7 +114,7 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if old == new else [f"{path}: {shown(old)} -> {shown(new)}"]
 
 
-def verifies(folder: Path, record: ShardRecord) -> bool:
+def is_intact(folder: Path, record: ShardRecord) -> bool:
     """The shard is there, and hashes to what is recorded."""
     path = folder / record.name
     try:

@@ -14,7 +14,7 @@ from typing import Any
 
 from saefari.errors import StoreError
 from saefari.fingerprint import fingerprint
-from saefari.store.external_json import Foreign, read_foreign
+from saefari.store.external_json import JsonNode, read_json_document
 from saefari.store.mosaic_models import ImportedClassifier, read_bag_of_words, read_linear, read_tree
 from saefari.store.mosaic_settings import SUFFIX, Settings, read_settings, tfidf_settings
 
@@ -62,7 +62,7 @@ def dataset_folders(paths: Sequence[Path]) -> dict[str, str]:
     names: dict[str, set[str]] = {}
     for path in paths:
         try:
-            document, _ = read_foreign(path)
+            document, _ = read_json_document(path)
         except StoreError:
             continue  # told when it is imported
         name = document["metadata"]["dataset"]["name"].value
@@ -77,7 +77,7 @@ def read_mosaic(path: Path, name: str, datasets: Mapping[str, str] | None = None
     name: how to refer to it, not depending on the machine. datasets: see `dataset_folders`; it completes early files.
     Raises StoreError when it is no JSON object, or does not say where its result belongs, or holds no classifier.
     """
-    document, sha256 = read_foreign(path)
+    document, sha256 = read_json_document(path)
     settings = read_settings(document, path, datasets or {})
     classes = _classes(document)
     classifiers = {}
@@ -85,13 +85,13 @@ def read_mosaic(path: Path, name: str, datasets: Mapping[str, str] | None = None
         if key in document["models"]:
             classifiers[ours] = read(document["models"][key], classes)
         else:
-            document["models"][key].complain("an object")
+            document["models"][key].add_problem("an object")
     created = document["metadata"]["timestamp"].text()
     if settings is None or not classifiers:
-        raise StoreError("; ".join(document.told()))
+        raise StoreError("; ".join(document.problem_lines()))
     origin = {"format": "mosaic", "file": name, "sha256": sha256}
     words = read_bag_of_words(document[_BAG_OF_WORDS]) if _BAG_OF_WORDS in document else None
-    problems, unused = document.told(), document.unread()
+    problems, unused = document.problem_lines(), document.unread_keys()
     warnings = [*_ALWAYS, _OF_A_LAYER, _OF_SOURCE[settings["source"]]]
     warnings += [_EARLY] if not settings["pooling"] else []
     warnings += [_UNSIGNED] if any(one.unsigned for one in classifiers.values()) else []
@@ -138,14 +138,14 @@ def _result(
     }
 
 
-def _classes(document: Foreign) -> list[str]:
+def _classes(document: JsonNode) -> list[str]:
     """The classes' names in their order; the reports list them in the same one."""
     metadata, models = document["metadata"], document["models"]
     names = metadata["class_names"].items() if "class_names" in metadata else None
     if names and all(isinstance(one, (str, int, float)) for one in names) and len({*map(str, names)}) == len(names):
         return [str(one) for one in names]
     if names is not None:
-        metadata["class_names"].complain("a list of different names")
+        metadata["class_names"].add_problem("a list of different names")
     reports = [models[key]["class_metrics"] for key in _MODELS if key in models]
     return next((report.keys() for report in reports if report.keys()), [])
 

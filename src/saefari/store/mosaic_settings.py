@@ -7,14 +7,14 @@ from pathlib import PurePath
 from typing import Any
 
 from saefari.names import folder_name
-from saefari.store.external_json import Foreign
+from saefari.store.external_json import JsonNode
 
 SUFFIX = "classifier_results.json"
 _SOURCES = {"sae": "sae", "hidden": "hidden"}
 _REPEATED = ("model_name", "model_type", "dataset_name", "layer", "test_size", "random_state", "cv_folds")
 _MOST = 10**9
 _UNRECORDED = "unrecorded"
-_USUAL: dict[str, Any] = {
+_DEFAULTS: dict[str, Any] = {
     "text_field": "text",
     "label_field": "label",
     "test_size": 0.2,
@@ -32,7 +32,7 @@ _OWN_COLUMN = ("text_field",)
 Settings = dict[str, Any]
 
 
-def read_settings(document: Foreign, file: PurePath, datasets: Mapping[str, str]) -> Settings | None:
+def read_settings(document: JsonNode, file: PurePath, datasets: Mapping[str, str]) -> Settings | None:
     """Read the settings of a file; None when a part of its place is missing, which is noted as a problem.
 
     file: its path; early versions kept dataset, split and width only there. datasets: folder name -> dataset name, of
@@ -72,7 +72,7 @@ def setting_folder(settings: Settings) -> str:
     else:
         threshold = "none" if settings["binarize"] is None else str(float(settings["binarize"]))
         name = f"{settings['pooling']}_top{settings['top_n']}_bin-{threshold}"
-    unusual = [f"_{key}-{folder_name([str(value)], key)}" for key, value in _unusual(settings).items()]
+    unusual = [f"_{key}-{folder_name([str(value)], key)}" for key, value in _non_default(settings).items()]
     return "".join([name, *unusual])
 
 
@@ -84,7 +84,7 @@ def tfidf_settings(settings: Settings) -> Settings:
     return known | {"variant": _variant(known)}
 
 
-def _read_args(metadata: Foreign, file: PurePath) -> Settings:
+def _read_args(metadata: JsonNode, file: PurePath) -> Settings:
     args = metadata["args"]
     for key in _REPEATED:
         args[key]  # the same values stand outside args
@@ -110,7 +110,7 @@ def _read_args(metadata: Foreign, file: PurePath) -> Settings:
     return known | {key: args[key].text() if key in args and args[key].value != "" else None for key in _TEXTS}
 
 
-def _read_path(metadata: Foreign, file: PurePath, datasets: Mapping[str, str]) -> Settings | None:
+def _read_path(metadata: JsonNode, file: PurePath, datasets: Mapping[str, str]) -> Settings | None:
     """What the folders of an early file say: <model>/<dataset>[/<config>]/<split>/layer_<L>/<width>/.
 
     None where they are not laid out so.
@@ -140,7 +140,7 @@ def _around(folders: list[str], middle: str) -> tuple[list[str], list[str]]:
     return folders[:place], folders[place + 1 :]
 
 
-def _source(dataset: Foreign, file_name: str) -> str | None:
+def _source(dataset: JsonNode, file_name: str) -> str | None:
     """SAE features or hidden states. The file's name decides: some versions noted `hidden` for both."""
     named = _SOURCES.get(file_name.removesuffix(SUFFIX).rstrip("_"))
     hidden = dataset["hidden"].flag()
@@ -151,14 +151,14 @@ def _source(dataset: Foreign, file_name: str) -> str | None:
     return named or noted
 
 
-def _config(args: Foreign) -> str:
+def _config(args: JsonNode) -> str:
     """The dataset's configuration; "" where it has none, which is spelt in several ways."""
     if "dataset_config_name" not in args or args["dataset_config_name"].value in ("", "None"):
         return ""
     return args["dataset_config_name"].text() or ""
 
 
-def _threshold(args: Foreign) -> float | None:
+def _threshold(args: JsonNode) -> float | None:
     """Features above it were set to 1; None where that was not done. Early versions could not."""
     if "binarize_value" not in args:
         return None
@@ -167,18 +167,18 @@ def _threshold(args: Foreign) -> float | None:
         if value.value.lower() == "none":
             return None
         try:
-            return Foreign(float(value.value), value.place, value.problems, value.read).number()
+            return JsonNode(float(value.value), value.place, value.problems, value.read).number()
         except ValueError:
             pass
     return value.number()
 
 
-def _unusual(settings: Settings) -> Settings:
+def _non_default(settings: Settings) -> Settings:
     """Settings that are recorded and not MOSAIC's default."""
-    return {key: settings[key] for key, usual in _USUAL.items() if settings[key] not in (None, usual)}
+    return {key: settings[key] for key, default in _DEFAULTS.items() if settings[key] not in (None, default)}
 
 
 def _variant(settings: Settings) -> str:
     """What tells a result from others whose columns of the summary are the same, as text."""
-    shown = {key: value for key, value in _unusual(settings).items() if key not in _OWN_COLUMN}
+    shown = {key: value for key, value in _non_default(settings).items() if key not in _OWN_COLUMN}
     return ", ".join(key if value is True else f"{key} {value}" for key, value in shown.items())

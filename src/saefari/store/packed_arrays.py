@@ -11,16 +11,16 @@ from collections.abc import Mapping
 import numpy as np
 
 _SMALLEST, _LARGEST = float(np.finfo(np.float16).smallest_normal), float(np.finfo(np.float16).max)
-_HARMLESS = 1 / 256
+_MAX_RELATIVE_ERROR = 1 / 256
 
 
-def halved_activations(values: np.ndarray) -> np.ndarray:
+def compact_activations(values: np.ndarray) -> np.ndarray:
     """float16 where all values [m] > 0 are in its normal range (relative error 2**-11), else float32."""
     fits = values.size == 0 or (values.min() >= _SMALLEST and values.max() <= _LARGEST)
     return values.astype(np.float16 if fits else np.float32)
 
 
-def halved_states(states: np.ndarray) -> np.ndarray:
+def compact_states(states: np.ndarray) -> np.ndarray:
     """float16 where rounding loses nothing that a probe sees, else the float32 states [n, d] as they are.
 
     A probe standardises every dimension. In each, the root mean square of the rounding errors must be at most 1/256 of
@@ -35,10 +35,10 @@ def halved_states(states: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", over="ignore"):
         error = np.square(half[held].astype(np.float32) - states[held]).mean(axis=0, dtype=np.float64)
         variance = states[held].var(axis=0, dtype=np.float64)
-    return half if (error <= variance * _HARMLESS**2).all() else states
+    return half if (error <= variance * _MAX_RELATIVE_ERROR**2).all() else states
 
 
-def packed(indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, d_sae: int) -> dict[str, np.ndarray]:
+def pack_codes(indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, d_sae: int) -> dict[str, np.ndarray]:
     """Compressed sparse rows of activations, as byte planes: the rows' counts, the gaps between latents, the values.
 
     indptr [n + 1]; indices and values [m], the latents ascending within each row. Values are halved where they can be.
@@ -47,18 +47,18 @@ def packed(indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, d_sae: i
     narrow = indices.astype(np.uint16 if d_sae <= 1 << 16 else np.int32)
     return {
         **_byte_planes("counts", counts.astype(np.uint16 if most < 1 << 16 else np.int32)),
-        **_byte_planes("gaps", gaps(narrow, indptr)),
-        **_byte_planes("values", halved_activations(values)),
+        **_byte_planes("gaps", encode_gaps(narrow, indptr)),
+        **_byte_planes("values", compact_activations(values)),
     }
 
 
-ROWS = ("indptr", *(f"counts_byte{place}" for place in range(4)))
-"""The names of what `unpacked_rows` reads; a shard has some of them."""
-ACTIVE = ("indices", "values", *(f"{name}_byte{place}" for name in ("gaps", "values") for place in range(4)))
+INDPTR_ARRAYS = ("indptr", *(f"counts_byte{place}" for place in range(4)))
+"""The names of what `unpack_indptr` reads; a shard has some of them."""
+ACTIVATION_ARRAYS = ("indices", "values", *(f"{name}_byte{place}" for name in ("gaps", "values") for place in range(4)))
 """The names of what `unpacked` reads; a shard has some of them."""
 
 
-def unpacked_rows(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+def unpack_indptr(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     """indptr [n + 1], int32 where that holds it. Raises KeyError where the arrays lack it."""
     if "indptr" in arrays:  # a shard of an earlier version
         return arrays["indptr"]
@@ -68,15 +68,15 @@ def unpacked_rows(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return narrow
 
 
-def unpacked(arrays: Mapping[str, np.ndarray], indptr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def unpack_codes(arrays: Mapping[str, np.ndarray], indptr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Indices and values [m], in the narrow types they are stored in. Raises KeyError where the arrays lack them."""
     if "indices" in arrays:  # a shard of an earlier version
         return arrays["indices"], arrays["values"]
     between = _from_byte_planes("gaps", arrays, (np.uint16, np.int32))
-    return from_gaps(between, indptr), _from_byte_planes("values", arrays, (np.float16, np.float32))
+    return decode_gaps(between, indptr), _from_byte_planes("values", arrays, (np.float16, np.float32))
 
 
-def gaps(indices: np.ndarray, indptr: np.ndarray) -> np.ndarray:
+def encode_gaps(indices: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     """Of indices [m] that ascend within each row, the distance to the one before, the first to zero; same type."""
     result = np.diff(indices, prepend=indices[:1])
     first = indptr[:-1][np.diff(indptr) > 0]
@@ -84,7 +84,7 @@ def gaps(indices: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     return result
 
 
-def from_gaps(between: np.ndarray, indptr: np.ndarray) -> np.ndarray:
+def decode_gaps(between: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     """The inverse of `gaps`, of the same type: sums over the whole array may wrap around, their differences do not."""
     unsigned = np.dtype(f"u{between.dtype.itemsize}")
     total = np.zeros(len(between) + 1, dtype=unsigned)

@@ -21,14 +21,14 @@ _TEXTS = (
     *TASK, "model", "model_type", "width", "source", "pooling", "variant", "classifier", "caution", "trained_on",
     "folder",
 )  # fmt: skip
-_WHOLE = ("layer", "top_n", "select_k", "n_train", "n_test", "n_features")
+_INTEGERS = ("layer", "top_n", "select_k", "n_train", "n_test", "n_features")
 _FRACTIONS = (
     "binarize", "macro_f1", "macro_f1_low", "macro_f1_high", "macro_precision", "macro_recall", "accuracy", "roc_auc",
     "cv_macro_f1", "cv_accuracy", "seconds",
 )  # fmt: skip
-_NEWER = ("text_field", "variant", "caution", "macro_precision", "macro_recall", "cv_accuracy", "trained_on")
+_ADDED_LATER = ("text_field", "variant", "caution", "macro_precision", "macro_recall", "cv_accuracy", "trained_on")
 """Columns that older tables lack."""
-SUMMARY_COLUMNS = (*_TEXTS, *_WHOLE, *_FRACTIONS)
+SUMMARY_COLUMNS = (*_TEXTS, *_INTEGERS, *_FRACTIONS)
 
 
 def finished_result(folder: Path, fingerprint: str) -> dict[str, Any] | None:
@@ -78,12 +78,12 @@ def summary_table(rows: Any) -> pd.DataFrame:
     import pandas as pd
 
     table = pd.DataFrame(rows)
-    table = table.assign(**{name: "" for name in _NEWER if name not in table})
+    table = table.assign(**{name: "" for name in _ADDED_LATER if name not in table})
     missing = table.isna() | (table == "")
     texts = {name: table[name].astype(str).where(~missing[name], "") for name in _TEXTS}
     numbers = {
         name: pd.to_numeric(table[name].where(~missing[name], None)).astype(kind)
-        for names, kind in ((_WHOLE, "Int64"), (_FRACTIONS, "float64"))
+        for names, kind in ((_INTEGERS, "Int64"), (_FRACTIONS, "float64"))
         for name in names
     }
     typed: pd.DataFrame = pd.DataFrame(texts | numbers)

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from saefari.errors import DataError, StoreError
 from saefari.fingerprint import file_digest, file_sha256
-from saefari.store.files import read_json, replacing, write_json, write_parquet
+from saefari.store.files import atomic_write, read_json, write_json, write_parquet
 from saefari.store.layout import SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_RECORD
 from saefari.store.shards import SHARD_ROWS
 
@@ -104,7 +104,7 @@ class SamplesWriter:
 
     def __enter__(self) -> SamplesWriter:
         with ExitStack() as opened:
-            temporary = opened.enter_context(replacing(self._folder / SAMPLES))
+            temporary = opened.enter_context(atomic_write(self._folder / SAMPLES))
             self._writer = opened.enter_context(pq.ParquetWriter(temporary, self._schema, compression="zstd"))
             opened.push(self._finish)
             self._opened = opened.pop_all()

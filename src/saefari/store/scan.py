@@ -52,7 +52,7 @@ def find_files(root: Path, name: str) -> Iterator[FoundFile]:
                 yield FoundFile(root, relative, name, status.st_size, status.st_mtime_ns)
 
 
-def looks_whole(path: Path) -> bool:
+def has_complete_ending(path: Path) -> bool:
     """Whether a JSON file ends as one does: tells a half-written one at the price of reading its last bytes."""
     try:
         with path.open("rb") as file:

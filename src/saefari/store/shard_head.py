@@ -10,7 +10,7 @@ import numpy as np
 
 from saefari.errors import StoreError
 from saefari.store.manifest import ShardRecord
-from saefari.store.packed_arrays import ACTIVE, ROWS, unpacked, unpacked_rows
+from saefari.store.packed_arrays import ACTIVATION_ARRAYS, INDPTR_ARRAYS, unpack_codes, unpack_indptr
 from saefari.store.shards import CodesShard
 
 
@@ -23,18 +23,18 @@ def read_codes_head(folder: Path, record: ShardRecord, most_active: int | None =
     try:
         with zipfile.ZipFile(path) as archive:
             stored = {Path(name).stem for name in archive.namelist()}
-            indptr = unpacked_rows({name: _member(archive, name) for name in ROWS if name in stored})
+            indptr = unpack_indptr({name: _member(archive, name) for name in INDPTR_ARRAYS if name in stored})
             offsets = _member(archive, "offsets")
             before = indptr[offsets]  # activations before each row
             fitting = len(before) if most_active is None else int(np.searchsorted(before, most_active, side="right"))
             n_rows = min(len(before) - 1, max(1, fitting - 1))
             n_active = int(before[n_rows])
-            active = {name: _member(archive, name, n_active) for name in ACTIVE if name in stored}
+            active = {name: _member(archive, name, n_active) for name in ACTIVATION_ARRAYS if name in stored}
             indptr = indptr[: offsets[n_rows] + 1]
             return CodesShard(
                 record.start,
                 indptr,
-                *unpacked(active, indptr),
+                *unpack_codes(active, indptr),
                 offsets[: n_rows + 1],
                 int(_member(archive, "d_sae")[0]),
             )

@@ -23,15 +23,15 @@ from scipy import sparse
 
 from saefari.errors import StoreError
 from saefari.fingerprint import file_sha256
-from saefari.store.files import replacing
+from saefari.store.files import atomic_write
 from saefari.store.manifest import Manifest, ShardRecord
-from saefari.store.packed_arrays import ACTIVE, ROWS, packed, unpacked, unpacked_rows
+from saefari.store.packed_arrays import ACTIVATION_ARRAYS, INDPTR_ARRAYS, pack_codes, unpack_codes, unpack_indptr
 
 SHARD_ROWS = 2048
 _COMPRESSION_LEVEL = 1  # higher levels save 3% of the bytes for three times the time
 _TRIED_BYTES = 1 << 16
 _WORTHWHILE = 0.97  # of its size: an array that shrinks less is stored as it is, which is faster
-_CODES = (*ROWS, *ACTIVE, "offsets", "d_sae", "outliers")
+_CODES = (*INDPTR_ARRAYS, *ACTIVATION_ARRAYS, "offsets", "d_sae", "outliers")
 
 
 def no_outliers() -> np.ndarray:
@@ -54,8 +54,8 @@ class CodesShard:
     @classmethod
     def from_arrays(cls, start: int, arrays: Mapping[str, np.ndarray]) -> CodesShard:
         """The inverse of `codes_arrays`: indices int32 and values float32, whatever they are stored as."""
-        indptr = unpacked_rows(arrays)
-        indices, values = unpacked(arrays, indptr)
+        indptr = unpack_indptr(arrays)
+        indices, values = unpack_codes(arrays, indptr)
         return cls(
             start,
             indptr,
@@ -74,7 +74,7 @@ class CodesShard:
         """[n_positions, d_sae], sharing the memory."""
         return sparse.csr_array((self.values, self.indices, self.indptr), shape=(len(self.indptr) - 1, self.d_sae))
 
-    def counted(self) -> tuple[sparse.csr_array, np.ndarray]:
+    def without_outliers(self) -> tuple[sparse.csr_array, np.ndarray]:
         """(codes, offsets) of the positions that are no outliers, for pooling."""
         if not len(self.outliers):
             return self.to_csr(), self.offsets
@@ -104,7 +104,7 @@ def write_shard(folder: Path, index: int, rows: tuple[int, int], arrays: Mapping
     Whole numbers are compressed where a sample of them shrinks; floats are not, since they would hardly shrink.
     """
     path = folder / f"shard-{index:05d}.npz"
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         with zipfile.ZipFile(temporary, "w", compresslevel=_COMPRESSION_LEVEL) as archive:
             for name, array in arrays.items():
                 archive.compression = zipfile.ZIP_DEFLATED if _shrinks(array) else zipfile.ZIP_STORED
@@ -131,7 +131,7 @@ def codes_arrays(
     (relative error 2**-11), else float32.
     """
     return {
-        **packed(indptr, indices, values, d_sae),
+        **pack_codes(indptr, indices, values, d_sae),
         "offsets": offsets.astype(np.int64),
         "d_sae": np.asarray(d_sae, dtype=np.int64),
     }
@@ -160,7 +160,7 @@ def read_pooled_hidden(folder: Path, how: str) -> np.ndarray:
     return np.concatenate(shards, dtype=np.float32)
 
 
-def read_arrays(folder: Path, prefix: str) -> Iterator[tuple[ShardRecord, dict[str, np.ndarray]]]:
+def iter_arrays(folder: Path, prefix: str) -> Iterator[tuple[ShardRecord, dict[str, np.ndarray]]]:
     """The arrays whose names begin with `prefix`, of every recorded shard."""
     manifest = Manifest.load(folder)
     for record in manifest.shards if manifest else []:

@@ -25,7 +25,7 @@ CURVES = ("fvu", "l0", "dead", "mse")
 class TrainedSae:
     """One SAE that a run trained. model: a folder name. name: what codes and results call `width`.
 
-    record: quality.json; older ones lack some of it, so read it by `number_in`, `gap_in` and `curves_in`.
+    record: quality.json; older ones lack some of it, so read it by `finite_number`, `density_gap` and `training_curves`.
     """
 
     model: str
@@ -95,7 +95,7 @@ def read_density(folder: Path) -> SaeDensity:
         ) from None
 
 
-def number_in(record: Any, *path: str) -> float | None:
+def finite_number(record: Any, *path: str) -> float | None:
     """The finite number at a path of names; None where it is missing, null or something else."""
     for name in path:
         record = record.get(name) if isinstance(record, dict) else None
@@ -104,17 +104,17 @@ def number_in(record: Any, *path: str) -> float | None:
     return float(record)
 
 
-def gap_in(record: Any) -> tuple[float, float] | None:
+def density_gap(record: Any) -> tuple[float, float] | None:
     """(low, high), log10 density: the gap that sets the ultra-low-density latents apart; None where there is none."""
     found = record.get("ultra_low_density") if isinstance(record, dict) else None
     edges = found.get("gap") if isinstance(found, dict) else None
     if not isinstance(edges, list) or len(edges) != 2:
         return None
-    low, high = (number_in({"edge": edge}, "edge") for edge in edges)
+    low, high = (finite_number({"edge": edge}, "edge") for edge in edges)
     return (low, high) if low is not None and high is not None else None
 
 
-def curves_in(record: Any) -> dict[str, list[float]] | None:
+def training_curves(record: Any) -> dict[str, list[float]] | None:
     """`positions` and those of CURVES that were recorded, all of one length; NaN for a missing figure.
 
     None where none was recorded.

@@ -15,14 +15,14 @@ from saefari.store.samples import has_images, iter_samples, read_split
 _TEST = 1
 
 
-def read_learned(model: Path) -> pa.Array:
+def read_training_digests(model: Path) -> pa.Array:
     """Digests (as samples.parquet's `pixels`) of the pictures that a model learned from or was chosen by."""
     rows = pq.read_table(model / TRAINING_ROWS, columns=["part", "pixels"])
     used = pc.is_in(rows["part"], pa.array(["train", "validation"]))
     return rows.filter(used)["pixels"].combine_chunks()
 
 
-def count_learned(samples: Path, learned: pa.Array) -> int:
+def count_leaked_test_rows(samples: Path, learned: pa.Array) -> int:
     """Test rows of a split whose picture is one of those; 0 where the split holds no images or does not exist."""
     if not (samples / SAMPLES).exists() or not has_images(samples):
         return 0
