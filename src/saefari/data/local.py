@@ -54,9 +54,9 @@ class LocalDataset:
         splits = sorted({*self._file_splits(), *saved, *images})
         found = f"it has {', '.join(splits)}{nearest(split, splits)}"
         wanted = (
-            f"a folder must hold {split}.csv, {split}.jsonl.gz, {split}-00000.parquet … (endings: {ENDINGS_HELP}), what "
-            f"datasets' save_to_disk writes, or images: {split}/<class>/*.png, or <class>/*.png for the split train; "
-            "also .jpg, .bmp, .gif, .tif, .webp"
+            f"a folder must contain {split}.csv, {split}.jsonl.gz, {split}-00000.parquet … (endings: {ENDINGS_HELP}), "
+            f"the output of datasets' save_to_disk, or images: {split}/<class>/*.png, or <class>/*.png for the split "
+            "train; also .jpg, .bmp, .gif, .tif, .webp"
         )
         raise DataError(f"{self.path}: there is no split {shown(split)}; {found if splits else wanted}")
 

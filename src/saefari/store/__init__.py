@@ -1,4 +1,4 @@
-"""The only code that knows the paths and file formats of the output tree."""
+"""Paths and file formats of the output tree. No other package reads or writes them directly."""
 
 from saefari.store.decoder_rows import iter_decoder, read_decoder_row
 from saefari.store.explanations import Explanation, read_explanation, read_explanations

@@ -1,4 +1,4 @@
-"""One run at a time on one output tree."""
+"""Lock that allows one run at a time on an output tree."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from saefari.store.files import explain_os_error
 
 @contextmanager
 def lock_tree(folder: Path) -> Iterator[None]:
-    """Hold the tree's lock; the operating system gives it back however the process ends.
+    """Hold the lock of an output tree; the operating system releases it if the process dies.
 
-    Raises StoreError when another run holds it or the folder cannot be written.
+    Raises StoreError if another run holds it or the folder is not writable.
     """
     from filelock import FileLock, Timeout
 

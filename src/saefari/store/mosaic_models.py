@@ -1,4 +1,4 @@
-"""The classifiers of a MOSAIC file: scores, ROC curves, features with the largest weights, and the tree."""
+"""Classifiers of a MOSAIC file: scores, ROC curves, features with the largest weights, and tree nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from saefari.store.external_json import JsonNode
 
-_TOP = 20
+_N_TOP_FEATURES = 20
 _ROC_POINTS = 200
 _MICRO = "micro"
 _MOST_ROWS = 10**12
@@ -19,7 +19,7 @@ Features = dict[str, list[dict[str, Any]]] | list[dict[str, Any]] | None
 
 @dataclass(frozen=True)
 class ImportedClassifier:
-    """scores: as under `classifiers` in results.json. unsigned: the class of the weights is not known."""
+    """Imported classifier. scores: as under `classifiers` in results.json. unsigned: the weights' class is unknown."""
 
     scores: dict[str, Any]
     n_test: int | None
@@ -28,9 +28,9 @@ class ImportedClassifier:
 
 
 def read_linear(model: JsonNode, classes: Sequence[str]) -> ImportedClassifier:
-    """Read the linear probe. Its top features are per class where the classes of the weights are known, else a list.
+    """Read the linear probe. Top features are per class if the classes of the weights are known, else one list.
 
-    Of two classes the file holds one row of weights, as scikit-learn does: positive ones speak for `classes[1]`.
+    For two classes the file has one row of weights, as in scikit-learn: positive weights favour `classes[1]`.
     """
     scores, n_test = _scores(model, classes)
     weights = _weights(model["feature_analysis"]["importance_scores"])
@@ -55,7 +55,7 @@ def read_linear(model: JsonNode, classes: Sequence[str]) -> ImportedClassifier:
 
 
 def read_tree(model: JsonNode, classes: Sequence[str]) -> ImportedClassifier:
-    """Read the decision tree with its nodes, root first."""
+    """Read the decision tree and its nodes, root first."""
     scores, n_test = _scores(model, classes)
     importance = model["feature_analysis"]["importance_scores"].numbers()
     names = _names(model["feature_analysis"])
@@ -70,7 +70,7 @@ def read_bag_of_words(baseline: JsonNode) -> tuple[list[str], ImportedClassifier
     report = baseline["classification_report"]
     listed = baseline["classes"].items() or []
     classes = [str(name) for name in listed]
-    baseline["n_classes"], report["accuracy"]  # say the same as classes and accuracy
+    baseline["n_classes"], report["accuracy"]  # mark as read: they repeat classes and accuracy
     roc, areas = _curves(baseline["roc_curve"], classes)
     scores: dict[str, Any] = {
         "accuracy": baseline["accuracy"].number(0, 1),
@@ -90,7 +90,7 @@ def read_bag_of_words(baseline: JsonNode) -> tuple[list[str], ImportedClassifier
 def _scores(model: JsonNode, classes: Sequence[str]) -> tuple[dict[str, Any], int | None]:
     performance, averages = model["performance"], model["aggregated_metrics"]
     folds = performance["cross_validation"]
-    early = "roc_analysis" in model  # early versions wrote it one level higher
+    early = "roc_analysis" in model  # early versions store it one level higher
     node = model["roc_analysis"] if early else model["feature_analysis"]["roc_analysis"]
     roc, roc_auc = _curves(node, classes)
     scores = {
@@ -116,12 +116,12 @@ def _scores(model: JsonNode, classes: Sequence[str]) -> tuple[dict[str, Any], in
 
 
 def _averages(report: JsonNode, f1: str) -> dict[str, float | None]:
-    """Precision, recall and F1 averaged over classes, equally (macro) and by their test rows (weighted)."""
+    """Read the macro and weighted averages of precision, recall and F1. f1: the file's name of F1."""
     keys = {"f1": f1, "precision": "precision", "recall": "recall"}
     return {
-        f"{how}_{ours}": report[f"{how} avg"][theirs].number(0, 1)
-        for how in ("macro", "weighted")
-        for ours, theirs in keys.items()
+        f"{average}_{name}": report[f"{average} avg"][key].number(0, 1)
+        for average in ("macro", "weighted")
+        for name, key in keys.items()
     }
 
 
@@ -135,10 +135,10 @@ def _class_report(report: JsonNode, f1: str) -> dict[str, float | None]:
 
 
 def _curves(node: JsonNode, classes: Sequence[str]) -> tuple[dict[str, Any] | None, float | None]:
-    """Curves per class (of two classes only the second's), and the area below them, averaged over classes."""
-    wanted = {classes[1]: node} if len(classes) == 2 else {name: node[name] for name in classes if name in node}
+    """Read (ROC curve per class, mean area under them); for two classes only the curve of the second."""
+    nodes = {classes[1]: node} if len(classes) == 2 else {name: node[name] for name in classes if name in node}
     curves, areas = {}, []
-    for name, one in wanted.items():
+    for name, one in nodes.items():
         curve = _curve(one)
         if curve is not None:
             areas.append(_area(one["fpr"].value, one["tpr"].value))
@@ -148,12 +148,12 @@ def _curves(node: JsonNode, classes: Sequence[str]) -> tuple[dict[str, Any] | No
 
 
 def _curve(node: JsonNode) -> dict[str, list[float]] | None:
-    """A ROC curve, thinned; None where it cannot be read."""
+    """Read a ROC curve, thinned to at most 200 points; None if it cannot be read."""
     false_rate, true_rate = node["fpr"].numbers(0, 1), node["tpr"].numbers(0, 1)
     if false_rate is None or true_rate is None:
         return None
     if not false_rate or len(false_rate) != len(true_rate):
-        node["tpr"].add_problem(f"a list of {len(false_rate)} numbers, as many as fpr holds")
+        node["tpr"].add_problem(f"a list of {len(false_rate)} numbers, like fpr")
         return None
     kept = sorted({round(i * (len(false_rate) - 1) / (_ROC_POINTS - 1)) for i in range(_ROC_POINTS)})
     return {"fpr": [false_rate[i] for i in kept], "tpr": [true_rate[i] for i in kept]}
@@ -164,20 +164,20 @@ def _area(x: Sequence[float], y: Sequence[float]) -> float:
 
 
 def _weights(node: JsonNode) -> list[list[float]] | None:
-    """Rows of equal length, or None."""
+    """Read rows of equal length, or None."""
     rows = node.items()
     if rows is None:
         return None
     read = [JsonNode(row, node.place, node.problems, node.read).numbers() for row in rows]
     kept = [row for row in read if row]
     if not kept or len(kept) != len(read) or len({len(row) for row in kept}) != 1:
-        node.add_problem("lists of numbers, equally long")
+        node.add_problem("lists of numbers of equal length")
         return None
     return kept
 
 
 def _names(analysis: JsonNode) -> dict[int, str]:
-    """Return the names of MOSAIC's ten best features, where they have one beside their number."""
+    """Return feature index -> name for those of MOSAIC's ten best features that have a name."""
     listed = (analysis["top_features"].items() or []) if "top_features" in analysis else []
     pairs = [(one.get("index"), one.get("name")) for one in listed if isinstance(one, dict)]
     return {
@@ -192,7 +192,7 @@ def _is_named(index: int, name: str) -> bool:
 
 
 def _largest_weights(row: Sequence[float], names: dict[int, str]) -> list[dict[str, Any]]:
-    order = sorted(range(len(row)), key=lambda i: -abs(row[i]))[:_TOP]
+    order = sorted(range(len(row)), key=lambda i: -abs(row[i]))[:_N_TOP_FEATURES]
     return [{"feature": i} | ({"name": names[i]} if i in names else {}) for i in order if row[i] != 0]
 
 
@@ -208,7 +208,7 @@ def _direction(weight: float) -> str:
 
 
 def _nodes(structure: JsonNode, classes: Sequence[str]) -> list[dict[str, Any]] | None:
-    """Nodes as ours from scikit-learn's arrays; None when they make no tree."""
+    """Convert scikit-learn's tree arrays to nodes; None if they do not form a tree."""
     topology, data = structure["topology"], structure["node_data"]
     left, right = topology["children_left"].numbers(), topology["children_right"].numbers()
     features, thresholds = topology["feature_indices"].numbers(), data["thresholds"].numbers()
@@ -219,7 +219,7 @@ def _nodes(structure: JsonNode, classes: Sequence[str]) -> list[dict[str, Any]] 
         return None
     n = len(left)
     if n == 0 or any(len(column) != n for column in (right, features, thresholds, rows, shares)):
-        structure.add_problem("arrays of one entry per node, equally long")
+        structure.add_problem("arrays with one entry per node")
         return None
     nodes = []
     for i in range(n):
@@ -233,15 +233,15 @@ def _nodes(structure: JsonNode, classes: Sequence[str]) -> list[dict[str, Any]] 
             node |= {"threshold": thresholds[i], "left": int(left[i]), "right": int(right[i])}
         nodes.append(node)
     children = [child for node in nodes if "left" in node for child in (node["left"], node["right"])]
-    below = all(i < min(node["left"], node["right"]) for i, node in enumerate(nodes) if "left" in node)
-    if not below or sorted(children) != list(range(1, n)) or any(node.get("feature", 0) < 0 for node in nodes):
-        structure.add_problem("a tree whose every node but the root hangs below one earlier node")
+    ordered = all(i < min(node["left"], node["right"]) for i, node in enumerate(nodes) if "left" in node)
+    if not ordered or sorted(children) != list(range(1, n)) or any(node.get("feature", 0) < 0 for node in nodes):
+        structure.add_problem("a tree in which every node but the root has one earlier parent")
         return None
     return nodes
 
 
 def _shares(values: JsonNode, n_classes: int) -> list[list[float]] | None:
-    """Share of each class per node, from scikit-learn's [n_nodes, 1, n_classes] of shares (early versions: counts)."""
+    """Read the class shares per node from scikit-learn's [n_nodes, 1, n_classes] shares (early versions: counts)."""
     read = []
     for one in values.items() or []:
         row = one[0] if isinstance(one, list) and len(one) == 1 else None

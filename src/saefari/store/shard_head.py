@@ -1,4 +1,4 @@
-"""The first rows of a codes shard, without reading the rest and without checking its hash: fast, for looking."""
+"""Fast reading of the first rows of a codes shard, without reading the rest or checking its hash."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from saefari.store.shards import CodesShard
 
 
 def read_codes_head(folder: Path, record: ShardRecord, most_active: int | None = None) -> CodesShard:
-    """As many of the shard's first rows as hold at most `most_active` activations, at least one; None: all rows.
+    """Read the first rows of a shard: as many as have at most `most_active` activations, at least one; None: all.
 
-    Indices and values keep the narrow types they are stored in. Raises StoreError when the shard cannot be read.
+    Indices and values keep their stored types. Raises StoreError if the shard cannot be read.
     """
     path = folder / record.name
     try:
@@ -43,17 +43,17 @@ def read_codes_head(folder: Path, record: ShardRecord, most_active: int | None =
 
 
 def _member(archive: zipfile.ZipFile, name: str, n: int | None = None) -> np.ndarray:
-    """The first n entries of an array of at most one dimension; all of them unless n is given."""
+    """Read the first n entries (default: all) of an array of at most one dimension."""
     with archive.open(f"{name}.npy") as file:
         version = np.lib.format.read_magic(file)
         if version != (1, 0):
-            raise ValueError(f"{name}.npy is written in format {version}")
+            raise ValueError(f"{name}.npy has the unknown format version {version}")
         shape, _, dtype = np.lib.format.read_array_header_1_0(file)
         if dtype.hasobject or len(shape) > 1:
-            raise ValueError(f"{name}.npy holds {dtype} {shape}")
+            raise ValueError(f"{name}.npy has the unexpected type {dtype} {shape}")
         length = shape[0] if shape else 1
-        wanted = length if n is None else min(n, length)
-        array = np.frombuffer(file.read(wanted * dtype.itemsize), dtype)
-    if len(array) != wanted:
-        raise EOFError(f"{name}.npy ends early")
+        n_read = length if n is None else min(n, length)
+        array = np.frombuffer(file.read(n_read * dtype.itemsize), dtype)
+    if len(array) != n_read:
+        raise EOFError(f"{name}.npy is truncated")
     return array

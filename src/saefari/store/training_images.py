@@ -1,4 +1,4 @@
-"""Which pictures a model that was trained in a run has learned from, and which test rows hold one of them."""
+"""Training images of models trained in a run, to detect test rows that a model was trained on."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _TEST = 1
 
 
 def read_training_digests(model: Path) -> pa.Array:
-    """Digests (as samples.parquet's `pixels`) of the pictures that a model learned from or was chosen by."""
+    """Return digests (as `pixels` in samples.parquet) of the images used to train and to select a model."""
     rows = pq.read_table(model / TRAINING_ROWS, columns=["part", "pixels"])
     used = pc.is_in(rows["part"], pa.array(["train", "validation"]))
     return rows.filter(used)["pixels"].combine_chunks()
 
 
-def count_leaked_test_rows(samples: Path, learned: pa.Array) -> int:
-    """Test rows of a split whose picture is one of those; 0 where the split holds no images or does not exist."""
+def count_leaked_test_rows(samples: Path, training_digests: pa.Array) -> int:
+    """Count test rows whose image is among `training_digests`; 0 if the split is missing or has no images."""
     if not (samples / SAMPLES).exists() or not has_images(samples):
         return 0
-    pictures = pa.concat_arrays([table["pixels"].combine_chunks() for table in iter_samples(samples, ["pixels"])])
-    known = pc.is_in(pictures, learned).to_numpy(zero_copy_only=False)
-    return int(np.sum(known & (read_split(samples) == _TEST)))
+    digests = pa.concat_arrays([table["pixels"].combine_chunks() for table in iter_samples(samples, ["pixels"])])
+    leaked = pc.is_in(digests, training_digests).to_numpy(zero_copy_only=False)
+    return int(np.sum(leaked & (read_split(samples) == _TEST)))
