@@ -163,7 +163,7 @@ def has_images(folder: Path) -> bool:
     """Whether the samples have images. Raises StoreError if the split was not extracted yet."""
     path = folder / SAMPLES
     if not path.exists():
-        raise StoreError(f"{path} is not there: run `python run_experiments.py --extract-only` first")
+        raise StoreError(f"{path} does not exist: run `python run_experiments.py --extract-only` first")
     return "view" in pq.read_schema(path).names
 
 
@@ -177,7 +177,7 @@ def read_samples(folder: Path, columns: Sequence[str]) -> pa.Table:
     """Read columns of all rows. Raises StoreError if the split was not extracted yet."""
     path = folder / SAMPLES
     if not path.exists():
-        raise StoreError(f"{path} is not there: run `python run_experiments.py --extract-only` first")
+        raise StoreError(f"{path} does not exist: run `python run_experiments.py --extract-only` first")
     return _read_columns(path, list(columns))
 
 
@@ -245,7 +245,7 @@ def read_split(folder: Path) -> np.ndarray:
     """Read the split, int8 [n_rows]: 0 train, 1 test, -1 excluded. Raises StoreError if there is none."""
     path = folder / SPLIT
     if not path.exists():
-        raise StoreError(f"{path} is not there: run `python run_experiments.py --extract-only` first")
+        raise StoreError(f"{path} does not exist: run `python run_experiments.py --extract-only` first")
     names = _read_columns(path, ["part"])["part"].to_pylist()
     return np.asarray([_PART_CODES[name] for name in names], dtype=np.int8)
 
