@@ -103,9 +103,9 @@ def test_split_in_a_plain_and_a_compressed_file_is_ambiguous(tmp_path):
 @pytest.mark.parametrize("ending", [".csv.gz", ".csv.bz2", ".csv.zst"])
 def test_concatenated_compressed_files_are_read(ending, tmp_path):
     parts = [write(tmp_path / f"{i}{ending}", content) for i, content in enumerate(["body,topic\nx,a\n", "y,b\n"])]
-    whole = tmp_path / f"rows{ending}"
-    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
-    check_rows(whole, [{"body": "x", "topic": "a"}, {"body": "y", "topic": "b"}])
+    joined = tmp_path / f"rows{ending}"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    check_rows(joined, [{"body": "x", "topic": "a"}, {"body": "y", "topic": "b"}])
 
 
 @pytest.mark.parametrize(("ending", "kind"), [(".gz", "gzip"), (".bz2", "bz2"), (".zst", "zstd")])
@@ -113,8 +113,8 @@ def test_concatenated_compressed_files_are_read(ending, tmp_path):
 def test_damaged_compression_is_an_error(text_ending, ending, kind, tmp_path):
     rows = [{"body": f"row {i} {hash(str(i))}", "topic": "a"} for i in range(20_000)]
     path = write(tmp_path / f"rows{text_ending}{ending}", TEXTS[text_ending](rows))
-    whole = path.read_bytes()
-    for damaged in (whole[:-5], whole[: len(whole) // 2], TEXTS[text_ending](rows).encode()):
+    content = path.read_bytes()
+    for damaged in (content[:-5], content[: len(content) // 2], TEXTS[text_ending](rows).encode()):
         path.write_bytes(damaged)
         with pytest.raises(DataError, match=rf"{re.escape(path.name)}: damaged or not a {kind} file \(.+\)"):
             list(open_dataset(spec(path), "train").rows())

@@ -66,11 +66,11 @@ def fails(content: Path | bytes | np.ndarray) -> str:
 
 def test_grey_becomes_three_equal_channels():
     grey = np.array([[0, 7], [128, 255]], dtype=np.uint8)
-    wanted = np.repeat(grey[..., None], 3, axis=2)
-    for pixels in (grey, grey[..., None], wanted):
-        np.testing.assert_array_equal(decoded(pixels), wanted)
+    expected = np.repeat(grey[..., None], 3, axis=2)
+    for pixels in (grey, grey[..., None], expected):
+        np.testing.assert_array_equal(decoded(pixels), expected)
     for kind in (*LOSSLESS, "GIF", "PPM"):
-        np.testing.assert_array_equal(decoded(encoded(Image.fromarray(grey), kind)), wanted)
+        np.testing.assert_array_equal(decoded(encoded(Image.fromarray(grey), kind)), expected)
 
 
 def test_one_bit_images_are_black_and_white():
@@ -97,10 +97,10 @@ def test_16_bit_grey_keeps_transparency_and_orientation():
 
 def test_transparency_becomes_white():
     pixels = np.array([[[200, 0, 0, 0], [200, 0, 0, 255], [200, 0, 0, 51]]], dtype=np.uint8)
-    wanted = [[WHITE, [200, 0, 0], [244, 204, 204]]]
-    assert decoded(pixels).tolist() == wanted
-    assert decoded(encoded(Image.fromarray(pixels), "PNG")).tolist() == wanted
-    assert decoded(encoded(Image.fromarray(pixels), "TIFF")).tolist() == wanted
+    expected = [[WHITE, [200, 0, 0], [244, 204, 204]]]
+    assert decoded(pixels).tolist() == expected
+    assert decoded(encoded(Image.fromarray(pixels), "PNG")).tolist() == expected
+    assert decoded(encoded(Image.fromarray(pixels), "TIFF")).tolist() == expected
     grey = Image.fromarray(pixels).convert("LA")
     assert decoded(encoded(grey))[0, 0].tolist() == WHITE
     assert decoded(encoded(Image.new("L", (1, 1), 9), transparency=9)).tolist() == [[WHITE]]
@@ -142,9 +142,9 @@ def test_exif_orientation_is_applied_once(kind, orientation):
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     found = decoded(encoded(image, kind, exif=exif))
-    wanted = turned[orientation](np.asarray(image))
-    assert found.shape == wanted.shape
-    assert np.abs(found.astype(int) - wanted).mean() < 3
+    expected = turned[orientation](np.asarray(image))
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).mean() < 3
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP"])

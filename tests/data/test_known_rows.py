@@ -80,10 +80,10 @@ def test_files_without_rows_do_not_affect_the_digest(package: Path) -> None:
 
 
 def test_rows_of_unchanged_sources_are_not_read(package: Path) -> None:
-    told = replace(known(), n_rows=12_345)
-    dataset = open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train", told)
-    assert (dataset.n_rows, dataset.fingerprint) == (12_345, told.fingerprint)
-    assert dataset.known_rows() == told
+    record = replace(known(), n_rows=12_345)
+    dataset = open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train", record)
+    assert (dataset.n_rows, dataset.fingerprint) == (12_345, record.fingerprint)
+    assert dataset.known_rows() == record
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
@@ -92,11 +92,11 @@ def test_changed_file_is_counted_again(tmp_path: Path, name: str) -> None:
     lines = {"rows.csv": ["text", "a", "b"], "rows.jsonl": ['{"text": "a"}', '{"text": "b"}']}[name]
     path.write_text("\n".join(lines) + "\n")
     spec = DatasetSpec(name=str(path), text_field="text", label_field="text")
-    told = open_dataset(spec, "train").known_rows()
-    assert told.n_rows == 2
-    assert open_dataset(spec, "train", replace(told, n_rows=7)).n_rows == 7
+    record = open_dataset(spec, "train").known_rows()
+    assert record.n_rows == 2
+    assert open_dataset(spec, "train", replace(record, n_rows=7)).n_rows == 7
     path.write_text("\n".join([*lines, lines[-1]]) + "\n")
-    assert open_dataset(spec, "train", told).n_rows == 3
+    assert open_dataset(spec, "train", record).n_rows == 3
 
 
 def test_digits_have_sources() -> None:

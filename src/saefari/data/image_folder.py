@@ -69,7 +69,7 @@ def find_images(folder: Path) -> dict[str, ImageFolder]:
     splits = [name for name in folders if any(_class_folders(folder / name))]
     if splits and classes:
         raise DataError(
-            f"{folder}: there are images in {_listed(classes)} and in folders below {_listed(splits)}; move all of them "
+            f"{folder}: images are in {_listed(classes)} and in folders below {_listed(splits)}; move all of them "
             "to <class>/, or all to <split>/<class>/"
         )
     if splits:

@@ -53,7 +53,7 @@ def read_checkpoint_tensors(folder: Path) -> dict[str, Tensor]:
 
 def remove_checkpoint(folder: Path) -> None:
     """Remove the folder's checkpoint, and the folder if it is then empty."""
-    (folder / _STATE).unlink(missing_ok=True)  # first, so that the checkpoint counts as removed from here on
+    (folder / _STATE).unlink(missing_ok=True)  # first, so that an interrupted removal leaves no readable checkpoint
     for file in folder.glob("*step-*.safetensors*"):
         file.unlink()
     with suppress(OSError):
