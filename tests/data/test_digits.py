@@ -61,4 +61,4 @@ def test_only_split_is_train():
 def test_missing_column_lists_the_existing_ones():
     ((key, message),) = check_dataset(SPEC.model_copy(update={"image_field": "pixels"}))
     assert key == "image_field"
-    assert "the columns image, label, id" in message
+    assert "columns: image, label, id" in message

@@ -94,7 +94,7 @@ def test_a_split_may_be_a_slice():
     [
         ({"text_field": "bdy"}, "text_field", "did you mean 'body'"),
         ({"split": "trian"}, "split", "did you mean 'train'"),
-        ({"test_split": "test"}, "test_split", "the splits train"),
+        ({"test_split": "test"}, "test_split", "splits: train"),
         ({"config_name": "german"}, "config_name", "default"),
     ],
 )
@@ -161,4 +161,4 @@ def test_column_of_file_names_is_not_an_image_column():
 def test_check_finds_a_missing_image_column():
     ((key, message),) = check_dataset(PETS.model_copy(update={"image_field": "pictures"}))
     assert key == "image_field"
-    assert "columns picture, pet, note (did you mean 'picture'?)" in message
+    assert "columns: picture, pet, note (did you mean 'picture'?)" in message

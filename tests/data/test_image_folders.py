@@ -64,7 +64,7 @@ def test_images_outside_class_folders_are_an_error(write_image, tmp_path, files)
     for name in files:
         write_image(tmp_path / name)
     ((_, message),) = check_dataset(spec(tmp_path))
-    assert "all belong in <class>/, or all in <split>/<class>/" in message
+    assert "move all of them to <class>/, or all to <split>/<class>/" in message
 
 
 @pytest.mark.parametrize("extension", ["jfif", "ppm", "jp2"])
@@ -138,10 +138,10 @@ def test_fingerprint_depends_on_names_and_contents_but_not_on_the_location(write
 @pytest.mark.parametrize(
     ("keys", "key", "message"),
     [
-        ({"split": "trian"}, "split", "no split 'trian'; it has test, train (did you mean 'train'?)"),
-        ({"test_split": "tests"}, "test_split", "no split 'tests'; it has test, train (did you mean 'test'?)"),
-        ({"image_field": "images"}, "image_field", "the columns image, label, id (did you mean 'image'?)"),
-        ({"text_field": "text"}, "text_field", "the columns image, label, id"),
+        ({"split": "trian"}, "split", "split 'trian' does not exist; splits: test, train (did you mean 'train'?)"),
+        ({"test_split": "tests"}, "test_split", "split 'tests' does not exist; splits: test, train (did you mean 'test'?)"),
+        ({"image_field": "images"}, "image_field", "columns: image, label, id (did you mean 'image'?)"),
+        ({"text_field": "text"}, "text_field", "columns: image, label, id"),
     ],
 )
 def test_check_reports_key_value_and_remedy(write_image, tmp_path, keys, key, message):

@@ -220,8 +220,8 @@ def test_any_damage_is_an_error_or_harmless(data, kind):
     ("content", "reason"),
     [
         (b"", "empty"),
-        (b"hello, I am a text and no picture", "not an image that can be read"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "not an image that can be read"),
+        (b"hello, I am a text, not an image", "not an image in a supported format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "not an image in a supported format"),
         (encoded(Image.new("F", (2, 2)), "TIFF"), "floating-point"),
         (encoded(Image.new("I", (2, 2)), "TIFF"), "32-bit integers"),
     ],
@@ -253,7 +253,7 @@ def test_unreadable_file_is_an_error_without_its_absolute_path(tmp_path):
     assert fails(tmp_path) == "it is not a file"
     for name in ("zero\0byte", "long" * 200):
         assert str(tmp_path) not in fails(tmp_path / name)
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("not an image")
     assert str(tmp_path) not in fails(tmp_path / "text.png")
 
 

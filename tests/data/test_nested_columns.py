@@ -124,7 +124,7 @@ def test_check_lists_nested_columns(save):
     path = save([{"message": {"body": "x"}, "meta": {"kind": "a"}}])
     ((key, message),) = check_dataset(spec(path, "message.bdy"))
     assert key == "text_field"
-    assert "columns message, message.body, meta, meta.kind (did you mean 'message.body'?)" in message
+    assert "columns: message, message.body, meta, meta.kind (did you mean 'message.body'?)" in message
 
 
 def test_long_list_of_columns_is_cut(tmp_path):

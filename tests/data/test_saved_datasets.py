@@ -82,7 +82,7 @@ def test_dataset_without_splits_has_no_test_split(saved):
     assert "'test': " in message
     assert "without splits; give a folder with one file or dataset per split" in message
     ((key, message),) = check_dataset(spec(saved, config_name="english"))
-    assert (key, "it has no sub-folders" in message) == ("config_name", True)
+    assert (key, "sub-folders: none" in message) == ("config_name", True)
 
 
 def test_fingerprint_depends_on_rows_and_classes_but_not_on_the_location(saved, tmp_path):

@@ -148,7 +148,7 @@ def test_damaged_csv_is_an_error_with_the_line(tmp_path, content, message):
     ("content", "message"),
     [
         (b'{"body": "x", "topic": "a"}\n\n{"body": "x"\n', "line 3: not valid JSON"),
-        (b'{"body": "x", "topic": "a"}\n[1]\n', "line 2: holds list"),
+        (b'{"body": "x", "topic": "a"}\n[1]\n', "line 2: list instead of an object"),
         (b'{"body": "x", "body": "y"}\n', "line 1: not valid JSON .duplicate key 'body'"),
         (b"[" * 100_000, "line 1: not valid JSON"),
         (b'{"a":' * 100_000, "line 1: not valid JSON"),
@@ -191,13 +191,13 @@ def test_fingerprint_depends_on_the_bytes(kind, write, tmp_path):
 @pytest.mark.parametrize(
     ("keys", "key", "message"),
     [
-        ({"text_field": "boby"}, "text_field", "'boby': .*columns body, topic.*did you mean 'body'"),
-        ({"image_field": "imge"}, "image_field", "'imge': .*columns body, topic"),
-        ({"label_field": "label"}, "label_field", "'label': .*columns body, topic"),
-        ({"id_field": "key"}, "id_field", "'key': .*columns body, topic"),
+        ({"text_field": "boby"}, "text_field", "column 'boby' does not exist; columns: body, topic.*did you mean 'body'"),
+        ({"image_field": "imge"}, "image_field", "column 'imge' does not exist; columns: body, topic"),
+        ({"label_field": "label"}, "label_field", "column 'label' does not exist; columns: body, topic"),
+        ({"id_field": "key"}, "id_field", "column 'key' does not exist; columns: body, topic"),
         ({"group_field": "who"}, "group_field", "'who'"),
-        ({"split": "trian"}, "split", "'trian'; it has test, train.*did you mean 'train'"),
-        ({"test_split": "dev"}, "test_split", "'dev'; it has test, train"),
+        ({"split": "trian"}, "split", "'trian' does not exist; splits: test, train.*did you mean 'train'"),
+        ({"test_split": "dev"}, "test_split", "'dev' does not exist; splits: test, train"),
         ({"test_split": "train"}, "test_split", "also the training split"),
     ],
 )
