@@ -101,7 +101,7 @@ def test_one_unit_cannot_be_split():
 
 
 def test_rows_without_labels_are_an_error():
-    with pytest.raises(DataError, match="none of 3 rows has both a text and a label"):
+    with pytest.raises(DataError, match="no row of 3 has both a text and a label"):
         split_rows([None] * 3, keys_of(["x", "y", "z"]), [None] * 3, 0.2, 0)
 
 

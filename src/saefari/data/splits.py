@@ -63,7 +63,7 @@ def split_rows(
     sides = np.full(len(labels), EXCLUDED, dtype=np.int8)
     labelled = [row for row, label in enumerate(labels) if label is not None]
     if not labelled:
-        raise DataError(f"none of {len(labels)} rows has both a text and a label")
+        raise DataError(f"no row of {len(labels)} has both a text and a label")
     units = _units(labelled, text_keys, groups)
     if len(units) < 2:
         raise DataError(
