@@ -114,9 +114,9 @@ def prose(docstring: str) -> Iterator[str]:
         if len(lines) > 1 and _UNDERLINE.match(lines[1]):
             in_list = opening in _LISTS
             lines = lines[2:]
-        laid_out = any(line[:1].isspace() or _UNDERLINE.match(line) for line in lines)
+        is_formatted = any(line[:1].isspace() or _UNDERLINE.match(line) for line in lines)
         text = " ".join(" ".join(lines).split())
-        if not (in_list or laid_out or opening in _LISTS) and _reads_as_prose(text):
+        if not (in_list or is_formatted or opening in _LISTS) and _reads_as_prose(text):
             yield text
 
 

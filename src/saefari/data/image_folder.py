@@ -54,8 +54,8 @@ class ImageFolder:
     def _rows(self) -> Iterator[tuple[str, str]]:
         """Yield (relative path, class) of every image."""
         for name in _folders(self.classes):
-            below = (self.classes / name).relative_to(self.folder).as_posix()
-            yield from ((f"{below}/{image}", name) for image in sorted(_images(self.classes / name)))
+            prefix = (self.classes / name).relative_to(self.folder).as_posix()
+            yield from ((f"{prefix}/{image}", name) for image in sorted(_images(self.classes / name)))
 
 
 def find_images(folder: Path) -> dict[str, ImageFolder]:

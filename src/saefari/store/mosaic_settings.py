@@ -121,14 +121,14 @@ def _read_path(metadata: JsonNode, file: PurePath, datasets: Mapping[str, str]) 
     if root not in folders or layer_folder not in folders[folders.index(root) :]:
         return None
     start = len(folders) - 1 - folders[::-1].index(root)
-    between, after = _split_at(folders[start + 1 :], layer_folder)
-    if len(between) not in (2, 3) or not after:
+    dataset_folders, sae_folders = _split_at(folders[start + 1 :], layer_folder)
+    if len(dataset_folders) not in (2, 3) or not sae_folders:
         return None
     return {
-        "dataset": datasets.get(between[0], between[0]),
-        "config": between[1] if len(between) == 3 else "",
-        "split": between[-1],
-        "width": after[0],
+        "dataset": datasets.get(dataset_folders[0], dataset_folders[0]),
+        "config": dataset_folders[1] if len(dataset_folders) == 3 else "",
+        "split": dataset_folders[-1],
+        "width": sae_folders[0],
         "source": _SOURCES.get(file.name.removesuffix(SUFFIX).rstrip("_"), "sae"),
         "pooling": "",
         **dict.fromkeys(("top_n", "binarize", "last_token", "all_tokens", "tree_depth", *_TEXTS)),

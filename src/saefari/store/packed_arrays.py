@@ -44,10 +44,10 @@ def pack_codes(indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, d_sa
     indptr [n + 1]; indices and values [m], with latents ascending within each row. See `compact_activations`.
     """
     counts = np.diff(indptr)
-    narrow = indices.astype(np.uint16 if d_sae <= 1 << 16 else np.int32)
+    narrow_indices = indices.astype(np.uint16 if d_sae <= 1 << 16 else np.int32)
     return {
         **_byte_planes("counts", counts.astype(np.uint16 if counts.max(initial=0) < 1 << 16 else np.int32)),
-        **_byte_planes("gaps", encode_gaps(narrow, indptr)),
+        **_byte_planes("gaps", encode_gaps(narrow_indices, indptr)),
         **_byte_planes("values", compact_activations(values)),
     }
 
@@ -64,16 +64,16 @@ def unpack_indptr(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         return arrays["indptr"]
     counts = _from_byte_planes("counts", arrays, (np.uint16, np.int32))
     indptr = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)])
-    narrow: np.ndarray = indptr.astype(np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64)
-    return narrow
+    smallest: np.ndarray = indptr.astype(np.int32 if indptr[-1] <= np.iinfo(np.int32).max else np.int64)
+    return smallest
 
 
 def unpack_codes(arrays: Mapping[str, np.ndarray], indptr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Decode indices and values [m], in their stored types. Raises KeyError if arrays are missing."""
     if "indices" in arrays:  # shard of an earlier version
         return arrays["indices"], arrays["values"]
-    between = _from_byte_planes("gaps", arrays, (np.uint16, np.int32))
-    return decode_gaps(between, indptr), _from_byte_planes("values", arrays, (np.float16, np.float32))
+    index_gaps = _from_byte_planes("gaps", arrays, (np.uint16, np.int32))
+    return decode_gaps(index_gaps, indptr), _from_byte_planes("values", arrays, (np.float16, np.float32))
 
 
 def encode_gaps(indices: np.ndarray, indptr: np.ndarray) -> np.ndarray:
@@ -84,12 +84,12 @@ def encode_gaps(indices: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     return result
 
 
-def decode_gaps(between: np.ndarray, indptr: np.ndarray) -> np.ndarray:
+def decode_gaps(index_gaps: np.ndarray, indptr: np.ndarray) -> np.ndarray:
     """Invert `encode_gaps`, keeping the type. The cumulative sum may wrap around; the differences are still exact."""
-    unsigned = np.dtype(f"u{between.dtype.itemsize}")
-    total = np.zeros(len(between) + 1, dtype=unsigned)
-    np.cumsum(between.view(unsigned), dtype=unsigned, out=total[1:])
-    indices: np.ndarray = (total[1:] - np.repeat(total[indptr[:-1]], np.diff(indptr))).view(between.dtype)
+    unsigned = np.dtype(f"u{index_gaps.dtype.itemsize}")
+    total = np.zeros(len(index_gaps) + 1, dtype=unsigned)
+    np.cumsum(index_gaps.view(unsigned), dtype=unsigned, out=total[1:])
+    indices: np.ndarray = (total[1:] - np.repeat(total[indptr[:-1]], np.diff(indptr))).view(index_gaps.dtype)
     return indices
 
 

@@ -41,8 +41,8 @@ def find_files(root: Path, name: str) -> Iterator[FoundFile]:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError:
             continue
-        below = "" if relative == "." else relative + "/"
-        folders += [below + entry.name for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
+        prefix = "" if relative == "." else relative + "/"
+        folders += [prefix + entry.name for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
         for entry in entries:
             if entry.name == name and entry.is_file(follow_symlinks=False):
                 try:
