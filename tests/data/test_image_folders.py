@@ -139,7 +139,7 @@ def test_fingerprint_depends_on_names_and_contents_but_not_on_the_location(write
     ("keys", "key", "message"),
     [
         ({"split": "trian"}, "split", "split 'trian' does not exist; splits: test, train (did you mean 'train'?)"),
-        ({"test_split": "tests"}, "test_split", "split 'tests' does not exist; splits: test, train (did you mean 'test'?)"),
+        ({"test_split": "tests"}, "test_split", "'tests' does not exist; splits: test, train (did you mean 'test'?)"),
         ({"image_field": "images"}, "image_field", "columns: image, label, id (did you mean 'image'?)"),
         ({"text_field": "text"}, "text_field", "columns: image, label, id"),
     ],

@@ -191,7 +191,7 @@ def test_fingerprint_depends_on_the_bytes(kind, write, tmp_path):
 @pytest.mark.parametrize(
     ("keys", "key", "message"),
     [
-        ({"text_field": "boby"}, "text_field", "column 'boby' does not exist; columns: body, topic.*did you mean 'body'"),
+        ({"text_field": "boby"}, "text_field", "column 'boby' does not exist; columns: body, topic.*mean 'body'"),
         ({"image_field": "imge"}, "image_field", "column 'imge' does not exist; columns: body, topic"),
         ({"label_field": "label"}, "label_field", "column 'label' does not exist; columns: body, topic"),
         ({"id_field": "key"}, "id_field", "column 'key' does not exist; columns: body, topic"),

@@ -25,10 +25,10 @@ def read_codes_head(folder: Path, record: ShardRecord, most_active: int | None =
             stored = {Path(name).stem for name in archive.namelist()}
             indptr = unpack_indptr({name: _member(archive, name) for name in INDPTR_ARRAYS if name in stored})
             offsets = _member(archive, "offsets")
-            n_before = indptr[offsets]  # activations before each row
-            fitting = len(n_before) if most_active is None else int(np.searchsorted(n_before, most_active, side="right"))
-            n_rows = min(len(n_before) - 1, max(1, fitting - 1))
-            n_active = int(n_before[n_rows])
+            starts = indptr[offsets]  # first activation of each row
+            fitting = len(starts) if most_active is None else int(np.searchsorted(starts, most_active, side="right"))
+            n_rows = min(len(starts) - 1, max(1, fitting - 1))
+            n_active = int(starts[n_rows])
             active = {name: _member(archive, name, n_active) for name in ACTIVATION_ARRAYS if name in stored}
             indptr = indptr[: offsets[n_rows] + 1]
             return CodesShard(
