@@ -90,7 +90,7 @@ def test_nothing_to_train_is_a_mistake(raw: Raw, saved: Saved, capsys: pytest.Ca
         (("vision_training", "conv", [{"channel": 8}]), "vision_training.conv[0].channel: unknown key"),
         (("vision_training", "name", "a/b"), "vision_training.name: 'a/b'"),
         (("datasets", 0, "image_field", None), "datasets[0].image_field: None: is what vision_training learns from"),
-        (("datasets", 0, "image_field", "picture"), "datasets[0].image_field: 'picture'"),
+        (("datasets", 0, "image_field", "picture"), "datasets[0].image_field: column 'picture' does not exist"),
     ],
 )
 def test_mistakes_come_before_training(
