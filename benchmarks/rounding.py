@@ -16,7 +16,7 @@ from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
 from saefari.models.text_model import TextModel
 from saefari.models.tokenizer import TextTokenizer
-from saefari.store import TokenisedRow, halved_states
+from saefari.store import TokenisedRow, compact_states
 
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 LAYERS = (1, 3)
@@ -32,7 +32,7 @@ def main() -> None:
     train = np.random.default_rng(0).random(len(labels)) < 0.5
     print(f"rows {len(labels)}, half of them to train; the other half:")
     for name, states in _pooled([example.text or "" for example in examples]).items():
-        stored = halved_states(states)
+        stored = compact_states(states)
         (before, exact), (after, rounded) = (_probe(x, labels, train) for x in (states, stored.astype(np.float32)))
         print(
             f"{name}: stored as {stored.dtype}, {100 * (before == after).mean():.2f}% equal predictions (goal: over "

@@ -1,4 +1,4 @@
-"""Shared by all tests: no hub, and real data where a checkout has it beside it."""
+"""Fixtures shared by all tests: offline mode, tiny models and SAEs, and real datasets if they are available."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-# The hub's client reads these once, when it is imported.
+# Read by the hub client on import.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
@@ -19,7 +19,7 @@ import transformers
 from hypothesis import HealthCheck, settings
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-# Machines are shared and noisy: how long an example takes says nothing.
+# No deadlines: timings on shared machines are noisy.
 settings.register_profile("saefari", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("saefari")
 
@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Real datasets (banking77, tweet sentiment …) beside the checkout; skips where there are none."""
+    """Folder of real datasets (banking77, tweet sentiment …) beside the checkout; skips if it is missing."""
     folder = ROOT.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("the real datasets are not beside this checkout")
@@ -69,7 +69,7 @@ GROUPED = SIZES | {"num_key_value_heads": 2, "head_dim": 8, "attention_dropout":
 
 
 def config_of(kind: str) -> Any:
-    """A tiny configuration of one architecture."""
+    """Return a tiny configuration of one architecture."""
     t = transformers
     if kind == "gpt2":
         return t.GPT2Config(
@@ -92,7 +92,7 @@ def config_of(kind: str) -> Any:
     if kind == "neox-sequential":
         return t.GPTNeoXConfig(**SIZES, rotary_pct=0.25, use_parallel_residual=False)
     if kind in ("gemma2", "gemma3"):
-        # Caps and windows small enough to matter in a text of a dozen tokens.
+        # Caps and windows small enough to have an effect on a dozen tokens.
         extra = {"sliding_window": 4, "query_pre_attn_scalar": 8}
         if kind == "gemma2":
             extra |= {"attn_logit_softcapping": 0.5, "final_logit_softcapping": 30.0}
@@ -124,7 +124,7 @@ KINDS = DECODERS + ENCODERS
 
 
 def random_weights(model: Any, seed: int = 0) -> Any:
-    """Every parameter drawn anew, norms and biases too, so that leaving one out shows."""
+    """Draw all parameters at random, including norms and biases, so that omitting one changes the output."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -133,7 +133,7 @@ def random_weights(model: Any, seed: int = 0) -> Any:
 
 
 def tokenizer_of(kind: str, padding_side: str = "right") -> Any:
-    """Whole words; a decoder begins with <s>, an encoder ends with </s> too, GPT-2 and Pythia add none."""
+    """Return a word-level tokenizer. Decoders add <s>, encoders <s> and </s>, GPT-2 and Pythia nothing."""
     vocabulary = {word: i for i, word in enumerate(SPECIAL + WORDS)}
     tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
@@ -155,7 +155,7 @@ def tokenizer_of(kind: str, padding_side: str = "right") -> Any:
 
 @pytest.fixture(scope="session")
 def save_tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
-    """save_tiny(kind, padding_side="right") -> folder of a tiny model, made once."""
+    """save_tiny(kind, padding_side="right") -> folder of a tiny model, saved once per session."""
     saved: dict[tuple[str, str], Path] = {}
 
     def save(kind: str, padding_side: str = "right") -> Path:
@@ -185,7 +185,7 @@ def load_tiny(save_tiny: Callable[..., Path]) -> Callable[..., Any]:
 def load_tiny_language(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """load_tiny_language(kind, tied=None) -> LanguageModel of a checkpoint saved with its head.
 
-    tied: whether head and embedding share weights; None = as is usual for the kind.
+    tied: whether head and embedding share weights; None = default of the kind.
     """
     from saefari.models.language_head import LanguageModel
     from saefari.models.text_model import TextModel
@@ -212,24 +212,24 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def texts() -> list[str]:
-    """Lengths 12, 1, 5 and 0 words."""
+    """Texts of 12, 1, 5 and 0 words."""
     return ["the big cat sat on a mat and then it ran slowly", "river", "it was under the tree", ""]
 
 
 @pytest.fixture(scope="session")
 def write_texts() -> Callable[..., list[str]]:
-    """write_texts(path, n_rows, seed=0, longest=14) -> the texts of a JSONL file it writes."""
+    """write_texts(path, n_rows, seed=0, longest=14) writes a JSONL file and returns its texts."""
     return _write_texts
 
 
 @pytest.fixture(scope="session")
 def save_sae() -> Callable[..., Any]:
-    """save_sae(folder, hook, d_in, d_sae=64, architecture="jumprelu") -> the sae-lens object it saves."""
+    """save_sae(folder, hook, d_in, d_sae=64, architecture="jumprelu") saves a random SAE and returns it."""
     return _save_sae
 
 
 def _write_texts(path: Path, n_rows: int, seed: int = 0, longest: int = 14) -> list[str]:
-    """A JSONL file of random texts of 0 to `longest` words; label = parity of the first word's place in the list."""
+    """Write random texts of 0 to `longest` words; label = parity of the first word's index in WORDS."""
     generator = np.random.default_rng(seed)
     texts = [" ".join(generator.choice(WORDS, generator.integers(0, longest + 1))) for _ in range(n_rows)]
     lines = []
@@ -243,7 +243,7 @@ def _write_texts(path: Path, n_rows: int, seed: int = 0, longest: int = 14) -> l
 def _save_sae(
     folder: Path, hook: str, d_in: int, d_sae: int = 64, architecture: str = "jumprelu", **config: Any
 ) -> Any:
-    """A random SAE in SAELens format; returns the sae-lens object."""
+    """Save a random SAE in SAELens format; return the sae-lens object."""
     from sae_lens.registry import get_sae_class
     from sae_lens.saes.sae import SAEMetadata
 

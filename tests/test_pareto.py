@@ -1,4 +1,4 @@
-"""The Pareto front of two numbers that should both be low."""
+"""Pareto front of two values to minimise."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from saefari.pareto import Point, on_front
         ([(None, 0.0), (1.0, None), (5.0, 5.0)], [False, False, True]),
     ],
 )
-def test_front(points: list[Point], expected: list[bool]) -> None:
+def test_on_front_of_known_points(points: list[Point], expected: list[bool]) -> None:
     assert on_front(points) == expected
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 5).map(float)] * 2)))
-def test_on_the_front_is_what_no_other_beats(points: list[tuple[float, float]]) -> None:
-    beaten = [any(a <= x and b <= y and (a, b) != (x, y) for a, b in points) for x, y in points]
-    assert on_front(points) == [not one for one in beaten]
+def test_on_front_matches_a_pairwise_comparison(points: list[tuple[float, float]]) -> None:
+    dominated = [any(a <= x and b <= y and (a, b) != (x, y) for a, b in points) for x, y in points]
+    assert on_front(points) == [not one for one in dominated]

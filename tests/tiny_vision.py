@@ -1,4 +1,4 @@
-"""Tiny random models that read images, each saved with a processor built here."""
+"""Tiny random vision models with matching processors."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ GEMMA_TEMPLATE = (
 
 
 def tower_config(kind: str, **changes: Any) -> Any:
-    """A tiny configuration of a vision transformer; of CLIP and SigLIP the whole, with its text tower."""
+    """Return a tiny configuration of a vision transformer; for CLIP and SigLIP including the text tower."""
     sizes = TOWER | changes
     if kind == "vit":
         return t.ViTConfig(**sizes)
@@ -72,12 +72,12 @@ def tower_config(kind: str, **changes: Any) -> Any:
         return t.DINOv3ViTConfig(**sizes, num_register_tokens=2)
     text = {k: TEXT[k] for k in ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers")}
     text |= {"num_attention_heads": 4, "max_position_embeddings": 16}
-    whole = {"clip": t.CLIPConfig, "siglip": t.SiglipConfig}[kind]
-    return whole(text_config=text, vision_config=sizes)
+    config_class = {"clip": t.CLIPConfig, "siglip": t.SiglipConfig}[kind]
+    return config_class(text_config=text, vision_config=sizes)
 
 
 def image_processor(kind: str) -> Any:
-    """How the model's pixels are made: sizes as for `TOWER`."""
+    """Return the image processor of a model, with the sizes of `TOWER`."""
     square = {"height": 32, "width": 32}
     if kind in ("clip", "llava", "llava-gemma"):
         return t.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square)
@@ -91,18 +91,18 @@ def image_processor(kind: str) -> Any:
     if kind == "gemma3":
         return t.Gemma3ImageProcessorPil(size=square)
     if kind in ("siglip", "paligemma", "paligemma2"):
-        made = t.SiglipImageProcessorPil(size=square)
-        made.image_seq_length = 16
-        return made
+        processor = t.SiglipImageProcessorPil(size=square)
+        processor.image_seq_length = 16
+        return processor
     return t.ViTImageProcessorPil(size=square)
 
 
 def save_vit(folder: Path, kind: str, **changes: Any) -> Path:
-    """A tiny vision transformer with its preprocessor, in `folder`."""
+    """Save a tiny vision transformer with its image processor."""
     if kind == "deit-distilled":
-        from transformers import DeiTForImageClassificationWithTeacher as Whole
+        from transformers import DeiTForImageClassificationWithTeacher
 
-        model = Whole(tower_config(kind, **changes)).base_model
+        model = DeiTForImageClassificationWithTeacher(tower_config(kind, **changes)).base_model
     else:
         model = t.AutoModel.from_config(tower_config(kind, **changes))
     random_weights(model).save_pretrained(folder)
@@ -111,7 +111,7 @@ def save_vit(folder: Path, kind: str, **changes: Any) -> Path:
 
 
 def tokenizer() -> Any:
-    """Words and, for all that is no word, single bytes; begins with <s>, as Llama's and Gemma's do."""
+    """Return a BPE tokenizer of words and single bytes that adds <s>, as Llama's and Gemma's do."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: i for i, token in enumerate([*SPECIAL, *alphabet])}
     merges = []
@@ -121,12 +121,12 @@ def tokenizer() -> Any:
             if left + right not in vocabulary:
                 vocabulary[left + right] = len(vocabulary)
                 merges.append((left, right))
-    made = Tokenizer(models.BPE(vocabulary, merges))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    bpe = Tokenizer(models.BPE(vocabulary, merges))
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    bpe.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
     return t.PreTrainedTokenizerFast(
-        tokenizer_object=made,
+        tokenizer_object=bpe,
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",
@@ -143,7 +143,7 @@ def tokenizer() -> Any:
 
 
 def vlm_config(kind: str) -> Any:
-    """A tiny configuration of a vision-language model."""
+    """Return a tiny configuration of a vision-language model."""
     tower = (
         t.SiglipVisionConfig(**TOWER) if kind in ("paligemma", "paligemma2", "gemma3") else t.CLIPVisionConfig(**TOWER)
     )
@@ -196,7 +196,7 @@ def vlm_config(kind: str) -> Any:
 
 
 def vlm_processor(kind: str) -> Any:
-    """The processor of a tiny vision-language model."""
+    """Return the processor of a tiny vision-language model."""
     images, text = image_processor(kind), tokenizer()
     if kind in ("llava", "llava-gemma"):
         return t.LlavaProcessor(
@@ -220,13 +220,13 @@ def vlm_processor(kind: str) -> Any:
         return t.PaliGemmaProcessor(images, text)
     if kind == "gemma3":
         return t.Gemma3Processor(images, text, image_seq_length=16, chat_template=GEMMA_TEMPLATE)
-    # The class's own loading wants a video processor, which wants torchvision; the parts are all that is saved.
-    whole = t.Qwen2VLProcessor if kind == "qwen2-vl" else t.Qwen2_5_VLProcessor
-    return without_videos(whole)(images, text, chat_template=QWEN_TEMPLATE)
+    # Loading the class itself needs a video processor and thus torchvision; only the parts are saved.
+    processor_class = t.Qwen2VLProcessor if kind == "qwen2-vl" else t.Qwen2_5_VLProcessor
+    return without_videos(processor_class)(images, text, chat_template=QWEN_TEMPLATE)
 
 
 def save_vlm(folder: Path, kind: str) -> Path:
-    """A tiny vision-language model with its language head and processor, in `folder`."""
+    """Save a tiny vision-language model with its language head and processor."""
     model = random_weights(t.AutoModelForImageTextToText.from_config(vlm_config(kind)))
     model.save_pretrained(folder)
     vlm_processor(kind).save_pretrained(folder)
@@ -234,19 +234,19 @@ def save_vlm(folder: Path, kind: str) -> Path:
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
-    """Noise in colour: no two patches are alike."""
+    """Return an image of coloured noise, in which all patches differ."""
     pixels = np.random.default_rng([seed, width, height]).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
 
 def tinted(number: int, colour: str) -> Image.Image:
-    """Noise of some size, with a tint that tells the class."""
+    """Return a noise image whose size depends on the number, tinted in the colour of its class."""
     noise = picture(20 + number, 44 - number % 7, seed=number)
     return Image.blend(noise, Image.new("RGB", noise.size, colour), 0.4)
 
 
 def save_colours(root: Path, n_rows: int) -> Path:
-    """A folder of images of two classes, blue and red, with the split train."""
+    """Write a folder of images of two classes, blue and red, in the split train; return it."""
     for number in range(n_rows):
         name = ["blue", "red"][number % 2]
         folder = root / "train" / name

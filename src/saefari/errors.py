@@ -1,4 +1,4 @@
-"""Errors a user can act on: each names the place, the value and the way out."""
+"""Errors for users, and helpers that format values in messages. A message states place, value and remedy."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from reprlib import Repr
 from saefari.log import logger
 
 PATH_LENGTH = 255
-"""Characters of a file's path, or of a model's or dataset's name, that a message quotes."""
-_ALIKE, _LISTED = 3, 30  # mistakes in one list, and lines in all, that a message shows
+"""Maximum characters of a path, model name or dataset name quoted in a message."""
+_MAX_PER_LIST, _MAX_LINES = 3, 30  # mistakes shown per YAML list, and lines shown in total
 _LAST_INDEX = re.compile(r"\[\d+\]$")
 
 
 class SaefariError(Exception):
-    """Anything that went wrong in a way a user can mend; its text is the whole message."""
+    """Base class of errors that a user can fix; the text is the complete message."""
 
 
 @dataclass(frozen=True)
 class Problem:
     """One mistake in a configuration.
 
-    path: where in the YAML, for example ``models[0].widths[1]``.
-    message: what is wrong, what is allowed and, if there is one, the nearest valid name.
+    path: location in the YAML, for example ``models[0].widths[1]``.
+    message: what is wrong, what is allowed and, where one exists, the closest valid name.
     """
 
     path: str
@@ -38,7 +38,7 @@ class Problem:
 
 
 class ConfigError(SaefariError):
-    """Every mistake found in a configuration, reported together."""
+    """All mistakes found in a configuration."""
 
     def __init__(self, problems: Sequence[Problem], source: str = "configuration") -> None:
         self.problems = tuple(problems)
@@ -48,11 +48,11 @@ class ConfigError(SaefariError):
 
 
 class ConflictError(SaefariError):
-    """The store holds data made with other settings; nothing was overwritten."""
+    """The output tree holds data made with other settings; nothing was overwritten."""
 
 
 class DataError(SaefariError):
-    """A dataset cannot be read or does not hold what the configuration says."""
+    """A dataset cannot be read or does not match the configuration."""
 
 
 class ModelError(SaefariError):
@@ -60,7 +60,7 @@ class ModelError(SaefariError):
 
 
 class SaeError(SaefariError):
-    """An SAE cannot be found, loaded or does not fit its model."""
+    """An SAE cannot be found or loaded, or does not fit its model."""
 
 
 class StoreError(SaefariError):
@@ -68,22 +68,22 @@ class StoreError(SaefariError):
 
 
 def _listed(problems: Sequence[Problem]) -> Iterator[str]:
-    """One line for each mistake; of many in the same list only the first few, and how many more there are."""
+    """Yield one line per mistake; of many in one YAML list only the first few and the number of the others."""
     seen: Counter[str] = Counter()
     lines = []
     for problem in problems:
         place = _LAST_INDEX.sub("[]", problem.path)
         seen[place] += 1
-        if seen[place] <= _ALIKE:
+        if seen[place] <= _MAX_PER_LIST:
             lines.append(str(problem))
-    lines += [f"{place}: {n - _ALIKE:,} more mistakes there" for place, n in seen.items() if n > _ALIKE]
-    yield from lines[:_LISTED]
-    if len(lines) > _LISTED:
-        yield f"and {len(lines) - _LISTED:,} more"
+    lines += [f"{place}: {n - _MAX_PER_LIST:,} more mistakes" for place, n in seen.items() if n > _MAX_PER_LIST]
+    yield from lines[:_MAX_LINES]
+    if len(lines) > _MAX_LINES:
+        yield f"and {len(lines) - _MAX_LINES:,} more"
 
 
 class _ShortRepr(Repr):
-    """`repr` that reads no more of a value than it shows, so that neither size nor nesting matters."""
+    """`repr` that reads only the part of a value it prints, so large and deeply nested values are fast."""
 
     def __init__(self, length: int) -> None:
         super().__init__()
@@ -92,12 +92,12 @@ class _ShortRepr(Repr):
         self.maxstring = self.maxother = length
 
     def repr_int(self, x: int, level: int) -> str:
-        """Python refuses to write out a number of more than 4,300 digits."""
+        """Describe large integers by size: Python refuses to print more than 4,300 digits."""
         return repr(x) if x.bit_length() < 128 else f"<a number of {x.bit_length():,} bits>"
 
 
 def shown(value: object, length: int = 80) -> str:
-    """A value as messages quote it: `repr`, cut at about `length` characters, however large or nested it is."""
+    """Return the `repr` of a value for a message, cut to about `length` characters."""
     text = _ShortRepr(length).repr(value)
     if len(text) > length + 2:
         text = f"{text[:length]}..."
@@ -106,18 +106,18 @@ def shown(value: object, length: int = 80) -> str:
 
 
 def enumerated(names: Sequence[object], most: int = 20) -> str:
-    """Names as messages list them: 'text, label, id'; those beyond the first `most` are counted."""
+    """Return a comma-separated list of names ('text, label, id'); those beyond the first `most` are counted."""
     first = ", ".join(readable(str(name)) for name in names[:most])
     return f"{first} and {len(names) - most:,} more" if len(names) > most else first
 
 
 def readable(name: str, length: int = 80) -> str:
-    """A name as it is; quoted, and cut, where it is long or holds characters that cannot be printed."""
+    """Return a name unchanged; quoted and cut if it is long or contains unprintable characters."""
     return name if len(name) <= length and name.isprintable() else shown(name, length)
 
 
 def shortened(error: BaseException) -> str:
-    """What another library's error says, in one line of at most a few hundred characters."""
+    """Return the message of another library's error in one line of at most about 400 characters."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
     text = " ".join(str(error).split())
@@ -125,13 +125,13 @@ def shortened(error: BaseException) -> str:
 
 
 def nearest(value: str, allowed: Sequence[str]) -> str:
-    """' (did you mean X?)' for the closest allowed name, or an empty string."""
+    """Return ' (did you mean X?)' for the closest allowed name, or an empty string."""
     match = get_close_matches(str(value)[:PATH_LENGTH], list(allowed), n=1, cutoff=0.5)
     return f" (did you mean {shown(match[0])}?)" if match else ""
 
 
 def explain_failure(error: BaseException) -> str:
-    """Our own errors in their words; anything else with its type, and its traceback in the log at debug level."""
+    """Return the message of a SaefariError; of any other error its type and message, logging the traceback (debug)."""
     if isinstance(error, SaefariError):
         return str(error)
     logger.debug("%s", "".join(traceback.format_exception(error)))

@@ -1,4 +1,4 @@
-"""Log lines and progress bars that do not tear each other apart."""
+"""Logging and progress bars that do not overwrite each other."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 logger = logging.getLogger("saefari")
 
-_LONGEST = 36  # leaves room for the rate and the ETA
+_MAX_DESCRIPTION = 36  # leaves room for the rate and the ETA
 
 
-class _BesideProgress(logging.Handler):
-    """Writes above any progress bar that is being drawn."""
+class _ProgressSafeHandler(logging.Handler):
+    """Log handler that writes above an active progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm import tqdm
@@ -21,9 +21,9 @@ class _BesideProgress(logging.Handler):
 
 
 def start_logging(level: int = logging.INFO) -> None:
-    """Send our log lines to standard error, once; other libraries keep their own."""
+    """Send SAEfari's log to standard error; repeated calls change only the level."""
     if not logger.handlers:
-        handler = _BesideProgress()
+        handler = _ProgressSafeHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(message)s", "%H:%M:%S"))
         logger.addHandler(handler)
     logger.setLevel(level)
@@ -31,13 +31,13 @@ def start_logging(level: int = logging.INFO) -> None:
 
 
 def progress_bar(total: int, description: str, unit: str, initial: int = 0) -> Any:
-    """A bar with rate and ETA on standard error; where that is no terminal, a line every ten seconds."""
+    """Return a progress bar with rate and ETA on standard error; without a terminal it prints every ten seconds."""
     from tqdm import tqdm
 
     interactive = sys.stderr.isatty()
     return tqdm(
         total=total,
-        desc=description if len(description) <= _LONGEST else f"{description[: _LONGEST - 1]}…",
+        desc=description if len(description) <= _MAX_DESCRIPTION else f"{description[: _MAX_DESCRIPTION - 1]}…",
         unit=f" {unit}",
         initial=initial,
         smoothing=0.1,

@@ -1,4 +1,4 @@
-"""Which of several compromises are worth considering."""
+"""Pareto front of points with two values to minimise."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ Point = tuple[float | None, float | None]
 
 
 def on_front(points: Sequence[Point]) -> list[bool]:
-    """Whether each point is on the Pareto front: no other is as low in both of its numbers, and lower in one.
+    """Return, for each point, whether it is on the Pareto front.
 
-    A point that lacks a number is not on it; equal points are all on it, or none.
+    A point is on the front unless another one is at most as large in both values and smaller in one. Points with a
+    missing value are not on it; equal points are treated alike.
     """
     known = {(x, y) for x, y in points if x is not None and y is not None}
     front = set()

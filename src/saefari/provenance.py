@@ -1,4 +1,4 @@
-"""Which software made a file."""
+"""Versions of the software that wrote a file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LIBRARIES = ("torch", "transformers", "sae-lens", "datasets", "numpy", "scipy",
 
 
 def library_versions(*names: str) -> dict[str, str]:
-    """Installed versions of the given distributions; without names, of all that shape a result, and Python's."""
+    """Return installed versions of the given distributions; default: Python and all libraries that affect results."""
     versions = {} if names else {"python": platform.python_version()}
     for name in names or _LIBRARIES:
         try:

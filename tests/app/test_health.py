@@ -145,7 +145,7 @@ def test_the_last_run_is_read_as_a_run_writes_it(tmp_path: Path) -> None:
     assert run.failures == [Failure("job", "why")]
     for content in ('{"failures": [1], "warnings": []}', "[]"):
         path.write_text(content)
-        with pytest.raises(StoreError, match="not what SAEfari writes"):
+        with pytest.raises(StoreError, match="not a valid record of a run"):
             read_last_run(path)
 
 

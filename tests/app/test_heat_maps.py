@@ -142,7 +142,7 @@ def test_every_part_of_a_row_can_be_shown(
     ]
     said = text(shown)
     assert "cannot be shown" not in said
-    assert "is not there" not in said
+    assert "does not exist" not in said
     has_picture = dataset == DIGITS or row != WITHOUT_IMAGE
     assert bool(parts(shown[5], "view")) == has_picture
     if source == "sae" and latent != "99":

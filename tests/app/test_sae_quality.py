@@ -27,7 +27,7 @@ from app.shared.data.sae_quality import (
 from app.shared.data.saes import Sae
 from app.shared.data.tree import OutputTree
 from app.shared.parts.sae_figures import density_histogram, training_figure
-from saefari.store import Manifest, codes_arrays, curves_in, write_json, write_shard
+from saefari.store import Manifest, codes_arrays, training_curves, write_json, write_shard
 from tests.app.small_results import summary_row, write_result
 
 STATS = {"fvu": 0.2, "explained_variance": 0.8, "l0": 2.0, "dead_fraction": 0.25, "n_positions": 8}
@@ -113,13 +113,13 @@ def test_foreign_figures_are_left_out(tmp_path: Path) -> None:
     write_json(tmp_path / "saes/m/layer_3/3k/quality.json", {"fvu": "low", "l0": True, "settings": [], "curves": 3})
     sae = only_sae(tmp_path)
     assert [(one.fvu, one.l0) for one in measurements(sae)] == [(None, None)]
-    assert curves_in(sae.quality) is None
+    assert training_curves(sae.quality) is None
     assert quality_rows([sae])[0]["d_sae"] is None
 
 
 def test_training_curves_show_where_they_fit(tmp_path: Path) -> None:
     write_trained(tmp_path, curves={"positions": [1, 2], "fvu": [0.9, 0.5], "l0": [3.0], "dead": [0.0, 0.1]})
-    curves = curves_in(only_sae(tmp_path).quality)
+    curves = training_curves(only_sae(tmp_path).quality)
     assert curves is not None
     assert [trace.name for trace in training_figure(curves).data] == ["FVU", "dead fraction"]
 

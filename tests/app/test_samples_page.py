@@ -136,7 +136,7 @@ def test_every_part_of_a_sample_can_be_shown(served: Flask, source: str, classif
     ]
     shown_parts = text(parts)
     assert "cannot be shown" not in shown_parts
-    assert "is not there" not in shown_parts
+    assert "does not exist" not in shown_parts
     assert f"Row {row}, id id8" in shown_parts
     reasons = text(parts[3])
     if source == "sae":

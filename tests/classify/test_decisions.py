@@ -189,7 +189,7 @@ def test_what_cannot_be_loaded_is_said(make_job: MakeJob, tmp_path: Path) -> Non
     job = make_job(params=ClassificationParams())
     run_classify_job(job)
     folder = next(job.out.iterdir())
-    with pytest.raises(StoreError, match=r"results\.json is not there"):
+    with pytest.raises(StoreError, match=r"results\.json does not exist"):
         load_classifier(tmp_path, "linear")
     with pytest.raises(StoreError, match="no classifier 'forest'; it has: linear, tree"):
         load_classifier(folder, "forest")

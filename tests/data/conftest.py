@@ -1,4 +1,4 @@
-"""The same rows in every local format."""
+"""Fixtures that write datasets in every local format."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def write() -> Callable[[Path, list[Row]], Path]:
-    """Write rows in the format that the file's extension names."""
+    """Write rows in the format of the file's extension."""
     return lambda path, rows: WRITERS[path.suffix[1:]](path, rows)
 
 
 @pytest.fixture
 def check_streaming() -> Callable[[Callable[[list[Row]], DatasetSpec]], None]:
-    """Check that six times the rows need no more memory to read; given a function that saves rows."""
+    """Check that reading six times the rows needs no more memory; takes a function that saves rows."""
 
     def check(save: Callable[[list[Row]], DatasetSpec]) -> None:
         def peak(n_rows: int) -> int:
@@ -84,13 +84,13 @@ def _write_image(path: Path, colour: str = "red") -> Path:
 
 @pytest.fixture
 def write_image() -> Callable[..., Path]:
-    """Write a picture of one colour in the format that the file's extension names."""
+    """Write an image of one colour in the format of the file's extension."""
     return _write_image
 
 
 @pytest.fixture(scope="session")
 def cases() -> Path:
-    """Inputs of users that once failed, beside the checkout; skips where there are none."""
+    """User inputs that failed in the past, beside the checkout; skips if missing."""
     folder = ROOT.parent / "shared" / "cases"
     if not folder.is_dir():
         pytest.skip("the cases are not beside this checkout")

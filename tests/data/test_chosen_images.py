@@ -1,4 +1,4 @@
-"""The images of chosen rows, from every kind of source, are those that the stream of all rows gives."""
+"""Images of selected rows equal those of the stream of all rows, for every kind of source."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def encoded(number: int) -> bytes:
 
 
 def parquet(folder: Path) -> Dataset:
-    """Two files of several row groups."""
+    """Two files with several row groups."""
     for shard, rows in enumerate((range(10), range(10, N_ROWS))):
         table = pa.table({"image": [{"bytes": encoded(i), "path": None} for i in rows]})
         pq.write_table(table, folder / f"train-{shard:05d}.parquet", row_group_size=4)
@@ -54,7 +54,7 @@ def digits(_: Path) -> Dataset:
 
 
 @pytest.mark.parametrize("source", [parquet, jsonl, classes, digits])
-def test_chosen_images(source: Callable[[Path], Dataset], tmp_path: Path) -> None:
+def test_images_of_selected_rows(source: Callable[[Path], Dataset], tmp_path: Path) -> None:
     dataset = source(tmp_path)
     every = [example.image for example in dataset.rows()]
     for expected, found in zip([every[row] for row in CHOSEN], dataset.images(CHOSEN), strict=True):

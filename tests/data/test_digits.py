@@ -24,7 +24,7 @@ print(json.dumps([open_dataset(spec, "train").fingerprint, planned]))
 """
 
 
-def test_every_digit_is_the_real_one():
+def test_digits_equal_those_of_scikit_learn():
     from sklearn.datasets import load_digits
 
     dataset = open_dataset(SPEC, "train")
@@ -41,24 +41,24 @@ def test_every_digit_is_the_real_one():
     np.testing.assert_array_equal(np.asarray(image)[..., 1], pixels[7])
 
 
-def test_every_class_is_there_in_plenty():
+def test_every_class_has_many_rows():
     counts = Counter(example.label for example in open_dataset(SPEC, "train").rows())
     assert sorted(counts) == list("0123456789")
     assert min(counts.values()) > 170
 
 
-def test_another_process_reads_the_same_and_planning_needs_no_library():
+def test_another_process_reads_the_same_rows_and_planning_needs_no_scikit_learn():
     done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [open_dataset(SPEC, "train").fingerprint, False]
 
 
-def test_its_only_split_is_train():
+def test_only_split_is_train():
     ((key, message),) = check_dataset(SPEC.model_copy(update={"split": "test"}))
     assert key == "split"
-    assert "it has train" in message
+    assert "splits: train" in message
 
 
-def test_its_columns_are_listed():
+def test_missing_column_lists_the_existing_ones():
     ((key, message),) = check_dataset(SPEC.model_copy(update={"image_field": "pixels"}))
     assert key == "image_field"
-    assert "the columns image, label, id" in message
+    assert "columns: image, label, id" in message

@@ -38,7 +38,7 @@ def examples(dataset: Dataset) -> list[Example]:
     return list(dataset.rows())
 
 
-def test_eight_balanced_classes_of_about_a_thousand(dataset, examples):
+def test_eight_balanced_classes_of_about_1000_rows(dataset, examples):
     counts = Counter(example.label for example in examples)
     assert len(counts) == 8
     assert set(counts.values()) == {1000}
@@ -53,12 +53,12 @@ def test_every_prefix_is_balanced(examples):
         assert len(counts) == 8
 
 
-def test_no_text_and_no_id_comes_twice(examples):
+def test_texts_and_ids_are_unique(examples):
     assert len({example.text.lower() for example in examples}) == len(examples)
     assert len({example.id for example in examples}) == len(examples)
 
 
-def test_paragraphs_read_as_prose(examples):
+def test_paragraphs_are_prose(examples):
     for example in examples:
         assert MIN_WORDS <= len(example.text.split()) <= MAX_WORDS
         assert example.text == " ".join(example.text.split())
@@ -66,28 +66,28 @@ def test_paragraphs_read_as_prose(examples):
         assert "----" not in example.text
 
 
-def test_a_group_is_a_module_of_the_labelled_library(examples):
+def test_group_is_a_module_of_the_labelled_library(examples):
     assert {e.group.split(".")[0] for e in examples if e.label == "scikit-learn"} == {"sklearn"}
     assert len({example.group for example in examples}) > 500
 
 
-def test_another_process_reads_the_same_without_network_or_heavy_imports(dataset):
+def test_another_process_reads_the_same_rows_without_network_or_heavy_imports(dataset):
     done = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [dataset.fingerprint, []]
 
 
-def test_its_only_split_is_train():
+def test_only_split_is_train():
     ((key, message),) = check_dataset(SPEC.model_copy(update={"split": "test"}))
-    assert (key, "it has train" in message) == ("split", True)
+    assert (key, "splits: train" in message) == ("split", True)
 
 
-def test_its_columns_are_listed():
+def test_missing_column_lists_the_existing_ones():
     ((key, message),) = check_dataset(SPEC.model_copy(update={"text_field": "texts"}))
     assert key == "text_field"
     assert "id, text, label, module (did you mean 'text'?)" in message
 
 
-def test_prose_leaves_out_lists_code_and_headings():
+def test_prose_excludes_lists_code_and_headings():
     docstring = """Summarise the values along one of the axes of an array.
 
 Parameters
@@ -119,7 +119,7 @@ The examples section shows how to call it on a small array of values.
     ]
 
 
-def test_prose_leaves_out_google_style_sections():
+def test_prose_excludes_google_style_sections():
     docstring = """Load the weights of the model from a folder on this machine.
 
 Args:

@@ -1,4 +1,4 @@
-"""Files as people have them: every format, compressed or not, written by pandas, json, pyarrow and datasets."""
+"""Every file format, compressed or not, written by pandas, json, pyarrow and datasets."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def spec(name: object, **keys: object) -> DatasetSpec:
 
 
 def write(path: Path, content: str | bytes) -> Path:
-    """Write text, compressed as the name's ending says."""
+    """Write text, compressed according to the file ending."""
     path.parent.mkdir(exist_ok=True)
     data = content.encode() if isinstance(content, str) else content
     with pa.output_stream(str(path), compression=COMPRESSIONS.get(path.suffix)) as file:
@@ -64,25 +64,25 @@ def check_rows(path: Path, rows: Rows) -> None:
 @given(rows=table)
 @pytest.mark.parametrize("compression", COMPRESSIONS)
 @pytest.mark.parametrize("ending", TEXTS)
-def test_any_text_survives_every_format(ending, compression, tmp_path, rows):
+def test_any_text_round_trips(ending, compression, tmp_path, rows):
     check_rows(write(tmp_path / f"rows{ending}{compression}", TEXTS[ending](rows)), rows)
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=table)
 @pytest.mark.parametrize("separator", SEPARATED)
-def test_the_separator_of_a_csv_is_found(separator, tmp_path, rows):
+def test_csv_separator_is_detected(separator, tmp_path, rows):
     check_rows(write(tmp_path / "rows.csv", SEPARATED[separator](rows)), rows)
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=table, indent=st.sampled_from([None, 0, 1, 4]), before=st.sampled_from(["", "\n "]))
-def test_a_json_array_is_read_however_it_is_laid_out(tmp_path, rows, indent, before):
+def test_json_array_is_read_with_any_layout(tmp_path, rows, indent, before):
     check_rows(write(tmp_path / "rows.json", before + json.dumps(rows, indent=indent) + "\n"), rows)
 
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".tsv.zst", ".jsonl.bz2", ".json", ".ndjson"])
-def test_splits_may_have_any_ending(ending, tmp_path):
+def test_split_files_may_have_any_ending(ending, tmp_path):
     text_ending = "." + ending.split(".")[1]
     for split in ("train", "test-00000-of-00001"):
         write(tmp_path / f"{split}{ending}", TEXTS[text_ending]([{"body": split, "topic": "a"}]))
@@ -90,10 +90,10 @@ def test_splits_may_have_any_ending(ending, tmp_path):
     assert check_dataset(both) == []
     assert [e.text for e in open_dataset(both, "test").rows()] == ["test-00000-of-00001"]
     ((key, message),) = check_dataset(spec(tmp_path, split="dev"))
-    assert (key, "it has test, train" in message) == ("split", True)
+    assert (key, "splits: test, train" in message) == ("split", True)
 
 
-def test_a_split_that_is_there_compressed_too_is_ambiguous(tmp_path):
+def test_split_in_a_plain_and_a_compressed_file_is_ambiguous(tmp_path):
     for name in ("train.csv", "train.csv.gz"):
         write(tmp_path / name, "body,topic\nx,a\n")
     with pytest.raises(DataError, match=r"train\.csv, train\.csv\.gz"):
@@ -101,39 +101,39 @@ def test_a_split_that_is_there_compressed_too_is_ambiguous(tmp_path):
 
 
 @pytest.mark.parametrize("ending", [".csv.gz", ".csv.bz2", ".csv.zst"])
-def test_a_compressed_file_may_be_several_joined(ending, tmp_path):
+def test_concatenated_compressed_files_are_read(ending, tmp_path):
     parts = [write(tmp_path / f"{i}{ending}", content) for i, content in enumerate(["body,topic\nx,a\n", "y,b\n"])]
-    whole = tmp_path / f"rows{ending}"
-    whole.write_bytes(b"".join(part.read_bytes() for part in parts))
-    check_rows(whole, [{"body": "x", "topic": "a"}, {"body": "y", "topic": "b"}])
+    joined = tmp_path / f"rows{ending}"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    check_rows(joined, [{"body": "x", "topic": "a"}, {"body": "y", "topic": "b"}])
 
 
 @pytest.mark.parametrize(("ending", "kind"), [(".gz", "gzip"), (".bz2", "bz2"), (".zst", "zstd")])
 @pytest.mark.parametrize("text_ending", [".csv", ".jsonl", ".json"])
-def test_damaged_compression_is_named(text_ending, ending, kind, tmp_path):
+def test_damaged_compression_is_an_error(text_ending, ending, kind, tmp_path):
     rows = [{"body": f"row {i} {hash(str(i))}", "topic": "a"} for i in range(20_000)]
     path = write(tmp_path / f"rows{text_ending}{ending}", TEXTS[text_ending](rows))
-    whole = path.read_bytes()
-    for damaged in (whole[:-5], whole[: len(whole) // 2], TEXTS[text_ending](rows).encode()):
+    content = path.read_bytes()
+    for damaged in (content[:-5], content[: len(content) // 2], TEXTS[text_ending](rows).encode()):
         path.write_bytes(damaged)
-        with pytest.raises(DataError, match=rf"{re.escape(path.name)}: damaged, or no {kind} file \(.+\)"):
+        with pytest.raises(DataError, match=rf"{re.escape(path.name)}: damaged or not a {kind} file \(.+\)"):
             list(open_dataset(spec(path), "train").rows())
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("rows.tsv", b"body\ttopic\nx\ta\ny\tb\tc\n", "line 3: 3 fields where the header names 2; quote .* tabs"),
-        ("rows.csv", b"body;topic\nx;a\ny;b;c\n", "line 3: 3 fields where the header names 2; quote .* semicolons"),
-        ("rows.csv.gz", b"body,topic\nx,a\ny\n", "line 3: 1 fields where the header names 2"),
+        ("rows.tsv", b"body\ttopic\nx\ta\ny\tb\tc\n", "line 3: 3 fields, but the header has 2; quote .* tabs"),
+        ("rows.csv", b"body;topic\nx;a\ny;b;c\n", "line 3: 3 fields, but the header has 2; quote .* semicolons"),
+        ("rows.csv.gz", b"body,topic\nx,a\ny\n", "line 3: 1 fields, but the header has 2"),
         ("rows.csv.gz", b"body,topic\nx,a\ncaf\xe9,b\n", "line 3: not UTF-8"),
         ("rows.json.zst", b'[\n{"body": "x", "topic": "a"},\n{"body": "caf\xe9"}]', "line 3: not UTF-8"),
-        ("rows.tsv", b'body\ttopic\n"say" so\ta\n', "line 2: not valid CSV: .*; a field that begins with a quote must"),
-        ("rows.csv", b"body,topic,body\nx,a,y\n", "column 'body' is there twice"),
+        ("rows.tsv", b'body\ttopic\n"say" so\ta\n', "line 2: not valid CSV: .*; a field that starts with a quote must"),
+        ("rows.csv", b"body,topic,body\nx,a,y\n", "duplicate column 'body'"),
         ("rows.tsv.bz2", b"", "the file is empty"),
         ("rows.json", b"  \n", "the file is empty"),
         ("rows.json", b"[]", "the file is empty"),
-        ("rows.json", b'[{"body": "x", "topic": "a"},\n\n 7]', "element 2: holds int"),
+        ("rows.json", b'[{"body": "x", "topic": "a"},\n\n 7]', "element 2: int instead of an object"),
         (
             "rows.json",
             b'[{"body": "x", "topic": "a"},\n{"body": "x"\n"topic": 1}]',
@@ -145,23 +145,23 @@ def test_damaged_compression_is_named(text_ending, ending, kind, tmp_path):
         ("rows.json", b'[{"body": "x", "topic": "a"},\n{"bo', "line 2: not valid JSON .Unterminated string"),
         ("rows.json", b'[{"body": "x", "topic": "a"}]\n{}', "line 2: not valid JSON .*Extra data"),
         ("rows.json", b'{\n "data": [{"body": "x"}]\n}', "line 1: not valid JSON .* or one array of objects"),
-        ("rows.json", b'{"data": [{"body": "x"}]}', "'body': the dataset has the columns data"),
+        ("rows.json", b'{"data": [{"body": "x"}]}', "column 'body' does not exist; columns: data"),
         ("rows.jsonl.gz", b'{"body": "x", "topic": "a"}\n{"body": \n', "line 2: not valid JSON"),
     ],
 )
-def test_what_is_wrong_is_said_with_its_place(name, content, message, tmp_path):
+def test_invalid_file_is_an_error_with_its_place(name, content, message, tmp_path):
     path = write(tmp_path / name, content)
     with pytest.raises(DataError, match=rf"{re.escape(str(path))}: .*{message}"):
         list(open_dataset(spec(path), "train").rows())
 
 
-def test_a_header_alone_is_a_table_without_rows(tmp_path):
+def test_header_alone_is_a_table_without_rows(tmp_path):
     for name, content in (("rows.csv", "body,topic\n"), ("rows.tsv.gz", "body\ttopic")):
         check_rows(write(tmp_path / name, content), [])
 
 
 @pytest.mark.parametrize("name", ["rows.tsv", "rows.csv"])
-def test_byte_order_marks_line_ends_and_quoted_separators(name, tmp_path):
+def test_byte_order_mark_line_ends_and_quoted_separators(name, tmp_path):
     content = '\ufeffbody\ttopic\r\n"two\r\nlines\tand a tab"\ta,b;c\r\n\r\n"say ""yes"""\tb|d\r\n'
     check_rows(
         write(tmp_path / name, content),
@@ -169,7 +169,7 @@ def test_byte_order_marks_line_ends_and_quoted_separators(name, tmp_path):
     )
 
 
-def test_commas_win_where_they_fit(tmp_path):
+def test_comma_is_preferred_if_it_fits(tmp_path):
     path = write(tmp_path / "rows.csv", "body,topic\na; b; c,x;y\n")
     check_rows(path, [{"body": "a; b; c", "topic": "x;y"}])
     for length in (1, 100_000):  # three rows of these are longer than the sample
@@ -179,41 +179,41 @@ def test_commas_win_where_they_fit(tmp_path):
     assert [e.text for e in open_dataset(spec(one_column, label_field=None), "train").rows()] == ["a;b", "c"]
 
 
-def test_a_separator_is_found_before_a_row_longer_than_the_sample(tmp_path):
+def test_separator_is_detected_before_a_row_longer_than_the_sample(tmp_path):
     rows = [{"body": "long, " * 100_000, "topic": "a"}, {"body": "x", "topic": "b"}]
     check_rows(write(tmp_path / "rows.csv", SEPARATED["semicolons"](rows)), rows)
 
 
 @pytest.mark.parametrize("ending", [".tsv", ".csv.gz", ".jsonl.zst"])
-def test_memory_does_not_grow_with_rows(ending, check_streaming, tmp_path):
+def test_memory_does_not_grow_with_the_number_of_rows(ending, check_streaming, tmp_path):
     text = TEXTS["." + ending.split(".")[1]]
     check_streaming(lambda rows: spec(write(tmp_path / f"{len(rows)}{ending}", text(rows))))
 
 
-def test_a_file_of_another_kind_names_the_endings(tmp_path):
+def test_unsupported_file_is_an_error_with_the_supported_endings(tmp_path):
     path = tmp_path / "rows.parquet.gz"
     path.write_bytes(gzip.compress(b"PAR1"))
     ((key, message),) = check_dataset(spec(path))
     assert key == "name"
-    assert ".csv, .tsv, .jsonl, .ndjson, .json, each also with .gz, .bz2, .zst" in message
+    assert ".csv, .tsv, .jsonl, .ndjson, .json, optionally followed by .gz, .bz2, .zst" in message
 
 
-def test_a_name_of_mosaic_says_which_file_to_name(tmp_path, monkeypatch):
-    """MOSAIC's `local/` and the path without its ending, absolute or relative."""
+def test_mosaic_name_is_an_error_with_the_path_to_use(tmp_path, monkeypatch):
+    """`local/` followed by an absolute or relative path without its ending."""
     path = write(tmp_path / "mine" / "my.tsv.gz", "body\ttopic\nx\ta\n")
     monkeypatch.chdir(tmp_path)
     for name, file in (
         (f"local/{path.parent}/my", str(path)),
         (f"local/{path}", str(path)),
         ("local/mine/my", "mine/my.tsv.gz"),
-        (f"local/{tmp_path}/other", f"{tmp_path}/other.csv (no such file is there now)"),
-        ("local/mine/other.jsonl", "mine/other.jsonl (no such file is there now)"),
-        ("local/my", "my.csv (no such file is there now)"),
+        (f"local/{tmp_path}/other", f"{tmp_path}/other.csv (which does not exist)"),
+        ("local/mine/other.jsonl", "mine/other.jsonl (which does not exist)"),
+        ("local/my", "my.csv (which does not exist)"),
     ):
         ((key, message),) = check_dataset(spec(name))
         assert key == "name"
         assert f"'{name}'" in message
-        assert message.endswith(f"give the file's path: {file}")
+        assert message.endswith(f"give the path of the file: {file}")
 
 
 CASES = {
@@ -230,8 +230,8 @@ CASES = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_files_of_users_hold_the_same_rows(name, cases):
-    """The 120 rows of `plain.jsonl`, in every form."""
+def test_user_files_contain_the_same_rows(name, cases):
+    """Each file contains the 120 rows of `plain.jsonl`."""
     plain = [json.loads(line) for line in (cases / "data" / "plain.jsonl").read_text().splitlines()]
     keys = {"text_field": "text", "label_field": "label", **CASES[name]}
     dataset = spec(cases / "data" / name, **keys)

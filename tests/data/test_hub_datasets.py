@@ -1,4 +1,4 @@
-"""The hub's datasets, from a cache that looks as `datasets` leaves it after a download."""
+"""Hub datasets, read from a cache in the state that `datasets` leaves after a download."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PETS = DatasetSpec(name="someone/pets", image_field="picture", label_field="pet"
 
 
 def leave_in_cache(name: str, table: Any, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rows of a `datasets.Dataset` as if `someone/<name>` had been downloaded before."""
+    """Put a `datasets.Dataset` into the cache as the downloaded dataset `someone/<name>`."""
     import datasets
 
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", place / "cache")
@@ -47,7 +47,7 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def cached_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`someone/pets`, with images in the table, in a file, missing and broken; `note` names files it does not hold."""
+    """`someone/pets`, with embedded, linked, missing and broken images; `note` names files that it lacks."""
     import datasets
 
     Image.new("RGB", (4, 3), "red").save(tmp_path / "red.png")
@@ -94,24 +94,24 @@ def test_a_split_may_be_a_slice():
     [
         ({"text_field": "bdy"}, "text_field", "did you mean 'body'"),
         ({"split": "trian"}, "split", "did you mean 'train'"),
-        ({"test_split": "test"}, "test_split", "the splits train"),
+        ({"test_split": "test"}, "test_split", "splits: train"),
         ({"config_name": "german"}, "config_name", "default"),
     ],
 )
-def test_planning_finds_mistakes_without_the_data(keys, key, word):
+def test_check_finds_mistakes_without_the_data(keys, key, word):
     ((found, message),) = check_dataset(SPEC.model_copy(update=keys))
     assert found == key
     assert word in message
 
 
 @pytest.mark.usefixtures("cached")
-def test_an_unknown_split_lists_those_there_are():
-    with pytest.raises(DataError, match="no split 'dev'; it has train"):
+def test_unknown_split_lists_the_existing_ones():
+    with pytest.raises(DataError, match="split 'dev' does not exist; splits: train"):
         open_dataset(SPEC, "dev")
 
 
 @pytest.mark.usefixtures("cached")
-def test_what_cannot_be_reached_is_a_problem_unless_allowed():
+def test_unreachable_dataset_is_a_problem_unless_allowed():
     spec = SPEC.model_copy(update={"name": "python-doc"})
     ((key, message),) = check_dataset(spec)
     assert key == "name"
@@ -121,7 +121,7 @@ def test_what_cannot_be_reached_is_a_problem_unless_allowed():
         open_dataset(spec, "train")
 
 
-def test_what_the_hub_does_not_have_is_always_a_problem(monkeypatch):
+def test_dataset_unknown_to_the_hub_is_always_a_problem(monkeypatch):
     import datasets
 
     def missing(*_: object, **__: object) -> None:
@@ -134,7 +134,7 @@ def test_what_the_hub_does_not_have_is_always_a_problem(monkeypatch):
 
 
 @pytest.mark.usefixtures("cached_images")
-def test_images_come_as_they_are_stored_and_nothing_is_decoded(monkeypatch):
+def test_images_are_returned_without_decoding(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Image, "open", None)
         dataset = open_dataset(PETS, "train")
@@ -151,14 +151,14 @@ def test_images_come_as_they_are_stored_and_nothing_is_decoded(monkeypatch):
 
 
 @pytest.mark.usefixtures("cached_images")
-def test_a_column_of_names_is_no_column_of_images():
+def test_column_of_file_names_is_not_an_image_column():
     assert check_dataset(PETS) == []
     with pytest.raises(DataError, match=r"column 'note': 'cat\.png' is the name of a file, but the dataset does"):
         next(open_dataset(PETS.model_copy(update={"image_field": "note"}), "train").rows())
 
 
 @pytest.mark.usefixtures("cached_images")
-def test_planning_finds_a_missing_column_of_images():
+def test_check_finds_a_missing_image_column():
     ((key, message),) = check_dataset(PETS.model_copy(update={"image_field": "pictures"}))
     assert key == "image_field"
-    assert "columns picture, pet, note (did you mean 'picture'?)" in message
+    assert "columns: picture, pet, note (did you mean 'picture'?)" in message

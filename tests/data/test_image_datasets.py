@@ -1,4 +1,4 @@
-"""Tables with a column of images: paths, bytes, or what `datasets` stores."""
+"""Tables with an image column: paths, bytes, or the structs of `datasets`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def write_table(path: Path, images: list[object], **keys: object) -> Path:
     return path
 
 
-def test_paths_start_at_the_folder_of_their_file(kind, write, write_image, tmp_path, monkeypatch):
+def test_paths_are_relative_to_the_folder_of_the_file(kind, write, write_image, tmp_path, monkeypatch):
     write_image(tmp_path / "pets" / "photos" / "cat.png", "red")
     elsewhere = write_image(tmp_path / "elsewhere" / "dog.png", "blue")
     rows = [{"image": "photos/cat.png", "label": "cat"}, {"image": str(elsewhere), "label": "dog"}]
@@ -60,7 +60,7 @@ def test_paths_start_at_the_folder_of_their_file(kind, write, write_image, tmp_p
         assert (dog.image.name, dog.label, colour(dog)) == ("dog.png", "dog", (0, 0, 255))
 
 
-def test_an_image_may_have_a_text(kind, write, write_image, tmp_path):
+def test_rows_may_have_image_and_text(kind, write, write_image, tmp_path):
     write_image(tmp_path / "cat.png")
     path = write(tmp_path / f"train.{kind}", [{"image": "cat.png", "label": "a", "caption": "a cat"}])
     (example,) = read(path, text_field="caption", id_field="image")
@@ -68,7 +68,7 @@ def test_an_image_may_have_a_text(kind, write, write_image, tmp_path):
     assert opened(path, text_field="caption", image_field="").fingerprint != opened(path).fingerprint
 
 
-def test_a_parquet_file_may_hold_the_images(tmp_path):
+def test_parquet_file_may_contain_images(tmp_path):
     (example,) = read(write_table(tmp_path / "bytes.parquet", [encoded("red")]))
     assert (example.image.name, colour(example)) == ("row 0", (255, 0, 0))
     Image.new("RGB", (4, 3), "lime").save(tmp_path / "beside.png")
@@ -86,7 +86,7 @@ def test_a_parquet_file_may_hold_the_images(tmp_path):
 
 @pytest.mark.parametrize("value", [None, "", " "])
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
-def test_a_missing_image_is_none(kind, write, tmp_path, value):
+def test_missing_image_is_none(kind, write, tmp_path, value):
     path = write(tmp_path / f"train.{kind}", [{"image": value, "label": "a"}, {"image": "cat.png", "label": "a"}])
     assert [example.image is None for example in read(path)] == [True, False]
 
@@ -102,7 +102,7 @@ def test_null_bytes_and_nan_are_missing_images(tmp_path):
         assert [example.image for example in read(path)] == [None] * len(values)
 
 
-def test_a_missing_or_broken_file_is_a_bad_sample_and_nothing_else(kind, write, tmp_path):
+def test_missing_or_broken_file_affects_only_its_own_row(kind, write, tmp_path):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "broken.png").write_bytes(encoded("red")[:40])
     names = ["nowhere.png", "folder.png", "broken.png"]
@@ -116,9 +116,9 @@ def test_a_missing_or_broken_file_is_a_bad_sample_and_nothing_else(kind, write, 
 
 
 @pytest.mark.parametrize("address", ["https://example.org/cat.png", "http://example.org/cat.png", "hf://datasets/a/b"])
-def test_an_address_is_refused_with_its_place(kind, write, tmp_path, address):
+def test_url_is_an_error_with_its_place(kind, write, tmp_path, address):
     path = write(tmp_path / f"rows.{kind}", [{"image": "", "label": "a"}, {"image": address, "label": "a"}])
-    message = f"rows.{kind}, split 'train', row 1, column 'image': '{address}' is an address; download the images"
+    message = f"rows.{kind}, split 'train', row 1, column 'image': '{address}' is a URL; download the images"
     with pytest.raises(DataError, match=message):
         read(path)
     with pytest.raises(DataError, match=message):
@@ -126,13 +126,13 @@ def test_an_address_is_refused_with_its_place(kind, write, tmp_path, address):
 
 
 @pytest.mark.parametrize("value", [3, ["cat.png"], {"bytes": "text"}, {"path": 3}, True])
-def test_what_is_no_image_names_its_place(write, tmp_path, value):
+def test_value_that_is_not_an_image_is_an_error_with_its_place(write, tmp_path, value):
     path = write(tmp_path / "rows.jsonl", [{"image": value, "label": "a"}])
     with pytest.raises(DataError, match=r"row 0, column 'image': a \w+ is not an image"):
         read(path)
 
 
-def test_the_fingerprint_follows_the_files(kind, write, write_image, tmp_path):
+def test_fingerprint_depends_on_the_image_files(kind, write, write_image, tmp_path):
     def fingerprint(name: str, first: str = "red", rows: tuple[str, ...] = ("a.bmp", "b.bmp")) -> str:
         write_image(tmp_path / name / "a.bmp", first)
         write_image(tmp_path / name / "b.bmp", "blue")
@@ -147,7 +147,7 @@ def test_the_fingerprint_follows_the_files(kind, write, write_image, tmp_path):
     assert one != opened(tmp_path / "one" / f"train.{kind}").fingerprint
 
 
-def test_a_file_is_hashed_once_while_it_stays_the_same(write, write_image, tmp_path, monkeypatch):
+def test_unchanged_file_is_hashed_once(write, write_image, tmp_path, monkeypatch):
     hashed = []
 
     def counted(path: Path) -> str:
@@ -166,13 +166,13 @@ def test_a_file_is_hashed_once_while_it_stays_the_same(write, write_image, tmp_p
     assert hashed == ["train.csv", "cat.bmp", "cat.bmp"]
 
 
-def test_the_images_in_a_table_are_part_of_its_own_hash(tmp_path):
+def test_embedded_images_are_part_of_the_table_hash(tmp_path):
     one = opened(write_table(tmp_path / "one.parquet", [encoded("red")]))
     assert one.fingerprint == one.table.fingerprint()
     assert one.fingerprint != opened(write_table(tmp_path / "other.parquet", [encoded("blue")])).fingerprint
 
 
-def test_memory_does_not_grow_with_images(tmp_path):
+def test_memory_does_not_grow_with_the_number_of_images(tmp_path):
     def peak(n_rows: int) -> int:
         noise = np.random.default_rng(0)
         path = write_table(tmp_path / f"{n_rows}.parquet", [noise.bytes(200_000) for _ in range(n_rows)])
@@ -186,8 +186,8 @@ def test_memory_does_not_grow_with_images(tmp_path):
     assert peak(500) < 1.2 * peak(250) < 45_000_000
 
 
-def test_planning_names_a_column_that_is_missing(kind, write, tmp_path):
+def test_check_reports_a_missing_column(kind, write, tmp_path):
     path = write(tmp_path / f"train.{kind}", [{"image": "cat.png", "label": "a"}])
     ((key, message),) = check_dataset(spec(path, image_field="imge"))
     assert key == "image_field"
-    assert "'imge': the dataset has the columns image, label (did you mean 'image'?)" in message
+    assert "column 'imge' does not exist; columns: image, label (did you mean 'image'?)" in message

@@ -28,7 +28,7 @@ def fingerprint(name: object, split: str = "train") -> str:
     return open_dataset(spec(name), split).fingerprint
 
 
-def test_a_folder_of_splits_of_classes(write_image, tmp_path):
+def test_folder_of_splits_of_classes(write_image, tmp_path):
     for name in ("train/dog/b.png", "train/dog/a.JPEG", "train/cat/z.bmp", "train/cat/10.webp", "test/cat/x.tiff"):
         write_image(tmp_path / name)
     write_image(tmp_path / "train" / "cat" / "2.gif", "blue")
@@ -44,12 +44,12 @@ def test_a_folder_of_splits_of_classes(write_image, tmp_path):
     assert check_dataset(spec(tmp_path, test_split="test")) == []
 
 
-def test_a_folder_of_classes_is_all_train(write_image, tmp_path):
+def test_folder_of_classes_is_the_split_train(write_image, tmp_path):
     for name in ("cat/1.png", "dog/1.png", "dog/2.jpg", "train/1.png"):
         write_image(tmp_path / name)
     assert [example.id for example in read(tmp_path)] == ["cat/1.png", "dog/1.png", "dog/2.jpg", "train/1.png"]
     ((key, message),) = check_dataset(spec(tmp_path, split="test"))
-    assert (key, "there is no split 'test'; it has train" in message) == ("split", True)
+    assert (key, "split 'test' does not exist; splits: train" in message) == ("split", True)
 
 
 @pytest.mark.parametrize(
@@ -60,15 +60,15 @@ def test_a_folder_of_classes_is_all_train(write_image, tmp_path):
         ("train/cat/1.png", "test/cat/1.png", "train/stray.png"),
     ],
 )
-def test_images_that_belong_nowhere_are_not_left_out_without_a_word(write_image, tmp_path, files):
+def test_images_outside_class_folders_are_an_error(write_image, tmp_path, files):
     for name in files:
         write_image(tmp_path / name)
     ((_, message),) = check_dataset(spec(tmp_path))
-    assert "all belong in <class>/, or all in <split>/<class>/" in message
+    assert "move all of them to <class>/, or all to <split>/<class>/" in message
 
 
 @pytest.mark.parametrize("extension", ["jfif", "ppm", "jp2"])
-def test_every_format_that_is_read_is_found(write_image, tmp_path, extension):
+def test_every_supported_format_is_found(write_image, tmp_path, extension):
     write_image(tmp_path / "cat" / "1.png")
     image = Image.new("RGB", (4, 4), "red")
     (tmp_path / "dog").mkdir()
@@ -76,13 +76,13 @@ def test_every_format_that_is_read_is_found(write_image, tmp_path, extension):
     assert [example.label for example in read(tmp_path)] == ["cat", "dog"]
 
 
-def test_a_configuration_is_a_sub_folder(write_image, tmp_path):
+def test_configuration_is_a_sub_folder(write_image, tmp_path):
     write_image(tmp_path / "small" / "train" / "cat" / "1.png")
     (example,) = read(tmp_path, config_name="small")
     assert (example.id, example.label) == ("train/cat/1.png", "cat")
 
 
-def test_other_files_and_hidden_ones_are_left_out(write_image, tmp_path):
+def test_other_and_hidden_files_are_skipped(write_image, tmp_path):
     write_image(tmp_path / "train" / "cat" / "1.png")
     write_image(tmp_path / "train" / "cat" / "._1.png")
     write_image(tmp_path / "train" / ".cache" / "1.png")
@@ -92,23 +92,23 @@ def test_other_files_and_hidden_ones_are_left_out(write_image, tmp_path):
     assert [example.id for example in read(tmp_path)] == ["train/cat/1.png"]
 
 
-def test_files_of_rows_come_before_images(write, write_image, tmp_path):
+def test_data_files_take_precedence_over_images(write, write_image, tmp_path):
     write_image(tmp_path / "photos" / "cats" / "1.png")
     write(tmp_path / "train.csv", [{"image": "photos/cats/1.png", "label": "a", "id": "k"}])
     assert [(example.id, example.label) for example in read(tmp_path)] == [("k", "a")]
 
 
-def test_a_broken_link_is_a_bad_sample(write_image, tmp_path):
+def test_broken_link_fails_on_decoding(write_image, tmp_path):
     write_image(tmp_path / "cat" / "1.png")
     (tmp_path / "cat" / "2.png").symlink_to(tmp_path / "nowhere.png")
     _, missing = read(tmp_path)
     assert fingerprint(tmp_path)
-    with pytest.raises(BadImage, match=r"image 'cat/2\.png': there is no such file"):
+    with pytest.raises(BadImage, match=r"image 'cat/2\.png': the file does not exist"):
         decode_image(missing.image)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names that are not Unicode exist on POSIX only")
-def test_a_name_that_is_not_unicode_can_be_read_and_told(write_image, tmp_path):
+def test_file_name_that_is_not_unicode(write_image, tmp_path):
     good = write_image(tmp_path / "cat" / "1.png")
     try:
         good.rename(Path(os.fsdecode(os.fsencode(good.parent) + b"/caf\xe9.png")))
@@ -120,7 +120,7 @@ def test_a_name_that_is_not_unicode_can_be_read_and_told(write_image, tmp_path):
     assert fingerprint(tmp_path)
 
 
-def test_the_fingerprint_follows_names_and_contents_and_not_the_place(write_image, tmp_path):
+def test_fingerprint_depends_on_names_and_contents_but_not_on_the_location(write_image, tmp_path):
     def folder(name: str, *files: tuple[str, str]) -> str:
         for file, colour in files or (("train/cat/1.bmp", "red"), ("train/dog/1.bmp", "blue")):
             write_image(tmp_path / name / file, colour)
@@ -138,13 +138,13 @@ def test_the_fingerprint_follows_names_and_contents_and_not_the_place(write_imag
 @pytest.mark.parametrize(
     ("keys", "key", "message"),
     [
-        ({"split": "trian"}, "split", "no split 'trian'; it has test, train (did you mean 'train'?)"),
-        ({"test_split": "tests"}, "test_split", "no split 'tests'; it has test, train (did you mean 'test'?)"),
-        ({"image_field": "images"}, "image_field", "the columns image, label, id (did you mean 'image'?)"),
-        ({"text_field": "text"}, "text_field", "the columns image, label, id"),
+        ({"split": "trian"}, "split", "split 'trian' does not exist; splits: test, train (did you mean 'train'?)"),
+        ({"test_split": "tests"}, "test_split", "'tests' does not exist; splits: test, train (did you mean 'test'?)"),
+        ({"image_field": "images"}, "image_field", "columns: image, label, id (did you mean 'image'?)"),
+        ({"text_field": "text"}, "text_field", "columns: image, label, id"),
     ],
 )
-def test_planning_names_key_value_and_way_out(write_image, tmp_path, keys, key, message):
+def test_check_reports_key_value_and_remedy(write_image, tmp_path, keys, key, message):
     for split in ("train", "test"):
         write_image(tmp_path / split / "cat" / "1.png")
     ((found, text),) = check_dataset(spec(tmp_path, **keys))
@@ -153,7 +153,7 @@ def test_planning_names_key_value_and_way_out(write_image, tmp_path, keys, key, 
 
 
 @pytest.mark.parametrize("files", [[], ["1.png"], ["train/a/b/1.png"], ["train/cat/notes.txt"]])
-def test_a_folder_without_images_in_classes_says_what_it_must_hold(write_image, tmp_path, files):
+def test_folder_without_class_folders_is_an_error_with_the_expected_layout(write_image, tmp_path, files):
     for name in files:
         write_image((tmp_path / name).with_suffix(".png")).rename(tmp_path / name)
     ((key, message),) = check_dataset(spec(tmp_path))
@@ -161,15 +161,15 @@ def test_a_folder_without_images_in_classes_says_what_it_must_hold(write_image, 
     assert "or images: train/<class>/*.png, or <class>/*.png for the split train" in message
 
 
-def test_splits_without_classes_are_not_taken_for_classes(write_image, tmp_path):
+def test_splits_without_classes_are_an_error(write_image, tmp_path):
     for split in ("train", "test"):
         write_image(tmp_path / split / "1.png")
-    with pytest.raises(DataError, match="no classes in test, train; an image belongs in <split>/<class>/"):
+    with pytest.raises(DataError, match="no class folders in test, train; move the images to <split>/<class>/"):
         read(tmp_path)
 
 
 @pytest.mark.parametrize(("split", "per_class"), [("train", 160), ("test", 40)])
-def test_cifar10_reads_whole(real_data: Path, split: str, per_class: int):
+def test_all_of_cifar10_is_read(real_data: Path, split: str, per_class: int):
     cifar = spec(real_data / "cifar10_small", test_split="test")
     assert check_dataset(cifar) == []
     dataset = open_dataset(cifar, split)

@@ -1,4 +1,4 @@
-"""Decoding: every kind of picture that datasets hold, and everything that only pretends to be one."""
+"""Decoding of all supported kinds of images, and errors for invalid ones."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def picture(width: int = 5, height: int = 4, seed: int = 0) -> Image.Image:
 
 
 def png(width: int, height: int, depth: int, pixels: bytes, transparent: bytes = b"") -> bytes:
-    """A grey PNG, written by hand because Pillow would not write such a header."""
+    """Return a grey PNG, built by hand because Pillow cannot write such a header."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
@@ -66,28 +66,28 @@ def fails(content: Path | bytes | np.ndarray) -> str:
 
 def test_grey_becomes_three_equal_channels():
     grey = np.array([[0, 7], [128, 255]], dtype=np.uint8)
-    wanted = np.repeat(grey[..., None], 3, axis=2)
-    for pixels in (grey, grey[..., None], wanted):
-        np.testing.assert_array_equal(decoded(pixels), wanted)
+    expected = np.repeat(grey[..., None], 3, axis=2)
+    for pixels in (grey, grey[..., None], expected):
+        np.testing.assert_array_equal(decoded(pixels), expected)
     for kind in (*LOSSLESS, "GIF", "PPM"):
-        np.testing.assert_array_equal(decoded(encoded(Image.fromarray(grey), kind)), wanted)
+        np.testing.assert_array_equal(decoded(encoded(Image.fromarray(grey), kind)), expected)
 
 
-def test_one_bit_is_black_and_white():
+def test_one_bit_images_are_black_and_white():
     image = Image.fromarray(np.array([[True, False]]))
     for kind in (*LOSSLESS, "PPM"):
         assert decoded(encoded(image, kind)).tolist() == [[WHITE, [0, 0, 0]]]
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
-def test_sixteen_bits_are_scaled_and_not_clipped(kind):
+def test_16_bit_grey_is_scaled_and_not_clipped(kind):
     deep = Image.fromarray(np.array([[0, 257, 32768, 65535]], dtype=np.uint16))
     found = decoded(encoded(deep.convert("I") if kind == "PPM" else deep, kind))
     assert found[0, :, 0].tolist() == [0, 1, 128, 255]
     assert (found == found[..., :1]).all()
 
 
-def test_sixteen_bits_keep_their_transparent_value_and_their_orientation():
+def test_16_bit_grey_keeps_transparency_and_orientation():
     assert decoded(png(2, 1, 16, b"\0\x10\x00\x80\x00", b"\x10\x00")).tolist() == [[WHITE, [128] * 3]]
     exif = Image.Exif()
     exif[ORIENTATION] = 6
@@ -95,19 +95,19 @@ def test_sixteen_bits_keep_their_transparent_value_and_their_orientation():
     assert decoded(encoded(deep, exif=exif))[..., 0].tolist() == [[0], [255]]
 
 
-def test_what_is_transparent_lies_on_white():
+def test_transparency_becomes_white():
     pixels = np.array([[[200, 0, 0, 0], [200, 0, 0, 255], [200, 0, 0, 51]]], dtype=np.uint8)
-    wanted = [[WHITE, [200, 0, 0], [244, 204, 204]]]
-    assert decoded(pixels).tolist() == wanted
-    assert decoded(encoded(Image.fromarray(pixels), "PNG")).tolist() == wanted
-    assert decoded(encoded(Image.fromarray(pixels), "TIFF")).tolist() == wanted
+    expected = [[WHITE, [200, 0, 0], [244, 204, 204]]]
+    assert decoded(pixels).tolist() == expected
+    assert decoded(encoded(Image.fromarray(pixels), "PNG")).tolist() == expected
+    assert decoded(encoded(Image.fromarray(pixels), "TIFF")).tolist() == expected
     grey = Image.fromarray(pixels).convert("LA")
     assert decoded(encoded(grey))[0, 0].tolist() == WHITE
     assert decoded(encoded(Image.new("L", (1, 1), 9), transparency=9)).tolist() == [[WHITE]]
 
 
 @pytest.mark.parametrize(("kind", "transparency"), [("PNG", 1), ("PNG", bytes([255, 0])), ("GIF", 1)])
-def test_a_palette_may_have_a_transparent_colour(kind, transparency):
+def test_palette_with_a_transparent_colour(kind, transparency):
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.putdata([0, 1])
@@ -126,7 +126,7 @@ def test_cmyk_and_ycbcr_become_rgb():
 
 @pytest.mark.parametrize("kind", ORIENTED)
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_pictures_are_turned_upright_once(kind, orientation):
+def test_exif_orientation_is_applied_once(kind, orientation):
     turned = {
         1: lambda a: a,
         2: lambda a: a[:, ::-1],
@@ -142,13 +142,13 @@ def test_pictures_are_turned_upright_once(kind, orientation):
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     found = decoded(encoded(image, kind, exif=exif))
-    wanted = turned[orientation](np.asarray(image))
-    assert found.shape == wanted.shape
-    assert np.abs(found.astype(int) - wanted).mean() < 3
+    expected = turned[orientation](np.asarray(image))
+    assert found.shape == expected.shape
+    assert np.abs(found.astype(int) - expected).mean() < 3
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "TIFF", "WEBP"])
-def test_of_an_animation_the_first_frame_counts(kind):
+def test_animation_is_read_as_its_first_frame(kind):
     frames = [Image.new("RGB", (4, 3), colour) for colour in ("red", "lime", "blue")]
     lossless = {"lossless": True} if kind == "WEBP" else {}
     found = decoded(encoded(frames[0], kind, save_all=True, append_images=frames[1:], **lossless))
@@ -168,7 +168,7 @@ def test_arrays_need_not_be_contiguous():
     mode=st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "I;16"]),
     seed=st.integers(0, 9),
 )
-def test_any_size_and_mode_is_read_as_the_same_picture_from_any_lossless_format(width, height, mode, seed):
+def test_lossless_formats_give_equal_pixels_for_any_size_and_mode(width, height, mode, seed):
     image = picture(width, height, seed)
     image = image.convert("I").convert(mode) if mode == "I;16" else image.convert(mode)
     kinds = [kind for kind in ("PNG", "TIFF") if (kind, mode) != ("TIFF", "P")]
@@ -179,7 +179,7 @@ def test_any_size_and_mode_is_read_as_the_same_picture_from_any_lossless_format(
         np.testing.assert_array_equal(decoded(encoded(image)), np.asarray(image))
 
 
-def test_the_digest_is_of_the_picture_and_not_of_its_file(tmp_path):
+def test_digest_depends_on_the_pixels_and_not_on_the_encoding(tmp_path):
     image = picture(7, 3)
     for kind in LOSSLESS:
         (tmp_path / kind).write_bytes(encoded(image, kind))
@@ -193,7 +193,7 @@ def test_the_digest_is_of_the_picture_and_not_of_its_file(tmp_path):
 
 @pytest.mark.parametrize("kind", FORMATS)
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
-def test_a_truncated_file_is_bad(kind, share, tmp_path):
+def test_truncated_file_is_an_error(kind, share, tmp_path):
     content = encoded(picture(60, 50), kind)
     decoded(content)
     cut = content[: int(len(content) * share)]
@@ -205,7 +205,7 @@ def test_a_truncated_file_is_bad(kind, share, tmp_path):
 @pytest.mark.filterwarnings("ignore::UserWarning", "ignore::PIL.Image.DecompressionBombWarning")
 @settings(max_examples=300)
 @given(data=st.data(), kind=st.sampled_from(FORMATS))
-def test_damage_of_any_kind_is_bad_or_harmless(data, kind):
+def test_any_damage_is_an_error_or_harmless(data, kind):
     exif = Image.Exif()
     exif[ORIENTATION] = 6
     content = bytearray(encoded(picture(12, 9), kind, **({"exif": exif} if kind in ORIENTED else {})))
@@ -220,13 +220,13 @@ def test_damage_of_any_kind_is_bad_or_harmless(data, kind):
     ("content", "reason"),
     [
         (b"", "empty"),
-        (b"hello, I am a text and no picture", "not an image that can be read"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "not an image that can be read"),
+        (b"hello, I am a text, not an image", "not an image in a supported format"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "not an image in a supported format"),
         (encoded(Image.new("F", (2, 2)), "TIFF"), "floating-point"),
         (encoded(Image.new("I", (2, 2)), "TIFF"), "32-bit integers"),
     ],
 )
-def test_what_is_no_picture_says_why(content, reason, tmp_path):
+def test_invalid_image_is_an_error_with_the_reason(content, reason, tmp_path):
     (tmp_path / "file.png").write_bytes(content)
     assert reason in fails(content)
     assert reason in fails(tmp_path / "file.png")
@@ -244,22 +244,22 @@ def test_what_is_no_picture_says_why(content, reason, tmp_path):
     ],
     ids=lambda pixels: f"{pixels.dtype}{pixels.shape}",
 )
-def test_arrays_of_other_types_and_shapes_are_bad(pixels):
+def test_arrays_of_other_types_and_shapes_are_an_error(pixels):
     assert f"{pixels.dtype} {list(pixels.shape)} are not pixels" in fails(pixels)
 
 
-def test_files_that_cannot_be_opened_are_bad_and_their_place_stays_private(tmp_path):
-    assert fails(tmp_path / "nowhere" / "cat.png") == "there is no such file"
+def test_unreadable_file_is_an_error_without_its_absolute_path(tmp_path):
+    assert fails(tmp_path / "nowhere" / "cat.png") == "the file does not exist"
     assert fails(tmp_path) == "it is not a file"
     for name in ("zero\0byte", "long" * 200):
         assert str(tmp_path) not in fails(tmp_path / name)
-    (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "text.png").write_text("not an image")
     assert str(tmp_path) not in fails(tmp_path / "text.png")
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize(("width", "height"), [(MAX_PIXELS + 1, 1), (10_000, 9_000), (60_000, 60_000)])
-def test_a_decompression_bomb_is_refused_by_its_header(monkeypatch, width, height):
+def test_decompression_bomb_is_rejected_by_its_header(monkeypatch, width, height):
     def decode(*_: object) -> None:
         raise AssertionError("pixels were decoded")
 
@@ -272,11 +272,11 @@ def test_a_decompression_bomb_is_refused_by_its_header(monkeypatch, width, heigh
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_bomb_is_bad_where_warnings_are_errors():
+def test_decompression_bomb_is_an_error_if_warnings_are_errors():
     assert "more than 89,478,485 pixels" in fails(png(10_000, 9_000, 8, b""))
 
 
-def test_workers_decode_and_report_as_the_main_process_does(tmp_path):
+def test_worker_processes_decode_and_report_like_the_main_process(tmp_path):
     (tmp_path / "good.png").write_bytes(encoded(picture()))
     content = [tmp_path / "good.png", encoded(picture()), np.asarray(picture())]
     good = [ImageSource("good", item) for item in content]

@@ -1,4 +1,4 @@
-"""What is known of a dataset's rows counts only where nothing that decides them changed."""
+"""Stored fingerprint and row count are used only if the sources of the rows are unchanged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PROSE = "This function returns the number of words in a text, counted in the way
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A package, installed, that is all that python-docs holds."""
+    """Installed package that is the only source of python-docs."""
     root = tmp_path / "wordy"
     (root / "tests").mkdir(parents=True)
     (root / "__init__.py").write_text(f'"""{PROSE}"""\n')
@@ -27,25 +27,25 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     (tmp_path / "wordy-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: wordy\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(embedded, "_LIBRARIES", {"wordy": "wordy"})
-    forget()
+    clear_caches()
     yield root
-    forget()
+    clear_caches()
 
 
-def forget() -> None:
-    """As in a new process."""
+def clear_caches() -> None:
+    """Clear the caches, as in a new process."""
     embedded._python_docs.cache_clear()
     embedded._python_docs_sources.cache_clear()
 
 
 def digest() -> str:
-    forget()
+    clear_caches()
     return sources_digest(PythonDocs())
 
 
 def known() -> KnownRows:
-    forget()
-    return open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train").know()
+    clear_caches()
+    return open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train").known_rows()
 
 
 def new_version(package: Path) -> None:
@@ -61,48 +61,48 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_changed_package_is_read_again(package: Path, change: str) -> None:
+def test_changed_package_is_read_again(package: Path, change: str) -> None:
     before = known()
     assert (before.n_rows, before.sources) == (1, digest())
     CHANGES[change](package)
     after = known()
     assert after.sources != before.sources
     assert after.fingerprint != before.fingerprint
-    forget()
-    assert open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train", before).know() == after
+    clear_caches()
+    assert open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train", before).known_rows() == after
 
 
-def test_what_no_row_is_read_from_does_not_count(package: Path) -> None:
+def test_files_without_rows_do_not_affect_the_digest(package: Path) -> None:
     before = digest()
     (package / "tests" / "test_words.py").write_text(f'"""{PROSE}"""\n')
     (package / "notes.txt").write_text("nothing")
     assert digest() == before
 
 
-def test_rows_of_known_sources_are_not_read(package: Path) -> None:
-    told = replace(known(), n_rows=12_345)
-    dataset = open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train", told)
-    assert (dataset.n_rows, dataset.fingerprint) == (12_345, told.fingerprint)
-    assert dataset.know() == told
+def test_rows_of_unchanged_sources_are_not_read(package: Path) -> None:
+    record = replace(known(), n_rows=12_345)
+    dataset = open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train", record)
+    assert (dataset.n_rows, dataset.fingerprint) == (12_345, record.fingerprint)
+    assert dataset.known_rows() == record
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
-def test_a_file_of_other_rows_is_counted_again(tmp_path: Path, name: str) -> None:
+def test_changed_file_is_counted_again(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     lines = {"rows.csv": ["text", "a", "b"], "rows.jsonl": ['{"text": "a"}', '{"text": "b"}']}[name]
     path.write_text("\n".join(lines) + "\n")
     spec = DatasetSpec(name=str(path), text_field="text", label_field="text")
-    told = open_dataset(spec, "train").know()
-    assert told.n_rows == 2
-    assert open_dataset(spec, "train", replace(told, n_rows=7)).n_rows == 7
+    record = open_dataset(spec, "train").known_rows()
+    assert record.n_rows == 2
+    assert open_dataset(spec, "train", replace(record, n_rows=7)).n_rows == 7
     path.write_text("\n".join([*lines, lines[-1]]) + "\n")
-    assert open_dataset(spec, "train", told).n_rows == 3
+    assert open_dataset(spec, "train", record).n_rows == 3
 
 
 def test_digits_have_sources() -> None:
     assert Digits().sources() == Digits().sources() != Digits().fingerprint()
 
 
-def test_anything_but_a_record_is_not_known() -> None:
+def test_invalid_record_is_none() -> None:
     for record in (None, "text", {}, {"sources": "a", "fingerprint": "b", "n_rows": "many"}):
-        assert KnownRows.of_record(record) is None
+        assert KnownRows.from_record(record) is None

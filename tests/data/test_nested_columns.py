@@ -1,4 +1,4 @@
-"""Columns inside objects, named with dots: in JSON, Parquet, and folders that `datasets` saved."""
+"""Nested columns with dotted names, in JSON, Parquet and folders saved by `datasets`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SAVERS: dict[str, Callable[[Path, Rows], Path]] = {
 
 @pytest.fixture(params=sorted(SAVERS))
 def save(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Rows], Path]:
-    """save(rows) in one of the formats."""
+    """save(rows) writes rows in one of the formats."""
     return lambda rows: SAVERS[request.param](tmp_path, rows)
 
 
@@ -63,7 +63,7 @@ def read(name: object, *names: str, **keys: object) -> list[tuple[str | None, st
     return [(example.text, example.label) for example in open_dataset(dataset, "train").rows()]
 
 
-def test_every_field_may_be_inside_an_object(save):
+def test_every_field_may_be_nested(save):
     rows = [{"message": {"body": f"x{i}", "by": {"name": "ann", "id": i}}, "meta": {"kind": i > 1}} for i in range(4)]
     keys = {"id_field": "message.by.id", "group_field": "message.by.name"}
     dataset = open_dataset(spec(save(rows), **keys), "train")
@@ -80,23 +80,23 @@ text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.none() | text, min_size=1, max_size=6))
 @pytest.mark.parametrize("name", SAVERS)
-def test_any_value_survives(name, tmp_path_factory, texts):
+def test_any_value_round_trips(name, tmp_path_factory, texts):
     rows = [{"message": {"body": body, "language": "en"}} for body in [*texts, "last"]]
     path = SAVERS[name](tmp_path_factory.mktemp("rows"), rows)
     assert [found for found, _ in read(path, "message.body", None)] == [*texts, "last"]
 
 
-def test_a_null_object_has_null_values(save):
+def test_null_object_has_null_values(save):
     rows = [{"message": {"body": "x"}}, {"message": None}, {"message": {"body": None}}]
     assert [found for found, _ in read(save(rows), "message.body", None)] == ["x", None, None]
 
 
-def test_a_key_that_is_left_out_is_missing(tmp_path):
+def test_omitted_key_is_missing(tmp_path):
     path = save_jsonl(tmp_path, [{"message": {"body": "x"}}, {"message": {}}, {}, {"message": {"body": "y"}}])
     assert [found for found, _ in read(path, "message.body", None)] == ["x", None, None, "y"]
 
 
-def test_a_column_whose_name_holds_the_dot_wins(save):
+def test_column_name_with_a_dot_takes_precedence(save):
     rows = [
         {"message": {"body": "inside"}, "message.body": "outside"},
         {"message": {"body": "in"}, "message.body": None},
@@ -104,41 +104,41 @@ def test_a_column_whose_name_holds_the_dot_wins(save):
     assert [found for found, _ in read(save(rows), "message.body", None)] == ["outside", None]
 
 
-def test_a_key_inside_may_hold_a_dot(save):
+def test_nested_key_may_contain_a_dot(save):
     assert read(save([{"a.b": {"c.d": "x", "c": {"d": "y"}}, "k": "z"}]), "a.b.c.d", "k") == [("x", "z")]
 
 
-def test_a_value_that_is_no_object_names_its_line(tmp_path):
+def test_value_that_is_not_an_object_is_an_error_with_its_line(tmp_path):
     path = save_jsonl(tmp_path, [{"message": {"body": "x"}}, {"message": "plain"}])
-    with pytest.raises(DataError, match=r"rows\.jsonl: line 2: 'message\.body' is sought in a str"):
+    with pytest.raises(DataError, match=r"rows\.jsonl: line 2: 'message\.body' cannot be read from a str"):
         read(path, "message.body", None)
 
 
-def test_an_object_as_text_says_how_to_name_what_is_in_it(save):
+def test_object_as_text_is_an_error_with_the_nested_name_to_use(save):
     path = save([{"message": {"body": "x"}}])
-    with pytest.raises(DataError, match=r"row 0, column 'message': a dict is not a text; name a value in it, .*\.body"):
+    with pytest.raises(DataError, match=r"row 0, column 'message': a dict is not a text; give a key in it, .*\.body"):
         read(path, "message", None)
 
 
-def test_planning_lists_what_is_inside(save):
+def test_check_lists_nested_columns(save):
     path = save([{"message": {"body": "x"}, "meta": {"kind": "a"}}])
     ((key, message),) = check_dataset(spec(path, "message.bdy"))
     assert key == "text_field"
-    assert "columns message, message.body, meta, meta.kind (did you mean 'message.body'?)" in message
+    assert "columns: message, message.body, meta, meta.kind (did you mean 'message.body'?)" in message
 
 
-def test_many_columns_are_not_all_listed(tmp_path):
+def test_long_list_of_columns_is_cut(tmp_path):
     path = save_jsonl(tmp_path, [{"scores": {f"user{i}": i for i in range(500)}}])
     ((_, message),) = check_dataset(spec(path, label=None))
     assert "and 481 more" in message
     assert len(message) < 1000
 
 
-def test_two_columns_of_one_name_are_refused(tmp_path):
+def test_duplicate_column_is_an_error(tmp_path):
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table([pa.array(["x"]), pa.array(["y"])], names=["body", "body"]), path)
     ((key, message),) = check_dataset(spec(path, "body", None))
-    assert (key, "column 'body' is there twice" in message) == ("name", True)
+    assert (key, "duplicate column 'body'" in message) == ("name", True)
 
 
 names = st.text("ab.", min_size=1, max_size=4)

@@ -1,4 +1,4 @@
-"""What two texts may differ in and still count as the same."""
+"""Differences between texts that the normal form ignores or keeps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLAIN = "the café opens at 9 on Tuesday"
         "the ca\u200bfé opens\u00a0at 9 on\ufeff Tuesday",
     ],
 )
-def test_texts_that_differ_only_in_form_are_the_same(other: str) -> None:
+def test_normal_form_ignores_differences_in_form(other: str) -> None:
     assert normal_form(other) == normal_form(PLAIN)
 
 
@@ -42,11 +42,11 @@ def test_texts_that_differ_only_in_form_are_the_same(other: str) -> None:
         ("看这个https://t.co/abc太好了", "看这个"),
     ],
 )
-def test_texts_that_say_something_else_are_not(one: str, other: str) -> None:
+def test_normal_form_keeps_differences_in_content(one: str, other: str) -> None:
     assert normal_form(one) != normal_form(other)
 
 
-def test_a_text_of_which_nothing_is_left_keeps_its_characters() -> None:
+def test_text_without_letters_digits_or_symbols_is_kept() -> None:
     alone = ["???", "!!!", "...", "@someone", "@another", "https://example.org/1", "https://example.org/2"]
     assert len({normal_form(text) for text in alone}) == len(alone)
     assert normal_form(" ??\n?") == "?? ?"
@@ -54,6 +54,6 @@ def test_a_text_of_which_nothing_is_left_keeps_its_characters() -> None:
 
 
 @given(st.text(), st.sampled_from([" ", "\n", "!", "…", "\u200b", " @someone ", " https://example.org/x "]))
-def test_what_is_left_out_may_stand_at_the_end(text: str, appended: str) -> None:
+def test_ignored_parts_may_be_appended(text: str, appended: str) -> None:
     if any(character.isalpha() for character in normal_form(text + " ")):
         assert normal_form(f"{text} {appended}") == normal_form(f"{text} ")

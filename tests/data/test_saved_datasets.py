@@ -1,4 +1,4 @@
-"""Folders that `datasets.save_to_disk` wrote: one split, several, class names, images, and what can be wrong."""
+"""Folders written by `datasets.save_to_disk`: splits, class names, images and errors."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def test_splits_keep_their_names(splits):
     assert [e.text for e in open_dataset(spec(splits / "test"), "train").rows()] == ["z"]
     ((key, message),) = check_dataset(spec(splits, test_split="tst"))
     assert key == "test_split"
-    assert "there is no split 'tst'; it has test, train (did you mean 'test'?)" in message
+    assert "split 'tst' does not exist; splits: test, train (did you mean 'test'?)" in message
 
 
-def test_splits_that_were_saved_one_by_one_are_found_too(tmp_path):
+def test_separately_saved_splits_are_found(tmp_path):
     texts("x").save_to_disk(tmp_path / "english" / "train")
     texts("y").save_to_disk(tmp_path / "english" / "test")
     both = spec(tmp_path, config_name="english", test_split="test")
@@ -69,23 +69,23 @@ def test_splits_that_were_saved_one_by_one_are_found_too(tmp_path):
     assert [e.text for e in open_dataset(both, "test").rows()] == ["y"]
 
 
-def test_a_split_that_is_saved_and_in_a_file_is_ambiguous(splits):
+def test_split_both_saved_and_in_a_file_is_ambiguous(splits):
     (splits / "train.csv").write_text("body,topic\nx,good\n")
-    with pytest.raises(DataError, match=r"split 'train' is there twice \(train\.csv, train\)"):
+    with pytest.raises(DataError, match=r"split 'train' is ambiguous \(train\.csv, train\)"):
         open_dataset(spec(splits), "train")
 
 
-def test_a_dataset_without_splits_has_no_test_split(saved):
+def test_dataset_without_splits_has_no_test_split(saved):
     assert [e.text for e in open_dataset(spec(saved, split="dev"), "dev").rows()] == ["x", "y", "z"]
     ((key, message),) = check_dataset(spec(saved, test_split="test"))
     assert key == "test_split"
     assert "'test': " in message
-    assert "without splits; name a folder that holds one for each split" in message
+    assert "without splits; give a folder with one file or dataset per split" in message
     ((key, message),) = check_dataset(spec(saved, config_name="english"))
-    assert (key, "it has no sub-folders" in message) == ("config_name", True)
+    assert (key, "sub-folders: none" in message) == ("config_name", True)
 
 
-def test_the_fingerprint_follows_rows_and_classes_but_not_the_place(saved, tmp_path):
+def test_fingerprint_depends_on_rows_and_classes_but_not_on_the_location(saved, tmp_path):
     def fingerprint(folder: Path) -> str:
         return open_dataset(spec(folder), "train").fingerprint
 
@@ -99,7 +99,7 @@ def test_the_fingerprint_follows_rows_and_classes_but_not_the_place(saved, tmp_p
 
 
 @pytest.mark.parametrize("damage", ["missing", "cut", "info", "empty"])
-def test_a_damaged_folder_is_named(saved, damage):
+def test_damaged_folder_is_an_error_with_its_path(saved, damage):
     rows = sorted(saved.glob("*.arrow"))[-1]
     if damage == "missing":
         rows.unlink()
@@ -111,19 +111,19 @@ def test_a_damaged_folder_is_named(saved, damage):
         (saved / "dataset_info.json").write_text("{")
     ((key, message),) = check_dataset(spec(saved))
     assert key == "name"
-    assert f"{saved}: not a readable dataset of save_to_disk (" in message
+    assert f"{saved}: not a readable dataset written by save_to_disk (" in message
     assert "\n" not in message
     with pytest.raises(DataError, match="save_to_disk"):
         open_dataset(spec(saved), "train")
 
 
-def test_a_dataset_without_rows_is_named(tmp_path):
+def test_dataset_without_rows_is_an_error_with_its_path(tmp_path):
     datasets.Dataset.from_dict({"body": [], "topic": []}).save_to_disk(tmp_path / "none")
     ((key, message),) = check_dataset(spec(tmp_path / "none"))
-    assert (key, message) == ("name", f"{tmp_path / 'none'}: the saved dataset holds no rows")
+    assert (key, message) == ("name", f"{tmp_path / 'none'}: the saved dataset has no rows")
 
 
-def test_images_come_as_they_are_stored_and_nothing_is_decoded(tmp_path, monkeypatch):
+def test_images_are_returned_without_decoding(tmp_path, monkeypatch):
     content = BytesIO()
     Image.new("RGB", (4, 3), "red").save(content, "PNG")
     Image.new("RGB", (4, 3), "lime").save(tmp_path / "lime.png")

@@ -25,7 +25,7 @@ def test_known_slugs(name, slug):
     assert dataset_slug(name) == slug
 
 
-def test_replaced_characters_do_not_make_two_names_one():
+def test_replaced_characters_keep_names_distinct():
     assert len({dataset_slug(name) for name in ("données/é.csv", "données/è.csv", "a b", "a-b", "数据", "資料")}) == 6
 
 

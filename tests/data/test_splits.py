@@ -26,7 +26,7 @@ seeds = st.integers(0, 5)
 
 
 @given(rows, sizes, seeds)
-def test_equal_texts_and_groups_never_straddle(table, test_size, seed):
+def test_equal_texts_and_groups_are_on_one_side(table, test_size, seed):
     labels = [label for label, _, _ in table]
     texts = [str(text) for _, text, _ in table]
     groups = [None if group is None else str(group) for _, _, group in table]
@@ -53,7 +53,7 @@ def test_each_class_has_its_share(class_sizes, test_size, seed):
         assert abs(n_test - test_size * size) <= 1
 
 
-def test_groups_keep_the_share_too():
+def test_each_class_has_its_share_with_groups():
     rng = np.random.default_rng(0)
     labels = [str(label) for label in rng.integers(0, 4, 4000)]
     groups = [str(group) for group in rng.integers(0, 500, 4000)]
@@ -63,7 +63,7 @@ def test_groups_keep_the_share_too():
         assert counts[label, 1] / (counts[label, 0] + counts[label, 1]) == pytest.approx(0.2, abs=0.02)
 
 
-def test_a_chain_of_texts_and_groups_stays_together():
+def test_rows_connected_through_others_are_on_one_side():
     texts = ["x", "x", "y", "y", *map(str, range(20))]
     groups = [None, "g", "g", None, *[None] * 20]
     labels = ["a", "b"] * 12
@@ -72,14 +72,14 @@ def test_a_chain_of_texts_and_groups_stays_together():
         assert len(set(sides[:4].tolist())) == 1
 
 
-def test_a_row_without_a_label_joins_nothing():
+def test_unlabelled_row_does_not_connect_others():
     groups = ["g", "g", "h", "h"]
     texts = ["1", "bridge", "bridge", "4"]
     labels = ["a", None, None, "a"]
     assert sorted(split_rows(labels, keys_of(texts), groups, 0.5, 0).tolist()) == [-1, -1, 0, 1]
 
 
-def test_duplicated_texts_are_as_frequent_in_the_test_set():
+def test_duplicated_texts_are_equally_frequent_in_the_test_set():
     texts = [str(row // 2) if row < 400 else str(row) for row in range(2000)]
     shares = []
     for seed in range(10):
@@ -88,7 +88,7 @@ def test_duplicated_texts_are_as_frequent_in_the_test_set():
     assert np.mean(shares) == pytest.approx(0.2, abs=0.03)
 
 
-def test_the_seed_decides():
+def test_split_depends_on_the_seed():
     labels, keys, groups = ["a", "b"] * 100, np.arange(200, dtype=np.uint64), [None] * 200
     first, again, other = (split_rows(labels, keys, groups, 0.3, seed) for seed in (1, 1, 2))
     assert (first == again).all()
@@ -100,13 +100,13 @@ def test_one_unit_cannot_be_split():
         split_rows(["a", "b", "a"], keys_of(["x", "y", "z"]), ["g"] * 3, 0.2, 0)
 
 
-def test_rows_without_any_label_are_called_that():
+def test_rows_without_labels_are_an_error():
     with pytest.raises(DataError, match="no row of 3 has both a text and a label"):
         split_rows([None] * 3, keys_of(["x", "y", "z"]), [None] * 3, 0.2, 0)
 
 
 @given(rows, rows)
-def test_training_rows_like_a_test_row_are_dropped(train, test):
+def test_training_rows_equal_to_a_test_row_are_dropped(train, test):
     train_texts, test_texts = ([str(text) for _, text, _ in table] for table in (train, test))
     train_groups, test_groups = ([None if g is None else str(g) for _, _, g in table] for table in (train, test))
     drop = separate_test(keys_of(train_texts), train_groups, keys_of(test_texts), test_groups)
@@ -126,14 +126,14 @@ def test_text_keys_are_stable_and_equal_for_near_duplicates():
     assert exact_key("  two\n words\t") == exact_key("two words") != exact_key("Two words")
 
 
-def test_repeated_texts_and_near_duplicates_are_counted_apart():
+def test_repeated_texts_and_near_duplicates_are_counted_separately():
     texts = ["Yes!", "yes", "yes", "no", "no", "maybe"]
     exact = np.array([exact_key(text) for text in texts], dtype=np.uint64)
     assert count_tied(exact, keys_of(texts)) == {"equal": 4, "near": 3}
     assert count_tied(exact[:0], exact[:0]) == {"equal": 0, "near": 0}
 
 
-def test_a_sample_is_uniform_sorted_and_seeded():
+def test_sample_rows_is_uniform_sorted_and_seeded():
     sample = sample_rows(10_000, 500, seed=3)
     assert len(set(sample.tolist())) == 500
     assert (np.diff(sample) > 0).all()

@@ -46,7 +46,7 @@ fields = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.tuples(fields, fields), min_size=1, max_size=8))
-def test_any_text_survives_every_format(kind, write, tmp_path, rows):
+def test_any_text_round_trips(kind, write, tmp_path, rows):
     path = write(tmp_path / f"rows.{kind}", [{"body": body, "topic": topic} for body, topic in rows])
     assert read(path) == [(body, topic if topic.strip() else None) for body, topic in rows]
 
@@ -89,14 +89,14 @@ def test_ids_and_groups(kind, write, tmp_path):
     assert (example.id, example.group) == ("k7", "ann")
 
 
-def test_one_column_may_serve_twice(kind, write, tmp_path):
+def test_one_column_may_be_used_twice(kind, write, tmp_path):
     path = write(tmp_path / f"rows.{kind}", [{"body": "x", "topic": "a"}])
     (example,) = open_dataset(spec(path, id_field="topic", group_field="topic"), "train").rows()
     assert (example.id, example.group, example.label) == ("a", "a", "a")
 
 
 @pytest.mark.parametrize("name", ["train.csv", "data/train.csv", "train-00000.csv", "data/train-00000-of-00001.csv"])
-def test_a_folder_holds_splits(name, write, tmp_path):
+def test_folder_contains_splits(name, write, tmp_path):
     write(tmp_path / name, [{"body": "x", "topic": "a"}])
     assert read(tmp_path) == [("x", "a")]
 
@@ -109,21 +109,21 @@ def test_shards_are_read_in_order(write, tmp_path):
     assert dataset.n_rows == 3
 
 
-def test_a_configuration_is_a_sub_folder(write, tmp_path):
+def test_configuration_is_a_sub_folder(write, tmp_path):
     write(tmp_path / "german" / "train.jsonl", [{"body": "ja", "topic": "a"}])
     assert read(tmp_path, config_name="german") == [("ja", "a")]
     assert check_dataset(spec(tmp_path, config_name="germn"))[0][0] == "config_name"
     assert "german" in check_dataset(spec(tmp_path, config_name="germn"))[0][1]
 
 
-def test_a_split_in_two_formats_is_ambiguous(write, tmp_path):
+def test_split_in_two_formats_is_ambiguous(write, tmp_path):
     write(tmp_path / "train.csv", TRICKY)
     write(tmp_path / "train.jsonl", TRICKY)
     with pytest.raises(DataError, match=r"train\.csv, train\.jsonl"):
         open_dataset(spec(tmp_path), "train")
 
 
-def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
+def test_byte_order_mark_is_not_part_of_a_column_name(tmp_path):
     (tmp_path / "rows.csv").write_bytes("\ufeffbody,topic\nx,a\n".encode())
     assert read(tmp_path / "rows.csv") == [("x", "a")]
 
@@ -131,14 +131,14 @@ def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"body,topic\nx,a\n\ny,b,c\n", "line 4: 3 fields where the header names 2"),
+        (b"body,topic\nx,a\n\ny,b,c\n", "line 4: 3 fields, but the header has 2"),
         (b"body,topic\nx\n", "line 2: 1 fields"),
         (b'body,topic\n"x\ny",a\n"z,a\n', "line 4: not valid CSV"),
         (b"body,topic\nx,a\ncaf\xe9,b\n", "line 3: not UTF-8"),
         (b"", "the file is empty"),
     ],
 )
-def test_a_damaged_csv_names_the_line(tmp_path, content, message):
+def test_damaged_csv_is_an_error_with_the_line(tmp_path, content, message):
     (tmp_path / "rows.csv").write_bytes(content)
     with pytest.raises(DataError, match=rf"rows\.csv: .*{message}"):
         read(tmp_path / "rows.csv")
@@ -148,39 +148,39 @@ def test_a_damaged_csv_names_the_line(tmp_path, content, message):
     ("content", "message"),
     [
         (b'{"body": "x", "topic": "a"}\n\n{"body": "x"\n', "line 3: not valid JSON"),
-        (b'{"body": "x", "topic": "a"}\n[1]\n', "line 2: holds list"),
-        (b'{"body": "x", "body": "y"}\n', "line 1: not valid JSON .the key 'body' is there twice"),
+        (b'{"body": "x", "topic": "a"}\n[1]\n', "line 2: list instead of an object"),
+        (b'{"body": "x", "body": "y"}\n', "line 1: not valid JSON .duplicate key 'body'"),
         (b"[" * 100_000, "line 1: not valid JSON"),
         (b'{"a":' * 100_000, "line 1: not valid JSON"),
         (b'{"body": "x", "topic": "a"}\n{"body": "caf\xe9"}\n', "line 2: not UTF-8"),
         (b"\n", "the file is empty"),
     ],
 )
-def test_damaged_json_lines_name_the_line(tmp_path, content, message):
+def test_damaged_json_lines_are_an_error_with_the_line(tmp_path, content, message):
     (tmp_path / "rows.jsonl").write_bytes(content)
     with pytest.raises(DataError, match=rf"rows\.jsonl: .*{message}"):
         read(tmp_path / "rows.jsonl")
 
 
-def test_a_json_key_that_is_left_out_is_missing(tmp_path):
+def test_omitted_json_key_is_missing(tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"body": "x"}\n{"body": "y", "topic": "a"}\n')
     assert read(tmp_path / "rows.jsonl") == [("x", None), ("y", "a")]
 
 
-def test_a_damaged_parquet_file_is_named(write, tmp_path):
+def test_damaged_parquet_file_is_an_error_with_its_path(write, tmp_path):
     path = write(tmp_path / "rows.parquet", TRICKY)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match=r"rows\.parquet: not a readable Parquet file"):
         open_dataset(spec(path), "train")
 
 
-def test_a_text_that_is_a_list_names_its_row(tmp_path):
+def test_list_as_text_is_an_error_with_its_row(tmp_path):
     (tmp_path / "rows.jsonl").write_text('{"body": "x", "topic": 1}\n{"body": ["y"], "topic": 1}\n')
     with pytest.raises(DataError, match="row 1, column 'body': a list is not a text"):
         read(tmp_path / "rows.jsonl")
 
 
-def test_the_fingerprint_follows_the_bytes(kind, write, tmp_path):
+def test_fingerprint_depends_on_the_bytes(kind, write, tmp_path):
     def fingerprint(rows: list[dict[str, str]], name: str) -> str:
         return open_dataset(spec(write(tmp_path / f"{name}.{kind}", rows)), "train").fingerprint
 
@@ -191,17 +191,17 @@ def test_the_fingerprint_follows_the_bytes(kind, write, tmp_path):
 @pytest.mark.parametrize(
     ("keys", "key", "message"),
     [
-        ({"text_field": "boby"}, "text_field", "'boby': .*columns body, topic.*did you mean 'body'"),
-        ({"image_field": "imge"}, "image_field", "'imge': .*columns body, topic"),
-        ({"label_field": "label"}, "label_field", "'label': .*columns body, topic"),
-        ({"id_field": "key"}, "id_field", "'key': .*columns body, topic"),
+        ({"text_field": "boby"}, "text_field", "column 'boby' does not exist; columns: body, topic.*mean 'body'"),
+        ({"image_field": "imge"}, "image_field", "column 'imge' does not exist; columns: body, topic"),
+        ({"label_field": "label"}, "label_field", "column 'label' does not exist; columns: body, topic"),
+        ({"id_field": "key"}, "id_field", "column 'key' does not exist; columns: body, topic"),
         ({"group_field": "who"}, "group_field", "'who'"),
-        ({"split": "trian"}, "split", "'trian'; it has test, train.*did you mean 'train'"),
-        ({"test_split": "dev"}, "test_split", "'dev'; it has test, train"),
+        ({"split": "trian"}, "split", "'trian' does not exist; splits: test, train.*did you mean 'train'"),
+        ({"test_split": "dev"}, "test_split", "'dev' does not exist; splits: test, train"),
         ({"test_split": "train"}, "test_split", "also the training split"),
     ],
 )
-def test_planning_names_key_value_and_way_out(write, tmp_path, keys, key, message):
+def test_check_reports_key_value_and_remedy(write, tmp_path, keys, key, message):
     write(tmp_path / "train.csv", TRICKY)
     write(tmp_path / "test.csv", TRICKY)
     assert check_dataset(spec(tmp_path)) == []
@@ -210,51 +210,51 @@ def test_planning_names_key_value_and_way_out(write, tmp_path, keys, key, messag
     assert re.search(message, text)
 
 
-def test_a_text_or_an_image_is_needed_and_which_is_not_for_the_dataset_to_say(write, tmp_path):
+def test_open_dataset_needs_a_text_or_image_field_and_check_does_not(write, tmp_path):
     write(tmp_path / "train.csv", TRICKY)
     assert check_dataset(spec(tmp_path, text_field="")) == []
-    with pytest.raises(DataError, match="text_field or image_field is needed; the dataset has the columns body, topic"):
+    with pytest.raises(DataError, match="text_field or image_field must be set; columns: body, topic"):
         open_dataset(spec(tmp_path, text_field=""), "train")
     (example, *_) = open_dataset(spec(tmp_path, text_field="", image_field="body"), "train").rows()
     assert (example.text, example.image.name, example.label) == (None, TRICKY[0]["body"], "a")
 
 
-def test_half_a_surrogate_pair_is_replaced(tmp_path):
+def test_unpaired_surrogate_is_replaced(tmp_path):
     (tmp_path / "rows.jsonl").write_text(r'{"body": "a\ud800b\ud83d\ude42", "topic": "\udfff"}' + "\n")
     assert read(tmp_path / "rows.jsonl") == [("a\ufffdb🙂", "\ufffd")]
 
 
-def test_every_mistake_is_listed_at_once(write, tmp_path):
+def test_all_mistakes_are_reported_together(write, tmp_path):
     write(tmp_path / "train.csv", TRICKY)
     problems = check_dataset(spec(tmp_path, text_field="b", label_field="t", test_split="dev"))
     assert [key for key, _ in problems] == ["text_field", "label_field", "test_split"]
 
 
-def test_a_single_file_has_no_test_split(write, tmp_path):
+def test_single_file_has_no_test_split(write, tmp_path):
     path = write(tmp_path / "train.csv", TRICKY)
     assert check_dataset(spec(path)) == []
     assert check_dataset(spec(path, test_split="test"))[0][0] == "test_split"
 
 
-def test_a_path_that_does_not_exist_is_never_sought_on_the_hub(write, tmp_path):
+def test_nonexistent_path_is_not_looked_up_on_the_hub(write, tmp_path):
     write(tmp_path / "train.csv", TRICKY)
     ((key, message),) = check_dataset(spec(tmp_path / "trian.csv"))
     assert key == "name"
     assert "did you mean 'train.csv'" in message
 
 
-def test_a_file_of_another_kind_is_refused(tmp_path):
+def test_unsupported_file_is_an_error(tmp_path):
     (tmp_path / "rows.xlsx").write_bytes(b"PK")
     ((key, message),) = check_dataset(spec(tmp_path / "rows.xlsx"))
     assert key == "name"
     assert ".csv" in message
 
 
-def test_memory_does_not_grow_with_rows(kind, write, check_streaming, tmp_path):
+def test_memory_does_not_grow_with_the_number_of_rows(kind, write, check_streaming, tmp_path):
     check_streaming(lambda rows: spec(write(tmp_path / f"{len(rows)}.{kind}", rows)))
 
 
-def test_banking77_reads_whole(real_data: Path):
+def test_all_of_banking77_is_read(real_data: Path):
     banking = spec(real_data / "banking77" / "train.csv", text_field="text", label_field="category")
     dataset = open_dataset(banking, "train")
     labels = [example.label for example in dataset.rows()]
@@ -264,7 +264,7 @@ def test_banking77_reads_whole(real_data: Path):
 
 
 @pytest.mark.parametrize("language", ["english", "french", "german", "spanish"])
-def test_tweets_of_four_languages_read_whole(real_data: Path, language: str):
+def test_all_tweets_of_a_language_are_read(real_data: Path, language: str):
     tweets = spec(
         real_data / "tweet_sentiment",
         config_name=language,

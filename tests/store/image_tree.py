@@ -1,4 +1,4 @@
-"""A small output tree of images, as a model with patches reads them, written by the store's own writers."""
+"""Small output tree of images read by a model with patches, written by `saefari.store`."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from saefari.store import (
 
 MODEL, DATASET, LAYER, WIDTH = "m--vit", "shapes", 1, "tiny"
 FIRST = 100
-"""The first row's number in the dataset; the others follow in steps of 10."""
+"""Dataset row number of the first row; the others follow in steps of 10."""
 
 
 @dataclass
 class ImageRow:
-    """activations: [n_positions, d_sae]. patch: the cell of each position. pixels: uint8 [h, w, 3]; None: no image."""
+    """Row to write. activations: [n_positions, d_sae]. patch: cell per position. pixels: uint8 [h, w, 3] or None."""
 
     activations: np.ndarray
     patch: Sequence[int]
@@ -46,7 +46,7 @@ class ImageRow:
 def write_images(
     output: Path, rows: Sequence[ImageRow], grid: tuple[int, int], shard_rows: int = 2048, split: str = "train"
 ) -> Path:
-    """Samples, split and codes of the rows; returns the folder of the codes."""
+    """Write samples, split and codes of the rows; return the folder of the codes."""
     samples = Layout.below(output).samples(MODEL, DATASET, None, split)
     with patched("saefari.store.samples.SHARD_ROWS", shard_rows), SamplesWriter(samples, {}, IMAGE_SCHEMA) as writer:
         for i, row in enumerate(rows):

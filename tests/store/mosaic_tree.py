@@ -1,7 +1,7 @@
-"""Result trees as MOSAIC (arXiv 2502.11367) writes them, for tests and benchmarks: same keys, shapes and folders.
+"""Result trees in the format of MOSAIC (arXiv 2502.11367), for tests and benchmarks: same keys, shapes and folders.
 
 `<root>/<model>/<dataset>/layer_<L>/<width>/<time>/{sae,hidden}_classifier_results.json`, each from a probe and a tree
-that scikit-learn really fitted, on little random data.
+fitted by scikit-learn on a small random dataset.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def mosaic_document(
     seed: int = 0,
     **args: Any,
 ) -> dict[str, Any]:
-    """The content of one file. args: what differs from the default arguments of MOSAIC's classification script."""
+    """Return the content of one file. args: changes to the default arguments of MOSAIC's classification script."""
     rng = np.random.default_rng(seed)
     truth = np.arange(N_TRAIN + N_TEST) % len(classes)
     features = rng.poisson(1.0, (len(truth), N_FEATURES)) + (truth[:, None] == np.arange(N_FEATURES) % 5) * 2.0
@@ -97,7 +97,7 @@ def mosaic_document(
 
 
 def write_mosaic_tree(root: Path, layers: Sequence[int] = (5, 12), widths: Sequence[str] = ("16k",)) -> list[Path]:
-    """Four runs (two top-n, two thresholds) per layer and width, an SAE and a hidden-state file each; their paths."""
+    """Write four runs (two top-n, two thresholds) per layer and width, each with an SAE and a hidden-state file."""
     paths = []
     for seed, (layer, width) in enumerate((layer, width) for layer in layers for width in widths):
         for run, (top_n, threshold) in enumerate([(0, None), (0, "1.0"), (20, None), (20, "1.0")]):
@@ -111,7 +111,7 @@ def write_mosaic_tree(root: Path, layers: Sequence[int] = (5, 12), widths: Seque
 
 
 def with_bag_of_words(document: dict[str, Any], f1: float) -> dict[str, Any]:
-    """The document with the bag-of-words baseline that later versions add."""
+    """Return the document with the bag-of-words baseline that later versions contain."""
     classes = [str(name) for name in document["metadata"]["class_names"]]
     line = {"precision": f1, "recall": f1, "f1-score": f1, "support": 20.0}
     report = {**dict.fromkeys(classes, line), "accuracy": f1, "macro avg": line, "weighted avg": line}
@@ -121,7 +121,7 @@ def with_bag_of_words(document: dict[str, Any], f1: float) -> dict[str, Any]:
 
 
 def early_document() -> dict[str, Any]:
-    """A file of the first versions: neither arguments nor dataset nor class names."""
+    """Return a document of the first versions, without arguments, dataset and class names."""
     document = mosaic_document()
     for key in ("args", "dataset", "class_names"):
         del document["metadata"][key]
@@ -129,7 +129,7 @@ def early_document() -> dict[str, Any]:
 
 
 def write_document(path: Path, document: object) -> Path:
-    """Write a document as MOSAIC does."""
+    """Write a document as JSON; return its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2))
     return path

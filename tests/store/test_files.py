@@ -1,4 +1,4 @@
-"""Atomic files, the lock of the tree, and its layout."""
+"""Atomic files, the lock and layout of the output tree, samples and splits."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ from saefari.errors import StoreError
 from saefari.store import (
     Layout,
     SamplesWriter,
-    hold_tree,
     iter_token_rows,
+    lock_tree,
     read_samples_record,
     read_split,
     write_json,
     write_split,
 )
-from saefari.store.files import read_json, replacing
+from saefari.store.files import atomic_write, read_json
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+def test_failed_write_leaves_only_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_json(path, {"a": 1})
-    with pytest.raises(RuntimeError), replacing(path) as temporary:  # noqa: PT012
+    with pytest.raises(RuntimeError), atomic_write(path) as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise RuntimeError
     assert read_json(path) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["x.json"]
 
 
-def test_a_full_disk_is_one_clear_error(tmp_path: Path) -> None:
+def test_full_disk_is_a_store_error(tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
     full_disk = pytest.raises(StoreError, match="the disk is full; free some space")
-    with full_disk, replacing(tmp_path / "x.json"), open("/dev/full", "w") as full:
+    with full_disk, atomic_write(tmp_path / "x.json"), open("/dev/full", "w") as full:
         full.write("x" * 100_000)
 
 
-def test_nan_is_refused(tmp_path: Path) -> None:
+def test_nan_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "x.json", {"a": float("nan")})
 
 
-def test_a_second_run_on_the_same_tree_says_so(tmp_path: Path) -> None:
+def test_second_run_on_the_same_tree_is_an_error(tmp_path: Path) -> None:
     code = f"""
 from pathlib import Path
-from saefari.store import hold_tree
+from saefari.store import lock_tree
 try:
-    with hold_tree(Path({str(tmp_path)!r})):
-        print("held")
+    with lock_tree(Path({str(tmp_path)!r})):
+        print("locked")
 except Exception as error:
     print(error)
 """
-    with hold_tree(tmp_path):
+    with lock_tree(tmp_path):
         second = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "another run is writing to" in second.stdout
     third = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert third.stdout == "held\n"
+    assert third.stdout == "locked\n"
 
 
 def test_layout() -> None:
@@ -87,7 +87,7 @@ def row(i: int) -> dict[str, object]:
     }
 
 
-def test_samples_come_back_shard_by_shard(tmp_path: Path) -> None:
+def test_samples_are_read_shard_by_shard(tmp_path: Path) -> None:
     with SamplesWriter(tmp_path, {"max_length": 8}) as writer:
         for i in range(5000):
             writer.write(row(i))
@@ -101,7 +101,7 @@ def test_samples_come_back_shard_by_shard(tmp_path: Path) -> None:
     assert third[3].valid.tolist() == list(range(1, (4096 + 3) % 4))
 
 
-def test_samples_of_a_run_that_failed_are_not_there(tmp_path: Path) -> None:
+def test_failed_run_leaves_no_samples(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), SamplesWriter(tmp_path, {}) as writer:  # noqa: PT012
         writer.write(row(1))
         raise RuntimeError
@@ -109,7 +109,7 @@ def test_samples_of_a_run_that_failed_are_not_there(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_altered_samples_are_not_trusted(tmp_path: Path) -> None:
+def test_altered_samples_have_no_valid_record(tmp_path: Path) -> None:
     with SamplesWriter(tmp_path, {}) as writer:
         writer.write(row(1))
     path = tmp_path / "samples.parquet"

@@ -1,4 +1,4 @@
-"""Views, heat maps over them, and the strongest latents of a position."""
+"""Views, heat maps, single rows of samples.parquet, and the strongest latents of a position."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.store.image_tree import FIRST, ImageRow, write_images
 
 GRID = (2, 3)
 TILED = [-1, 0, 4, 5, 4]
-"""A class token, two tiles; both see cell 4. No position sees the cells 1, 2 and 3."""
+"""A class token and two tiles that overlap in cell 4; no position covers cells 1, 2 and 3."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def codes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_images(tmp_path_factory.mktemp("tree"), [text, ImageRow(activations, TILED, pixels=pixels)], GRID)
 
 
-def test_a_heat_map_holds_the_strongest_of_each_cell(codes: Path) -> None:
+def test_heat_map_is_the_maximum_activation_per_cell(codes: Path) -> None:
     view, heat = read_heat_map(codes, FIRST + 10, 1)
     assert heat.dtype == np.float32
     assert heat.tolist() == [[1, 0, 0], [0, 3, 0]]
@@ -47,14 +47,14 @@ def test_a_heat_map_holds_the_strongest_of_each_cell(codes: Path) -> None:
         np.testing.assert_array_equal(np.asarray(image), np.arange(18).reshape(2, 3, 3))
 
 
-def test_what_is_below_zero_is_mapped_too() -> None:
+def test_heat_map_keeps_negative_values() -> None:
     view = ImageView(0, "x", b"", GRID, np.array(TILED))
     assert view.heat_map(np.array([9, -1, -2, 0, -3])).tolist() == [[-1, 0, 0], [0, -2, 0]]
     with pytest.raises(ValueError, match="4 activations of 5 positions"):
         view.heat_map(np.zeros(4))
 
 
-def test_a_row_without_an_image_has_no_view(codes: Path) -> None:
+def test_row_without_an_image_has_no_view(codes: Path) -> None:
     samples = codes.parents[1]
     views = read_views(samples, [FIRST + 10, FIRST])
     assert [view and view.row for view in views] == [FIRST + 10, None]
@@ -63,19 +63,19 @@ def test_a_row_without_an_image_has_no_view(codes: Path) -> None:
 
 
 @pytest.mark.parametrize("latent", [-1, 4])
-def test_a_latent_that_is_not_there_is_said(codes: Path, latent: int) -> None:
+def test_heat_map_of_a_nonexistent_latent_is_an_error(codes: Path, latent: int) -> None:
     with pytest.raises(StoreError, match=f"latents 0 to 3, not {latent}"):
         read_heat_map(codes, FIRST + 10, latent)
 
 
 @pytest.mark.parametrize(("patch", "grid"), [([6], GRID), ([-2], GRID), ([0], (0, 3)), ([0], (4,))])
-def test_patches_outside_the_grid_are_refused(tmp_path: Path, patch: list[int], grid: tuple[int, int]) -> None:
+def test_patches_outside_the_grid_are_an_error(tmp_path: Path, patch: list[int], grid: tuple[int, int]) -> None:
     codes = write_images(tmp_path, [ImageRow(np.ones((1, 2)), patch)], grid)
-    with pytest.raises(StoreError, match=f"patches of row {FIRST} do not lie in its grid"):
+    with pytest.raises(StoreError, match=f"patches of row {FIRST} are outside its grid"):
         read_views(codes.parents[1], [FIRST])
 
 
-def test_codes_of_other_samples_are_no_heat_map(tmp_path: Path) -> None:
+def test_codes_of_other_samples_are_an_error(tmp_path: Path) -> None:
     codes = write_images(tmp_path, [ImageRow(np.ones((2, 2)), [0])], GRID)
     with pytest.raises(StoreError, match="made from other samples"):
         read_heat_map(codes, FIRST, 0)
@@ -86,7 +86,7 @@ def test_cells_are_numbered_row_by_row() -> None:
     assert cell_box(5, GRID) == pytest.approx((2 / 3, 0.5, 1, 1))
 
 
-def test_strongest_come_first_and_equals_by_number() -> None:
+def test_strongest_latents_are_sorted_and_ties_are_ordered_by_index() -> None:
     codes = sparse.csr_array(np.array([[0, 0, 9.0, 0], [2.0, 5.0, 0, 5.0], [0, 0, 0, 0]]))
     latents, activations = strongest_latents(codes, 1)
     assert latents.tolist() == [1, 3, 0]
@@ -105,12 +105,12 @@ def test_top_latents_of_a_stored_position(codes: Path) -> None:
 
 
 def test_rows_far_apart_in_large_row_groups(tmp_path: Path) -> None:
-    """More rows than are read at once, in several row groups; asked for out of order and twice."""
+    """Read more than one batch from several row groups, unordered and with repetitions."""
     rows = [ImageRow(np.ones((1, 2)), [i % 6], pixels=np.full((1, 1, 3), i % 256, np.uint8)) for i in range(700)]
     samples = write_images(tmp_path, rows, GRID, shard_rows=300).parents[1]
     assert pq.ParquetFile(samples / "samples.parquet").num_row_groups == 3
-    asked = [699, 0, 127, 128, 299, 300, 128, 428]
-    views = read_views(samples, [FIRST + 10 * place for place in asked])
-    assert [view.patch.tolist() for view in views if view] == [[place % 6] for place in asked]
+    places = [699, 0, 127, 128, 299, 300, 128, 428]
+    views = read_views(samples, [FIRST + 10 * place for place in places])
+    assert [view.patch.tolist() for view in views if view] == [[place % 6] for place in places]
     everything = read_sample_rows(samples, [FIRST + 10 * place for place in range(700)], ["row", "label"])
     assert everything["row"].to_pylist() == [FIRST + 10 * place for place in range(700)]

@@ -1,4 +1,4 @@
-"""MOSAIC's files become results like ours: values as they stand, null where there are none, every oddity told."""
+"""Conversion of MOSAIC's files: values are kept, missing ones are null, and every invalid one is reported."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def convert(folder: Path, document: object, name: str = "sae_classifier_results.
     return read_mosaic(write_document(folder / name, document), name)[0]
 
 
-def test_scores_are_those_of_the_file(tmp_path: Path) -> None:
+def test_scores_equal_those_of_the_file(tmp_path: Path) -> None:
     document = mosaic_document(binarize_value="1.0", top_n=20)
     converted = convert(tmp_path, document)
     theirs = document["models"]["linearProbe"]
@@ -47,7 +47,7 @@ def test_scores_are_those_of_the_file(tmp_path: Path) -> None:
     assert (converted.result["n_train"], converted.result["n_test"]) == (N_TRAIN, N_TEST)
 
 
-def test_what_the_file_does_not_hold_stays_null(tmp_path: Path) -> None:
+def test_values_missing_in_the_file_are_null(tmp_path: Path) -> None:
     result = convert(tmp_path, mosaic_document()).result
     for scores in result["classifiers"].values():
         assert scores["macro_f1_interval"] is scores["confusion"] is scores["cross_validation"]["macro_f1"] is None
@@ -56,7 +56,7 @@ def test_what_the_file_does_not_hold_stays_null(tmp_path: Path) -> None:
         assert row["cv_macro_f1"] is row["macro_f1_low"] is row["macro_f1_high"] is row["seconds"] is None
 
 
-def test_no_key_is_dropped_in_silence(tmp_path: Path) -> None:
+def test_unused_keys_are_listed(tmp_path: Path) -> None:
     document = mosaic_document()
     assert not [key for key in convert(tmp_path, document).unused if "best_params" in key or "config_name" in key]
     document["metadata"]["new"] = {"a": 1}
@@ -66,13 +66,13 @@ def test_no_key_is_dropped_in_silence(tmp_path: Path) -> None:
     assert added <= set(convert(tmp_path, document).unused)
 
 
-def test_the_record_says_what_it_is(tmp_path: Path) -> None:
+def test_result_records_its_origin_and_limitations(tmp_path: Path) -> None:
     converted = convert(tmp_path, mosaic_document())
     origin = converted.result["imported_from"]
     assert (origin["format"], origin["file"], len(origin["sha256"])) == ("mosaic", "sae_classifier_results.json", 64)
     warnings = "\n".join(converted.result["warnings"])
-    for said in ("not macro-F1", "no predictions", "hidden_states[L]", "metadata.args.input_dir"):
-        assert said in warnings
+    for phrase in ("not macro-F1", "no predictions", "hidden_states[L]", "metadata.args.input_dir"):
+        assert phrase in warnings
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_record_says_what_it_is(tmp_path: Path) -> None:
         ({"top_n": 5, "binarize_value": "0.5", "last_token": True}, "last", 5, 0.5),
     ],
 )
-def test_settings_mean_what_ours_mean(
+def test_settings_are_translated(
     tmp_path: Path, args: dict[str, Any], pooling: str, top_n: int, binarize: float | None
 ) -> None:
     settings = convert(tmp_path, mosaic_document(**args)).result["settings"]
@@ -93,7 +93,7 @@ def test_settings_mean_what_ours_mean(
 
 
 @pytest.mark.parametrize(("top_n", "threshold", "kept"), [(0, None, (None, None)), (20, "1.0", (20, 1.0))])
-def test_a_hidden_state_baseline_has_no_width_and_keeps_its_setting(
+def test_hidden_state_baseline_has_no_width(
     tmp_path: Path, top_n: int, threshold: str | None, kept: tuple[int | None, float | None]
 ) -> None:
     document = mosaic_document(hidden=True, top_n=top_n, binarize_value=threshold)
@@ -102,7 +102,7 @@ def test_a_hidden_state_baseline_has_no_width_and_keeps_its_setting(
     assert (settings["top_n"], settings["binarize"]) == kept
 
 
-def test_the_file_name_outweighs_the_flag_that_early_versions_got_wrong(tmp_path: Path) -> None:
+def test_file_name_overrides_a_wrong_hidden_flag(tmp_path: Path) -> None:
     converted = convert(tmp_path, mosaic_document(hidden=True))
     assert converted.result["settings"]["source"] == "sae"
     assert any(problem.startswith("metadata.dataset.hidden:") for problem in converted.problems)
@@ -111,7 +111,7 @@ def test_the_file_name_outweighs_the_flag_that_early_versions_got_wrong(tmp_path
     )
 
 
-def test_three_classes_have_curves_and_signed_weights_each(tmp_path: Path) -> None:
+def test_three_classes_have_a_curve_and_signed_weights_each(tmp_path: Path) -> None:
     document = mosaic_document(classes=["against", "favor", "none"])
     converted = convert(tmp_path, document)
     scores = converted.result["classifiers"]["linear"]
@@ -129,7 +129,7 @@ def test_three_classes_have_curves_and_signed_weights_each(tmp_path: Path) -> No
     assert not [key for key in converted.unused if "roc_analysis" in key]
 
 
-def test_one_row_of_weights_speaks_for_the_second_of_two_classes(tmp_path: Path) -> None:
+def test_one_row_of_weights_favours_the_second_of_two_classes(tmp_path: Path) -> None:
     document = mosaic_document()
     document["models"]["linearProbe"]["feature_analysis"]["importance_scores"] = [[0.0, -3.0, 1.0]]
     document["models"]["linearProbe"]["feature_analysis"]["top_features"][0] = {"index": 1, "name": "legal terms"}
@@ -147,23 +147,23 @@ def test_one_row_of_weights_speaks_for_the_second_of_two_classes(tmp_path: Path)
     assert scores["n_features"] == 3
 
 
-def test_signs_are_those_of_the_fitted_probe(tmp_path: Path) -> None:
+def test_weights_have_the_signs_of_the_fitted_probe(tmp_path: Path) -> None:
     """Feature 1 is larger in rows of the second class, feature 0 in rows of the first."""
     scores = convert(tmp_path, mosaic_document()).result["classifiers"]["linear"]
     weights = {one["feature"]: one["weight"] for one in scores["top_features"]["Harmless"]}
     assert weights[1] > 0 > weights[0]
 
 
-def test_one_row_of_weights_of_three_classes_keeps_only_sizes(tmp_path: Path) -> None:
+def test_one_row_of_weights_for_three_classes_loses_its_signs(tmp_path: Path) -> None:
     document = mosaic_document(classes=["a", "b", "c"])
     document["models"]["linearProbe"]["feature_analysis"]["importance_scores"] = [[0.0, -3.0, 1.0]]
     converted = convert(tmp_path, document)
     listed = converted.result["classifiers"]["linear"]["top_features"]
     assert [(one["feature"], one["importance"]) for one in listed] == [(1, 3.0), (2, 1.0)]
-    assert any("only their size" in warning for warning in converted.result["warnings"])
+    assert any("only their absolute values" in warning for warning in converted.result["warnings"])
 
 
-def test_averages_spread_of_folds_and_impurity_are_kept(tmp_path: Path) -> None:
+def test_averages_fold_deviation_and_impurity_are_kept(tmp_path: Path) -> None:
     document = mosaic_document()
     result = convert(tmp_path, document).result
     theirs, ours = document["models"]["linearProbe"], result["classifiers"]["linear"]
@@ -178,7 +178,7 @@ def test_averages_spread_of_folds_and_impurity_are_kept(tmp_path: Path) -> None:
     assert [node["impurity"] for node in result["classifiers"]["tree"]["nodes"]] == impurity
 
 
-def test_the_tree_has_the_nodes_of_scikit_learn_s_arrays(tmp_path: Path) -> None:
+def test_tree_nodes_equal_scikit_learn_arrays(tmp_path: Path) -> None:
     document = mosaic_document(classes=["a", "b", "c"])
     scores = convert(tmp_path, document).result["classifiers"]["tree"]
     topology = document["models"]["decisionTree"]["tree_structure"]["topology"]
@@ -199,7 +199,7 @@ def test_the_tree_has_the_nodes_of_scikit_learn_s_arrays(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("child", [0, 2, 10**6])
-def test_arrays_that_are_no_tree_give_none(tmp_path: Path, child: int) -> None:
+def test_arrays_that_do_not_form_a_tree_give_none(tmp_path: Path, child: int) -> None:
     document = mosaic_document()
     document["models"]["decisionTree"]["tree_structure"]["topology"]["children_left"][0] = child
     converted = convert(tmp_path, document)
@@ -207,7 +207,7 @@ def test_arrays_that_are_no_tree_give_none(tmp_path: Path, child: int) -> None:
     assert any("tree_structure: expected a tree" in problem for problem in converted.problems)
 
 
-def test_wrong_and_missing_values_are_told_by_key_and_null(tmp_path: Path) -> None:
+def test_invalid_and_missing_values_are_null_and_reported_by_key(tmp_path: Path) -> None:
     document = mosaic_document()
     document["models"]["linearProbe"]["performance"]["accuracy"] = "0.9"
     document["models"]["decisionTree"]["aggregated_metrics"] = []
@@ -222,10 +222,10 @@ def test_wrong_and_missing_values_are_told_by_key_and_null(tmp_path: Path) -> No
     ]
     assert converted.result["classifiers"]["linear"]["accuracy"] is None
     assert converted.result["classifiers"]["tree"]["macro_f1"] is None
-    assert any("expected a number from 0 to 1, found a text ('0.9')" in problem for problem in converted.problems)
+    assert any("expected a number from 0 to 1, found a string ('0.9')" in problem for problem in converted.problems)
 
 
-def test_one_classifier_is_better_than_none(tmp_path: Path) -> None:
+def test_file_with_one_classifier_is_converted(tmp_path: Path) -> None:
     document = mosaic_document()
     del document["models"]["decisionTree"]
     converted = convert(tmp_path, document)
@@ -233,7 +233,7 @@ def test_one_classifier_is_better_than_none(tmp_path: Path) -> None:
     assert converted.problems == ["models.decisionTree: missing"]
 
 
-def test_labels_that_are_numbers_are_found_by_their_text(tmp_path: Path) -> None:
+def test_numeric_labels_become_strings(tmp_path: Path) -> None:
     converted = convert(tmp_path, mosaic_document(classes=[0, 1]))
     assert converted.result["classes"] == ["0", "1"]
     assert converted.problems == []
@@ -243,7 +243,7 @@ def test_labels_that_are_numbers_are_found_by_their_text(tmp_path: Path) -> None
     ("place", "key"),
     [("model", "name"), ("model", "layer"), ("dataset", "name"), ("args", "dataset_split"), ("args", "width")],
 )
-def test_a_file_that_does_not_say_where_it_belongs_is_refused_by_key(tmp_path: Path, place: str, key: str) -> None:
+def test_missing_required_setting_is_an_error_with_its_key(tmp_path: Path, place: str, key: str) -> None:
     document = mosaic_document()
     document["metadata"][place][key] = None
     with pytest.raises(StoreError, match=rf"metadata\.{place}\.{key}: missing"):
@@ -253,7 +253,7 @@ def test_a_file_that_does_not_say_where_it_belongs_is_refused_by_key(tmp_path: P
 @pytest.mark.parametrize(
     "raw", [b"", b"{", b"[]", b"null", b"\xff\xfe{", b"[" * 100_000, b'{"metadata": {}, "models": {}}']
 )
-def test_what_is_no_result_is_one_message(tmp_path: Path, raw: bytes) -> None:
+def test_invalid_file_is_a_one_line_error(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "sae_classifier_results.json"
     path.write_bytes(raw)
     with pytest.raises(StoreError) as caught:
@@ -266,21 +266,21 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-WHOLE = mosaic_document(classes=["a", "b", "c"])
+COMPLETE = mosaic_document(classes=["a", "b", "c"])
 
 
 def places(value: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place of a document; of a list its first two entries."""
+    """Return every place of a document; of lists only the first two entries."""
     inner = value.items() if isinstance(value, dict) else enumerate(value[:2]) if isinstance(value, list) else ()
     return [place] * bool(place) + [deeper for key, one in inner for deeper in places(one, (*place, key))]
 
 
 @settings(max_examples=300)
-@given(st.lists(st.tuples(st.sampled_from(places(WHOLE)), JSON), min_size=1, max_size=4))
-def test_mangled_files_are_told_and_never_crash(
+@given(st.lists(st.tuples(st.sampled_from(places(COMPLETE)), JSON), min_size=1, max_size=4))
+def test_arbitrarily_changed_files_never_crash(
     tmp_path_factory: pytest.TempPathFactory, changes: list[tuple[tuple[Any, ...], Any]]
 ) -> None:
-    document = copy.deepcopy(WHOLE)
+    document = copy.deepcopy(COMPLETE)
     for place, value in changes:
         holder: Any = document
         try:
@@ -288,7 +288,7 @@ def test_mangled_files_are_told_and_never_crash(
                 holder = holder[key]
             holder[place[-1]] = value
         except (KeyError, IndexError, TypeError):
-            continue  # an earlier change took this place away
+            continue  # removed by an earlier change
     folder = tmp_path_factory.mktemp("mangled")
     with contextlib.suppress(StoreError):
         json.dumps(convert(folder, document).result, allow_nan=False, ensure_ascii=False).encode()

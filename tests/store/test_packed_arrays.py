@@ -1,4 +1,4 @@
-"""Smaller forms of arrays: nothing is lost, or what is lost is below what a probe sees."""
+"""Compact encodings of arrays: lossless, or with a rounding error that does not affect probes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from saefari.store import Manifest, codes_arrays, read_codes_head, write_shard
-from saefari.store.packed_arrays import halved_states
+from saefari.store.packed_arrays import compact_states
 from saefari.store.shards import CodesShard
 
 
 @pytest.mark.parametrize("d_sae", [7, 300, 1 << 16, (1 << 16) + 1, 1 << 20])
 @given(counts=st.lists(st.integers(0, 7), max_size=20), seed=st.integers(0, 1000), scale=st.sampled_from([1.0, 1e-9]))
-def test_codes_come_back_whatever_their_form(d_sae: int, counts: list[int], seed: int, scale: float) -> None:
+def test_codes_survive_a_round_trip(d_sae: int, counts: list[int], seed: int, scale: float) -> None:
     rng = np.random.default_rng(seed)
     rows = [np.sort(rng.choice(d_sae, count, replace=False)) for count in counts]
     indptr = np.cumsum([0, *counts])
@@ -35,7 +35,7 @@ def test_codes_come_back_whatever_their_form(d_sae: int, counts: list[int], seed
 
 
 @pytest.mark.parametrize("d_sae", [50, 1 << 17])
-def test_the_head_of_a_shard_is_its_beginning(tmp_path: Path, d_sae: int) -> None:
+def test_read_codes_head_returns_the_first_rows(tmp_path: Path, d_sae: int) -> None:
     rng = np.random.default_rng(0)
     indptr = np.arange(0, 101, 2)
     indices = np.stack([rng.integers(0, d_sae - 1, 50), np.full(50, d_sae - 1)], axis=1)
@@ -49,16 +49,16 @@ def test_the_head_of_a_shard_is_its_beginning(tmp_path: Path, d_sae: int) -> Non
 
 
 def states(n: int = 600, d: int = 24) -> np.ndarray:
-    """float32 [n, d] hidden states whose dimensions differ in size by 10^5, as those of language models do."""
+    """Return hidden states float32 [n, d] whose dimensions differ in scale by 10^5, as in language models."""
     rng = np.random.default_rng(5)
     drawn = rng.standard_normal((n, d)) * np.logspace(-2, 3, d) + rng.standard_normal(d) * 0.5 * np.logspace(-2, 3, d)
     return drawn.astype(np.float32)
 
 
-def test_states_of_any_usual_size_are_halved() -> None:
-    assert halved_states(states()).dtype == np.float16
-    assert halved_states(np.zeros((5, 3), np.float32)).dtype == np.float16
-    assert halved_states(np.zeros((0, 3), np.float32)).dtype == np.float16
+def test_states_of_usual_scale_become_float16() -> None:
+    assert compact_states(states()).dtype == np.float16
+    assert compact_states(np.zeros((5, 3), np.float32)).dtype == np.float16
+    assert compact_states(np.zeros((0, 3), np.float32)).dtype == np.float16
 
 
 @pytest.mark.parametrize(
@@ -69,32 +69,32 @@ def test_states_of_any_usual_size_are_halved() -> None:
         ("not a number", np.nan),
     ],
 )
-def test_a_single_number_that_does_not_fit_keeps_float32(why: str, values: float) -> None:
+def test_one_value_outside_the_float16_range_keeps_float32(why: str, values: float) -> None:
     x = states()
     x[3, 4] = values
-    assert halved_states(x) is x, why
+    assert compact_states(x) is x, why
 
 
 @pytest.mark.parametrize(("mean", "spread"), [(1000.0, 1.0), (0.0, 1e-6), (1 / 3, 0.0)])
-def test_a_dimension_whose_differences_would_be_lost_keeps_float32(mean: float, spread: float) -> None:
+def test_dimension_with_a_large_rounding_error_keeps_float32(mean: float, spread: float) -> None:
     x = states()
     x[:, 2] = mean + spread * np.random.default_rng(0).standard_normal(len(x))
-    assert halved_states(x) is x
+    assert compact_states(x) is x
 
 
-def test_rows_without_positions_do_not_hide_a_loss() -> None:
+def test_zero_rows_do_not_hide_a_rounding_error() -> None:
     x = states()
     x[:, 2] = 1000 + np.random.default_rng(0).standard_normal(len(x))
     x[::3] = 0
-    assert halved_states(x) is x
+    assert compact_states(x) is x
 
 
-def test_probes_predict_the_same_from_halved_states() -> None:
+def test_probes_predict_the_same_from_float16_states() -> None:
     x = states(2000)
     rng = np.random.default_rng(1)
     standardised = (x - x.mean(0)) / x.std(0)
     labels = (standardised @ rng.standard_normal((24, 4)) + rng.standard_normal((2000, 4)) * 2).argmax(1)
-    half = halved_states(x)
+    half = compact_states(x)
     assert half.dtype == np.float16
     predicted = []
     for features in (x, half.astype(np.float32)):

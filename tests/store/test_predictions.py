@@ -1,4 +1,4 @@
-"""predictions.parquet: read back as written, and what is not one is refused in words."""
+"""Reading of predictions.parquet."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TABLE = pa.table(
 )
 
 
-def test_one_classifier_is_read_also_where_classes_are_named_like_columns(tmp_path: Path) -> None:
+def test_classes_may_have_the_names_of_columns(tmp_path: Path) -> None:
     write_parquet(tmp_path / "predictions.parquet", TABLE)
     found = read_predictions(tmp_path, "tree")
     assert found.classes == ["row", "id"]
@@ -42,7 +42,7 @@ def test_one_classifier_is_read_also_where_classes_are_named_like_columns(tmp_pa
     [None, b"", b"PAR1 but no more", TABLE.drop_columns(["label"]), TABLE.drop_columns(["tree:row", "tree:id"])],
     ids=["none", "empty", "damaged", "without labels", "without the classifier"],
 )
-def test_what_is_not_there_or_foreign_is_refused(tmp_path: Path, content: bytes | pa.Table | None) -> None:
+def test_missing_or_invalid_file_is_an_error(tmp_path: Path, content: bytes | pa.Table | None) -> None:
     if isinstance(content, bytes):
         (tmp_path / "predictions.parquet").write_bytes(content)
     elif content is not None:

@@ -1,4 +1,4 @@
-"""A few rows of a stored split: the ones asked for, in that order, whatever their place in the files."""
+"""Access to a few rows of a stored split, in the requested order."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from saefari.store import (
 )
 
 N_ROWS = 2100  # two row groups
-ASKED = [4199, 1, 4101, 5, 1, 2001]
-"""Dataset rows; every other row of the dataset was sampled, the odd ones."""
+REQUESTED = [4199, 1, 4101, 5, 1, 2001]
+"""Requested dataset rows; the split contains the odd rows of the dataset."""
 
 
 @pytest.fixture(scope="module")
 def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Place i holds dataset row 2i + 1, with i % 3 positions that have i % 2 active latents each."""
+    """Row i of the files is dataset row 2i + 1, with i % 3 positions that have i % 2 active latents each."""
     folder = tmp_path_factory.mktemp("split")
     with SamplesWriter(folder, {}) as writer:
         for i in range(N_ROWS):
@@ -60,12 +60,12 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_codes_are_those_that_reading_everything_gives(split: Path) -> None:
+def test_codes_equal_those_of_a_full_read(split: Path) -> None:
     everything = list(iter_codes(split / "layer_0" / "50"))
-    found = read_codes_rows(split / "layer_0" / "50", ASKED)
-    assert found.n_rows == len(ASKED)
+    found = read_codes_rows(split / "layer_0" / "50", REQUESTED)
+    assert found.n_rows == len(REQUESTED)
     dense = found.to_csr().toarray()
-    for i, row in enumerate(ASKED):
+    for i, row in enumerate(REQUESTED):
         place = row // 2
         shard = next(s for s in everything if s.start <= place < s.start + s.n_rows)
         here = slice(*shard.offsets[place - shard.start :][:2])
@@ -75,22 +75,22 @@ def test_codes_are_those_that_reading_everything_gives(split: Path) -> None:
     assert (dense > 0).any()
 
 
-def test_hidden_states_are_those_that_reading_everything_gives(split: Path) -> None:
+def test_hidden_states_equal_those_of_a_full_read(split: Path) -> None:
     for how in ("last", "mean"):
         everything = read_pooled_hidden(split / "layer_0" / "hidden", how)
         np.testing.assert_array_equal(
-            read_hidden_rows(split / "layer_0" / "hidden", ASKED, how), everything[[row // 2 for row in ASKED]]
+            read_hidden_rows(split / "layer_0" / "hidden", REQUESTED, how), everything[[row // 2 for row in REQUESTED]]
         )
 
 
-def test_samples_come_in_the_order_asked_for(split: Path) -> None:
-    table = read_sample_rows(split, ASKED, ["text", "row"])
-    assert table["row"].to_pylist() == ASKED
-    assert table["text"].to_pylist() == [f"text {row // 2}" for row in ASKED]
+def test_samples_are_in_the_requested_order(split: Path) -> None:
+    table = read_sample_rows(split, REQUESTED, ["text", "row"])
+    assert table["row"].to_pylist() == REQUESTED
+    assert table["text"].to_pylist() == [f"text {row // 2}" for row in REQUESTED]
 
 
 @pytest.mark.parametrize("row", [0, 2, 4201, -1])
-def test_a_row_that_was_not_sampled_is_no_other_row(split: Path, row: int) -> None:
+def test_row_that_was_not_sampled_is_an_error(split: Path, row: int) -> None:
     for read in (
         lambda: read_sample_rows(split, [1, row], ["text"]),
         lambda: read_codes_rows(split / "layer_0" / "50", [1, row]),
@@ -100,17 +100,17 @@ def test_a_row_that_was_not_sampled_is_no_other_row(split: Path, row: int) -> No
             read()
 
 
-def test_what_is_missing_is_said(split: Path, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="is not there"):
+def test_missing_files_columns_and_shards_are_errors(split: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="does not exist"):
         read_sample_rows(tmp_path, [1], ["text"])
     with pytest.raises(StoreError, match="no column 'colour'"):
         read_sample_rows(split, [1], ["colour"])
-    with pytest.raises(StoreError, match="does not hold 2 of the 2 rows"):
+    with pytest.raises(StoreError, match="lacks 2 of the 2 requested rows"):
         read_codes_rows(split / "layer_0" / "51", [1, 3])
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", None])
-def test_a_damaged_shard_concerns_its_own_rows_only(split: Path, tmp_path: Path, content: bytes | None) -> None:
+def test_damaged_shard_affects_only_its_own_rows(split: Path, tmp_path: Path, content: bytes | None) -> None:
     import shutil
 
     copied = shutil.copytree(split, tmp_path / "split")

@@ -1,4 +1,4 @@
-"""samples.parquet when writing it fails: one clear error, and nothing half-written left."""
+"""Failures while writing samples.parquet: a clear error, and no files left."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ ROW: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("method", ["write_table", "close"])
-def test_a_disk_that_fills_up_at_the_end(method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_that_fills_up_while_finishing_is_an_error(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -37,13 +39,13 @@ def test_a_disk_that_fills_up_at_the_end(method: str, tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_row_that_does_not_fit_the_columns(tmp_path: Path) -> None:
+def test_row_of_another_type_is_an_error(tmp_path: Path) -> None:
     with pytest.raises((TypeError, ValueError)), SamplesWriter(tmp_path, {}) as writer:
         writer.write({**ROW, "row": "no number"})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_split_without_rows_leaves_nothing(tmp_path: Path) -> None:
+def test_split_without_rows_is_an_error(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(DataError, match="no rows"), SamplesWriter(tmp_path, {}):
             pass

@@ -1,4 +1,4 @@
-"""What lies in the folder of a trained SAE: found, read whatever its age, and refused where it is damaged."""
+"""Folders of trained SAEs: search, records of all versions, and damaged files."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 from saefari.errors import StoreError
 from saefari.store import (
     Layout,
-    curves_in,
+    density_gap,
     find_trained,
-    gap_in,
+    finite_number,
     iter_trained,
-    number_in,
     read_density,
     read_trained,
+    training_curves,
     write_json,
 )
 
@@ -28,7 +28,7 @@ def write_record(saes: Path, place: str, record: Any = None) -> Path:
     return saes / place
 
 
-def test_all_saes_in_a_fixed_order_less_those_being_written(tmp_path: Path) -> None:
+def test_saes_are_listed_in_a_fixed_order_without_unfinished_ones(tmp_path: Path) -> None:
     saes = Layout.below(tmp_path).saes
     for place in ("m/layer_3/b", "m/layer_12/a", "m/layer_3/a", "m/layer_3/.c.partial", "m/.checkpoint-1/layer_3/a"):
         write_record(saes, place)
@@ -42,7 +42,7 @@ def test_all_saes_in_a_fixed_order_less_those_being_written(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("place", "record"), [("m/layer_3", None), ("m/layer_x/a", None), ("m/3/a", None), ("m/layer_3/a", [1])]
 )
-def test_what_is_no_sae_is_refused_and_left_out(tmp_path: Path, place: str, record: Any) -> None:
+def test_invalid_sae_is_an_error_and_is_skipped_by_iter_trained(tmp_path: Path, place: str, record: Any) -> None:
     write_record(tmp_path, place, record)
     write_record(tmp_path, "m/layer_4/good")
     bad = next(file for file in find_trained(tmp_path) if file.relative == place)
@@ -51,12 +51,12 @@ def test_what_is_no_sae_is_refused_and_left_out(tmp_path: Path, place: str, reco
     assert [sae.name for sae in iter_trained(tmp_path)] == ["good"]
 
 
-def test_density_of_older_and_newer_folders(tmp_path: Path) -> None:
+def test_density_with_and_without_stored_log10(tmp_path: Path) -> None:
     counts = np.array([0, 10, 100])
     np.savez(tmp_path / "density.npz", counts=counts, n_positions=100)
-    old = read_density(tmp_path)
-    assert (old.counts.tolist(), old.n_positions) == ([0, 10, 100], 100)
-    np.testing.assert_allclose(old.log10, [-np.inf, -1, 0])
+    computed = read_density(tmp_path)
+    assert (computed.counts.tolist(), computed.n_positions) == ([0, 10, 100], 100)
+    np.testing.assert_allclose(computed.log10, [-np.inf, -1, 0])
     stored = np.array([-np.inf, -1.5, -0.5], dtype=np.float32)
     np.savez(tmp_path / "density.npz", counts=counts, n_positions=100, log10_density=stored)
     np.testing.assert_array_equal(read_density(tmp_path).log10, stored)
@@ -70,14 +70,14 @@ def test_density_of_older_and_newer_folders(tmp_path: Path) -> None:
         {"counts": np.zeros((3, 1)), "n_positions": 5},
     ],
 )
-def test_a_density_of_something_else_is_an_error(tmp_path: Path, arrays: dict[str, Any]) -> None:
+def test_density_of_invalid_shape_is_an_error(tmp_path: Path, arrays: dict[str, Any]) -> None:
     np.savez(tmp_path / "density.npz", **arrays)
     with pytest.raises(StoreError, match=r"density\.npz is damaged.*train it again"):
         read_density(tmp_path)
 
 
-def test_no_density_and_a_broken_one(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"density\.npz is not there"):
+def test_missing_and_damaged_density_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"density\.npz does not exist"):
         read_density(tmp_path)
     (tmp_path / "density.npz").write_bytes(b"PK\x03\x04broken")
     with pytest.raises(StoreError, match="damaged"):
@@ -85,25 +85,25 @@ def test_no_density_and_a_broken_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", [None, True, "0.2", math.nan, math.inf, [0.2]])
-def test_what_is_no_number_is_not_known(value: Any) -> None:
-    assert number_in({"a": {"b": value}}, "a", "b") is None
-    assert number_in({"a": {"b": 2}}, "a", "b") == 2.0
-    assert number_in(value, "a") is None
+def test_finite_number_is_none_for_other_values(value: Any) -> None:
+    assert finite_number({"a": {"b": value}}, "a", "b") is None
+    assert finite_number({"a": {"b": 2}}, "a", "b") == 2.0
+    assert finite_number(value, "a") is None
 
 
 @pytest.mark.parametrize("gap", [None, [], [1.0], ["a", "b"], [None, 1.0], 3])
-def test_no_gap(gap: Any) -> None:
-    assert gap_in({"ultra_low_density": {"share": 0.0, "gap": gap}}) is None
-    assert gap_in({}) is None
-    assert gap_in({"ultra_low_density": {"share": 0.1, "gap": [-4.5, -4]}}) == (-4.5, -4.0)
+def test_density_gap_is_none_for_other_values(gap: Any) -> None:
+    assert density_gap({"ultra_low_density": {"share": 0.0, "gap": gap}}) is None
+    assert density_gap({}) is None
+    assert density_gap({"ultra_low_density": {"share": 0.1, "gap": [-4.5, -4]}}) == (-4.5, -4.0)
 
 
-def test_curves_that_fit_their_positions() -> None:
+def test_training_curves_keep_only_curves_as_long_as_positions() -> None:
     record = {"positions": [1, 2], "fvu": [0.9, None], "l0": [3.0], "dead": "none"}
-    curves = curves_in({"curves": record})
+    curves = training_curves({"curves": record})
     assert curves is not None
     assert list(curves) == ["positions", "fvu"]
     np.testing.assert_array_equal(curves["fvu"], [0.9, np.nan])
-    assert curves_in({"curves": {"positions": [], "fvu": []}}) is None
-    assert curves_in({"curves": None}) is None
-    assert curves_in([]) is None
+    assert training_curves({"curves": {"positions": [], "fvu": []}}) is None
+    assert training_curves({"curves": None}) is None
+    assert training_curves([]) is None

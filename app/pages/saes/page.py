@@ -32,7 +32,7 @@ from app.shared.parts.sae_figures import density_histogram, training_figure
 from app.shared.parts.sae_picker import sae_select
 from app.shared.parts.state import state_id
 from app.shared.permalinks import link
-from saefari.store import curves_in
+from saefari.store import training_curves
 
 dash.register_page(__name__, path="/saes", name="SAEs", order=7)
 
@@ -156,7 +156,7 @@ def _density(sae: Sae) -> Any:
 
 
 def _training(sae: Sae) -> Any:
-    curves = curves_in(sae.quality)
+    curves = training_curves(sae.quality)
     if curves is not None:
         return section("Training", [graph("sae-training", training_figure(curves), f"Training of {sae_title(sae)}")])
     reason = "It was not trained in this tree" if sae.folder is None else "Its training recorded none"

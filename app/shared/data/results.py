@@ -11,7 +11,7 @@ import pandas as pd
 from app.shared.data.memory import Memory, short_id
 from app.shared.data.selection import with_tasks
 from saefari.errors import StoreError
-from saefari.store import FoundFile, Layout, find_files, looks_whole, read_result, read_summary, summary_table
+from saefari.store import FoundFile, Layout, find_files, has_complete_ending, read_result, read_summary, summary_table
 from saefari.store.layout import RESULTS
 from saefari.store.results import SUMMARY_COLUMNS
 
@@ -87,7 +87,7 @@ def _summary(file: FoundFile) -> pd.DataFrame:
 
 
 def _whole(file: FoundFile) -> bool:
-    return looks_whole(file.path)
+    return has_complete_ending(file.path)
 
 
 def _rows(file: FoundFile) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from app.shared.data.latents.firing import densities as densities_of_codes
 from app.shared.data.saes import Sae
 from app.shared.labels import sae_title
 from saefari.errors import StoreError
-from saefari.store import gap_in, number_in, read_density
+from saefari.store import density_gap, finite_number, read_density
 
 HELD_OUT = "held-out rows of its training"
 RANDOM = "random control"
@@ -90,7 +90,7 @@ def architecture(sae: Sae) -> str:
 def n_latents(sae: Sae) -> int | None:
     """Latents, by the codes or else by the settings that it was trained with."""
     trained = (sae.quality or {}).get("settings")
-    found = [number_in(_facts(one), "d_sae") for one in sae.code_sets] + [number_in(trained, "d_sae")]
+    found = [finite_number(_facts(one), "d_sae") for one in sae.code_sets] + [finite_number(trained, "d_sae")]
     return next((int(one) for one in found if one is not None), None)
 
 
@@ -120,7 +120,7 @@ def densities(sae: Sae) -> tuple[list[Density], list[str]]:
     if sae.folder is not None:
         try:
             density = read_density(sae.folder)
-            found.append(Density(HELD_OUT, density.counts, density.n_positions, gap_in(sae.quality)))
+            found.append(Density(HELD_OUT, density.counts, density.n_positions, density_gap(sae.quality)))
         except StoreError as error:
             problems.append(str(error))
     for one in sae.code_sets:
@@ -158,9 +158,9 @@ def _density_of_codes(codes: CodeSet) -> Density:
 def _measurement(dataset: str, record: Any) -> Measurement:
     return Measurement(
         dataset,
-        **{name: number_in(record, name) for name in _FIGURES},
-        ultra_low_density=number_in(record, "ultra_low_density", "share"),
-        loss_recovered=number_in(record, "cross_entropy", "recovered"),
+        **{name: finite_number(record, name) for name in _FIGURES},
+        ultra_low_density=finite_number(record, "ultra_low_density", "share"),
+        loss_recovered=finite_number(record, "cross_entropy", "recovered"),
     )
 
 

@@ -50,7 +50,7 @@ def density_histogram(densities: Sequence[Density], height: int = 340) -> go.Fig
 
 
 def training_figure(curves: Mapping[str, Sequence[float]]) -> go.Figure:
-    """FVU, MSE, L0 and dead fraction while training, one panel each. curves: of `curves_in`."""
+    """FVU, MSE, L0 and dead fraction while training, one panel each. curves: of `training_curves`."""
     from plotly.subplots import make_subplots
 
     names = [name for name in _CURVES if name in curves]

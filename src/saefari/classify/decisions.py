@@ -162,7 +162,7 @@ def stored_features(classifier: StoredClassifier, sample_folder: Path, rows: Seq
     if classifier.source == "hidden":
         return read_hidden_rows(folder, rows, classifier.setting.pooling)
     codes = read_codes_rows(folder, rows)
-    return features_of_codes(classifier.setting, *codes.counted())
+    return features_of_codes(classifier.setting, *codes.without_outliers())
 
 
 def features_of_codes(setting: Setting, codes: sparse.csr_array, offsets: np.ndarray) -> sparse.csr_array:

@@ -10,7 +10,7 @@ from typing import Any
 
 import skops.io
 
-from saefari.store.files import replacing
+from saefari.store.files import atomic_write
 
 _SCHEMA = "schema.json"
 _OURS = ["sklearn.tree._tree.Tree"]  # skops lists it as unsafe: a forged file could crash, though not run code
@@ -24,7 +24,7 @@ def save_estimator(path: Path, estimator: Any) -> None:
             if hasattr(part, "_stop_words_id"):  # a memory address that scikit-learn's vectorisers remember
                 del part._stop_words_id
     content = _canonical(skops.io.dumps(estimator))
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content)
 
 

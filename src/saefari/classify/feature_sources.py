@@ -123,7 +123,7 @@ def pool_folders(folders: Sequence[Path], settings: Sequence[Setting]) -> dict[t
     smallest = min((top_n for _, top_n in wanted if top_n > 0), default=0)
     for folder in folders:
         for shard in iter_codes(folder):
-            codes, offsets = shard.counted()
+            codes, offsets = shard.without_outliers()
             ranks = activation_ranks(codes, smallest) if smallest else None
             for how, top_n in wanted:
                 parts[how, top_n].append(pool_or_count(codes, offsets, how, top_n, ranks))

@@ -1,4 +1,4 @@
-"""Datasets as a stream of examples, how their images are decoded, and splits that keep training and test rows apart."""
+"""Reading of datasets as streams of examples, decoding of images, and train/test splits without leakage."""
 
 from saefari.data.dataset import Dataset, check_dataset, open_dataset
 from saefari.data.example import Example

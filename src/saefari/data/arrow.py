@@ -1,4 +1,4 @@
-"""Columns of Arrow data, as Parquet files and `datasets` hold them."""
+"""Columns and values of Arrow data from Parquet files and the library `datasets`."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from saefari.data.columns import Keys, Tree
 from saefari.data.example import name_classes
 
 _IMAGE = {"bytes", "path"}
-"""The struct as which `datasets` stores an image: one value, not columns."""
+"""Fields of the struct in which `datasets` stores an image; treated as one value, not as columns."""
 
 
 def schema_tree(schema: pa.Schema) -> Tree:
-    """The columns of a schema, and those inside their structs."""
-    return {field.name: _inside(field.type) for field in schema}
+    """Return the columns of a schema, including those nested in structs."""
+    return {field.name: _type_tree(field.type) for field in schema}
 
 
-def _inside(kind: pa.DataType) -> Tree:
-    inside = {field.name: field.type for field in kind} if pa.types.is_struct(kind) else {}
-    return {} if set(inside) == _IMAGE else {name: _inside(type_) for name, type_ in inside.items()}
+def _type_tree(kind: pa.DataType) -> Tree:
+    fields = {field.name: field.type for field in kind} if pa.types.is_struct(kind) else {}
+    return {} if set(fields) == _IMAGE else {name: _type_tree(type_) for name, type_ in fields.items()}
 
 
 def arrow_values(
     batch: pa.RecordBatch | pa.Table, columns: Sequence[Keys], schema: pa.Schema
 ) -> Iterator[tuple[object, ...]]:
-    """Each row's values of the given columns; integer classes as the names that the schema has for them."""
+    """Yield each row's values of the given columns; integer classes become the class names of the schema."""
     return zip(*(_values(batch, keys, _class_names(schema, keys)) for keys in columns), strict=True)
 
 
@@ -41,7 +41,7 @@ def _values(batch: pa.RecordBatch | pa.Table, keys: Keys, names: list[str] | Non
 
 
 def _class_names(schema: pa.Schema, keys: Keys) -> list[str] | None:
-    """Names of a column's integer classes, which `datasets` leaves in the schema's metadata."""
+    """Return the names of a column's integer classes, which `datasets` stores in the schema metadata."""
     stored = (schema.metadata or {}).get(b"huggingface")
     feature: Any = json.loads(stored).get("info", {}).get("features", {}) if stored else {}
     for key in keys:

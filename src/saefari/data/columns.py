@@ -1,4 +1,4 @@
-"""Columns by their names, those inside objects too: `message.body` is the value `body` of the column `message`."""
+"""Column names, including nested ones: `message.body` is the key `body` of the column `message`."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from pathlib import Path
 from saefari.errors import DataError, enumerated, shown
 
 Tree = dict[str, "Tree"]
-"""Column name -> the columns inside it; empty where it holds no objects."""
+"""Column name -> its nested columns; empty if it contains no objects."""
 Keys = tuple[str, ...]
-"""The keys that lead to a value, the column first."""
+"""Path of keys to a value, starting with the column."""
 
 
-def column_names(tree: Tree, above: str = "") -> Iterator[str]:
-    """Every name that `find_keys` knows: each column, followed by those inside it."""
-    for name, inside in tree.items():
-        yield above + name
-        yield from column_names(inside, f"{above}{name}.")
+def column_names(tree: Tree, prefix: str = "") -> Iterator[str]:
+    """Yield every name that `find_keys` accepts: each column, followed by its nested columns."""
+    for name, nested in tree.items():
+        yield prefix + name
+        yield from column_names(nested, f"{prefix}{name}.")
 
 
 def find_keys(tree: Tree, name: str) -> Keys | None:
-    """The keys that a name with dots means; None = there is no such column.
+    """Return the keys of a dotted name; None if there is no such column.
 
-    A key that holds the dots itself comes before one inside an object, at every level.
+    At every level, a key that itself contains dots takes precedence over nested keys.
     """
     if name in tree:
         return (name,)
@@ -34,23 +34,23 @@ def find_keys(tree: Tree, name: str) -> Keys | None:
     return None
 
 
-def require(path: Path, tree: Tree, keys: Keys) -> None:
-    """Raise DataError unless the file `path`, whose columns are `tree`, has the column that `keys` lead to."""
-    inside = tree
+def require_column(path: Path, tree: Tree, keys: Keys) -> None:
+    """Raise DataError unless the file `path`, with columns `tree`, has the column `keys`."""
+    nested = tree
     for key in keys:
-        if key not in inside:
+        if key not in nested:
             raise missing_column(path, tree, ".".join(keys))
-        inside = inside[key]
+        nested = nested[key]
 
 
 def missing_column(path: Path, tree: Tree, name: str) -> DataError:
-    """An error that lists the columns of a file that lacks one."""
-    return DataError(f"{path}: has no column {shown(name)}; its columns are {enumerated(list(column_names(tree)))}")
+    """Return the error for a column that a file lacks; it lists the existing columns."""
+    return DataError(f"{path}: column {shown(name)} does not exist; columns: {enumerated(list(column_names(tree)))}")
 
 
-def unique(path: Path, names: Sequence[str]) -> Sequence[str]:
-    """The names as given. Raises DataError where a name is there twice."""
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"{path}: the column {', '.join(map(shown, twice))} is there twice; rename one")
+def require_unique(path: Path, names: Sequence[str]) -> Sequence[str]:
+    """Return the names. Raises DataError if one occurs twice."""
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise DataError(f"{path}: duplicate column {', '.join(map(shown, repeated))}; rename one")
     return names

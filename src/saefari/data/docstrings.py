@@ -1,4 +1,4 @@
-"""Prose paragraphs in the docstrings of an installed package, read from its source without importing it."""
+"""Prose paragraphs from the docstrings of an installed package, read from its source without importing it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from saefari.errors import DataError
 
 MIN_WORDS, MAX_WORDS = 10, 80
 _PER_FILE = 60
-"""Paragraphs taken from one file at most, so that no single module makes a library's voice."""
+"""Maximum number of paragraphs per file, so that no single module dominates a library."""
 _TESTS = {"test", "tests", "testing"}
 _VENDORED = {"_vendor", "array_api_compat", "array_api_extra", "distutils", "externals", "vendor"}
 _LISTS = (
@@ -25,7 +25,7 @@ _LISTS = (
     | {"attributes", "methods", "returns", "return", "yields", "receives", "raises", "warns"}
     | {"see also", "example", "examples", "references"}
 )
-"""Sections that hold lists, code or citations rather than prose."""
+"""Sections that contain lists, code or citations rather than prose."""
 _UNDERLINE = re.compile(r"\s*[-=~^]{3,}\s*$")
 _GENERATED = re.compile(
     r"^When used in a template|^The '\w+' property|^Construct a new |constructor must be a dict|"
@@ -38,7 +38,7 @@ _GENERATED = re.compile(
 
 @dataclass(frozen=True)
 class Paragraph:
-    """module: dotted path of the source file; name: the documented object in it, '' for the module itself."""
+    """Paragraph of a docstring. module: dotted path; name: the documented object, '' for the module itself."""
 
     module: str
     name: str
@@ -46,10 +46,10 @@ class Paragraph:
 
 
 def paragraphs(package: str) -> Iterator[Paragraph]:
-    """Prose paragraphs of a package, white space collapsed, each wording once.
+    """Yield distinct prose paragraphs of a package, with white space collapsed.
 
-    Files come in an order that a hash of their path fixes, so any prefix draws on all parts of the package.
-    Raises DataError when the package is not installed.
+    Files are ordered by a hash of their path, so every prefix covers all parts of the package.
+    Raises DataError if the package is not installed.
     """
     seen: set[str] = set()
     for module, path in sources(package):
@@ -58,13 +58,13 @@ def paragraphs(package: str) -> Iterator[Paragraph]:
 
 
 def sources(package: str) -> list[tuple[str, Path]]:
-    """(dotted module, file) of a package's own sources, tests and vendored code aside, in the order they are read.
+    """Return (dotted module, file) of a package's sources, without tests and vendored code, in reading order.
 
-    Raises DataError when the package is not installed.
+    Raises DataError if the package is not installed.
     """
     found = find_spec(package)
     if found is None or not found.submodule_search_locations:
-        raise DataError(f"the package {package!r}, whose docstrings are part of the data, is not installed")
+        raise DataError(f"the package {package!r}, whose docstrings are part of the dataset, is not installed")
     root = next(iter(found.submodule_search_locations))
     files = []
     for folder, subfolders, names in os.walk(root):
@@ -95,7 +95,7 @@ def _file_paragraphs(module: str, path: Path) -> Iterator[Paragraph]:
 def _documented(
     node: ast.AST, prefix: str = ""
 ) -> Iterator[tuple[str, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """A module and its classes and functions, at any depth, with their dotted names."""
+    """Yield a module and its classes and functions, at any depth, with their dotted names."""
     if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
         yield prefix, node
     for child in ast.iter_child_nodes(node):
@@ -106,7 +106,7 @@ def _documented(
 
 
 def prose(docstring: str) -> Iterator[str]:
-    """The paragraphs of a cleaned docstring that read as text: no lists, tables, code or section headings."""
+    """Yield the prose paragraphs of a cleaned docstring, without lists, tables, code and section headings."""
     in_list = False
     for block in re.split(r"\n[ \t]*\n", docstring):
         lines = block.strip("\n").split("\n")
@@ -114,9 +114,9 @@ def prose(docstring: str) -> Iterator[str]:
         if len(lines) > 1 and _UNDERLINE.match(lines[1]):
             in_list = opening in _LISTS
             lines = lines[2:]
-        laid_out = any(line[:1].isspace() or _UNDERLINE.match(line) for line in lines)
+        is_formatted = any(line[:1].isspace() or _UNDERLINE.match(line) for line in lines)
         text = " ".join(" ".join(lines).split())
-        if not (in_list or laid_out or opening in _LISTS) and _reads_as_prose(text):
+        if not (in_list or is_formatted or opening in _LISTS) and _reads_as_prose(text):
             yield text
 
 
@@ -131,7 +131,7 @@ def _reads_as_prose(text: str) -> bool:
 
 
 def _is_new(text: str, seen: set[str]) -> bool:
-    """Whether neither the opening nor the ending of a text was seen before; remembers both."""
+    """Return whether neither the first nor the last ten words of a text are in `seen`; add both to it."""
     words = re.findall(r"[a-z]+", text.lower())
     keys = {" ".join(words[:10]), " ".join(words[-10:])}
     new = seen.isdisjoint(keys)

@@ -1,4 +1,4 @@
-"""Datasets that come with the installation and need no network."""
+"""Embedded datasets, which are part of the installation and need no network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from platform import python_version
 
 from saefari.data.digits import DIGITS, Digits
 from saefari.data.docstrings import paragraphs, sources
-from saefari.data.table import Table, pick
+from saefari.data.table import Table, take_rows
 from saefari.errors import DataError, nearest, shown
 from saefari.fingerprint import file_hashes, fingerprint
 
@@ -27,49 +27,49 @@ _LIBRARIES = {
     "plotly": "plotly",
     "matplotlib": "matplotlib",
 }
-"""Class label (a distribution's name) -> the package that holds its source."""
+"""Class label (name of a distribution) -> package with its source."""
 _ROWS_PER_CLASS = 1000
 
 
 class PythonDocs:
     """Docstring paragraphs of eight installed libraries; label = the library.
 
-    Rows alternate between the libraries, so every prefix is balanced. `module` is the file a paragraph is
-    from: as `group_field` it keeps the paragraphs of one file on one side of a split. A library's own name
-    stays in the text where a paragraph says it.
+    Rows alternate between the libraries, so every prefix is balanced. `module` is the source file of a paragraph:
+    as `group_field` it keeps the paragraphs of a file on one side of a split. Names of libraries are not removed
+    from the text.
     """
 
     columns = ("id", "text", "label", "module")
     folder: Path | None = None
 
     def count(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         return len(_python_docs())
 
     def fingerprint(self) -> str:
-        """Hash of the libraries' versions and of all rows."""
+        """Hash the libraries' versions and all rows."""
         return fingerprint({"versions": {name: version(name) for name in _LIBRARIES}, "rows": _python_docs()})
 
     def sources(self) -> str:
-        """Hash of the libraries' versions and of every file that a docstring may be read from."""
+        """Hash the libraries' versions and every file that docstrings are read from."""
         return _python_docs_sources()
 
     def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
-        """Values of the given columns, row by row."""
+        """Yield values of the given columns, row by row."""
         positions = [self.columns.index(field) for field in fields]
-        return (tuple(row[position] for position in positions) for row in pick(_python_docs(), rows))
+        return (tuple(row[position] for position in positions) for row in take_rows(_python_docs(), rows))
 
 
 def open_embedded(name: str, split: str) -> Table:
-    """An embedded dataset, whose only split is `train`. Raises DataError for another split."""
+    """Open an embedded dataset. Its only split is `train`; raises DataError for any other."""
     if split != "train":
-        raise DataError(f"{name}: there is no split {shown(split)}; it has train{nearest(split, ['train'])}")
+        raise DataError(f"{name}: split {shown(split)} does not exist; splits: train{nearest(split, ['train'])}")
     return Digits() if name == DIGITS else PythonDocs()
 
 
 @lru_cache(maxsize=1)
 def _python_docs_sources() -> str:
-    """See `PythonDocs.sources`; Python is part of it, since it decides which files can be parsed."""
+    """See `PythonDocs.sources`. Includes Python's version, which determines which files can be parsed."""
     files = [source for package in _LIBRARIES.values() for source in sources(package)]
     hashes = file_hashes([path for _, path in files])
     versions = {name: version(name) for name in _LIBRARIES}
@@ -79,7 +79,7 @@ def _python_docs_sources() -> str:
 
 @lru_cache(maxsize=1)
 def _python_docs() -> tuple[tuple[str, str, str, str], ...]:
-    """All rows as (id, text, label, module); a text that two libraries share is the first one's."""
+    """Return all rows as (id, text, label, module); a text of two libraries is kept for the first one only."""
     seen: set[str] = set()
     classes = []
     for label, package in _LIBRARIES.items():

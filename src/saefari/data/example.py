@@ -1,4 +1,4 @@
-"""One row of a dataset, and how raw values become its text, image and labels."""
+"""One row of a dataset, and the conversion of raw values to text, image and labels."""
 
 from __future__ import annotations
 
@@ -36,11 +36,10 @@ class Example:
 
 
 def as_text(value: object) -> str | None:
-    """A raw value as text: strings stay as they are, numbers and dates are written out; None = null or NaN.
+    """Convert a raw value to text: strings are unchanged, numbers and dates are formatted; None = null or NaN.
 
-    Half of a surrogate pair, which JSON can hold but UTF-8 cannot, becomes U+FFFD. A whole number is written
-    without a fraction whatever its column's type (3.0 -> "3"), booleans as "true" and "false". Raises DataError for
-    lists, mappings and bytes, which are no text.
+    Unpaired surrogates, which are valid in JSON but not in UTF-8, become U+FFFD. Integral numbers of any type have no
+    fraction (3.0 -> "3"); booleans become "true" and "false". Raises DataError for lists, mappings and bytes.
     """
     if _is_missing(value):
         return None
@@ -52,14 +51,14 @@ def as_text(value: object) -> str | None:
         return str(int(value))
     if isinstance(value, (Number, date, time)):
         return str(value)
-    inside = f"; name a value in it, as in column.{next(iter(value), 'key')}" if isinstance(value, Mapping) else ""
-    raise DataError(f"a {type(value).__name__} is not a text{inside}")
+    hint = f"; give a key in it, as in column.{next(iter(value), 'key')}" if isinstance(value, Mapping) else ""
+    raise DataError(f"a {type(value).__name__} is not a text{hint}")
 
 
 def name_classes(values: Sequence[Any], names: Sequence[str] | None) -> Sequence[Any]:
-    """Integer classes as their names; values of a column without names stay as they are.
+    """Replace integer classes by their names; without names, return the values unchanged.
 
-    A missing class, which the hub writes as null or -1, becomes None.
+    A missing class (null or -1 in hub datasets) becomes None.
     """
     if names is None:
         return values
@@ -67,18 +66,17 @@ def name_classes(values: Sequence[Any], names: Sequence[str] | None) -> Sequence
 
 
 def as_label(value: object) -> str | None:
-    """A raw value as a label, id or group: as `as_text`, and a blank one counts as missing."""
+    """Convert a raw value to a label, id or group: like `as_text`, but blank values are missing."""
     label = as_text(value)
     return label if label is not None and label.strip() else None
 
 
 def as_image(value: object, row: int, folder: Path | None) -> ImageSource | None:
-    """A raw value as an image that is not read yet; None = null, NaN, a blank path, or a mapping of nulls.
+    """Convert a raw value to an image source, not yet read; None = null, NaN, a blank path, or a mapping of nulls.
 
-    value: the path of a file, an encoded image, pixels, or what `datasets` stores, a mapping of `bytes` and `path`.
-    row: names an image that has no path. folder: where relative paths start, None = only absolute ones are files.
-    Raises DataError for what is none of these, and for addresses of the network. Whether the file is there, and
-    is an image, decoding will tell.
+    value: path of a file, encoded image, pixels, or the mapping of `bytes` and `path` that `datasets` stores.
+    row: names an image without a path. folder: base of relative paths; None = only absolute paths are allowed.
+    Raises DataError for other types and for URLs. Decoding checks that the file exists and is an image.
     """
     if _is_missing(value):
         return None
@@ -88,7 +86,7 @@ def as_image(value: object, row: int, folder: Path | None) -> ImageSource | None
         content, path = (None, value) if isinstance(value, str) else (value, None)
     for part, kinds in ((content, (bytes, np.ndarray)), (path, (str,))):
         if part is not None and not isinstance(part, kinds):
-            raise DataError(f"a {type(part).__name__} is not an image: neither a path nor the bytes of a file")
+            raise DataError(f"a {type(part).__name__} is not an image; an image is a path or the bytes of a file")
     if path is None or not path.strip():
         return None if content is None else ImageSource(f"row {row}", content)
     return ImageSource(_image_name(path), _image_file(path, folder) if content is None else content)
@@ -96,15 +94,15 @@ def as_image(value: object, row: int, folder: Path | None) -> ImageSource | None
 
 def _image_file(path: str, folder: Path | None) -> Path:
     if _ADDRESS.match(path):
-        raise DataError(f"{shown(path, PATH_LENGTH)} is an address; download the images and name their files")
+        raise DataError(f"{shown(path, PATH_LENGTH)} is a URL; download the images and give their paths")
     if folder is None and not Path(path).is_absolute():
-        raise DataError(f"{shown(path, PATH_LENGTH)} is the name of a file, but the dataset does not hold the file")
+        raise DataError(f"{shown(path, PATH_LENGTH)} is the name of a file, but the dataset does not contain the file")
     return Path(path) if folder is None else folder / path
 
 
 def _image_name(path: str) -> str:
-    """The path as it is written, of an absolute one only the file's name."""
-    windows = PureWindowsPath(path)  # takes both kinds of slash
+    """Return a relative path unchanged and only the file name of an absolute one."""
+    windows = PureWindowsPath(path)  # accepts both kinds of slash
     return _SURROGATE.sub("\ufffd", windows.name if windows.anchor else path)
 
 

@@ -1,20 +1,20 @@
-"""What the names of data files end in."""
+"""Endings of data file names."""
 
 from __future__ import annotations
 
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
-"""Ending of a compressed file -> pyarrow's name of the compression."""
+"""File ending -> pyarrow's name of the compression."""
 _TEXTS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 _ENDINGS = (".parquet", *(text + compression for text in _TEXTS for compression in ("", *COMPRESSIONS)))
-LISTED = f"{', '.join(_TEXTS)}, each also with {', '.join(COMPRESSIONS)} after it, or .parquet"
-"""The endings, for messages."""
+ENDINGS_HELP = f"{', '.join(_TEXTS)}, optionally followed by {', '.join(COMPRESSIONS)}, or .parquet"
+"""Description of the endings, for messages."""
 
 
 def file_ending(name: str) -> str | None:
-    """The ending that says how a data file is read, such as '.csv.gz'; None = it is no data file."""
+    """Return the ending of a data file, such as '.csv.gz'; None for other files."""
     return next((ending for ending in _ENDINGS if name.lower().endswith(ending)), None)
 
 
 def without_ending(name: str) -> str:
-    """A data file's name without its ending; any other name as it is."""
+    """Remove the ending of a data file name; other names are unchanged."""
     return name[: len(name) - len(file_ending(name) or "")]

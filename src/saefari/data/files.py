@@ -15,13 +15,13 @@ from saefari.data.csv_files import csv_count, csv_tree, csv_values
 from saefari.data.file_endings import file_ending
 from saefari.data.json_files import json_count, json_tree, json_values
 from saefari.data.parquet import parquet_count, parquet_tree, parquet_values
-from saefari.data.table import pick
+from saefari.data.table import take_rows
 from saefari.fingerprint import file_digest
 
 
 @dataclass(frozen=True)
 class _Format:
-    """How one kind of file is read."""
+    """Functions that read one kind of file."""
 
     tree: Callable[[Path], Tree]
     count: Callable[[Path], int]
@@ -36,40 +36,40 @@ _FORMATS = {".csv": _CSV, ".tsv": _CSV, ".jsonl": _JSON, ".ndjson": _JSON, ".jso
 
 @dataclass(frozen=True)
 class FileTable:
-    """One or more files of the same kind, one after the other."""
+    """One or more concatenated files of the same kind."""
 
     paths: tuple[Path, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Columns of the first file, those inside objects too. Raises DataError if it cannot be read."""
+        """Columns of the first file, including nested ones. Raises DataError if it cannot be read."""
         return tuple(dict.fromkeys(column_names(self._tree)))
 
     @property
     def folder(self) -> Path:
-        """The folder of the files."""
+        """Folder of the files."""
         return self.paths[0].parent
 
     def count(self) -> int:
-        """Rows in all files; reads all but Parquet once."""
+        """Count the rows of all files; reads files other than Parquet once."""
         return sum(self._format.count(path) for path in self.paths)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the file's bytes; of the files' hashes where there are several."""
+        """Return the SHA-256 of the file; of several files, the SHA-256 of their hashes."""
         hashes = [file_digest(path) for path in self.paths]
         return hashes[0] if len(hashes) == 1 else sha256("\n".join(hashes).encode()).hexdigest()
 
     def sources(self) -> str:
-        """The fingerprint: no row is read for it."""
+        """Return the fingerprint, which needs no reading of rows."""
         return self.fingerprint()
 
     def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
-        """Values of the given columns, row by row. Raises DataError naming the damaged file and line."""
+        """Yield values of the given columns, row by row. Raises DataError with file and line of any damage."""
         columns = [self._keys(field) for field in fields]
         if rows is not None and self._format is _PARQUET:
             yield from self._parquet_rows(columns, np.asarray(rows, dtype=np.int64))
             return
-        yield from pick((row for path in self.paths for row in self._format.values(path, columns)), rows)
+        yield from take_rows((row for path in self.paths for row in self._format.values(path, columns)), rows)
 
     @property
     def _format(self) -> _Format:
@@ -87,7 +87,7 @@ class FileTable:
         return keys
 
     def _parquet_rows(self, columns: Sequence[Keys], rows: np.ndarray) -> Iterator[tuple[object, ...]]:
-        """Of Parquet files only the row groups are read that hold some of the rows."""
+        """Read only the row groups that contain some of the rows."""
         start = 0
         for path in self.paths:
             stop = start + parquet_count(path)

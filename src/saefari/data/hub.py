@@ -1,4 +1,4 @@
-"""Datasets of the Hugging Face hub, through `datasets`: downloaded once, then read from disk."""
+"""Datasets of the Hugging Face hub, downloaded once by `datasets` and then read from its cache."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from saefari.errors import PATH_LENGTH, DataError, shown
 
 
 class HubUnreachableError(DataError):
-    """The hub, or the dataset on it, could not be reached, nor is it in the local cache."""
+    """The dataset is not in the local cache and the hub could not be reached."""
 
 
 class UnknownDatasetError(DataError):
-    """The hub answered that it has no such dataset, or none that this user may read."""
+    """The hub has no such dataset, or the user may not read it."""
 
 
 def open_hub(spec: DatasetSpec, split: str) -> DatasetsTable:
-    """Download (or find in the cache) one split of a hub dataset; it may be a slice such as `train[:100]`.
+    """Open one split of a hub dataset, downloading it if needed; split: may be a slice such as `train[:100]`.
 
     Raises HubUnreachableError, UnknownDatasetError, or DataError for an unknown configuration or split.
     """
@@ -34,13 +34,15 @@ def open_hub(spec: DatasetSpec, split: str) -> DatasetsTable:
         ) from None
     except (ValueError, KeyError, AssertionError) as error:
         splits = ", ".join(builder.info.splits or {})
-        raise DataError(f"{spec.name}: there is no split {shown(split)}; it has {splits}: {one_line(error)}") from None
-    # The builder's hash is the commit, for most datasets.
+        raise DataError(
+            f"{spec.name}: split {shown(split)} does not exist; splits: {splits} ({one_line(error)})"
+        ) from None
+    # For most datasets the builder's hash is the commit.
     return DatasetsTable(dataset, lambda: f"{builder.hash}:{builder.config_id}:{split}")
 
 
 def hub_layout(spec: DatasetSpec) -> tuple[tuple[str, ...] | None, tuple[str, ...] | None]:
-    """(columns, splits) that the hub announces, without downloading the data; None where it announces none.
+    """Return (columns, splits) from the hub's metadata, without downloading data; None for those it lacks.
 
     Raises HubUnreachableError, UnknownDatasetError, or DataError for an unknown configuration.
     """
@@ -61,5 +63,5 @@ def _builder(spec: DatasetSpec) -> Any:
         raise DataError(f"{spec.name}: {one_line(error)}") from None
     except (OSError, RuntimeError) as error:
         raise HubUnreachableError(
-            f"the hub cannot be asked for {shown(spec.name, PATH_LENGTH)}: {one_line(error)}"
+            f"{shown(spec.name, PATH_LENGTH)}: the hub cannot be reached: {one_line(error)}"
         ) from None

@@ -1,4 +1,4 @@
-"""Folders of images, one folder a class."""
+"""Folders of images with one folder per class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from saefari.data.table import pick
+from saefari.data.table import take_rows
 from saefari.errors import DataError
 
 EXTENSIONS = (
@@ -20,62 +20,62 @@ _SPLIT_NAMES = {"train", "training", "test", "testing", "val", "valid", "validat
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """The images `<classes>/<class>/*`, by class and name; label = the class, id = the path below `folder`."""
+    """Images `<classes>/<class>/*`, sorted by class and name; label = class, id = path below `folder`."""
 
     folder: Path
-    """The dataset's; the image column holds paths below it."""
+    """Folder of the dataset; the image column contains paths relative to it."""
     classes: Path
-    """What holds the folders of the classes: `folder`, or a split's folder in it."""
+    """Parent of the class folders: `folder`, or a split's folder in it."""
 
     columns = ("image", "label", "id")
 
     def count(self) -> int:
-        """Number of images."""
+        """Count the images."""
         return sum(1 for _ in self._rows())
 
     def fingerprint(self) -> str:
-        """SHA-256 of the images' paths below the folder."""
+        """Return the SHA-256 of the images' relative paths."""
         digest = sha256()
         for path, _ in self._rows():
             digest.update(os.fsencode(path) + b"\0")
         return digest.hexdigest()
 
     def sources(self) -> str:
-        """The fingerprint: no row is read for it."""
+        """Return the fingerprint, which needs no reading of rows."""
         return self.fingerprint()
 
     def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
-        """Values of the given columns, row by row."""
+        """Yield values of the given columns, row by row."""
         positions = [self.columns.index(field) for field in fields]
-        for path, label in pick(self._rows(), rows):
+        for path, label in take_rows(self._rows(), rows):
             row = (path, label, path)
             yield tuple(row[position] for position in positions)
 
     def _rows(self) -> Iterator[tuple[str, str]]:
-        """(path below the folder, class) of every image."""
+        """Yield (relative path, class) of every image."""
         for name in _folders(self.classes):
-            below = (self.classes / name).relative_to(self.folder).as_posix()
-            yield from ((f"{below}/{image}", name) for image in sorted(_images(self.classes / name)))
+            prefix = (self.classes / name).relative_to(self.folder).as_posix()
+            yield from ((f"{prefix}/{image}", name) for image in sorted(_images(self.classes / name)))
 
 
 def find_images(folder: Path) -> dict[str, ImageFolder]:
-    """Split -> its images: `<folder>/<split>/<class>/*`, or `<folder>/<class>/*`, all of which is `train`.
+    """Return split -> images: `<folder>/<split>/<class>/*`, or `<folder>/<class>/*` as the split `train`.
 
-    Empty where there are no images in folders of classes. Raises DataError for splits without classes, and for
-    images that are neither of a class nor of a split's class: none is left out without a word.
+    Empty if there are no images in class folders. Raises DataError for splits without classes and for images outside
+    class folders, so that no image is skipped silently.
     """
     folders = _folders(folder)
     classes = {name for name in folders if _holds_images(folder / name)}
     splits = [name for name in folders if any(_class_folders(folder / name))]
     if splits and classes:
         raise DataError(
-            f"{folder}: there are images in {_listed(classes)} and in folders below {_listed(splits)}; all belong in "
-            "<class>/, or all in <split>/<class>/"
+            f"{folder}: images are in {_listed(classes)} and in folders below {_listed(splits)}; move all of them "
+            "to <class>/, or all to <split>/<class>/"
         )
     if splits:
         return {name: ImageFolder(folder, folder / name) for name in splits}
     if classes and classes <= _SPLIT_NAMES:
-        raise DataError(f"{folder}: no classes in {_listed(classes)}; an image belongs in <split>/<class>/")
+        raise DataError(f"{folder}: no class folders in {_listed(classes)}; move the images to <split>/<class>/")
     return {"train": ImageFolder(folder, folder)} if classes else {}
 
 
@@ -92,13 +92,13 @@ def _holds_images(folder: Path) -> bool:
 
 
 def _folders(folder: Path) -> list[str]:
-    """Names of sub-folders in order, hidden ones aside."""
+    """Return the sorted names of sub-folders, without hidden ones."""
     with os.scandir(folder) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _images(folder: Path) -> Iterator[str]:
-    """Names of the images in a folder, hidden files aside; a broken link counts, so that it is missed later."""
+    """Yield the names of images in a folder, without hidden files. Broken links are included and fail on decoding."""
     with os.scandir(folder) as entries:
         for entry in entries:
             extension = os.path.splitext(entry.name)[1].lower()

@@ -1,4 +1,4 @@
-"""JSON files: one object a line, read as a stream, or one array of objects, read as a whole."""
+"""JSON files: one object per line, read as a stream, or one array of objects, read at once."""
 
 from __future__ import annotations
 
@@ -13,63 +13,63 @@ from saefari.data.text_files import open_text
 from saefari.errors import DataError, shown
 
 _HEADER_ROWS = 1000
-"""Objects looked at for column names: an object may leave out keys that are null."""
-_WANTED = "a file must hold one JSON object a line, or one array of objects"
+"""Number of objects searched for column names, since objects may omit keys that are null."""
+_EXPECTED = "a file must contain one JSON object per line, or one array of objects"
 _CHUNK = 1 << 16
 
 
 def json_tree(path: Path) -> Tree:
-    """The keys of the first objects, and those inside them. Raises DataError for an empty file."""
+    """Return the keys of the first objects, including nested ones. Raises DataError for an empty file."""
     tree: Tree = {}
     for _, value in islice(_objects(path), _HEADER_ROWS):
         _add_keys(tree, value)
     if not tree:
-        raise DataError(f"{path}: the file is empty; {_WANTED}")
+        raise DataError(f"{path}: the file is empty; {_EXPECTED}")
     return tree
 
 
 def json_count(path: Path) -> int:
-    """Number of objects; reads the file once."""
+    """Count the objects; reads the file once."""
     if _is_array(path):
         return sum(1 for _ in _objects(path))
     return sum(1 for _ in _lines(path))
 
 
 def json_values(path: Path, columns: Sequence[Keys]) -> Iterator[tuple[object, ...]]:
-    """Each object's values of the given columns; None where a key is left out. Raises DataError naming the place."""
+    """Yield each object's values of the given columns; None for missing keys. Raises DataError with the place."""
     for place, value in _objects(path):
-        yield tuple(_reach(path, place, value, keys) for keys in columns)
+        yield tuple(_value_at(path, place, value, keys) for keys in columns)
 
 
 def _add_keys(tree: Tree, value: Mapping[str, Any]) -> None:
-    for key, inside in value.items():
+    for key, nested in value.items():
         branch = tree.setdefault(key, {})
-        if isinstance(inside, dict):
-            _add_keys(branch, inside)
+        if isinstance(nested, dict):
+            _add_keys(branch, nested)
 
 
-def _reach(path: Path, place: str, value: Any, keys: Keys) -> object:
+def _value_at(path: Path, place: str, value: Any, keys: Keys) -> object:
     for key in keys:
         if value is None:
             return None
         if not isinstance(value, dict):
             name, kind = ".".join(keys), type(value).__name__
-            raise DataError(f"{path}: {place}: {shown(name)} is sought in a {kind} that should be an object")
+            raise DataError(f"{path}: {place}: {shown(name)} cannot be read from a {kind}; expected an object")
         value = value.get(key)
     return value
 
 
 def _objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(place, object) of every row; the place is a line, or an element of an array."""
+    """Yield (place, object) of every row; the place is a line or an array element."""
     unit, values = ("element", enumerate(_array(path), 1)) if _is_array(path) else ("line", _parsed_lines(path))
     for number, value in values:
         if not isinstance(value, dict):
-            raise DataError(f"{path}: {unit} {number}: holds {type(value).__name__}, not an object; {_WANTED}")
+            raise DataError(f"{path}: {unit} {number}: {type(value).__name__} instead of an object; {_EXPECTED}")
         yield f"{unit} {number}", value
 
 
 def _is_array(path: Path) -> bool:
-    """The file begins with `[`."""
+    """Whether the file starts with `[`."""
     with open_text(path, newline="\n") as file:
         while text := file.read(_CHUNK):
             if text.strip():
@@ -78,7 +78,7 @@ def _is_array(path: Path) -> bool:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number, line) of every line that is not blank."""
+    """Yield (line number, line) of all lines that are not blank."""
     with open_text(path, newline="\n") as file:
         yield from ((number, line) for number, line in enumerate(file, 1) if line.strip())
 
@@ -92,7 +92,7 @@ def _parsed_lines(path: Path) -> Iterator[tuple[int, Any]]:
 
 
 def _array(path: Path) -> Iterator[Any]:
-    """The elements of an array, which is in memory as a whole."""
+    """Yield the elements of an array, which is read into memory at once."""
     with open_text(path, newline="\n") as file:
         text = file.read()
     try:
@@ -105,11 +105,11 @@ def _array(path: Path) -> Iterator[Any]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object; raises ValueError for a key that is there twice, of which one value would be lost."""
+    """Build a JSON object. Raises ValueError for duplicate keys, whose first value would be lost."""
     value = dict(pairs)
     if len(value) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {shown(next(name for name in names if names.count(name) > 1))} is there twice")
+        raise ValueError(f"duplicate key {shown(next(name for name in names if names.count(name) > 1))}")
     return value
 
 
@@ -118,4 +118,4 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_object)
 
 def _invalid(path: Path, line: int, error: Exception) -> DataError:
     reason = (getattr(error, "msg", None) or str(error)).removesuffix(" starting at")
-    return DataError(f"{path}: line {line}: not valid JSON ({reason}); {_WANTED}")
+    return DataError(f"{path}: line {line}: not valid JSON ({reason}); {_EXPECTED}")

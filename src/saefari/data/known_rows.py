@@ -1,4 +1,4 @@
-"""What reading a dataset's rows told of them, kept so that unchanged rows need not be read again."""
+"""Fingerprint and number of a dataset's rows, stored so that unchanged rows need not be read again."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from saefari.fingerprint import code_digest, fingerprint
 
 @dataclass(frozen=True)
 class KnownRows:
-    """The fingerprint and number of a table's rows, as they were when its sources had a digest.
+    """Fingerprint and number of a table's rows, valid while the digest of its sources is the same.
 
-    sources: see `sources_digest`. fingerprint, n_rows: the table's own `fingerprint()` and `count()`.
+    sources: see `sources_digest`. fingerprint, n_rows: the table's `fingerprint()` and `count()`.
     """
 
     sources: str
@@ -23,8 +23,8 @@ class KnownRows:
     n_rows: int
 
     @classmethod
-    def of_record(cls, record: Any) -> KnownRows | None:
-        """The inverse of `dataclasses.asdict`; None for anything else."""
+    def from_record(cls, record: Any) -> KnownRows | None:
+        """Invert `dataclasses.asdict`; None for invalid records."""
         if not isinstance(record, Mapping):
             return None
         try:
@@ -34,8 +34,8 @@ class KnownRows:
 
 
 def sources_digest(table: Table) -> str:
-    """Digest of everything that decides a table's rows: the content of what they are read from and our reading code.
+    """Return a digest of everything that determines a table's rows: their sources and the code of this package.
 
-    Two tables of equal digest have the same rows. It is found without reading rows, so at the speed of hashing files.
+    Tables with equal digests have equal rows. Computing it hashes files but reads no rows.
     """
     return fingerprint({"sources": table.sources(), "code": code_digest(Path(__file__).parent)})

@@ -1,4 +1,4 @@
-"""The normal form of a text: what stays of it when two texts are compared as near-duplicates."""
+"""Normal form of a text, for the detection of near-duplicates."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import unicodedata
 
 TEXT_RULE = "case, white space, punctuation, URLs, @handles and Unicode form are ignored"
-"""What `normal_form` leaves out. Split records hold it; change it with the rule."""
+"""Differences that `normal_form` ignores. Stored in split records; update it with the rule."""
 
 _ADDRESS = re.compile(r"(?:https?://|www\.)[!-~]+", re.IGNORECASE)
 _HANDLE = re.compile(r"(?<![\w.+-])@\w+(?:@[\w.-]+)?")
@@ -14,8 +14,8 @@ _SPACE_OUTSIDE_NUMBERS = re.compile(r"(?<!\d) | (?!\d)")
 _VARIATION_SELECTORS = range(0xFE00, 0xFE10)
 
 
-class _Kept(dict[int, int | str]):
-    """Table for `str.translate`: punctuation becomes a space, invisible characters nothing, others stay."""
+class _Translation(dict[int, int | str]):
+    """Table for `str.translate`: removes invisible characters and replaces punctuation by spaces."""
 
     def __missing__(self, code: int) -> int | str:
         category = unicodedata.category(chr(code))
@@ -24,17 +24,17 @@ class _Kept(dict[int, int | str]):
         return self[code]
 
 
-_KEPT = _Kept()
+_TRANSLATION = _Translation()
 
 
 def normal_form(text: str) -> str:
-    """The letters, digits and symbols of a text: equal for texts that differ only in what `TEXT_RULE` names.
+    """Return the letters, digits and symbols of a text; equal for texts that differ only as in `TEXT_RULE`.
 
-    URLs and @handles are removed, the rest is brought to Unicode form NFKC and folded case, and punctuation,
-    white space and invisible characters are removed; between two digits they become one space, since 1.5 is not 15.
-    A text of which nothing is left, such as "???", keeps its characters: its white space alone is collapsed.
+    URLs and @handles are removed, the rest is normalised to NFKC and case-folded, and punctuation, white space and
+    invisible characters are removed; between digits they become one space, so that 1.5 and 15 differ.
+    If nothing is left, as for "???", the text is returned with collapsed white space.
     """
-    bare = _HANDLE.sub(" ", _ADDRESS.sub(" ", text))
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", bare).casefold())
-    spaced = " ".join(folded.translate(_KEPT).split())
+    without_links = _HANDLE.sub(" ", _ADDRESS.sub(" ", text))
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", without_links).casefold())
+    spaced = " ".join(folded.translate(_TRANSLATION).split())
     return _SPACE_OUTSIDE_NUMBERS.sub("", spaced) or " ".join(text.split())

@@ -9,7 +9,7 @@ from saefari.names import folder_name
 
 
 def dataset_slug(name: str) -> str:
-    """The dataset's folder name in the store; see `folder_name`.
+    """Return the dataset's folder name in the output tree; see `folder_name`.
 
     A hub id `a/b` gives `a--b`; a path gives its last two components, without the ending of a data file.
     """

@@ -1,6 +1,6 @@
-"""Which rows train and which test: stratified, seeded, and never the same text or group on both sides.
+"""Stratified, seeded train/test splits that keep equal texts and groups on one side.
 
-Texts count as the same when their normal forms are equal.
+Texts are equal if their normal forms are equal.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ TRAIN, TEST, EXCLUDED = 0, 1, -1
 
 
 def text_key(text: str) -> int:
-    """A 64-bit hash of a text's normal form."""
+    """Return a 64-bit hash of a text's normal form."""
     return _hash(normal_form(text))
 
 
 def exact_key(text: str) -> int:
-    """A 64-bit hash that is equal for texts that differ only in white space."""
+    """Return a 64-bit hash of a text that ignores differences in white space."""
     return _hash(" ".join(text.split()))
 
 
 def count_tied(exact_keys: np.ndarray, text_keys: np.ndarray) -> dict[str, int]:
-    """Count rows whose text occurs again, and near-duplicates.
+    """Count rows with repeated texts and near-duplicates.
 
-    exact_keys, text_keys: uint64 [n_rows], see `exact_key` and `text_key`. Returns `equal`: rows that share their text
-    with another row; `near`: rows that share the normal form of their text with a row of another text.
+    exact_keys, text_keys: uint64 [n_rows], see `exact_key` and `text_key`. Returns `equal`: rows with the same text as
+    another row; `near`: rows with the same normal form as a row with a different text.
     """
     _, texts, repeats = np.unique(exact_keys, return_inverse=True, return_counts=True)
     _, forms = np.unique(text_keys, return_inverse=True)
@@ -40,7 +40,7 @@ def count_tied(exact_keys: np.ndarray, text_keys: np.ndarray) -> dict[str, int]:
 
 
 def sample_rows(n_rows: int, max_rows: int | None, seed: int) -> np.ndarray:
-    """Ascending int64 indices of a seeded uniform sample; max_rows None = all rows."""
+    """Return a seeded uniform sample of row indices, int64, ascending; max_rows None = all rows."""
     if max_rows is None or max_rows >= n_rows:
         return np.arange(n_rows, dtype=np.int64)
     return np.sort(np.random.default_rng(seed).choice(n_rows, size=max_rows, replace=False).astype(np.int64))
@@ -53,13 +53,12 @@ def split_rows(
     test_size: float,
     seed: int,
 ) -> np.ndarray:
-    """One stratified split: int8 [n_rows], 0 = train, 1 = test, -1 = excluded because the label is missing.
+    """Compute a stratified split: int8 [n_rows], 0 = train, 1 = test, -1 = excluded because the label is missing.
 
-    text_keys: uint64 [n_rows], see `text_key`. Rows that share a text or a group, directly or through others,
-    form a unit, which stays on one side. Each class has about `test_size` of its rows in the test
-    set, as near as whole units allow; units are drawn in random order, so duplicated texts are as frequent
-    in the test set as in the data. Neither side is left empty. Raises DataError when there is only one unit,
-    or none.
+    text_keys: uint64 [n_rows], see `text_key`. Rows that share a text or a group, directly or through other rows,
+    form a unit, which stays on one side. The test set has about a share `test_size` of each class, as closely as
+    units permit; units are drawn in random order, so duplicated texts are as frequent in the test set as in the data.
+    Neither side is empty. Raises DataError if there are fewer than two units.
     """
     sides = np.full(len(labels), EXCLUDED, dtype=np.int8)
     labelled = [row for row, label in enumerate(labels) if label is not None]
@@ -68,8 +67,8 @@ def split_rows(
     units = _units(labelled, text_keys, groups)
     if len(units) < 2:
         raise DataError(
-            f"the {len(labelled)} labelled rows cannot be split: all share one text or group, directly or in "
-            "a chain; give another group_field or a test_split"
+            f"the {len(labelled)} labelled rows cannot be split: all are connected by equal texts or groups; "
+            "set another group_field or a test_split"
         )
     test_units = _choose_test(units, labels, test_size, seed)
     sides[labelled] = TRAIN
@@ -84,7 +83,7 @@ def separate_test(
     test_keys: np.ndarray,
     test_groups: Sequence[str | None],
 ) -> np.ndarray:
-    """Training rows to drop because a test row has the same text or group: bool [n_train], True = drop."""
+    """Return the training rows to drop because a test row has the same text or group: bool [n_train]."""
     held_out = {group for group in test_groups if group is not None}
     same_group = np.array([group in held_out for group in train_groups], dtype=bool)
     dropped: np.ndarray = np.isin(train_keys, test_keys) | same_group
@@ -96,7 +95,7 @@ def _hash(text: str) -> int:
 
 
 def _units(rows: Sequence[int], text_keys: np.ndarray, groups: Sequence[str | None]) -> list[list[int]]:
-    """Rows joined by equal text or group, in the order of their first row (union-find)."""
+    """Group rows that are connected by equal text or group (union-find), ordered by first row."""
     parent = {row: row for row in rows}
 
     def root(row: int) -> int:
@@ -122,13 +121,13 @@ def _units(rows: Sequence[int], text_keys: np.ndarray, groups: Sequence[str | No
 def _choose_test(
     units: Sequence[Sequence[int]], labels: Sequence[str | None], test_size: float, seed: int
 ) -> list[int]:
-    """The test units: in random order, each is taken if it brings the classes nearer their share."""
+    """Choose test units: in random order, take each one that brings the class counts closer to their share."""
     totals = Counter(labels[row] for unit in units for row in unit)
     missing = {label: test_size * total for label, total in totals.items()}
     chosen = []
     for unit in np.random.default_rng(seed).permutation(len(units)).tolist():
         counts = Counter(labels[row] for row in units[unit])
-        # What taking the unit gains: the sum over classes of missing^2 - (missing - n)^2.
+        # Decrease of the squared deficit: sum over classes of missing^2 - (missing - n)^2.
         gain = sum(n * (2 * missing[label] - n) for label, n in counts.items())
         if gain > 0:
             chosen.append(unit)

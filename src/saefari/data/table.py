@@ -1,4 +1,4 @@
-"""What every kind of dataset looks like before its columns get their meaning."""
+"""Common interface of all kinds of datasets, before columns are interpreted."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ _BATCH_BYTES = 1 << 24
 
 
 class Table(Protocol):
-    """Rows of named columns, read as a stream."""
+    """Stream of rows with named columns."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Column names, in the source's order; cheap to ask for."""
+        """Column names, in source order; fast."""
 
     @property
     def folder(self) -> Path | None:
-        """Where relative paths in its columns start; None where no column can name a file beside the rows."""
+        """Base of relative paths in columns; None if columns cannot refer to files."""
 
     def count(self) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
 
     def fingerprint(self) -> str:
-        """Changes whenever the rows do; files that the rows name are not part of them."""
+        """Return a fingerprint of the rows, without the content of files that they refer to."""
 
     def sources(self) -> str:
-        """Hash of what the rows are read from, taken without reading them: equal only where the rows are.
+        """Hash the sources of the rows without reading rows. Equal hashes imply equal rows.
 
-        It may change where `fingerprint` does not.
+        May change although `fingerprint` does not.
         """
 
     def values(self, fields: Sequence[str], rows: Sequence[int] | None = None) -> Iterator[tuple[object, ...]]:
-        """Each row's values of the given columns, in source order; rows: of these alone, ascending."""
+        """Yield each row's values of the given columns, in source order. rows: ascending selection; None = all."""
 
 
-def pick(values: Iterable[T], rows: Sequence[int] | None) -> Iterator[T]:
-    """Of a stream the values at these places, ascending; all of them where rows is None."""
+def take_rows(values: Iterable[T], rows: Sequence[int] | None) -> Iterator[T]:
+    """Yield the values of a stream at the given ascending positions; None = all."""
     if rows is None:
         yield from values
         return
-    stream, place = iter(values), 0
+    stream, position = iter(values), 0
     for row in rows:
-        yield next(islice(stream, row - place, None))
-        place = row + 1
+        yield next(islice(stream, row - position, None))
+        position = row + 1
 
 
 def rows_per_batch(n_rows: int, n_bytes: int) -> int:
-    """How many rows of a table of n_rows and n_bytes to hold at once: many short texts, few images."""
+    """Return how many rows of a table of n_rows and n_bytes to read at once, so that batches have bounded size."""
     return max(1, min(_BATCH_ROWS, _BATCH_BYTES * n_rows // max(1, n_bytes)))

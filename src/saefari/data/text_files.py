@@ -1,4 +1,4 @@
-"""Text files, compressed or not, as a stream of UTF-8."""
+"""Streaming of UTF-8 text files, optionally compressed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from saefari.errors import DataError
 
 @contextmanager
 def open_text(path: Path, newline: str) -> Iterator[TextIOWrapper]:
-    """Open a file for reading, without a byte order mark; `newline` as in `open`.
+    """Open a file for reading, skipping a byte order mark; newline: as in `open`.
 
-    Raises DataError, also while the file is read: where it is not UTF-8, with the line, and where its compressed
-    content is damaged.
+    Raises DataError, also while the file is read, if it is not UTF-8 (with the line) or its compression is damaged.
     """
     try:
         with TextIOWrapper(_open_bytes(path), encoding="utf-8-sig", newline=newline) as file:
@@ -28,7 +27,7 @@ def open_text(path: Path, newline: str) -> Iterator[TextIOWrapper]:
         raise _not_utf8(path) from None
     except OSError as error:
         kind = _compression(path)
-        reason = f"damaged, or no {kind} file" if kind else "the file cannot be read"
+        reason = f"damaged or not a {kind} file" if kind else "the file cannot be read"
         raise DataError(f"{path}: {reason} ({error.strerror or error})") from None
 
 
@@ -42,11 +41,11 @@ def _compression(path: Path) -> str | None:
 
 
 def _not_utf8(path: Path) -> DataError:
-    """An error that names the first line which is not UTF-8."""
+    """Return an error with the first line that is not UTF-8."""
     with TextIOWrapper(_open_bytes(path), encoding="utf-8", errors="surrogateescape", newline="\n") as file:
         for number, line in enumerate(file, 1):
             try:
                 line.encode("utf-8", "surrogateescape").decode("utf-8")
             except UnicodeDecodeError as error:
-                return DataError(f"{path}: line {number}: not UTF-8 ({error.reason}); save the file as UTF-8")
-    return DataError(f"{path}: not UTF-8; save the file as UTF-8")
+                return DataError(f"{path}: line {number}: not UTF-8 ({error.reason}); convert the file to UTF-8")
+    return DataError(f"{path}: not UTF-8; convert the file to UTF-8")

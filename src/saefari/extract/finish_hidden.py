@@ -10,7 +10,7 @@ import numpy as np
 
 from saefari.extract.outputs import Output
 from saefari.log import logger
-from saefari.store import iter_position_counts, read_arrays
+from saefari.store import iter_arrays, iter_position_counts
 
 MANY_OUTLIERS = 0.02
 """Share of positions above which outliers are warned of."""
@@ -38,7 +38,7 @@ def _stats(output: Output, counts: Sequence[np.ndarray]) -> dict[str, int]:
     if output.settings.get("outlier_norm") is None:
         return {"empty_rows": sum(int((lengths == 0).sum()) for lengths in counts)}
     stats = {"empty_rows": 0, "positions": 0, "outliers": 0, "outlier_rows": 0}
-    for (_, arrays), lengths in zip(read_arrays(output.folder, "outliers"), counts, strict=True):
+    for (_, arrays), lengths in zip(iter_arrays(output.folder, "outliers"), counts, strict=True):
         found = arrays.get("outliers", np.zeros(0, np.int64))
         rows = np.searchsorted(np.cumsum(lengths), found, side="right")
         left_out = np.bincount(rows, minlength=len(lengths))

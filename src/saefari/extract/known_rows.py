@@ -21,11 +21,11 @@ def open_prepared(folder: Path, spec: DatasetSpec, split: str) -> Dataset:
     Whether the dataset is still what they were made of is not said: compare fingerprints.
     """
     record = read_samples_record(folder) or {}
-    return open_dataset(spec, split, KnownRows.of_record(record.get(_KNOWN)))
+    return open_dataset(spec, split, KnownRows.from_record(record.get(_KNOWN)))
 
 
 def note_known(folder: Path, dataset: Dataset) -> None:
     """Keep what is known of a dataset's rows for the next run; the samples in the folder were made of them."""
     record = read_samples_record(folder)
-    if record is not None and record.get(_KNOWN) != (known := asdict(dataset.know())):
+    if record is not None and record.get(_KNOWN) != (known := asdict(dataset.known_rows())):
         write_json(folder / SAMPLES_RECORD, {**record, _KNOWN: known})

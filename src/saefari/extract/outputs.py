@@ -13,7 +13,7 @@ import numpy as np
 from saefari.errors import ConflictError
 from saefari.extract.frozen_rows import conflict_message
 from saefari.log import logger
-from saefari.store import Decision, Manifest, decide, write_shard
+from saefari.store import Manifest, ShardPlan, plan_shards, write_shard
 
 
 @dataclass
@@ -24,7 +24,7 @@ class Output:
     folder: Path
     settings: dict[str, Any]
     n_rows: int
-    decision: Decision = field(init=False)
+    decision: ShardPlan = field(init=False)
     manifest: Manifest = field(init=False)
 
     def inspect(self, ranges: Sequence[tuple[int, int]], overwrite: bool) -> None:
@@ -32,13 +32,13 @@ class Output:
 
         Raises ConflictError when the folder holds data of other settings and `overwrite` is false.
         """
-        decision = decide(self.folder, self.settings, ranges)
+        decision = plan_shards(self.folder, self.settings, ranges)
         if decision.conflicts:
             if not overwrite:
                 raise ConflictError(conflict_message(self.folder, list(decision.conflicts)))
             logger.warning("%s: removed, it was made with other settings", self.folder)
             shutil.rmtree(self.folder)
-            decision = decide(self.folder, self.settings, ranges)
+            decision = plan_shards(self.folder, self.settings, ranges)
         self.decision = decision
         self.manifest = Manifest.load(self.folder) or Manifest(self.kind, self.settings, self.n_rows)
 

@@ -20,7 +20,7 @@ from saefari.saes.identity import sae_settings
 from saefari.saes.load import LoadedSae, check_width, load_sae
 from saefari.saes.quality import Quality
 from saefari.saes.ref import SaeRef
-from saefari.store import codes_folder, read_arrays, read_split_record
+from saefari.store import codes_folder, iter_arrays, read_split_record
 
 _FAR_BELOW = 0.2  # explained variance this much under the catalogue's is no matter of another dataset
 _LITTLE = 0.5  # explained variance that makes an assumed hook point doubtful: an SAE in its place explains more
@@ -125,7 +125,7 @@ def finish_codes(output: Output, cell: Cell) -> None:
     if not manifest.complete or manifest.stats:
         return
     quality: Quality | None = None
-    for _, arrays in read_arrays(output.folder, "stat_"):
+    for _, arrays in iter_arrays(output.folder, "stat_"):
         part = Quality.from_arrays({name.removeprefix("stat_"): value for name, value in arrays.items()})
         quality = part if quality is None else quality.merge(part)
     assert quality is not None

@@ -12,7 +12,7 @@ from saefari.errors import ModelError
 from saefari.models.hooks import HookPoint
 from saefari.saes.encode import Codes
 from saefari.saes.quality import Quality
-from saefari.store import codes_arrays, halved_states
+from saefari.store import codes_arrays, compact_states
 from saefari.store.shards import no_outliers
 
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
@@ -118,7 +118,7 @@ class HiddenArrays:
     def arrays(self) -> dict[str, np.ndarray]:
         """The shard's arrays in row order."""
         order = self._order.rows()
-        result = {f"pooled_{how}": halved_states(np.concatenate(parts)[order]) for how, parts in self._pooled.items()}
+        result = {f"pooled_{how}": compact_states(np.concatenate(parts)[order]) for how, parts in self._pooled.items()}
         if self._keep:
             result["positions"] = np.concatenate(self._positions)[self._order.positions()]
             result["offsets"] = self._order.offsets()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from saefari.store.files import replacing
+from saefari.store.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,5 +25,5 @@ def png(path: Path) -> Iterator[Figure]:
     figure = Figure(layout="constrained")
     FigureCanvasAgg(figure)
     yield figure
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120, metadata={"Software": None})

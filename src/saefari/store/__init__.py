@@ -1,4 +1,4 @@
-"""The only code that knows the paths and file formats of the output tree."""
+"""Paths and file formats of the output tree. No other package reads or writes them directly."""
 
 from saefari.store.decoder_rows import iter_decoder, read_decoder_row
 from saefari.store.explanations import Explanation, read_explanation, read_explanations
@@ -7,10 +7,9 @@ from saefari.store.image_views import ImageView, cell_box, read_heat_map, read_v
 from saefari.store.last_run import Failure, RunRecord, read_last_run, write_last_run
 from saefari.store.latents import strongest_latents, top_latents
 from saefari.store.layout import Layout, codes_folder, hidden_folder
-from saefari.store.learned_images import count_learned, read_learned
-from saefari.store.lock import hold_tree
-from saefari.store.manifest import Decision, Manifest, ShardRecord, decide
-from saefari.store.packed_arrays import halved_states
+from saefari.store.lock import lock_tree
+from saefari.store.manifest import Manifest, ShardPlan, ShardRecord, plan_shards
+from saefari.store.packed_arrays import compact_states
 from saefari.store.predictions import Predictions, read_predictions
 from saefari.store.results import (
     TASK,
@@ -40,16 +39,16 @@ from saefari.store.samples import (
     read_split_record,
     write_split,
 )
-from saefari.store.scan import FoundFile, find_files, looks_whole
+from saefari.store.scan import FoundFile, find_files, has_complete_ending
 from saefari.store.shard_head import read_codes_head
 from saefari.store.shards import (
     CodesShard,
     HiddenShard,
     codes_arrays,
     complete_manifest,
+    iter_arrays,
     iter_codes,
     iter_hidden_positions,
-    read_arrays,
     read_pooled_hidden,
     shard_ranges,
     write_shard,
@@ -57,20 +56,20 @@ from saefari.store.shards import (
 from saefari.store.trained_saes import (
     SaeDensity,
     TrainedSae,
-    curves_in,
+    density_gap,
     find_trained,
-    gap_in,
+    finite_number,
     iter_trained,
-    number_in,
     read_density,
     read_trained,
+    training_curves,
 )
+from saefari.store.training_images import count_leaked_test_rows, read_training_digests
 
 __all__ = [
     "IMAGE_SCHEMA",
     "TASK",
     "CodesShard",
-    "Decision",
     "Explanation",
     "Failure",
     "FoundFile",
@@ -83,25 +82,26 @@ __all__ = [
     "RunRecord",
     "SaeDensity",
     "SamplesWriter",
+    "ShardPlan",
     "ShardRecord",
     "TokenisedRow",
     "TrainedSae",
     "cell_box",
     "codes_arrays",
     "codes_folder",
+    "compact_states",
     "complete_manifest",
-    "count_learned",
-    "curves_in",
-    "decide",
+    "count_leaked_test_rows",
+    "density_gap",
     "distinguishing_fields",
     "find_files",
     "find_trained",
     "finished_result",
-    "gap_in",
-    "halved_states",
+    "finite_number",
+    "has_complete_ending",
     "has_images",
     "hidden_folder",
-    "hold_tree",
+    "iter_arrays",
     "iter_codes",
     "iter_decoder",
     "iter_hidden_positions",
@@ -111,9 +111,8 @@ __all__ = [
     "iter_samples",
     "iter_token_rows",
     "iter_trained",
-    "looks_whole",
-    "number_in",
-    "read_arrays",
+    "lock_tree",
+    "plan_shards",
     "read_codes_head",
     "read_codes_rows",
     "read_decoder_row",
@@ -123,7 +122,6 @@ __all__ = [
     "read_heat_map",
     "read_hidden_rows",
     "read_last_run",
-    "read_learned",
     "read_pooled_hidden",
     "read_predictions",
     "read_result",
@@ -134,6 +132,7 @@ __all__ = [
     "read_split_record",
     "read_summary",
     "read_trained",
+    "read_training_digests",
     "read_views",
     "shard_ranges",
     "strongest_latents",
@@ -141,6 +140,7 @@ __all__ = [
     "task_name",
     "task_names",
     "top_latents",
+    "training_curves",
     "write_json",
     "write_last_run",
     "write_parquet",

@@ -1,7 +1,7 @@
-"""A training's state on the disk: the last one that is whole, or none.
+"""Training checkpoints.
 
-Its folder holds state.json and the tensors that it names. Both are written by rename, state.json last, so that a kill
-at any moment leaves the state before.
+A folder holds state.json and the tensor file it names. Both are written atomically, state.json last, so an
+interrupted write leaves the previous checkpoint intact.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saefari.errors import StoreError
-from saefari.store.files import read_json, replacing, write_json
+from saefari.store.files import atomic_write, read_json, write_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,11 +21,11 @@ _TENSORS = "tensors"
 
 
 def write_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-    """Replace the folder's checkpoint by this one, of a later step. state: JSON-able."""
+    """Replace the folder's checkpoint with that of a later step. state: JSON-serialisable."""
     from safetensors.torch import save_file
 
     path = folder / f"step-{step:09d}.safetensors"
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         save_file(tensors, temporary)
     write_json(folder / _STATE, {**state, _TENSORS: path.name})
     for other in folder.glob("step-*.safetensors"):
@@ -34,13 +34,13 @@ def write_checkpoint(folder: Path, step: int, tensors: dict[str, Tensor], state:
 
 
 def read_checkpoint_state(folder: Path) -> dict[str, Any] | None:
-    """What was handed to `write_checkpoint` as its state; None where there is no checkpoint."""
+    """Return the `state` of the folder's checkpoint, or None if there is no checkpoint."""
     state: dict[str, Any] | None = read_json(folder / _STATE)
     return state
 
 
 def read_checkpoint_tensors(folder: Path) -> dict[str, Tensor]:
-    """The tensors of the folder's checkpoint, on the CPU. Raises StoreError when they cannot be read."""
+    """Return the tensors of the folder's checkpoint, on the CPU. Raises StoreError if they cannot be read."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -52,8 +52,8 @@ def read_checkpoint_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def remove_checkpoint(folder: Path) -> None:
-    """Remove what `write_checkpoint` wrote, and the folder if nothing else is in it."""
-    (folder / _STATE).unlink(missing_ok=True)  # first: without it the rest is no checkpoint
+    """Remove the folder's checkpoint, and the folder if it is then empty."""
+    (folder / _STATE).unlink(missing_ok=True)  # first, so that an interrupted removal leaves no readable checkpoint
     for file in folder.glob("*step-*.safetensors*"):
         file.unlink()
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""The directions that an SAE's latents write, read from its folder without torch and never all at once."""
+"""Decoder directions of an SAE, read block by block from its folder without torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _DECODER = "W_dec"
 
 
 def read_decoder_row(folder: Path, latent: int) -> np.ndarray:
-    """The direction of one latent, float32 [d_in]. Raises StoreError when it cannot be read."""
+    """Return the decoder direction of one latent, float32 [d_in]. Raises StoreError if it cannot be read."""
     with _decoder(folder) as (d_sae, rows):
         if not 0 <= latent < d_sae:
             raise StoreError(f"{folder / _WEIGHTS} has latents 0 to {d_sae - 1}, not {latent}")
@@ -24,7 +24,7 @@ def read_decoder_row(folder: Path, latent: int) -> np.ndarray:
 
 
 def iter_decoder(folder: Path, block: int = 4096) -> Iterator[np.ndarray]:
-    """The directions of all latents in order, float32 [up to `block`, d_in] at a time. Raises StoreError."""
+    """Yield the decoder directions of all latents in order, as blocks float32 [<= block, d_in]. Raises StoreError."""
     with _decoder(folder) as (d_sae, rows):
         for start in range(0, d_sae, block):
             yield rows(start, min(start + block, d_sae))
@@ -32,7 +32,7 @@ def iter_decoder(folder: Path, block: int = 4096) -> Iterator[np.ndarray]:
 
 @contextmanager
 def _decoder(folder: Path) -> Iterator[tuple[int, Callable[[int, int], np.ndarray]]]:
-    """(number of latents, the rows from one to another)."""
+    """Open the decoder; yield (number of latents, function that reads rows [start, stop))."""
     from safetensors import SafetensorError, safe_open
 
     path = folder / _WEIGHTS
@@ -41,4 +41,4 @@ def _decoder(folder: Path) -> Iterator[tuple[int, Callable[[int, int], np.ndarra
             weights = file.get_slice(_DECODER)
             yield weights.get_shape()[0], lambda start, stop: weights[start:stop].astype(np.float32)
     except (OSError, SafetensorError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path}: its {_DECODER} cannot be read ({error})") from None
+        raise StoreError(f"{path}: {_DECODER} cannot be read ({error})") from None

@@ -1,8 +1,8 @@
-"""What was written about latents: one JSON file per latent, named after it.
+"""Explanations of latents: one JSON file per latent.
 
     explanations/<model>/layer_<L>/<width>/<latent>.json   {"explanation": text, "scores": {name: number}}
 
-Files that hold something else are left out: they may be half-written, or another program's.
+Files with any other content are skipped.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from saefari.store.files import read_json
 
 @dataclass(frozen=True)
 class Explanation:
-    """text: what the latent is said to stand for. scores: how well that predicts it, by the name of the test."""
+    """Explanation of a latent. text: its proposed meaning. scores: name of a score -> value."""
 
     latent: int
     text: str
@@ -24,7 +24,7 @@ class Explanation:
 
 
 def read_explanation(folder: Path, latent: int) -> Explanation | None:
-    """The explanation of one latent, or None."""
+    """Return the explanation of one latent, or None."""
     try:
         record = read_json(folder / f"{int(latent)}.json")
     except StoreError:
@@ -41,7 +41,7 @@ def read_explanation(folder: Path, latent: int) -> Explanation | None:
 
 
 def read_explanations(folder: Path) -> dict[int, Explanation]:
-    """latent -> explanation, of every latent that has one."""
+    """Return latent -> explanation, for all latents that have one."""
     latents = sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdigit())
     found = {latent: read_explanation(folder, latent) for latent in latents}
     return {latent: one for latent, one in found.items() if one is not None}

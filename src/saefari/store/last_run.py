@@ -1,4 +1,4 @@
-"""How the last run ended, for those who come later."""
+"""Failures and warnings of the last run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import NamedTuple
 from saefari.errors import StoreError
 from saefari.store.files import read_json, write_json
 
-_LISTED = 8  # of what was not done, in one line
+_MAX_LISTED = 8  # skipped work items named in one line
 
 
 class Failure(NamedTuple):
-    """A job that failed, why, and the work that was not done because of it."""
+    """Failed job, the reason, and the work skipped because of it."""
 
     job: str
     reason: str
@@ -22,34 +22,34 @@ class Failure(NamedTuple):
 
     @property
     def consequence(self) -> str:
-        """What was not done, as one line; empty where the failure cost nothing else."""
-        more = f" and {len(self.not_done) - _LISTED:,} more" if len(self.not_done) > _LISTED else ""
-        return f"not done because of this: {', '.join(self.not_done[:_LISTED])}{more}" if self.not_done else ""
+        """One line that lists the skipped work; empty if there is none."""
+        more = f" and {len(self.not_done) - _MAX_LISTED:,} more" if len(self.not_done) > _MAX_LISTED else ""
+        return f"not done because of this: {', '.join(self.not_done[:_MAX_LISTED])}{more}" if self.not_done else ""
 
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What went wrong in a run."""
+    """Failures and warnings of a run."""
 
     failures: list[Failure]
     warnings: list[str]
 
 
 def write_last_run(path: Path, failures: Sequence[Failure], warnings: Sequence[str]) -> None:
-    """Write what `read_last_run` reads."""
+    """Write the failures and warnings of a run."""
     write_json(path, {"failures": [failure._asdict() for failure in failures], "warnings": list(warnings)})
 
 
 def read_last_run(path: Path) -> RunRecord | None:
-    """What `Layout.last_run` holds; None where there was no run. Raises StoreError when it is something else."""
+    """Read the record at `Layout.last_run`, or None if there was no run. Raises StoreError if it is not valid."""
     record = read_json(path)
     if record is None:
         return None
     try:
         failures = [
-            Failure(str(one["job"]), str(one["reason"]), tuple(str(what) for what in one.get("not_done", ())))
+            Failure(str(one["job"]), str(one["reason"]), tuple(map(str, one.get("not_done", ()))))
             for one in record["failures"]
         ]
         return RunRecord(failures, [str(warning) for warning in record["warnings"]])
     except (KeyError, TypeError, AttributeError) as error:
-        raise StoreError(f"{path}: is not what SAEfari writes ({type(error).__name__}: {error})") from None
+        raise StoreError(f"{path}: not a valid record of a run ({type(error).__name__}: {error}); remove it") from None

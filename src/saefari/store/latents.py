@@ -1,4 +1,4 @@
-"""The latents that are strongest at one position."""
+"""Latents with the largest activations at a position."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 
 def strongest_latents(codes: sparse.csr_array, position: int) -> tuple[np.ndarray, np.ndarray]:
-    """(latents int [m], their activations [m]) of all that are active at a position, the strongest first.
+    """Return (latents int [m], activations [m]) of all active latents at a position, sorted by falling activation.
 
-    codes: [n_positions, d_sae]. Of latents that are equally strong the lower number comes first.
+    codes: [n_positions, d_sae]. Ties are ordered by latent index.
     """
-    own = slice(codes.indptr[position], codes.indptr[position + 1])
-    latents, activations = codes.indices[own], codes.data[own]
+    active = slice(codes.indptr[position], codes.indptr[position + 1])
+    latents, activations = codes.indices[active], codes.data[active]
     order = np.lexsort((latents, -activations))
     return latents[order], activations[order]
 
 
 def top_latents(folder: Path, row: int, position: int, n: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    """(latents int [m], their activations float32 [m]) of the n strongest, or of all where fewer are active.
+    """Return (latents int [m], activations float32 [m]) of the n strongest active latents; m <= n.
 
-    folder: that of one SAE's codes, below the split's samples. row: its number in the dataset. position: counted from
-    0 among those of the row that count, so it stands in `valid`, `patch` and the spans too.
-    Raises StoreError where the row is not stored or has no such position.
+    folder: codes of one SAE, below the split's samples. row: dataset row number. position: 0-based index into the
+    row's valid positions, as in `valid`, `patch` and the spans.
+    Raises StoreError if the row is not stored or has no such position.
     """
     codes = read_codes_rows(folder, [row]).to_csr()
     if not 0 <= position < codes.shape[0]:

@@ -1,4 +1,4 @@
-"""Every path of the output tree; the rest of the program asks here."""
+"""All paths of the output tree."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ TRAINING_ROWS = "rows.parquet"
 
 
 def hidden_folder(samples: Path, layer: int) -> Path:
-    """Hidden states of one layer, beside the samples they belong to."""
+    """Folder of the hidden states of one layer, below their samples."""
     return samples / f"layer_{layer}" / HIDDEN
 
 
 def norm_file(samples: Path, layer: int) -> Path:
-    """The median norm of one layer's hidden states, beside the samples of the training split."""
+    """File with the median norm of one layer's hidden states, below the samples of the training split."""
     return samples / f"layer_{layer}" / "norm.json"
 
 
 def codes_folder(samples: Path, layer: int, width: str) -> Path:
-    """Codes of one SAE, beside the samples they belong to."""
+    """Folder of the codes of one SAE, below their samples."""
     return samples / f"layer_{layer}" / width
 
 
 def split_folder(split: str, text_field: str = "") -> str:
-    """Folder name of a split; text_field: given where the tree holds the split once for each of several columns."""
+    """Folder name of a split. text_field: set only if the tree holds the split once per text column."""
     return f"{split}--{folder_name([text_field], 'text')}" if text_field else split
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The output tree.
+    """Paths of an output tree.
 
-    activations: settings.base_save_dir; trained models, SAEs and reports lie beside it.
+    activations: settings.base_save_dir; its parent also holds trained models, SAEs and reports.
     classifications: settings.base_classify_dir.
     """
 
@@ -54,7 +54,7 @@ class Layout:
 
     @classmethod
     def below(cls, output: Path) -> Layout:
-        """The tree as the default settings lay it out in one folder."""
+        """Return the default layout below one folder."""
         return cls(output / "activations", output / "classifications")
 
     @property
@@ -75,7 +75,7 @@ class Layout:
 
     @property
     def images(self) -> Path:
-        """What latents see in images."""
+        """Reports of what latents respond to in images."""
         return self.reports / "images"
 
     @property
@@ -85,7 +85,7 @@ class Layout:
 
     @property
     def training_log(self) -> Path:
-        """What TensorBoard or Weights & Biases keeps of the training of SAEs."""
+        """TensorBoard or Weights & Biases logs of SAE training."""
         return self.reports / "training"
 
     @property
@@ -93,7 +93,7 @@ class Layout:
         return self.classifications / "summary.csv"
 
     def samples(self, model: str, dataset: str, config: str | None, split: str) -> Path:
-        """Folder of one dataset split as one model sees it; the arguments are folder names."""
+        """Folder of one dataset split as read by one model; the arguments are folder names."""
         return self.activations / model / _dataset(dataset, config, split)
 
     def model(self, name: str) -> Path:
@@ -101,11 +101,11 @@ class Layout:
         return self.models / name
 
     def model_checkpoint(self, name: str) -> Path:
-        """Folder of the checkpoint, and of the decoded images, of a model that is being trained."""
+        """Folder of the checkpoint and the decoded images of a model in training."""
         return self.models / f".training-{name}"
 
     def image_report(self, model: str, dataset: str, config: str | None, split: str, *features: str) -> Path:
-        """Folder of what one SAE's latents see in the images of one dataset split."""
+        """Folder of the image report of one SAE on one dataset split."""
         return (self.images / model / _dataset(dataset, config, split)).joinpath(*features)
 
     def sae(self, model: str, layer: int, name: str) -> Path:
@@ -113,11 +113,11 @@ class Layout:
         return self.saes / model / f"layer_{layer}" / name
 
     def sae_checkpoint(self, model: str, saes: str) -> Path:
-        """Folder of the checkpoint of SAEs that are trained together; `saes` says which, in a few letters."""
+        """Folder of the checkpoint of jointly trained SAEs; saes: a short name of the group."""
         return self.saes / model / f".checkpoint-{saes}"
 
     def results(self, model: str, dataset: str, config: str | None, split: str, *source: str) -> Path:
-        """Folder of one feature source's results; each setting has a folder below it."""
+        """Folder of one feature source's results, with one subfolder per setting."""
         return (self.classifications / model / _dataset(dataset, config, split)).joinpath(*source)
 
 

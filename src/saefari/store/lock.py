@@ -1,4 +1,4 @@
-"""One run at a time on one output tree."""
+"""Lock that allows one run at a time on an output tree."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from saefari.errors import StoreError
-from saefari.store.files import explain
+from saefari.store.files import explain_os_error
 
 
 @contextmanager
-def hold_tree(folder: Path) -> Iterator[None]:
-    """Hold the tree's lock; the operating system gives it back however the process ends.
+def lock_tree(folder: Path) -> Iterator[None]:
+    """Hold the lock of an output tree; the operating system releases it if the process dies.
 
-    Raises StoreError when another run holds it or the folder cannot be written.
+    Raises StoreError if another run holds it or the folder is not writable.
     """
     from filelock import FileLock, Timeout
 
@@ -28,7 +28,7 @@ def hold_tree(folder: Path) -> Iterator[None]:
             f"another run is writing to {folder}; wait for it to end, or choose another settings.base_save_dir"
         ) from None
     except OSError as error:
-        raise StoreError(f"{folder}: {explain(error)}") from None
+        raise StoreError(f"{folder}: {explain_os_error(error)}") from None
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""The record beside a folder of shards: what shaped them, which are done, and what they hash to."""
+"""Manifest of a folder of shards: settings, finished shards and their hashes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from saefari.errors import shown
-from saefari.fingerprint import file_sha256, in_threads
+from saefari.fingerprint import file_sha256, map_in_threads
 from saefari.store.files import read_json, write_json
 from saefari.store.layout import MANIFEST
 
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """One finished shard: rows [start, start + rows) of the dataset split."""
+    """Finished shard: rows [start, start + rows) of the dataset split."""
 
     name: str
     start: int
@@ -27,10 +27,10 @@ class ShardRecord:
 
 @dataclass
 class Manifest:
-    """A folder's settings, its finished shards and, once complete, its statistics and warnings.
+    """Settings of a folder, its finished shards and, once complete, its statistics and warnings.
 
-    settings: what was asked for; a folder is never continued with other settings.
-    facts: what was found while doing it (the SAE's own hook, for one).
+    settings: the requested settings; shards made with other settings are never added to the folder.
+    facts: properties found during the work, such as the SAE's hook point.
     """
 
     kind: str
@@ -43,20 +43,20 @@ class Manifest:
 
     @property
     def complete(self) -> bool:
-        """Every row is in a finished shard."""
+        """Whether every row is in a finished shard."""
         return sum(shard.rows for shard in self.shards) == self.n_rows
 
     def add(self, shard: ShardRecord) -> None:
-        """Record a shard in place of any older one of that name."""
+        """Record a shard, replacing an older one of the same name."""
         self.shards = sorted([s for s in self.shards if s.name != shard.name] + [shard], key=lambda s: s.start)
 
     def save(self, folder: Path) -> None:
-        """Write by rename."""
+        """Write the manifest atomically."""
         write_json(folder / MANIFEST, {**asdict(self), "complete": self.complete})
 
     @classmethod
     def load(cls, folder: Path) -> Manifest | None:
-        """The folder's manifest, or None where there is none."""
+        """Read the folder's manifest, or None if there is none."""
         raw = read_json(folder / MANIFEST)
         if raw is None:
             return None
@@ -66,11 +66,11 @@ class Manifest:
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Which shards must be made, and why.
+class ShardPlan:
+    """Shards to write, and the reason.
 
     missing: indices into the shard ranges.
-    conflicts: settings that differ from those of the stored shards; when not empty, nothing may be written.
+    conflicts: settings that differ from those of the stored shards; if there are any, nothing may be written.
     """
 
     missing: tuple[int, ...]
@@ -78,34 +78,34 @@ class Decision:
     conflicts: tuple[str, ...] = ()
 
 
-def decide(folder: Path, settings: dict[str, Any], ranges: Sequence[tuple[int, int]]) -> Decision:
-    """Compare what a folder holds with what is wanted; every stored shard is verified by its hash."""
+def plan_shards(folder: Path, settings: dict[str, Any], ranges: Sequence[tuple[int, int]]) -> ShardPlan:
+    """Compare the shards in a folder with the requested ones; every stored shard is verified by its hash."""
     everything = tuple(range(len(ranges)))
     manifest = Manifest.load(folder)
     if manifest is None:
-        return Decision(everything, "nothing there yet")
+        return ShardPlan(everything, "no shards yet")
     conflicts = differences(manifest.settings, settings)
     if conflicts:
-        return Decision(everything, "made with other settings", tuple(conflicts))
+        return ShardPlan(everything, "made with other settings", tuple(conflicts))
     by_start = {shard.start: shard for shard in manifest.shards}
-    there = {
+    stored = {
         index: by_start[start]
         for index, (start, stop) in enumerate(ranges)
         if start in by_start and by_start[start].rows == stop - start
     }
-    whole = dict(zip(there, in_threads(partial(verifies, folder), list(there.values())), strict=True))
-    missing = [index for index in everything if not whole.get(index)]
-    damaged = [there[index].name for index in missing if index in there]
+    intact = dict(zip(stored, map_in_threads(partial(is_intact, folder), list(stored.values())), strict=True))
+    missing = [index for index in everything if not intact.get(index)]
+    damaged = [stored[index].name for index in missing if index in stored]
     if not missing:
-        return Decision((), "complete, every shard verified")
-    reason = f"{len(ranges) - len(missing)} of {len(ranges)} shards are there"
+        return ShardPlan((), "complete, every shard verified")
+    reason = f"{len(ranges) - len(missing)} of {len(ranges)} shards are complete"
     if damaged:
-        reason += f"; missing or not as recorded, so made again: {', '.join(damaged)}"
-    return Decision(tuple(missing), reason)
+        reason += f"; written again because missing or damaged: {', '.join(damaged)}"
+    return ShardPlan(tuple(missing), reason)
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
-    """'path: old -> new' for every leaf in which two settings differ."""
+    """Return 'path: old -> new' for every leaf in which two settings differ."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = sorted(set(old) | set(new))
         return [
@@ -114,8 +114,8 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if old == new else [f"{path}: {shown(old)} -> {shown(new)}"]
 
 
-def verifies(folder: Path, record: ShardRecord) -> bool:
-    """The shard is there, and hashes to what is recorded."""
+def is_intact(folder: Path, record: ShardRecord) -> bool:
+    """Whether the shard exists and matches its recorded size and hash."""
     path = folder / record.name
     try:
         return path.stat().st_size == record.bytes and file_sha256(path) == record.sha256

@@ -1,4 +1,4 @@
-"""The median norm of a layer's hidden states, measured once and stored beside the samples of the training split."""
+"""Median norm of a layer's hidden states, measured once per training split."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from saefari.store.layout import norm_file
 
 
 def read_median_norm(samples: Path, layer: int, settings: dict[str, Any]) -> tuple[bool, float | None]:
-    """(whether it was measured under these settings, the median; None where no position counts)."""
+    """Return (whether it was measured with these settings, the median or None if there are no valid positions)."""
     record = read_json(norm_file(samples, layer))
     if record is None or record["settings"] != settings:
         return False, None
@@ -18,5 +18,5 @@ def read_median_norm(samples: Path, layer: int, settings: dict[str, Any]) -> tup
 
 
 def write_median_norm(samples: Path, layer: int, settings: dict[str, Any], median: float | None) -> None:
-    """settings: what decides the hidden states: model, samples and hook point."""
+    """Store the median norm. settings: those that determine the hidden states: model, samples and hook point."""
     write_json(norm_file(samples, layer), {"settings": settings, "median": median})

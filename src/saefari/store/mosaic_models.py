@@ -1,4 +1,4 @@
-"""The classifiers of a MOSAIC file: scores, ROC curves, features with the largest weights, and the tree."""
+"""Classifiers of a MOSAIC file: scores, ROC curves, features with the largest weights, and tree nodes."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from saefari.store.external_json import Foreign
+from saefari.store.external_json import JsonNode
 
-_TOP = 20
+_N_TOP_FEATURES = 20
 _ROC_POINTS = 200
 _MICRO = "micro"
 _MOST_ROWS = 10**12
@@ -19,7 +19,7 @@ Features = dict[str, list[dict[str, Any]]] | list[dict[str, Any]] | None
 
 @dataclass(frozen=True)
 class ImportedClassifier:
-    """scores: as under `classifiers` in results.json. unsigned: the class of the weights is not known."""
+    """Imported classifier. scores: as under `classifiers` in results.json. unsigned: the weights' class is unknown."""
 
     scores: dict[str, Any]
     n_test: int | None
@@ -27,10 +27,10 @@ class ImportedClassifier:
     unsigned: bool = False
 
 
-def read_linear(model: Foreign, classes: Sequence[str]) -> ImportedClassifier:
-    """Read the linear probe. Its top features are per class where the classes of the weights are known, else a list.
+def read_linear(model: JsonNode, classes: Sequence[str]) -> ImportedClassifier:
+    """Read the linear probe. Top features are per class if the classes of the weights are known, else one list.
 
-    Of two classes the file holds one row of weights, as scikit-learn does: positive ones speak for `classes[1]`.
+    For two classes the file has one row of weights, as in scikit-learn: positive weights favour `classes[1]`.
     """
     scores, n_test = _scores(model, classes)
     weights = _weights(model["feature_analysis"]["importance_scores"])
@@ -41,21 +41,21 @@ def read_linear(model: Foreign, classes: Sequence[str]) -> ImportedClassifier:
     if weights is not None and len(weights) == len(classes) > 1:
         top = {
             name: [
-                feature | {"weight": row[feature["feature"]], "direction": _speaks(row[feature["feature"]])}
-                for feature in _heaviest(row, names)
+                feature | {"weight": row[feature["feature"]], "direction": _direction(row[feature["feature"]])}
+                for feature in _largest_weights(row, names)
             ]
             for name, row in zip(classes, weights, strict=True)
         }
     elif weights is not None and len(weights) == 1:
         top = _importances(weights[0], names)
     elif weights is not None:
-        model["feature_analysis"]["importance_scores"].complain(f"1 or {len(classes)} lists of numbers")
+        model["feature_analysis"]["importance_scores"].add_problem(f"1 or {len(classes)} lists of numbers")
     scores |= {"top_features": top, "n_features": len(weights[0]) if weights else None}
     return ImportedClassifier(scores, n_test, unsigned=isinstance(top, list))
 
 
-def read_tree(model: Foreign, classes: Sequence[str]) -> ImportedClassifier:
-    """Read the decision tree with its nodes, root first."""
+def read_tree(model: JsonNode, classes: Sequence[str]) -> ImportedClassifier:
+    """Read the decision tree and its nodes, root first."""
     scores, n_test = _scores(model, classes)
     importance = model["feature_analysis"]["importance_scores"].numbers()
     names = _names(model["feature_analysis"])
@@ -65,12 +65,12 @@ def read_tree(model: Foreign, classes: Sequence[str]) -> ImportedClassifier:
     return ImportedClassifier(scores, n_test, n_train=nodes[0]["n_rows"] if nodes else None)
 
 
-def read_bag_of_words(baseline: Foreign) -> tuple[list[str], ImportedClassifier]:
+def read_bag_of_words(baseline: JsonNode) -> tuple[list[str], ImportedClassifier]:
     """Read the bag-of-words baseline: its classes, and a linear classifier without features or cross-validation."""
     report = baseline["classification_report"]
     listed = baseline["classes"].items() or []
     classes = [str(name) for name in listed]
-    baseline["n_classes"], report["accuracy"]  # say the same as classes and accuracy
+    baseline["n_classes"], report["accuracy"]  # mark as read: they repeat classes and accuracy
     roc, areas = _curves(baseline["roc_curve"], classes)
     scores: dict[str, Any] = {
         "accuracy": baseline["accuracy"].number(0, 1),
@@ -87,10 +87,10 @@ def read_bag_of_words(baseline: Foreign) -> tuple[list[str], ImportedClassifier]
     return classes, ImportedClassifier(scores, report["macro avg"]["support"].integer(0, _MOST_ROWS))
 
 
-def _scores(model: Foreign, classes: Sequence[str]) -> tuple[dict[str, Any], int | None]:
+def _scores(model: JsonNode, classes: Sequence[str]) -> tuple[dict[str, Any], int | None]:
     performance, averages = model["performance"], model["aggregated_metrics"]
     folds = performance["cross_validation"]
-    early = "roc_analysis" in model  # early versions wrote it one level higher
+    early = "roc_analysis" in model  # early versions store it one level higher
     node = model["roc_analysis"] if early else model["feature_analysis"]["roc_analysis"]
     roc, roc_auc = _curves(node, classes)
     scores = {
@@ -115,17 +115,17 @@ def _scores(model: Foreign, classes: Sequence[str]) -> tuple[dict[str, Any], int
     return scores, averages["macro avg"]["support"].integer(0, _MOST_ROWS)
 
 
-def _averages(report: Foreign, f1: str) -> dict[str, float | None]:
-    """Precision, recall and F1 averaged over classes, equally (macro) and by their test rows (weighted)."""
+def _averages(report: JsonNode, f1: str) -> dict[str, float | None]:
+    """Read the macro and weighted averages of precision, recall and F1. f1: the file's name of F1."""
     keys = {"f1": f1, "precision": "precision", "recall": "recall"}
     return {
-        f"{how}_{ours}": report[f"{how} avg"][theirs].number(0, 1)
-        for how in ("macro", "weighted")
-        for ours, theirs in keys.items()
+        f"{average}_{name}": report[f"{average} avg"][key].number(0, 1)
+        for average in ("macro", "weighted")
+        for name, key in keys.items()
     }
 
 
-def _class_report(report: Foreign, f1: str) -> dict[str, float | None]:
+def _class_report(report: JsonNode, f1: str) -> dict[str, float | None]:
     return {
         "precision": report["precision"].number(0, 1),
         "recall": report["recall"].number(0, 1),
@@ -134,11 +134,11 @@ def _class_report(report: Foreign, f1: str) -> dict[str, float | None]:
     }
 
 
-def _curves(node: Foreign, classes: Sequence[str]) -> tuple[dict[str, Any] | None, float | None]:
-    """Curves per class (of two classes only the second's), and the area below them, averaged over classes."""
-    wanted = {classes[1]: node} if len(classes) == 2 else {name: node[name] for name in classes if name in node}
+def _curves(node: JsonNode, classes: Sequence[str]) -> tuple[dict[str, Any] | None, float | None]:
+    """Read (ROC curve per class, mean area under them); for two classes only the curve of the second."""
+    nodes = {classes[1]: node} if len(classes) == 2 else {name: node[name] for name in classes if name in node}
     curves, areas = {}, []
-    for name, one in wanted.items():
+    for name, one in nodes.items():
         curve = _curve(one)
         if curve is not None:
             areas.append(_area(one["fpr"].value, one["tpr"].value))
@@ -147,13 +147,13 @@ def _curves(node: Foreign, classes: Sequence[str]) -> tuple[dict[str, Any] | Non
     return curves or None, sum(areas) / len(areas) if areas and complete else None
 
 
-def _curve(node: Foreign) -> dict[str, list[float]] | None:
-    """A ROC curve, thinned; None where it cannot be read."""
+def _curve(node: JsonNode) -> dict[str, list[float]] | None:
+    """Read a ROC curve, thinned to at most 200 points; None if it cannot be read."""
     false_rate, true_rate = node["fpr"].numbers(0, 1), node["tpr"].numbers(0, 1)
     if false_rate is None or true_rate is None:
         return None
     if not false_rate or len(false_rate) != len(true_rate):
-        node["tpr"].complain(f"a list of {len(false_rate)} numbers, as many as fpr holds")
+        node["tpr"].add_problem(f"a list of {len(false_rate)} numbers, like fpr")
         return None
     kept = sorted({round(i * (len(false_rate) - 1) / (_ROC_POINTS - 1)) for i in range(_ROC_POINTS)})
     return {"fpr": [false_rate[i] for i in kept], "tpr": [true_rate[i] for i in kept]}
@@ -163,49 +163,52 @@ def _area(x: Sequence[float], y: Sequence[float]) -> float:
     return sum((b - a) * (c + d) / 2 for (a, b), (c, d) in zip(pairwise(x), pairwise(y), strict=True))
 
 
-def _weights(node: Foreign) -> list[list[float]] | None:
-    """Rows of equal length, or None."""
+def _weights(node: JsonNode) -> list[list[float]] | None:
+    """Read rows of equal length, or None."""
     rows = node.items()
     if rows is None:
         return None
-    read = [Foreign(row, node.place, node.problems, node.read).numbers() for row in rows]
+    read = [JsonNode(row, node.place, node.problems, node.read).numbers() for row in rows]
     kept = [row for row in read if row]
     if not kept or len(kept) != len(read) or len({len(row) for row in kept}) != 1:
-        node.complain("lists of numbers, equally long")
+        node.add_problem("lists of numbers of equal length")
         return None
     return kept
 
 
-def _names(analysis: Foreign) -> dict[int, str]:
-    """Return the names of MOSAIC's ten best features, where they have one beside their number."""
+def _names(analysis: JsonNode) -> dict[int, str]:
+    """Return feature index -> name for those of MOSAIC's ten best features that have a name."""
     listed = (analysis["top_features"].items() or []) if "top_features" in analysis else []
     pairs = [(one.get("index"), one.get("name")) for one in listed if isinstance(one, dict)]
     return {
-        index: name for index, name in pairs if isinstance(index, int) and isinstance(name, str) and _tells(index, name)
+        index: name
+        for index, name in pairs
+        if isinstance(index, int) and isinstance(name, str) and _is_named(index, name)
     }
 
 
-def _tells(index: int, name: str) -> bool:
+def _is_named(index: int, name: str) -> bool:
     return bool(name) and name != f"Feature {index}"
 
 
-def _heaviest(row: Sequence[float], names: dict[int, str]) -> list[dict[str, Any]]:
-    order = sorted(range(len(row)), key=lambda i: -abs(row[i]))[:_TOP]
+def _largest_weights(row: Sequence[float], names: dict[int, str]) -> list[dict[str, Any]]:
+    order = sorted(range(len(row)), key=lambda i: -abs(row[i]))[:_N_TOP_FEATURES]
     return [{"feature": i} | ({"name": names[i]} if i in names else {}) for i in order if row[i] != 0]
 
 
 def _importances(row: Sequence[float], names: dict[int, str]) -> list[dict[str, Any]]:
     return [
-        feature | {"importance": abs(row[feature["feature"]]), "direction": {}} for feature in _heaviest(row, names)
+        feature | {"importance": abs(row[feature["feature"]]), "direction": {}}
+        for feature in _largest_weights(row, names)
     ]
 
 
-def _speaks(weight: float) -> str:
+def _direction(weight: float) -> str:
     return "for" if weight > 0 else "against"
 
 
-def _nodes(structure: Foreign, classes: Sequence[str]) -> list[dict[str, Any]] | None:
-    """Nodes as ours from scikit-learn's arrays; None when they make no tree."""
+def _nodes(structure: JsonNode, classes: Sequence[str]) -> list[dict[str, Any]] | None:
+    """Convert scikit-learn's tree arrays to nodes; None if they do not form a tree."""
     topology, data = structure["topology"], structure["node_data"]
     left, right = topology["children_left"].numbers(), topology["children_right"].numbers()
     features, thresholds = topology["feature_indices"].numbers(), data["thresholds"].numbers()
@@ -216,7 +219,7 @@ def _nodes(structure: Foreign, classes: Sequence[str]) -> list[dict[str, Any]] |
         return None
     n = len(left)
     if n == 0 or any(len(column) != n for column in (right, features, thresholds, rows, shares)):
-        structure.complain("arrays of one entry per node, equally long")
+        structure.add_problem("arrays with one entry per node")
         return None
     nodes = []
     for i in range(n):
@@ -225,26 +228,26 @@ def _nodes(structure: Foreign, classes: Sequence[str]) -> list[dict[str, Any]] |
         if left[i] >= 0:
             feature = int(features[i])
             name = names[i] if names is not None and i < len(names) else None
-            named = isinstance(name, str) and _tells(feature, name)
+            named = isinstance(name, str) and _is_named(feature, name)
             node |= {"feature": feature} | ({"name": name} if named else {})
             node |= {"threshold": thresholds[i], "left": int(left[i]), "right": int(right[i])}
         nodes.append(node)
     children = [child for node in nodes if "left" in node for child in (node["left"], node["right"])]
-    below = all(i < min(node["left"], node["right"]) for i, node in enumerate(nodes) if "left" in node)
-    if not below or sorted(children) != list(range(1, n)) or any(node.get("feature", 0) < 0 for node in nodes):
-        structure.complain("a tree whose every node but the root hangs below one earlier node")
+    ordered = all(i < min(node["left"], node["right"]) for i, node in enumerate(nodes) if "left" in node)
+    if not ordered or sorted(children) != list(range(1, n)) or any(node.get("feature", 0) < 0 for node in nodes):
+        structure.add_problem("a tree in which every node but the root has one earlier parent")
         return None
     return nodes
 
 
-def _shares(values: Foreign, n_classes: int) -> list[list[float]] | None:
-    """Share of each class per node, from scikit-learn's [n_nodes, 1, n_classes] of shares (early versions: counts)."""
+def _shares(values: JsonNode, n_classes: int) -> list[list[float]] | None:
+    """Read the class shares per node from scikit-learn's [n_nodes, 1, n_classes] shares (early versions: counts)."""
     read = []
     for one in values.items() or []:
         row = one[0] if isinstance(one, list) and len(one) == 1 else None
-        numbers = Foreign(row, quiet=True).numbers(0, _MOST_ROWS)
+        numbers = JsonNode(row, quiet=True).numbers(0, _MOST_ROWS)
         if numbers is None or len(numbers) != n_classes or sum(numbers) <= 0:
-            values.complain(f"one list of {n_classes} shares per node")
+            values.add_problem(f"one list of {n_classes} shares per node")
             return None
         read.append([number / sum(numbers) for number in numbers])
     return read or None

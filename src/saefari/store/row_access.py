@@ -1,7 +1,7 @@
-"""A few rows of a stored dataset split, read fast: only the shards that hold them, and without checking their hashes.
+"""Fast access to a few rows of a stored dataset split: reads only their shards, without checking hashes.
 
-Rows are named by their number in the dataset, the column `row` of samples.parquet and predictions.parquet; where a
-run sampled rows that is not their place in the files. Everything comes back in the order asked for.
+Rows are identified by their dataset row number (column `row` of samples.parquet and predictions.parquet), which
+differs from their position in the files if a run sampled rows. Results are in the requested order.
 """
 
 from __future__ import annotations
@@ -28,57 +28,56 @@ _BUFFER = 1 << 20
 
 
 def read_sample_rows(folder: Path, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
-    """Columns of samples.parquet for just these dataset rows; folder: a split's samples.
+    """Read columns of samples.parquet for the given dataset rows; folder: a split's samples.
 
-    Raises StoreError where samples.parquet is missing, unreadable, or lacks a row or column.
+    Raises StoreError if samples.parquet is missing, unreadable, or lacks a row or column.
     """
     places = _places(folder, rows)
     path = folder / SAMPLES
-    wanted, order = np.unique(places, return_inverse=True)
+    unique_places, order = np.unique(places, return_inverse=True)
     try:
         with pq.ParquetFile(path, buffer_size=_BUFFER) as file:
             missing = sorted(set(columns) - set(file.schema_arrow.names))
             if missing:
                 raise StoreError(f"{path} has no column {missing[0]!r}")
-            table = pa.concat_tables(_taken(file, wanted, columns))
+            table = pa.concat_tables(_read_places(file, unique_places, columns))
     except (OSError, pa.ArrowInvalid) as error:
         raise StoreError(f"{path} cannot be read ({error}): run the extraction again") from None
     return table.take(pa.array(order))
 
 
-def _taken(file: pq.ParquetFile, places: np.ndarray, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Columns of the rows at these ascending places. A row group may hold gigabytes of images: it is read in pieces."""
+def _read_places(file: pq.ParquetFile, places: np.ndarray, columns: Sequence[str]) -> Iterator[pa.Table]:
+    """Yield columns of the rows at ascending places, in batches: a row group may hold gigabytes of images."""
     start = 0
     for group in range(file.num_row_groups):
         stop = start + file.metadata.row_group(group).num_rows
-        within = places[np.searchsorted(places, start) : np.searchsorted(places, stop)] - start
-        if len(within):
+        in_group = places[np.searchsorted(places, start) : np.searchsorted(places, stop)] - start
+        if len(in_group):
             first = 0
             for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(columns), use_threads=False):
-                here = within[np.searchsorted(within, first) : np.searchsorted(within, first + len(batch))] - first
-                yield pa.Table.from_batches([batch]).take(pa.array(here))
+                low, high = np.searchsorted(in_group, [first, first + len(batch)])
+                yield pa.Table.from_batches([batch]).take(pa.array(in_group[low:high] - first))
                 first += len(batch)
-                if first > within[-1]:
+                if first > in_group[-1]:
                     break
         start = stop
 
 
 def read_codes_rows(folder: Path, rows: Sequence[int]) -> CodesShard:
-    """Codes of just these dataset rows; folder: that of one SAE's codes, below the split's samples.
+    """Read the codes of the given dataset rows; folder: codes of one SAE, below the split's samples.
 
-    Row i of the result is rows[i]; its `start` is 0. Raises StoreError where a row's shard is missing or unreadable.
+    Row i of the result is rows[i]; `start` is 0. Raises StoreError if a row's shard is missing or unreadable.
     """
     places = _places(folder.parents[1], rows)
     counts: dict[int, np.ndarray] = {}
     active: dict[int, tuple[np.ndarray, np.ndarray]] = {}
     outliers: dict[int, np.ndarray] = {}
-    for shard, wanted in _shards(folder, places, CodesShard.from_arrays):
-        for i in wanted:
+    for shard, requested in _shards(folder, places, CodesShard.from_arrays):
+        for i in requested:
             first, last = shard.offsets[places[i] - shard.start :][:2]
             indptr = shard.indptr[first : last + 1]
             counts[i] = np.diff(indptr)
-            left_out = shard.outliers
-            outliers[i] = left_out[(left_out >= first) & (left_out < last)] - first
+            outliers[i] = shard.outliers[(shard.outliers >= first) & (shard.outliers < last)] - first
             active[i] = shard.indices[indptr[0] : indptr[-1]], shard.values[indptr[0] : indptr[-1]]
     in_order = range(len(places))
     per_position = np.concatenate([counts[i] for i in in_order])
@@ -95,26 +94,26 @@ def read_codes_rows(folder: Path, rows: Sequence[int]) -> CodesShard:
 
 
 def read_hidden_rows(folder: Path, rows: Sequence[int], how: str) -> np.ndarray:
-    """Pooled hidden states of just these dataset rows, float32 [n_rows, d_model]; how: 'last' or 'mean'.
+    """Read pooled hidden states of the given dataset rows, float32 [n_rows, d_model]; how: 'last' or 'mean'.
 
-    folder: that of a layer's hidden states, below the split's samples. Raises StoreError where a row's shard is
-    missing or unreadable.
+    folder: hidden states of one layer, below the split's samples. Raises StoreError if a row's shard is missing or
+    unreadable.
     """
     places = _places(folder.parents[1], rows)
     pooled: dict[int, np.ndarray] = {}
-    for (start, states), wanted in _shards(folder, places, lambda start, arrays: (start, arrays[f"pooled_{how}"])):
-        pooled.update((i, states[places[i] - start]) for i in wanted)
+    for (start, states), requested in _shards(folder, places, lambda start, arrays: (start, arrays[f"pooled_{how}"])):
+        pooled.update((i, states[places[i] - start]) for i in requested)
     return np.stack([pooled[i] for i in range(len(places))], dtype=np.float32)
 
 
 def _places(samples: Path, rows: Sequence[int]) -> np.ndarray:
-    """int64 [n]: where each dataset row stands in the split's files."""
+    """Return the position of each dataset row in the split's files, int64 [n]."""
     if len(rows) == 0:
-        raise ValueError("no rows are asked for")
-    stored = read_samples(samples, ["row"])["row"].to_numpy()  # ascending: rows are stored in the dataset's order
-    wanted = np.asarray(rows, dtype=np.int64)
-    places: np.ndarray = np.searchsorted(stored, wanted).clip(max=len(stored) - 1)
-    absent = wanted[stored[places] != wanted]
+        raise ValueError("no rows requested")
+    stored = read_samples(samples, ["row"])["row"].to_numpy()  # ascending
+    requested = np.asarray(rows, dtype=np.int64)
+    places: np.ndarray = np.searchsorted(stored, requested).clip(max=len(stored) - 1)
+    absent = requested[stored[places] != requested]
     if len(absent):
         raise StoreError(f"{samples / SAMPLES} has no row {absent[0]}")
     return places
@@ -123,17 +122,17 @@ def _places(samples: Path, rows: Sequence[int]) -> np.ndarray:
 def _shards(
     folder: Path, places: np.ndarray, parse: Callable[[int, Mapping[str, np.ndarray]], T]
 ) -> Iterator[tuple[T, list[int]]]:
-    """(what `parse` makes of its start and arrays, indices into `places` it holds) of each shard that holds some."""
+    """Yield (parsed shard, indices into `places` that it contains) for each shard that contains any."""
     manifest = Manifest.load(folder)
-    held = np.zeros(len(places), dtype=bool)
+    found = np.zeros(len(places), dtype=bool)
     for record in manifest.shards if manifest else []:
         here = (places >= record.start) & (places < record.start + record.rows)
         if here.any():
-            held |= here
+            found |= here
             yield _parsed(folder / record.name, record.start, parse), np.flatnonzero(here).tolist()
-    if not held.all():
+    if not found.all():
         raise StoreError(
-            f"{folder} does not hold {(~held).sum()} of the {len(places)} rows asked for: run the extraction again"
+            f"{folder} lacks {(~found).sum()} of the {len(places)} requested rows: run the extraction again"
         )
 
 

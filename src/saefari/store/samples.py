@@ -1,12 +1,11 @@
-"""samples.parquet: the rows of a dataset split as a model reads them, frozen before anything is computed.
+"""samples.parquet: the rows of a dataset split as a model reads them, written before extraction.
 
-Columns: row, id, text, label, group (as text), n_tokens, input_ids (list of int32), valid (list of int32: the
-positions in input_ids that count), span_start and span_end (list of int32: the characters of each valid position).
-Where a model reads images there are more: image (what the dataset calls it), pixels (SHA-256 of the decoded picture),
-view (a PNG or JPEG of what the model sees of it), grid (list of int32: rows and columns of the patches that the view
-is divided into) and patch (list of int32: for each valid position its cell of the grid, row by row, or -1 where it has
-no place in the image). Row group i holds the rows of shard i. Beside it lie samples.json (what shaped it) and
-split.parquet / split.json.
+Columns: row, id, text, label, group (as text), n_tokens, input_ids (list of int32), valid (list of int32: the valid
+positions in input_ids), span_start and span_end (list of int32: character span of each valid position). With images
+also: image (name in the dataset), pixels (SHA-256 of the decoded image), view (PNG or JPEG of what the model sees),
+grid (list of int32: rows and columns of patches in the view) and patch (list of int32: cell of the grid for each valid
+position, counted row by row; -1 for positions outside the image). Row group i contains the rows of shard i.
+samples.json records the settings, split.parquet and split.json the train/test split.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ import pyarrow.parquet as pq
 
 from saefari.errors import DataError, StoreError
 from saefari.fingerprint import file_digest, file_sha256
-from saefari.store.files import read_json, replacing, write_json, write_parquet
+from saefari.store.files import atomic_write, read_json, write_json, write_parquet
 from saefari.store.layout import SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_RECORD
 from saefari.store.shards import SHARD_ROWS
 
@@ -60,25 +59,25 @@ _PART_CODES = {"train": 0, "test": 1, "excluded": -1}
 
 @dataclass(frozen=True)
 class TokenisedRow:
-    """One row's tokens: input_ids int32 [n_tokens]; valid int32 [n_valid] indexes into them."""
+    """Tokens of one row: input_ids int32 [n_tokens]; valid int32 [n_valid], indices into input_ids."""
 
     input_ids: np.ndarray
     valid: np.ndarray
 
     @property
     def length(self) -> int:
-        """Positions that the model computes."""
+        """Number of positions that the model computes."""
         return len(self.input_ids)
 
     @property
     def model_input(self) -> np.ndarray:
-        """What the model is given."""
+        """Input of the model."""
         return self.input_ids
 
 
 @dataclass(frozen=True)
 class ImageRow:
-    """One row whose image a model read before: its number in the dataset, text, positions, and those that count."""
+    """Stored row with an image: dataset row number, text, number of positions, and indices of the valid ones."""
 
     row: int
     text: str | None
@@ -87,24 +86,24 @@ class ImageRow:
 
 
 class SamplesWriter:
-    """Writes samples.parquet a shard's rows at a time; the file appears, with its record, when all went well.
+    """Writer of samples.parquet, one shard's rows at a time; file and record appear only on success.
 
-    Raises StoreError when it cannot be written, DataError when there were no rows; then nothing is left of it.
+    Raises StoreError if it cannot be written and DataError if there are no rows; nothing is left on disk then.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any], schema: pa.Schema = SCHEMA) -> None:
-        """schema: SCHEMA, or IMAGE_SCHEMA where a model reads images."""
+        """schema: SCHEMA, or IMAGE_SCHEMA for models that read images."""
         self._folder = folder
         self._settings = settings
         self._schema = schema
         self.skipped: list[dict[str, Any]] = []
-        """Rows of the dataset that are not written: row, id and reason."""
+        """Dataset rows that are not written: row, id and reason."""
         self._n_rows = 0
         self._pending: list[dict[str, Any]] = []
 
     def __enter__(self) -> SamplesWriter:
         with ExitStack() as opened:
-            temporary = opened.enter_context(replacing(self._folder / SAMPLES))
+            temporary = opened.enter_context(atomic_write(self._folder / SAMPLES))
             self._writer = opened.enter_context(pq.ParquetWriter(temporary, self._schema, compression="zstd"))
             opened.push(self._finish)
             self._opened = opened.pop_all()
@@ -138,7 +137,7 @@ class SamplesWriter:
     def _finish(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """What comes before the file is closed and renamed; an error here undoes it."""
+        """Write the remaining rows before the file is closed and renamed; an error here discards it."""
         if kind is None:
             self._flush()
             if self._n_rows == 0:
@@ -152,7 +151,7 @@ class SamplesWriter:
 
 
 def read_samples_record(folder: Path) -> dict[str, Any] | None:
-    """settings, n_rows and sha256 of samples.parquet; None where it is not there or not as recorded."""
+    """Return settings, n_rows and sha256 of samples.parquet; None if it is missing or does not match its hash."""
     record: dict[str, Any] | None = read_json(folder / SAMPLES_RECORD)
     path = folder / SAMPLES
     if record is None or not path.exists() or file_digest(path) != record["sha256"]:
@@ -161,36 +160,36 @@ def read_samples_record(folder: Path) -> dict[str, Any] | None:
 
 
 def has_images(folder: Path) -> bool:
-    """Whether the samples hold images. Raises StoreError where the split was not extracted yet."""
+    """Whether the samples have images. Raises StoreError if the split was not extracted yet."""
     path = folder / SAMPLES
     if not path.exists():
-        raise StoreError(f"{path} is not there: run `python run_experiments.py --extract-only` first")
+        raise StoreError(f"{path} does not exist: run `python run_experiments.py --extract-only` first")
     return "view" in pq.read_schema(path).names
 
 
 def _read_columns(path: Path, columns: list[str]) -> pa.Table:
-    """As `pq.read_table`, which imports pandas: a run with nothing to do needs none."""
+    """Read columns without `pq.read_table`, which imports pandas and would slow down runs with nothing to do."""
     with pq.ParquetFile(path) as file:
         return file.read(columns=columns).select(columns)
 
 
 def read_samples(folder: Path, columns: Sequence[str]) -> pa.Table:
-    """Columns of every row. Raises StoreError where the split was not extracted yet."""
+    """Read columns of all rows. Raises StoreError if the split was not extracted yet."""
     path = folder / SAMPLES
     if not path.exists():
-        raise StoreError(f"{path} is not there: run `python run_experiments.py --extract-only` first")
+        raise StoreError(f"{path} does not exist: run `python run_experiments.py --extract-only` first")
     return _read_columns(path, list(columns))
 
 
 def iter_samples(folder: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Columns of every row, one shard's rows at a time."""
+    """Yield columns of all rows, one shard's rows at a time."""
     with pq.ParquetFile(folder / SAMPLES) as file:
         for shard in range(file.num_row_groups):
             yield file.read_row_group(shard, columns=list(columns))
 
 
 def iter_token_rows(folder: Path, shards: Sequence[int] | None = None) -> Iterator[tuple[int, list[TokenisedRow]]]:
-    """(shard index, its rows' tokens), one shard in memory at a time; all shards unless some are named."""
+    """Yield (shard index, tokens of its rows), one shard in memory at a time. shards: default all."""
     with pq.ParquetFile(folder / SAMPLES) as file:
         for shard in range(file.num_row_groups) if shards is None else shards:
             table = file.read_row_group(shard, columns=["input_ids", "valid"])
@@ -199,13 +198,13 @@ def iter_token_rows(folder: Path, shards: Sequence[int] | None = None) -> Iterat
 
 
 def iter_position_counts(folder: Path) -> Iterator[np.ndarray]:
-    """How many positions count in each row, int64 [n_rows] per shard."""
+    """Yield the number of valid positions per row, int64 [n_rows], shard by shard."""
     for table in iter_samples(folder, ["valid"]):
         yield table["valid"].combine_chunks().value_lengths().to_numpy().astype(np.int64)
 
 
 def iter_image_rows(folder: Path, shards: Sequence[int] | None = None) -> Iterator[tuple[int, list[ImageRow]]]:
-    """(shard index, its rows), of a split with images; all shards unless some are named."""
+    """Yield (shard index, its rows) of a split with images. shards: default all."""
     with pq.ParquetFile(folder / SAMPLES) as file:
         for shard in range(file.num_row_groups) if shards is None else shards:
             table = file.read_row_group(shard, columns=["row", "text", "n_tokens", "valid"])
@@ -220,9 +219,9 @@ def write_split(
     warnings: Sequence[str],
     tied: Mapping[str, int] | None = None,
 ) -> None:
-    """Save which side each row is on: parts int8 [n_rows], 0 train, 1 test, -1 excluded.
+    """Write the train/test split. parts: int8 [n_rows], 0 train, 1 test, -1 excluded.
 
-    tied: how many rows share a text with another, see `count_tied`; None where pictures are compared.
+    tied: number of rows that share a text with another row, see `count_tied`; None for images.
     """
     names = np.asarray(_PARTS)[parts]  # -1 is the last name
     table = pa.table({"row": np.arange(len(parts)), "part": names})
@@ -234,7 +233,7 @@ def write_split(
 
 
 def read_split_record(folder: Path) -> dict[str, Any] | None:
-    """settings, counts, warnings and sha256 of the split; None where it is not there or not as recorded."""
+    """Return settings, counts, warnings and sha256 of the split; None if it is missing or does not match its hash."""
     record: dict[str, Any] | None = read_json(folder / SPLIT_RECORD)
     path = folder / SPLIT
     if record is None or not path.exists() or file_sha256(path) != record["sha256"]:
@@ -243,15 +242,15 @@ def read_split_record(folder: Path) -> dict[str, Any] | None:
 
 
 def read_split(folder: Path) -> np.ndarray:
-    """int8 [n_rows]: 0 train, 1 test, -1 excluded. Raises StoreError where there is none."""
+    """Read the split, int8 [n_rows]: 0 train, 1 test, -1 excluded. Raises StoreError if there is none."""
     path = folder / SPLIT
     if not path.exists():
-        raise StoreError(f"{path} is not there: run `python run_experiments.py --extract-only` first")
+        raise StoreError(f"{path} does not exist: run `python run_experiments.py --extract-only` first")
     names = _read_columns(path, ["part"])["part"].to_pylist()
     return np.asarray([_PART_CODES[name] for name in names], dtype=np.int8)
 
 
 def _lists(array: pa.ListArray) -> Iterator[np.ndarray]:
-    """Each list of an Arrow list column as a view into its values."""
+    """Return each list of an Arrow list column as a view into its values."""
     values, offsets = array.values.to_numpy(), array.offsets.to_numpy()
     return (values[start:stop] for start, stop in pairwise(offsets))

@@ -1,4 +1,4 @@
-"""What lies in an output tree, found without reading it."""
+"""Search for files in an output tree without reading them."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file below a root: where it is, its size in bytes, and when it was last written."""
+    """File below a root, with its size in bytes and modification time."""
 
     root: Path
     relative: str
-    """Its folder below the root, in POSIX spelling."""
+    """Folder relative to the root, as a POSIX path."""
     name: str
     size: int
     mtime_ns: int
@@ -29,11 +29,11 @@ class FoundFile:
 
 
 def find_files(root: Path, name: str) -> Iterator[FoundFile]:
-    """Every file of that name below `root`, in a fixed order.
+    """Yield all files called `name` below `root`, in a fixed order.
 
-    Links are not followed, and folders that cannot be listed hold nothing: a tree may change while it is walked.
+    Links are not followed. Folders that cannot be listed are skipped: the tree may change during the search.
     """
-    folders = ["."]  # as text: thousands of paths are slow to put together
+    folders = ["."]  # strings: joining thousands of Path objects is slow
     while folders:
         relative = folders.pop()
         try:
@@ -41,8 +41,8 @@ def find_files(root: Path, name: str) -> Iterator[FoundFile]:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError:
             continue
-        below = "" if relative == "." else relative + "/"
-        folders += [below + entry.name for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
+        prefix = "" if relative == "." else relative + "/"
+        folders += [prefix + entry.name for entry in reversed(entries) if entry.is_dir(follow_symlinks=False)]
         for entry in entries:
             if entry.name == name and entry.is_file(follow_symlinks=False):
                 try:
@@ -52,8 +52,8 @@ def find_files(root: Path, name: str) -> Iterator[FoundFile]:
                 yield FoundFile(root, relative, name, status.st_size, status.st_mtime_ns)
 
 
-def looks_whole(path: Path) -> bool:
-    """Whether a JSON file ends as one does: tells a half-written one at the price of reading its last bytes."""
+def has_complete_ending(path: Path) -> bool:
+    """Whether a JSON file ends with "}": detects truncated files by reading only the last bytes."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)

@@ -1,13 +1,13 @@
 """NPZ shards of codes and hidden states: a shard is a fixed range of dataset rows.
 
-A codes shard holds, as byte planes (see saefari.store.packed_arrays), `counts_byte0` … [n_positions], the number of
-latents active at each position; `gaps_byte0` … [n_active], the distance of each of them, ascending, from the one
-before; and `values_byte0` … [n_active]; besides `offsets` [n_rows + 1], the positions of each row, and `d_sae`. Shards
-of earlier versions hold `indptr`, `indices` and `values` instead. A hidden shard holds `pooled_last` and `pooled_mean`
-[n_rows, d_model] (float16 where that loses nothing that a probe sees, else float32) and, where every position is
-stored, `positions` [n_positions, d_model] (float16) and `offsets`. Both may hold `stat_*` arrays and, where outliers
-are told from other positions, `outliers`: ascending indices of the positions whose hidden state has too large a norm;
-they have no active latent and are not pooled.
+A codes shard contains byte planes (see saefari.store.packed_arrays): `counts_byte0` … [n_positions], the number of
+active latents per position; `gaps_byte0` … [n_active], differences of the ascending latent indices; `values_byte0` …
+[n_active]; also `offsets` [n_rows + 1], the first position of each row, and `d_sae`. Shards of earlier versions contain
+`indptr`, `indices` and `values` instead. A hidden shard contains `pooled_last` and `pooled_mean` [n_rows, d_model]
+(float16 if rounding is negligible for a probe, else float32) and, if every position is stored, `positions`
+[n_positions, d_model] (float16) and `offsets`. Both may contain `stat_*` arrays and, with outlier detection,
+`outliers`: ascending indices of positions whose hidden state has too large a norm; they have no active latent and are
+not pooled.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from scipy import sparse
 
 from saefari.errors import StoreError
 from saefari.fingerprint import file_sha256
-from saefari.store.files import replacing
+from saefari.store.files import atomic_write
 from saefari.store.manifest import Manifest, ShardRecord
-from saefari.store.packed_arrays import ACTIVE, ROWS, packed, unpacked, unpacked_rows
+from saefari.store.packed_arrays import ACTIVATION_ARRAYS, INDPTR_ARRAYS, pack_codes, unpack_codes, unpack_indptr
 
 SHARD_ROWS = 2048
-_COMPRESSION_LEVEL = 1  # higher levels save 3% of the bytes for three times the time
-_TRIED_BYTES = 1 << 16
-_WORTHWHILE = 0.97  # of its size: an array that shrinks less is stored as it is, which is faster
-_CODES = (*ROWS, *ACTIVE, "offsets", "d_sae", "outliers")
+_COMPRESSION_LEVEL = 1  # higher levels save 3% of the bytes but take three times as long
+_SAMPLE_BYTES = 1 << 16
+_MAX_COMPRESSED_SHARE = 0.97  # arrays that shrink less are stored uncompressed, which is faster
+_CODES = (*INDPTR_ARRAYS, *ACTIVATION_ARRAYS, "offsets", "d_sae", "outliers")
 
 
 def no_outliers() -> np.ndarray:
-    """Indices of outliers where there are none."""
+    """Return an empty array of outlier indices."""
     return np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
 class CodesShard:
-    """Codes of rows [start, start + n_rows); see the module's docstring for the arrays."""
+    """Codes of rows [start, start + n_rows); see the module docstring for the arrays."""
 
     start: int
     indptr: np.ndarray
@@ -53,9 +53,9 @@ class CodesShard:
 
     @classmethod
     def from_arrays(cls, start: int, arrays: Mapping[str, np.ndarray]) -> CodesShard:
-        """The inverse of `codes_arrays`: indices int32 and values float32, whatever they are stored as."""
-        indptr = unpacked_rows(arrays)
-        indices, values = unpacked(arrays, indptr)
+        """Invert `codes_arrays`; indices become int32 and values float32."""
+        indptr = unpack_indptr(arrays)
+        indices, values = unpack_codes(arrays, indptr)
         return cls(
             start,
             indptr,
@@ -71,11 +71,11 @@ class CodesShard:
         return len(self.offsets) - 1
 
     def to_csr(self) -> sparse.csr_array:
-        """[n_positions, d_sae], sharing the memory."""
+        """Return the codes [n_positions, d_sae] as a view."""
         return sparse.csr_array((self.values, self.indices, self.indptr), shape=(len(self.indptr) - 1, self.d_sae))
 
-    def counted(self) -> tuple[sparse.csr_array, np.ndarray]:
-        """(codes, offsets) of the positions that are no outliers, for pooling."""
+    def without_outliers(self) -> tuple[sparse.csr_array, np.ndarray]:
+        """Return (codes, offsets) without the outlier positions, for pooling."""
         if not len(self.outliers):
             return self.to_csr(), self.offsets
         indptr = np.delete(self.indptr, self.outliers)  # an outlier has no active latent
@@ -85,7 +85,7 @@ class CodesShard:
 
 @dataclass(frozen=True)
 class HiddenShard:
-    """Every position of rows [start, start + n_rows): positions [n_positions, d_model], offsets [n_rows + 1]."""
+    """All positions of rows [start, start + n_rows): positions [n_positions, d_model], offsets [n_rows + 1]."""
 
     start: int
     positions: np.ndarray
@@ -94,17 +94,17 @@ class HiddenShard:
 
 
 def shard_ranges(n_rows: int, shard_rows: int = SHARD_ROWS) -> list[tuple[int, int]]:
-    """Row ranges [start, stop) of the shards; they depend on nothing else, so a resumed run makes the same ones."""
+    """Return the row ranges [start, stop) of the shards, which are the same in a resumed run."""
     return [(start, min(start + shard_rows, n_rows)) for start in range(0, n_rows, shard_rows)]
 
 
 def write_shard(folder: Path, index: int, rows: tuple[int, int], arrays: Mapping[str, np.ndarray]) -> ShardRecord:
-    """Write one shard by rename; the same arrays always give the same bytes.
+    """Write one shard atomically; equal arrays give equal bytes.
 
-    Whole numbers are compressed where a sample of them shrinks; floats are not, since they would hardly shrink.
+    Integer arrays are compressed if a sample of them shrinks; floats hardly shrink and are stored uncompressed.
     """
     path = folder / f"shard-{index:05d}.npz"
-    with replacing(path) as temporary:
+    with atomic_write(path) as temporary:
         with zipfile.ZipFile(temporary, "w", compresslevel=_COMPRESSION_LEVEL) as archive:
             for name, array in arrays.items():
                 archive.compression = zipfile.ZIP_DEFLATED if _shrinks(array) else zipfile.ZIP_STORED
@@ -115,53 +115,53 @@ def write_shard(folder: Path, index: int, rows: tuple[int, int], arrays: Mapping
 
 
 def _shrinks(array: np.ndarray) -> bool:
-    """Whether compression is worth its time, tried on the array's first bytes."""
+    """Whether compression is worthwhile, tested on the first bytes of the array."""
     if array.dtype.kind not in "iu":
         return False
-    sample = array.reshape(-1)[: _TRIED_BYTES // array.dtype.itemsize].tobytes()
-    return len(zlib.compress(sample, _COMPRESSION_LEVEL)) <= _WORTHWHILE * len(sample)
+    sample = array.reshape(-1)[: _SAMPLE_BYTES // array.dtype.itemsize].tobytes()
+    return len(zlib.compress(sample, _COMPRESSION_LEVEL)) <= _MAX_COMPRESSED_SHARE * len(sample)
 
 
 def codes_arrays(
     indptr: np.ndarray, indices: np.ndarray, values: np.ndarray, offsets: np.ndarray, d_sae: int
 ) -> dict[str, np.ndarray]:
-    """The arrays of a codes shard in the smallest form; `CodesShard.from_arrays` is the way back.
+    """Encode the arrays of a codes shard compactly; `CodesShard.from_arrays` decodes them.
 
-    indices [m] must ascend within each position. Values become float16 where every one of them is in its normal range
-    (relative error 2**-11), else float32.
+    indices [m] must ascend within each position. Values become float16 if all are in its normal range (relative error
+    2**-11), else float32.
     """
     return {
-        **packed(indptr, indices, values, d_sae),
+        **pack_codes(indptr, indices, values, d_sae),
         "offsets": offsets.astype(np.int64),
         "d_sae": np.asarray(d_sae, dtype=np.int64),
     }
 
 
 def iter_codes(folder: Path) -> Iterator[CodesShard]:
-    """The folder's shards in row order, verified. Raises StoreError when they are incomplete or altered."""
+    """Yield a folder's shards in row order, verified. Raises StoreError if they are incomplete or altered."""
     manifest = complete_manifest(folder)
     for record, arrays in _verified(folder, manifest, _CODES):
         yield CodesShard.from_arrays(record.start, arrays)
 
 
 def iter_hidden_positions(folder: Path, shards: Sequence[int] | None = None) -> Iterator[HiddenShard]:
-    """Stored positions, shard by shard; all unless some are named. Raises StoreError when the run stored none."""
+    """Yield stored positions, shard by shard (default: all). Raises StoreError if the run stored none."""
     for record, arrays in _verified(folder, complete_manifest(folder), ("positions", "offsets", "outliers"), shards):
         if "positions" not in arrays:
-            raise StoreError(f"{folder} holds no positions: extract with settings.act_only or settings.store_positions")
+            raise StoreError(f"{folder} has no positions: extract with settings.act_only or settings.store_positions")
         outliers = arrays.get("outliers", no_outliers())
         yield HiddenShard(record.start, arrays["positions"], arrays["offsets"], outliers)
 
 
 def read_pooled_hidden(folder: Path, how: str) -> np.ndarray:
-    """Pooled hidden states [n_rows, d_model], float32; how: 'last' or 'mean'."""
+    """Read pooled hidden states, float32 [n_rows, d_model]; how: 'last' or 'mean'."""
     name = f"pooled_{how}"
     shards = [arrays[name] for _, arrays in _verified(folder, complete_manifest(folder), [name])]
     return np.concatenate(shards, dtype=np.float32)
 
 
-def read_arrays(folder: Path, prefix: str) -> Iterator[tuple[ShardRecord, dict[str, np.ndarray]]]:
-    """The arrays whose names begin with `prefix`, of every recorded shard."""
+def iter_arrays(folder: Path, prefix: str) -> Iterator[tuple[ShardRecord, dict[str, np.ndarray]]]:
+    """Yield every recorded shard with its arrays whose names start with `prefix`."""
     manifest = Manifest.load(folder)
     for record in manifest.shards if manifest else []:
         with np.load(folder / record.name, allow_pickle=False) as archive:
@@ -169,23 +169,25 @@ def read_arrays(folder: Path, prefix: str) -> Iterator[tuple[ShardRecord, dict[s
 
 
 def complete_manifest(folder: Path) -> Manifest:
-    """The manifest of a folder of shards. Raises StoreError where not all rows are there."""
+    """Return the manifest of a folder of shards. Raises StoreError if rows are missing."""
     manifest = Manifest.load(folder)
     if manifest is None or not manifest.complete:
-        state = "nothing" if manifest is None else "only part of its rows"
-        raise StoreError(f"{folder} holds {state}: run `python run_experiments.py --extract-only` first")
+        state = "no shards" if manifest is None else "only part of its rows"
+        raise StoreError(f"{folder} contains {state}: run `python run_experiments.py --extract-only` first")
     return manifest
 
 
 def _verified(
     folder: Path, manifest: Manifest, names: Collection[str], shards: Sequence[int] | None = None
 ) -> Iterator[tuple[ShardRecord, dict[str, np.ndarray]]]:
-    """The named arrays of each shard (of those named), those that it has, once its hash was checked."""
+    """Verify each shard (default: all) by its hash; yield those of the named arrays that it has."""
     for record in manifest.shards if shards is None else (manifest.shards[shard] for shard in shards):
         path = folder / record.name
         try:
             if file_sha256(path) != record.sha256:
-                raise StoreError(f"{path} is not as recorded: run the extraction again, it makes just this shard anew")
+                raise StoreError(
+                    f"{path} does not match its recorded hash: run the extraction again, which rewrites only this shard"
+                )
             with np.load(path, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files if name in names}
         except OSError as error:

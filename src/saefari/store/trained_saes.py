@@ -1,4 +1,4 @@
-"""SAEs that were trained in a run: where they lie, what was measured of them, and how often each latent is active."""
+"""SAEs trained in a run: their folders, quality records and activation densities."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from saefari.store.layout import SAE_DENSITY, SAE_QUALITY
 from saefari.store.scan import FoundFile, find_files
 
 CURVES = ("fvu", "l0", "dead", "mse")
-"""Figures of the batches during training, in quality.json's `curves` beside their `positions`."""
+"""Metrics recorded during training, in `curves` of quality.json, beside the `positions` trained on."""
 
 
 @dataclass(frozen=True)
 class TrainedSae:
-    """One SAE that a run trained. model: a folder name. name: what codes and results call `width`.
+    """SAE trained in a run. model: a folder name. name: called `width` in codes and results.
 
-    record: quality.json; older ones lack some of it, so read it by `number_in`, `gap_in` and `curves_in`.
+    record: quality.json. Records of earlier versions lack some keys: read them by `finite_number`, `density_gap` and
+    `training_curves`.
     """
 
     model: str
@@ -37,9 +38,10 @@ class TrainedSae:
 
 @dataclass(frozen=True)
 class SaeDensity:
-    """How often each latent was active on held-out positions.
+    """Activation density of each latent on held-out positions.
 
-    counts: int64 [d_sae], of n_positions. log10: float32 [d_sae], of the share; -inf for one that was never active.
+    counts: int64 [d_sae], positions at which it is active, of n_positions. log10: float32 [d_sae], log10 of the share;
+    -inf for latents that are never active.
     """
 
     counts: np.ndarray
@@ -48,27 +50,27 @@ class SaeDensity:
 
 
 def find_trained(saes: Path) -> Iterator[FoundFile]:
-    """quality.json of every SAE below `Layout.saes`, in a fixed order; not those that are being written."""
+    """Yield the quality.json of every SAE below `Layout.saes`, in a fixed order, without unfinished SAEs."""
     for file in find_files(saes, SAE_QUALITY):
         if not any(part.startswith(".") for part in file.relative.split("/")):
             yield file
 
 
 def read_trained(file: FoundFile) -> TrainedSae:
-    """The SAE of a quality.json that `find_trained` gave. Raises StoreError where it is none."""
+    """Read the SAE of a quality.json found by `find_trained`. Raises StoreError if it is not one."""
     record = read_json(file.path)
     parts = file.relative.split("/")
     layer = re.fullmatch(r"layer_(\d+)", parts[1]) if len(parts) == 3 else None
     if layer is None or not isinstance(record, dict):
         raise StoreError(
-            f"{file.path}: does not lie at <model>/layer_<L>/<name>, or is no record of an SAE; "
+            f"{file.path}: not at <model>/layer_<L>/<name>, or not a record of an SAE; "
             "remove it, or train the SAE again"
         )
     return TrainedSae(parts[0], int(layer[1]), parts[2], file.folder, record)
 
 
 def iter_trained(saes: Path) -> Iterator[TrainedSae]:
-    """Every trained SAE below `Layout.saes`, in a fixed order; unreadable ones are logged and left out."""
+    """Yield every trained SAE below `Layout.saes`, in a fixed order; unreadable ones are logged and skipped."""
     for file in find_trained(saes):
         try:
             yield read_trained(file)
@@ -77,10 +79,10 @@ def iter_trained(saes: Path) -> Iterator[TrainedSae]:
 
 
 def read_density(folder: Path) -> SaeDensity:
-    """What the SAE's density.npz holds. Raises StoreError where it is missing, damaged or something else."""
+    """Read an SAE's density.npz. Raises StoreError if it is missing or damaged."""
     path = folder / SAE_DENSITY
     if not path.exists():
-        raise StoreError(f"{path} is not there: remove the SAE's folder and train it again")
+        raise StoreError(f"{path} does not exist: remove the SAE's folder and train it again")
     try:
         with np.load(path, allow_pickle=False) as archive:
             counts, n_positions = archive["counts"].astype(np.int64), int(archive["n_positions"])
@@ -90,13 +92,12 @@ def read_density(folder: Path) -> SaeDensity:
         return SaeDensity(counts, n_positions, log10.astype(np.float32))
     except Exception as error:  # a damaged NPZ fails in many ways
         raise StoreError(
-            f"{path} is damaged, or holds something else ({type(error).__name__}): "
-            "remove the SAE's folder and train it again"
+            f"{path} is damaged ({type(error).__name__}): remove the SAE's folder and train it again"
         ) from None
 
 
-def number_in(record: Any, *path: str) -> float | None:
-    """The finite number at a path of names; None where it is missing, null or something else."""
+def finite_number(record: Any, *path: str) -> float | None:
+    """Return the finite number at a path of keys; None if it is missing or anything else."""
     for name in path:
         record = record.get(name) if isinstance(record, dict) else None
     if isinstance(record, bool) or not isinstance(record, (int, float)) or not math.isfinite(record):
@@ -104,20 +105,20 @@ def number_in(record: Any, *path: str) -> float | None:
     return float(record)
 
 
-def gap_in(record: Any) -> tuple[float, float] | None:
-    """(low, high), log10 density: the gap that sets the ultra-low-density latents apart; None where there is none."""
-    found = record.get("ultra_low_density") if isinstance(record, dict) else None
-    edges = found.get("gap") if isinstance(found, dict) else None
+def density_gap(record: Any) -> tuple[float, float] | None:
+    """Return (low, high), log10 density: the gap below which latents are ultra-low-density; None if there is none."""
+    group = record.get("ultra_low_density") if isinstance(record, dict) else None
+    edges = group.get("gap") if isinstance(group, dict) else None
     if not isinstance(edges, list) or len(edges) != 2:
         return None
-    low, high = (number_in({"edge": edge}, "edge") for edge in edges)
+    low, high = (finite_number({"edge": edge}, "edge") for edge in edges)
     return (low, high) if low is not None and high is not None else None
 
 
-def curves_in(record: Any) -> dict[str, list[float]] | None:
-    """`positions` and those of CURVES that were recorded, all of one length; NaN for a missing figure.
+def training_curves(record: Any) -> dict[str, list[float]] | None:
+    """Return `positions` and the recorded CURVES, all of equal length with NaN for missing values.
 
-    None where none was recorded.
+    None if none was recorded.
     """
     curves = record.get("curves") if isinstance(record, dict) else None
     found = {name: _series(curves.get(name)) for name in ("positions", *CURVES)} if isinstance(curves, dict) else {}
@@ -127,13 +128,13 @@ def curves_in(record: Any) -> dict[str, list[float]] | None:
 
 
 def _series(values: Any) -> list[float]:
-    """A list of numbers; empty for something else."""
+    """Return a list of numbers, with NaN for None; empty for anything else."""
     if not isinstance(values, list) or not all(one is None or isinstance(one, (int, float)) for one in values):
         return []
     return [math.nan if one is None else float(one) for one in values]
 
 
 def log10_density(counts: np.ndarray, n_positions: int) -> np.ndarray:
-    """float32 [d_sae], of the share of `n_positions` at which each latent is active; -inf where it never is."""
+    """Return log10 of the share of positions at which each latent is active, float32 [d_sae]; -inf for none."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.log10(counts / max(n_positions, 1)), dtype=np.float32)

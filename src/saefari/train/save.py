@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from saefari.errors import StoreError
 from saefari.saes.load import LoadedSae, load_sae
 from saefari.saes.ref import SaeRef
-from saefari.store.files import explain, read_json, write_json
+from saefari.store.files import explain_os_error, read_json, write_json
 from saefari.store.layout import SAE_DENSITY, SAE_QUALITY
 from saefari.train.quality import evaluate
 from saefari.train.trainee import Trainee
@@ -61,7 +61,7 @@ def save_trained(
                 os.fsync(opened.fileno())
         os.replace(partial, job.folder)
     except OSError as error:
-        raise StoreError(f"{job.folder}: {explain(error)}; nothing half-written is counted as done") from error
+        raise StoreError(f"{job.folder}: {explain_os_error(error)}; nothing half-written is counted as done") from error
     except SafetensorError as error:
         raise StoreError(
             f"{job.folder}: cannot be written ({error}); nothing half-written is counted as done"

@@ -152,7 +152,7 @@ def test_a_damaged_shard_is_reported_and_made_again(config: Callable[[str], Path
     shard.write_bytes(shard.read_bytes()[:-100])
     result = run(path)
     assert result.returncode == 0
-    assert "not as recorded, so made again: shard-00003.npz" in result.stderr
+    assert "written again because missing or damaged: shard-00003.npz" in result.stderr
     assert digests(tmp_path / "damaged") == expected
 
 

@@ -269,7 +269,7 @@ def test_mistakes_come_before_training(
 
 def test_a_corpus_of_sae_train_is_checked_too(raw: Raw) -> None:
     raw["models"][0] |= {"widths": ["48"], "sae_train": SHORT | {"corpus": {"name": "python-docs", "split": "dev"}}}
-    with pytest.raises(Exception, match=r"models\[0\]\.sae_train\.corpus\.split: .*it has train"):
+    with pytest.raises(Exception, match=r"models\[0\]\.sae_train\.corpus\.split: .*splits: train"):
         plan_of(raw)
 
 

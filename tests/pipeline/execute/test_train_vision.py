@@ -13,7 +13,7 @@ import pytest
 
 from saefari.pipeline.commands.cli import main, run_experiments
 from saefari.pipeline.execute.vision_model import learned_test_rows, vision_jobs
-from saefari.store import IMAGE_SCHEMA, SamplesWriter, read_learned, read_samples, read_split, write_split
+from saefari.store import IMAGE_SCHEMA, SamplesWriter, read_samples, read_split, read_training_digests, write_split
 
 from ..tiny import SHORT, Raw, plan_of, tiny_settings
 
@@ -93,7 +93,7 @@ def test_nothing_to_train_is_a_mistake(raw: Raw, saved: Saved, capsys: pytest.Ca
         (("vision_training", "conv", [{"channel": 8}]), "vision_training.conv[0].channel: unknown key"),
         (("vision_training", "name", "a/b"), "vision_training.name: 'a/b'"),
         (("datasets", 0, "image_field", None), "datasets[0].image_field: None: vision_training needs images"),
-        (("datasets", 0, "image_field", "picture"), "datasets[0].image_field: 'picture'"),
+        (("datasets", 0, "image_field", "picture"), "datasets[0].image_field: column 'picture' does not exist"),
     ],
 )
 def test_mistakes_come_before_training(
@@ -165,7 +165,7 @@ def test_test_rows_that_were_learned_are_a_warning(raw: Raw, saved: Saved, tmp_p
     assert main(["train-vision", *saved(raw)]) == 0
     plan = plan_of(raw)
     (model,), (dataset,) = plan.models, plan.datasets
-    learned = read_learned(tmp_path / "models" / "tiny").to_pylist()
+    learned = read_training_digests(tmp_path / "models" / "tiny").to_pylist()
     folder = plan.samples(model, dataset, "train")
     with SamplesWriter(folder, {}, IMAGE_SCHEMA) as writer:
         for row, pixels in enumerate([*learned[:5], "0" * 64]):

@@ -24,7 +24,7 @@ from transformers import AutoImageProcessor, AutoModelForImageClassification
 from saefari.data.dataset import open_dataset
 from saefari.data.images import decode_image
 from saefari.errors import ConflictError, DataError, ModelError
-from saefari.store import read_learned
+from saefari.store import read_training_digests
 from saefari.store.checkpoints import read_checkpoint_state
 from saefari.train.vision import training_loop as fit
 from saefari.train.vision.division import Part
@@ -105,7 +105,7 @@ def test_no_test_row_is_learned(job_of: Job, monkeypatch: pytest.MonkeyPatch) ->
     assert {parts[row] for row in during} == {"train", "validation"}
     n_test = parts.count("test")
     assert [parts[row] for row in after].count("test") == n_test, "the test rows are measured on once"
-    assert len(read_learned(job.folder)) == 300 - n_test
+    assert len(read_training_digests(job.folder)) == 300 - n_test
 
 
 def test_a_finished_model_is_left_as_it_is(job_of: Job) -> None:

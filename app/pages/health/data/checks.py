@@ -7,7 +7,7 @@ from pathlib import Path
 from app.shared.data.codes import CodeSet
 from app.shared.data.results import read_record
 from saefari.errors import StoreError
-from saefari.store.manifest import verifies
+from saefari.store.manifest import is_intact
 
 
 def verify_shard(codes: CodeSet, name: str) -> str:
@@ -17,7 +17,7 @@ def verify_shard(codes: CodeSet, name: str) -> str:
         return "not recorded any more"
     if not (codes.folder / name).exists():
         return "gone"
-    return "as recorded" if verifies(codes.folder, record) else "not as recorded"
+    return "as recorded" if is_intact(codes.folder, record) else "not as recorded"
 
 
 def check_result(folder: Path) -> str:

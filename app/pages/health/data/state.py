@@ -12,7 +12,7 @@ from app.shared.data.codes import CodeSet
 from app.shared.data.memory import written_ns
 from app.shared.data.tree import Index
 from saefari.errors import SaefariError, StoreError
-from saefari.store import Manifest, number_in, read_result, read_samples_record, read_split_record
+from saefari.store import Manifest, finite_number, read_result, read_samples_record, read_split_record
 from saefari.store.layout import RESULTS, SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_RECORD, Layout
 
 
@@ -54,8 +54,8 @@ def manifest_rows(code_sets: Iterable[CodeSet]) -> list[dict[str, Any]]:
             "rows_done": sum(shard.rows for shard in one.manifest.shards),
             "rows": one.manifest.n_rows,
             "megabytes": recorded_bytes(one.manifest) / 1e6,
-            "outliers": number_in(one.manifest.stats, "outliers"),
-            "outlier_rows": number_in(one.manifest.stats, "outlier_rows"),
+            "outliers": finite_number(one.manifest.stats, "outliers"),
+            "outlier_rows": finite_number(one.manifest.stats, "outlier_rows"),
             "problem": one.problem,
             "warnings": "; ".join(map(str, one.manifest.warnings)),
         }

@@ -11,7 +11,7 @@ import numpy as np
 from app.shared.data.bounded import BoundedCache
 from app.shared.data.codes import CodeSet
 from saefari.errors import StoreError
-from saefari.store import CodesShard, ShardRecord, read_arrays, read_codes_head, read_samples
+from saefari.store import CodesShard, ShardRecord, iter_arrays, read_codes_head, read_samples
 
 MOST_ACTIVATIONS = 8_000_000
 """Of a larger code set the first rows of evenly spread shards are read: looking at examples needs no more."""
@@ -103,7 +103,7 @@ def firing(codes: CodeSet) -> Firing:
 def _read_densities(codes: CodeSet) -> Densities:
     counts, n_positions, per_shard = np.zeros(0, dtype=np.int64), 0, []
     try:
-        for _, arrays in read_arrays(codes.folder, "stat_"):
+        for _, arrays in iter_arrays(codes.folder, "stat_"):
             shard = arrays["stat_counts"]
             counts = shard + counts if counts.size else shard
             n_positions += int(arrays["stat_n_positions"])

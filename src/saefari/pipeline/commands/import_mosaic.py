@@ -65,7 +65,7 @@ def import_mosaic(source: Path, layout: Layout, *, dry_run: bool = False) -> Imp
     """
     from saefari.errors import StoreError
     from saefari.report.results.summary import write_summary
-    from saefari.store import hold_tree
+    from saefari.store import lock_tree
     from saefari.store.mosaic import PATTERN, dataset_folders, read_mosaic
 
     report = ImportReport()
@@ -73,7 +73,7 @@ def import_mosaic(source: Path, layout: Layout, *, dry_run: bool = False) -> Imp
     datasets = dataset_folders(paths)
     with ExitStack() as held:
         if not dry_run:
-            held.enter_context(hold_tree(layout.classifications))
+            held.enter_context(lock_tree(layout.classifications))
         for path in paths:
             name = _printable(path.relative_to(source).as_posix())
             try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from saefari.errors import StoreError
 from saefari.pipeline.commands.flags import flag_error
 from saefari.pipeline.commands.stored_run import StoredRun, find_run
-from saefari.store import Layout, hold_tree, read_result
+from saefari.store import Layout, lock_tree, read_result
 
 if TYPE_CHECKING:
     from saefari.classify.transfer import TransferJob
@@ -103,7 +103,7 @@ def _run(job: TransferJob, layout: Layout, overwrite: bool) -> str:
     from saefari.report.results.summary import write_summary
     from saefari.report.results.transfer import transfer_rows, transfer_table, write_transfers
 
-    with hold_tree(layout.classifications):
+    with lock_tree(layout.classifications):
         done = run_transfer(job, overwrite)
         write_summary(layout.summary)
         table = write_transfers(layout)

@@ -28,7 +28,7 @@ from saefari.pipeline.execute.verify_features import verified
 from saefari.pipeline.execute.vision_model import learned_test_rows, vision_jobs
 from saefari.pipeline.plan.check_saes import latent_warnings
 from saefari.pipeline.plan.plan import Plan
-from saefari.store import hold_tree, iter_results, write_last_run
+from saefari.store import iter_results, lock_tree, write_last_run
 
 
 def run_plan(
@@ -48,7 +48,7 @@ def run_plan(
         layout = plan.layout
         places = [layout.activations, layout.classifications, layout.saes, *([layout.models] if plan.vision else [])]
         for folder in sorted({place.resolve() for place in places}):
-            held.enter_context(hold_tree(folder))
+            held.enter_context(lock_tree(folder))
         if training or extracting:
             plan = _make_features(plan, report, left, overwrite)
         if classifying and not extracting:

@@ -8,7 +8,7 @@ from pathlib import Path
 from saefari.extract.frozen_rows import rows_wanted
 from saefari.pipeline.execute.jobs import TrainVision
 from saefari.pipeline.plan.plan import Plan
-from saefari.store import count_learned, read_learned
+from saefari.store import count_leaked_test_rows, read_training_digests
 from saefari.store.layout import TRAINING_RECORD
 
 
@@ -44,9 +44,9 @@ def learned_test_rows(plan: Plan) -> Iterator[str]:
         folder = Path(model.name)
         if not (folder / TRAINING_RECORD).is_file():
             continue
-        learned = read_learned(folder)
+        learned = read_training_digests(folder)
         for split in dataset.splits:
-            if count := count_learned(plan.samples(model, dataset, split), learned):
+            if count := count_leaked_test_rows(plan.samples(model, dataset, split), learned):
                 yield (
                     f"{dataset.slug}/{split}: {folder.name} was trained on {count:,} of the test rows, so results are "
                     "too good; use the same settings.seed, test_size and max_samples, or another dataset"

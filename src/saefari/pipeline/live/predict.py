@@ -159,7 +159,7 @@ def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, mo
         str(model.device),
     )
     codes = _codes(sae, states, above)
-    features = features_of_codes(stored.setting, *codes.counted())
+    features = features_of_codes(stored.setting, *codes.without_outliers())
     return _Seen(features, read.spans, codes.to_csr(), read.reading)
 
 

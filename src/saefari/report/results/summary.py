@@ -9,7 +9,7 @@ from typing import Any
 
 from saefari.names import INTERVAL_METHOD
 from saefari.store import TASK, iter_results, task_names
-from saefari.store.files import replacing
+from saefari.store.files import atomic_write
 
 _RESULT = (
     "model", "model_type", "dataset", "config", "split", "text_field", "layer", "width", "source", "pooling", "top_n",
@@ -52,7 +52,7 @@ def older_results(results: Iterable[Result], current: int) -> list[Path]:
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Write a table whole or not at all; what is not known is empty."""
     with (
-        replacing(path) as temporary,
+        atomic_write(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.DictWriter(file, columns, lineterminator="\n")

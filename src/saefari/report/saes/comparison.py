@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from saefari.config import SaeTraining
 from saefari.pareto import on_front
 from saefari.report.results.summary import Row
-from saefari.store import TASK, TrainedSae, number_in, task_name
+from saefari.store import TASK, TrainedSae, finite_number, task_name
 
 _KEY = ("model", "layer", "name")
 _OPTIONS = ("k", "target_l0", "l1_coefficient", "l0_coefficient", "lr")
@@ -72,7 +72,7 @@ def _sae_row(sae: TrainedSae) -> Row:
     settings = record.get("settings")
     architecture = settings.get("architecture") if isinstance(settings, dict) else None
     d_sae, trained, held_out = (
-        number_in(record, *path) for path in (("settings", "d_sae"), ("training", "n_positions"), ("n_positions",))
+        finite_number(record, *path) for path in (("settings", "d_sae"), ("training", "n_positions"), ("n_positions",))
     )
     return {
         "model": sae.model,
@@ -82,9 +82,9 @@ def _sae_row(sae: TrainedSae) -> Row:
         "d_sae": _whole(d_sae),
         **{name: _option(record, str(architecture), name) for name in _OPTIONS},
         "n_positions": _whole(trained),
-        **{name: number_in(record, name) for name in _MEASURED},
-        "ultra_low_density": number_in(record, "ultra_low_density", "share"),
-        "loss_recovered": number_in(record, "cross_entropy", "recovered"),
+        **{name: finite_number(record, name) for name in _MEASURED},
+        "ultra_low_density": finite_number(record, "ultra_low_density", "share"),
+        "loss_recovered": finite_number(record, "cross_entropy", "recovered"),
         "n_held_out": _whole(held_out),
         "on_front": "no",
     }
@@ -92,7 +92,7 @@ def _sae_row(sae: TrainedSae) -> Row:
 
 def _option(record: Row, architecture: str, name: str) -> float | int | None:
     """A training option; None where the architecture has no use for it: its settings hold a default all the same."""
-    value = number_in(record, "settings", name)
+    value = finite_number(record, "settings", name)
     try:
         SaeTraining.model_validate({"architecture": architecture, name: value})
     except ValueError:

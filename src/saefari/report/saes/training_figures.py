@@ -14,7 +14,7 @@ from saefari.report.png import png
 from saefari.report.results.summary import Row
 from saefari.report.saes.scatter import draw_f1, draw_pareto
 from saefari.report.saes.style import count_log, cut, in_order, place_of, places_of, plain, style_of, title_of
-from saefari.store import SaeDensity, TrainedSae, curves_in, gap_in, read_density
+from saefari.store import SaeDensity, TrainedSae, density_gap, read_density, training_curves
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,10 +40,10 @@ def draw_saes(
     drawings: dict[str, tuple[Drawing, Sequence[Any]]] = {
         "pareto": (draw_pareto, _comparable(saes)),
         "f1": (lambda figure, rows: draw_f1(figure, rows, best), _comparable(scores)),
-        "curves": (_draw_curves, [(row, curves) for row, sae in both if (curves := curves_in(sae.record))]),
+        "curves": (_draw_curves, [(row, curves) for row, sae in both if (curves := training_curves(sae.record))]),
         "density": (
             _draw_densities,
-            [(row, gap_in(sae.record), density) for row, sae in both if (density := _density(sae))],
+            [(row, density_gap(sae.record), density) for row, sae in both if (density := _density(sae))],
         ),
     }
     for name, (draw, content) in drawings.items():

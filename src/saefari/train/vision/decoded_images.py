@@ -28,7 +28,7 @@ from saefari.fingerprint import fingerprint
 from saefari.log import progress_bar
 from saefari.models.alexnet_preprocessing import view
 from saefari.store import write_parquet
-from saefari.store.files import replacing
+from saefari.store.files import atomic_write
 
 _AT_ONCE = 64
 _FEW = 4000
@@ -128,7 +128,7 @@ def _decode(dataset: Dataset, rows: np.ndarray, how: Decoding, views: Path, tabl
     digests: list[str | None] = []
     reasons: list[str | None] = []
     bar = progress_bar(len(rows), f"decode {dataset.slug}", "images")
-    with replacing(views) as temporary, bar:
+    with atomic_write(views) as temporary, bar:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
         for batch in _loader(examples, how.size, how.workers if len(rows) > _FEW else 0):
             for seen in batch:

@@ -20,7 +20,7 @@ from saefari.models.pretrained import pick_device, read_weights
 from saefari.models.registry import describe
 from saefari.provenance import library_versions
 from saefari.store import write_json, write_parquet
-from saefari.store.files import explain
+from saefari.store.files import explain_os_error
 from saefari.store.layout import TRAINING_RECORD, TRAINING_ROWS
 from saefari.train.checkpoint import Checkpoint
 from saefari.train.vision.decoded_images import Decoding, decode, forget
@@ -121,7 +121,7 @@ def _save(job: VisionJob, fit: Fit, data: Division, record: dict[str, Any]) -> N
                 os.fsync(opened_file.fileno())
         os.replace(partial, job.folder)
     except OSError as error:
-        raise StoreError(f"{job.folder}: {explain(error)}; nothing half-written is counted as done") from error
+        raise StoreError(f"{job.folder}: {explain_os_error(error)}; nothing half-written is counted as done") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     logger.info("%s: test accuracy %.1f%%", job.title, 100 * accuracies["test"])
