@@ -19,6 +19,7 @@ from saefari.extract.prepare import run_prepare
 from saefari.extract.prepare_job import PrepareJob
 from saefari.models.forward import Row
 from saefari.models.image_loader import ImageLoader, Images
+from saefari.models.source import ModelSource
 from saefari.store import iter_image_rows, read_samples_record
 from tests.tiny_vision import picture, save_vit, save_vlm
 
@@ -43,7 +44,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
         positions = "patches" if is_vit else "image"
         spec = DatasetSpec(name=str(tmp_path / "images"), image_field="image")
         folder = tmp_path / "samples"
-        run_prepare(PrepareJob("t", str(path), model_type, None, positions, spec, settings, folder, None, False))
+        run_prepare(PrepareJob("t", ModelSource(model_type, str(path)), positions, spec, settings, folder, None, False))
         record = read_samples_record(folder)
         assert record is not None
         loader = ImageLoader.of(model_type, str(path), None, positions, settings)

@@ -18,12 +18,13 @@ from saefari.data.slug import dataset_slug
 from saefari.errors import ConflictError, SaeError
 from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
+from saefari.models.source import ModelSource
 from saefari.models.text_model import TextModel
 from saefari.store import SamplesWriter, iter_token_rows, read_split, write_split
 from saefari.train import run as run_module
 from saefari.train import save as save_module
-from saefari.train.job import SaeJob
-from saefari.train.run import TrainJob, run_train, trained
+from saefari.train.job import ProgressFiles, SaeJob, TrainingData, TrainJob
+from saefari.train.run import run_train, trained
 from saefari.train.training_rows import RowPlan, StoredRows
 
 FILES = ["cfg.json", "density.npz", "quality.json", "sae_weights.safetensors"]
@@ -45,34 +46,27 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def job(samples: Path, save_tiny: Callable[..., Path], make_job: MakeJob, tmp_path: Path) -> Callable[..., TrainJob]:
-    """job(*SaeJobs, **other fields) -> a training job on the samples."""
+    """job(*SaeJobs, corpus, model, log): a training job on the samples, or on a corpus."""
 
-    def make(*saes: SaeJob, **fields: Any) -> TrainJob:
-        whole = TrainJob(
+    def make(
+        *saes: SaeJob, corpus: Corpus | None = None, model: str = "gpt2", log: str = "none", folder: str = "saes"
+    ) -> TrainJob:
+        return TrainJob(
             title="tiny",
-            model=str(save_tiny("gpt2")),
-            revision=None,
-            device="cpu",
-            dtype="float32",
+            model=ModelSource("llm", str(save_tiny(model)), dtype="float32", device="cpu"),
             saes=saes or (make_job(tmp_path / "saes", n_positions=5000),),
-            samples=(samples,),
-            stored=False,
-            corpus=None,
-            checkpoint=tmp_path / "saes" / ".checkpoint",
-            checkpoint_minutes=0.0,
-            training_log="none",
-            log_folder=tmp_path / "log",
+            data=TrainingData(corpus=corpus) if corpus else TrainingData((samples,)),
+            progress=ProgressFiles(tmp_path / folder / ".checkpoint", 0.0, log, tmp_path / "log"),
             seed=0,
             max_tokens=512,
             overwrite=False,
         )
-        return replace(whole, **fields)
 
     return make
 
 
 def load(job: TrainJob) -> Callable[[], TextModel]:
-    return lambda: TextModel.load(job.model, device="cpu")
+    return lambda: TextModel.load(job.model.name, device="cpu")
 
 
 def quality(sae: SaeJob) -> dict[str, Any]:
@@ -82,7 +76,7 @@ def quality(sae: SaeJob) -> dict[str, Any]:
 
 def states(job: TrainJob, hook: HookPoint, *, held_out: bool) -> torch.Tensor:
     """Hidden states [n, d] of the rows that the job holds out, or of those that it trains on."""
-    rows = StoredRows(RowPlan({folder: read_split(folder) for folder in job.samples}, job.seed))
+    rows = StoredRows(RowPlan({folder: read_split(folder) for folder in job.data.samples}, job.seed))
     chosen = list(rows.held_out() if held_out else rows.training(0))
     return torch.cat([states[hook] for _, _, states in Forward(load(job)(), 512)(chosen, [hook])])
 
@@ -92,7 +86,7 @@ def test_it_opens_in_sae_lens_with_the_recorded_quality(job: Callable[..., Train
     (sae,) = whole.saes
     assert run_train(whole, load(whole)) == []
     assert sorted(file.name for file in sae.folder.iterdir()) == FILES
-    assert not whole.checkpoint.exists()
+    assert not whole.progress.checkpoint.exists()
     hidden = states(whole, sae.hook, held_out=True)
     opened = SAE.load_from_disk(str(sae.folder))
     with torch.no_grad():
@@ -108,7 +102,7 @@ def test_it_opens_in_sae_lens_with_the_recorded_quality(job: Callable[..., Train
     assert opened.W_dec.norm(dim=1).detach().numpy() == pytest.approx(np.ones(64), rel=1e-4)
     metadata = opened.cfg.metadata
     assert (metadata.hook_name, metadata.dataset_path, metadata.context_size) == (sae.hook.name, "words", 64)
-    assert metadata.model_name == Path(whole.model).name
+    assert metadata.model_name == Path(whole.model.name).name
     assert metadata.special_tokens == "in the context, not trained on"
 
 
@@ -155,7 +149,7 @@ def test_a_language_model_says_what_is_recovered(
     for entropy in (poor, good):
         recovered = (entropy["zero"] - entropy["spliced"]) / (entropy["zero"] - entropy["clean"])
         assert entropy["recovered"] == pytest.approx(recovered)
-    encoder = job(make_job(tmp_path / "encoder", n_positions=256), model=str(save_tiny("bert")), checkpoint=tmp_path)
+    encoder = job(make_job(tmp_path / "encoder", n_positions=256), model="bert", folder="encoder")
     run_train(encoder, load(encoder))
     assert quality(encoder.saes[0])["cross_entropy"] is None
 
@@ -204,7 +198,7 @@ def test_files_name_no_place_on_this_machine(job: Callable[..., TrainJob], tmp_p
     for name in ("cfg.json", "quality.json"):
         text = (whole.saes[0].folder / name).read_text()
         assert str(tmp_path) not in text
-        assert str(Path(whole.model).parent) not in text
+        assert str(Path(whole.model.name).parent) not in text
 
 
 def test_one_that_diverges_is_said_once_the_others_are_saved(
@@ -231,7 +225,7 @@ def test_a_corpus_instead_of_training_rows(
 ) -> None:
     write_texts(tmp_path / "texts.jsonl", 800)
     corpus = Corpus(name=str(tmp_path / "texts.jsonl"), context_size=32, packed=packed)
-    whole = job(samples=(), corpus=corpus)
+    whole = job(corpus=corpus)
     run_train(whole, load(whole))
     metadata = SAE.load_from_disk(str(whole.saes[0].folder)).cfg.metadata
     assert metadata.dataset_path == dataset_slug(corpus.name)
@@ -241,9 +235,9 @@ def test_a_corpus_instead_of_training_rows(
 
 def test_curves_for_tensorboard(job: Callable[..., TrainJob]) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    whole = job(training_log="tensorboard")
+    whole = job(log="tensorboard")
     run_train(whole, load(whole))
-    (folder,) = whole.log_folder.iterdir()
+    (folder,) = whole.progress.log_folder.iterdir()
     written = events.EventAccumulator(str(folder))
     written.Reload()
     curve = [(point.step, point.value) for point in written.Scalars("fvu/64 (layer 1)")]
@@ -255,16 +249,16 @@ def test_curves_for_tensorboard(job: Callable[..., TrainJob]) -> None:
 def test_curves_for_weights_and_biases(job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    whole = job(training_log="wandb")
+    whole = job(log="wandb")
     run_train(whole, load(whole))
-    assert list(whole.log_folder.rglob("run-*.wandb"))
+    assert list(whole.progress.log_folder.rglob("run-*.wandb"))
 
 
 def test_a_log_whose_package_is_missing_is_said_before_training(
     job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
-    whole = job(training_log="tensorboard")
+    whole = job(log="tensorboard")
     with pytest.raises(SaeError, match=r"settings\.training_log is 'tensorboard'.*pip install"):
         run_train(whole, load(whole))
     assert not whole.saes[0].folder.exists()

@@ -48,8 +48,8 @@ def _encode_layer(job: ExtractJob, layer: int) -> list[str]:
     ranges = shard_ranges(manifest.n_rows)
     missing = inspect_all(outputs, ranges, job.overwrite)
     if missing:
-        bank = SaeBank(job.device)
-        hook = bank.hooks(cells, bank.load(cells[0].ref).d_in, job.model)[layer].name
+        bank = SaeBank(job.model.device)
+        hook = bank.hooks(cells, bank.load(cells[0].ref).d_in, job.model.name)[layer].name
         if hook != manifest.facts["hook"]:
             raise ConflictError(
                 f"{folder} holds the activations of {manifest.facts['hook']}, but the SAE reads {hook}: "
@@ -82,7 +82,7 @@ def _encode_shards(
                 for encoder in wanting:
                     arrays = CodesArrays(tell_outliers)
                     for rows, counts, hidden, above in _batches(shard):
-                        encoder.encode(arrays, rows, counts, hidden.to(job.device), above)
+                        encoder.encode(arrays, rows, counts, hidden.to(job.model.device), above)
                     encoder.output.write(index, ranges[index], arrays.arrays())
             bar.update(len(shard.offsets) - 1)
 
@@ -115,4 +115,4 @@ def _calibrate(job: ExtractJob, layer: int, encoders: Sequence[CodesEncoder]) ->
         if sum(map(len, parts)) >= CALIBRATION_POSITIONS:
             break
     for encoder in controls:
-        encoder.calibrate(torch.cat(parts)[:CALIBRATION_POSITIONS].to(job.device), job.seed)
+        encoder.calibrate(torch.cat(parts)[:CALIBRATION_POSITIONS].to(job.model.device), job.seed)

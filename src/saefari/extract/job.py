@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from saefari.config import ModelType
 from saefari.models.image_loader import ImageLoader, Images
+from saefari.models.source import ModelSource
 from saefari.names import RANDOM
 from saefari.saes.ref import SaeRef
 
@@ -42,11 +42,7 @@ class ExtractJob:
     """One model over one dataset split. Idempotent: it makes only the shards that are missing or do not verify."""
 
     title: str
-    model: str
-    model_type: ModelType
-    revision: str | None
-    dtype: str
-    device: str
+    model: ModelSource
     samples: Path
     calibration: Path
     """Samples whose training rows calibrate the random controls; they may be another split's."""
@@ -74,3 +70,7 @@ class ExtractJob:
     def coded_cells(self) -> tuple[Cell, ...]:
         """The cells whose codes are made in the forward pass: none where activations alone are stored."""
         return self.cells if self.encode else ()
+
+    def on(self, device: str) -> ExtractJob:
+        """Return the same job for another device."""
+        return replace(self, model=self.model.on(device))

@@ -11,7 +11,6 @@ from saefari.extract.model_inputs import rows_to_calibrate
 from saefari.log import logger
 from saefari.models.forward import Model
 from saefari.models.hooks import HookPoint
-from saefari.models.identity import model_settings
 from saefari.models.norms import MEASURED_POSITIONS, norm_medians
 from saefari.store import read_samples_record
 from saefari.store.median_norm import read_median_norm, write_median_norm
@@ -48,5 +47,4 @@ def _settings(job: ExtractJob, hook: HookPoint) -> dict[str, Any]:
     record = read_samples_record(job.calibration)
     if record is None:
         raise DataError(f"{job.calibration}: the samples are missing or damaged; run the extraction again")
-    identity = model_settings(job.model, job.revision, job.dtype, job.device)
-    return {"model": identity, "samples": record["sha256"], "hook": hook.name}
+    return {"model": job.model.settings(), "samples": record["sha256"], "hook": hook.name}

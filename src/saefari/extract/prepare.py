@@ -15,6 +15,6 @@ def run_prepare(job: PrepareJob) -> list[str]:
     from saefari.extract.prepare_images import prepare_images
 
     settings = job.settings
-    warnings = prepare_texts(job) if job.model_type == "llm" else prepare_images(job)
+    warnings = prepare_texts(job) if job.model.model_type == "llm" else prepare_images(job)
     record = prepare_split(job.folder, job.test_folder, settings.test_size, settings.seed)
     return [f"{job.title}: {warning}" for warning in [*warnings, *record["warnings"]]]

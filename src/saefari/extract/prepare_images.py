@@ -35,10 +35,10 @@ def prepare_images(job: PrepareJob) -> list[str]:
     unless `settings.on_bad_sample` is skip, one of its images.
     """
     settings = job.settings
-    loader = ImageLoader.of(job.model_type, job.model, job.revision, job.positions, settings)
+    loader = ImageLoader.of(job.model.model_type, job.model.name, job.model.revision, job.positions, settings)
     spec = job.spec
     told = spec.text_field is not None and (spec.text_is_label or spec.text_field == spec.label_field)
-    warnings = [_GIVEN_AWAY] if told and job.model_type == "vlm" else []
+    warnings = [_GIVEN_AWAY] if told and job.model.model_type == "vlm" else []
     for split, folder in job.splits:
         dataset = open_prepared(folder, job.spec, split)
         wanted = images_settings(dataset, loader.reader, settings)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from saefari.config import DatasetSpec, ModelType, Settings
+from saefari.config import DatasetSpec, Settings
+from saefari.models.source import ModelSource
 
 
 @dataclass(frozen=True)
@@ -13,9 +14,7 @@ class PrepareJob:
     """One dataset as one model reads it; test_folder: of its own test split, where it has one."""
 
     title: str
-    model: str
-    model_type: ModelType
-    revision: str | None
+    model: ModelSource
     positions: str
     spec: DatasetSpec
     settings: Settings

@@ -33,7 +33,7 @@ def prepare_texts(job: PrepareJob) -> list[str]:
     from saefari.models.tokenizer import TextTokenizer
 
     settings = job.settings
-    tokenizer = TextTokenizer.load(job.model, job.revision).with_bos(job.prepend_bos)
+    tokenizer = TextTokenizer.load(job.model.name, job.model.revision).with_bos(job.prepend_bos)
     for split, folder in job.splits:
         dataset = open_prepared(folder, job.spec, split)
         wanted = samples_settings(

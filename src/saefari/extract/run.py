@@ -30,7 +30,6 @@ from saefari.extract.shard_arrays import CodesArrays, HiddenArrays
 from saefari.log import logger, progress_bar
 from saefari.models.forward import Forward, Model
 from saefari.models.hooks import HookPoint
-from saefari.models.identity import model_settings
 from saefari.models.norms import outliers, without_outliers
 from saefari.store import hidden_folder, read_samples_record, shard_ranges
 
@@ -64,10 +63,9 @@ def _shared_settings(job: ExtractJob, samples: dict[str, Any]) -> dict[str, Any]
 
     `prepend_bos` and `outlier_norm` stand there only where they change something.
     """
-    identity = model_settings(job.model, job.revision, job.dtype, job.device)
     told = {"prepend_bos": samples["settings"].get("prepend_bos"), "outlier_norm": job.outlier_norm}
     given = {name: value for name, value in told.items() if value is not None}
-    return {"model": identity, "samples": samples["sha256"], **given}
+    return {"model": job.model.settings(), "samples": samples["sha256"], **given}
 
 
 def _hidden_outputs(job: ExtractJob, n_rows: int, shared: dict[str, Any]) -> dict[int, Output]:
@@ -90,7 +88,7 @@ class _Extraction:
         self._forward = Forward(model, job.max_tokens, job.max_sequences)
         self._hidden = hidden
         bank = SaeBank(model.device)
-        self._hooks = bank.hooks(job.cells, model.d_model, job.model)
+        self._hooks = bank.hooks(job.cells, model.d_model, job.model.name)
         check_bos(job, bank, model)
         self._limits = norm_limits(job, self._hooks, lambda: model)
         for layer, output in hidden.items():

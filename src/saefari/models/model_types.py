@@ -9,6 +9,7 @@ from pathlib import Path
 from saefari.config import ModelType
 from saefari.models.forward import Model
 from saefari.models.image_input import ImageReader
+from saefari.models.source import ModelSource
 
 
 @dataclass(frozen=True)
@@ -47,16 +48,17 @@ def _reader(spec: ReaderSpec, written: tuple[int, ...]) -> ImageReader:
     )
 
 
-def load_model(model_type: ModelType, name: str, revision: str | None, dtype: str, device: str) -> Model:
-    """The model of a kind, without its head, its weights frozen; `TextModel.load` says what may be raised."""
-    if model_type == "vit":
+def load_model(source: ModelSource) -> Model:
+    """Load a model of any type, without its head and with frozen weights. Raises what `TextModel.load` raises."""
+    arguments = (source.name, source.revision, source.dtype, source.device)
+    if source.model_type == "vit":
         from saefari.models.vision_model import VisionModel
 
-        return VisionModel.load(name, revision, dtype, device)
-    if model_type == "vlm":
+        return VisionModel.load(*arguments)
+    if source.model_type == "vlm":
         from saefari.models.vision_language_model import VisionLanguageModel
 
-        return VisionLanguageModel.load(name, revision, dtype, device)
+        return VisionLanguageModel.load(*arguments)
     from saefari.models.text_model import TextModel
 
-    return TextModel.load(name, revision, dtype, device)
+    return TextModel.load(*arguments)

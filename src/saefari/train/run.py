@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
-from saefari.config import Corpus, ModelType
 from saefari.data.dataset import open_dataset
 from saefari.data.slug import dataset_slug
 from saefari.errors import ConflictError, DataError, ModelError, SaeError
@@ -17,8 +16,6 @@ from saefari.fingerprint import fingerprint
 from saefari.log import logger
 from saefari.models.forward import Forward, Model, TokenRow
 from saefari.models.hooks import HookPoint
-from saefari.models.identity import model_settings
-from saefari.models.image_loader import ImageLoader, Images
 from saefari.models.language_head import LanguageModel, NoLanguageHead
 from saefari.models.norms import without_outliers
 from saefari.models.pretrained import pick_device
@@ -29,7 +26,7 @@ from saefari.store import read_samples_record, read_split, read_split_record
 from saefari.train.activation_sources import Block, FromModel, FromStore, Source
 from saefari.train.checkpoint import Checkpoint
 from saefari.train.corpus import CorpusRows
-from saefari.train.job import SaeJob, is_trained
+from saefari.train.job import SaeJob, TrainJob, is_trained
 from saefari.train.loss_recovered import LossRecovered
 from saefari.train.outliers import norm_limits
 from saefari.train.progress import Watcher
@@ -45,48 +42,6 @@ LANGUAGE_TOKENS = 16_384
 _TEXT_ALONE = "in the context, not trained on"
 
 
-@dataclass(frozen=True)
-class TrainJob:
-    """SAEs of one model that are trained from the same activations. Idempotent: it trains only those missing.
-
-    saes: all of one stream (corpus, n_positions, batch_size, buffer_size).
-    samples: folders of the dataset splits whose training rows are used; none with a corpus.
-    images: of each of these folders, where the model reads images; loader: what reads them.
-    stored: train from the positions stored beside the samples, not from forward passes.
-    checkpoint: folder of the training's state while it runs; checkpoint_minutes: the least time between two writings.
-    training_log: settings.training_log; log_folder: where what it writes goes.
-    """
-
-    title: str
-    model: str
-    revision: str | None
-    device: str
-    dtype: str
-    saes: tuple[SaeJob, ...]
-    samples: tuple[Path, ...]
-    stored: bool
-    corpus: Corpus | None
-    checkpoint: Path
-    checkpoint_minutes: float
-    training_log: str
-    log_folder: Path
-    seed: int
-    max_tokens: int
-    overwrite: bool
-    model_type: ModelType = "llm"
-    images: tuple[Images, ...] = ()
-    loader: ImageLoader | None = None
-    prepend_bos: bool | None = None
-    """Where BOS is put or left out otherwise than the tokenizer does it; that of rows stands in their samples."""
-    outlier_norm: float | None = None
-    """Positions whose norm is above this multiple of the median are outliers, which no SAE learns from."""
-
-    @property
-    def reads_norms(self) -> bool:
-        """It needs the median norms beside its samples."""
-        return self.outlier_norm is not None and self.corpus is None
-
-
 def run_train(job: TrainJob, model: Callable[[], Model]) -> list[str]:
     """Run the job; `model` loads the model, and is called only if an SAE is missing. Returns warnings.
 
@@ -94,19 +49,18 @@ def run_train(job: TrainJob, model: Callable[[], Model]) -> list[str]:
     for settings or data that no SAE can be trained with and, once all others are saved, for SAEs that diverged.
     """
     missing = [_described(job, sae) for sae in _whole(job) if _is_missing(sae, job.overwrite)]
-    checkpoint = Checkpoint(job.checkpoint, job.checkpoint_minutes)
+    checkpoint = Checkpoint(job.progress.checkpoint, job.progress.checkpoint_minutes)
     if not missing:
         checkpoint.remove()
         return []
     checkpoint.check(missing, job.overwrite)
     hooks = sorted({sae.hook for sae in missing})
     source = _source(job, hooks, model)
-    identity = model_settings(job.model, job.revision, job.dtype, job.device)
-    limits = norm_limits(job.outlier_norm, source, hooks, job.samples, identity)
+    limits = norm_limits(job.outlier_norm, source, hooks, job.data.samples, job.model.settings())
     missing = [replace(sae, norm_limit=limits[sae.hook]) for sae in missing]
     n_positions = missing[0].training.n_positions
-    device = pick_device(job.device)
-    with closing(Watcher(f"train {job.title}", n_positions, job.training_log, job.log_folder)) as watch:
+    device = pick_device(job.model.device)
+    with closing(Watcher(f"train {job.title}", n_positions, job.progress.log, job.progress.log_folder)) as watch:
         trainees = train_saes(source, missing, job.seed, device, checkpoint, watch)
     whole = [trainee for trainee in trainees if trainee.failure is None]
     warnings = _save(whole, source, model, job.max_tokens)
@@ -139,19 +93,19 @@ def _described(job: TrainJob, sae: SaeJob) -> SaeJob:
 
 def _source(job: TrainJob, hooks: list[HookPoint], model: Callable[[], Model]) -> Source:
     """Where the activations of a job come from."""
-    if job.corpus is not None:
+    if job.data.corpus is not None:
         loaded = model()
         if not isinstance(loaded, TextModel):
             raise SaeError(f"{job.title}: a corpus of texts trains SAEs of text models: leave it out")
         tokenizer = loaded.tokenizer.with_bos(job.prepend_bos)
-        return FromModel(Forward(loaded, job.max_tokens), CorpusRows(job.corpus, tokenizer), hooks)
-    plan = RowPlan({folder: read_split(folder) for folder in job.samples}, job.seed)
-    if job.stored:
-        return FromStore(plan, hooks, pick_device(job.device))
+        return FromModel(Forward(loaded, job.max_tokens), CorpusRows(job.data.corpus, tokenizer), hooks)
+    plan = RowPlan({folder: read_split(folder) for folder in job.data.samples}, job.seed)
+    if job.data.stored:
+        return FromStore(plan, hooks, pick_device(job.model.device))
     forward = Forward(model(), job.max_tokens)
-    if job.loader is None:
+    if job.data.loader is None:
         return FromModel(forward, StoredRows(plan), hooks)
-    rows = StoredImages(plan, dict(zip(job.samples, job.images, strict=True)), job.loader)
+    rows = StoredImages(plan, dict(zip(job.data.samples, job.data.images, strict=True)), job.data.loader)
     return FromModel(forward, rows, hooks, rows.load)
 
 
@@ -215,19 +169,16 @@ def _held_out(source: Source) -> list[Block]:
 
 def _shared_settings(job: TrainJob) -> dict[str, Any]:
     """What shapes every SAE of the job beside its own settings."""
-    settings: dict[str, Any] = {
-        "model": model_settings(job.model, job.revision, job.dtype, job.device),
-        "seed": job.seed,
-    }
-    if job.corpus is None:
+    settings: dict[str, Any] = {"model": job.model.settings(), "seed": job.seed}
+    if job.data.corpus is None:
         records = (read_samples_record, read_split_record)
-        rows = [[_stored(read, folder)["sha256"] for read in records] for folder in job.samples]
+        rows = [[_stored(read, folder)["sha256"] for read in records] for folder in job.data.samples]
         settings["training_rows"] = fingerprint(rows)
     else:
-        settings["corpus_rows"] = open_dataset(job.corpus.dataset, job.corpus.split).fingerprint
+        settings["corpus_rows"] = open_dataset(job.data.corpus.dataset, job.data.corpus.split).fingerprint
         settings |= {} if job.prepend_bos is None else {"prepend_bos": job.prepend_bos}
     settings |= {} if job.outlier_norm is None else {"outlier_norm": job.outlier_norm}
-    return settings | ({"stored_positions": True} if job.stored else {})
+    return settings | ({"stored_positions": True} if job.data.stored else {})
 
 
 def _stored(read: Callable[[Path], dict[str, Any] | None], folder: Path) -> dict[str, Any]:
@@ -240,24 +191,26 @@ def _stored(read: Callable[[Path], dict[str, Any] | None], folder: Path) -> dict
 
 def _metadata(job: TrainJob) -> dict[str, Any]:
     """What an SAE says of its making to those who load it, in sae-lens' words; no absolute path."""
-    name = Path(job.model).name if Path(job.model).is_absolute() else job.model
-    if job.corpus is not None:
-        data, context, trained_on = [dataset_slug(job.corpus.name)], job.corpus.context_size, _TEXT_ALONE
+    name = Path(job.model.name).name if Path(job.model.name).is_absolute() else job.model.name
+    if job.data.corpus is not None:
+        data, context, trained_on = [dataset_slug(job.data.corpus.name)], job.data.corpus.context_size, _TEXT_ALONE
     else:
-        records = [_stored(read_samples_record, folder)["settings"] for folder in job.samples]
+        records = [_stored(read_samples_record, folder)["settings"] for folder in job.data.samples]
         data, context = [record["dataset"] for record in records], records[0].get("max_length")
         trained_on = "trained on" if records[0].get("include_special_tokens") else _TEXT_ALONE
         if (positions := records[0].get("positions")) is not None:
             trained_on = f"positions trained on: {positions}"
     made = {
         "model_name": name,
-        "model_revision": job.revision,
+        "model_revision": job.model.revision,
         "dataset_path": ", ".join(data),
         "context_size": context,
         "special_tokens": trained_on,
     }
-    if job.model_type == "llm":
-        made["prepend_bos"] = TextTokenizer.load(job.model, job.revision).with_bos(job.prepend_bos).prepends_bos
+    if job.model.model_type == "llm":
+        made["prepend_bos"] = (
+            TextTokenizer.load(job.model.name, job.model.revision).with_bos(job.prepend_bos).prepends_bos
+        )
     return made
 
 
