@@ -221,7 +221,7 @@ def test_a_text_that_does_not_fit_alone_is_one_clear_error(
     config = experiment("gpt2")
     monkeypatch.setattr(TextModel, "capture", capture)
     report = run_plan(make_plan(config), classifying=False)
-    message = "does not fit the GPU's memory; use a smaller settings.dtype or, of texts, lower settings.max_length"
+    message = "does not fit the GPU's memory; use a smaller settings.dtype or, for texts, lower settings.max_length"
     assert message in report.failures[0][1]
 
 

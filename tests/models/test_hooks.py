@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from saefari.errors import ModelError
-from saefari.models.find_modules import Tap
+from saefari.models.find_modules import ModuleTensor
 from saefari.models.hooks import HookPoint, Site, capture, find_blocks, splice
 from saefari.models.text_model import TextModel
 
@@ -174,7 +174,7 @@ def test_the_rest_of_a_tuple_stays(side: str, monkeypatch: pytest.MonkeyPatch) -
             return hidden_states * scale, "cache"
 
     block, x = Block(), torch.ones(1, 2, 3)
-    monkeypatch.setattr("saefari.models.hooks._tap", lambda model, hook: Tap(block, side))
+    monkeypatch.setattr("saefari.models.hooks._located", lambda model, hook: ModuleTensor(block, side))
     with splice(block, HookPoint(0, "resid_post"), lambda tensor: tensor + 1):
         for output in (block(x, 2), block(hidden_states=x, scale=2)):
             assert isinstance(output, tuple)

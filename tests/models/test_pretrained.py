@@ -58,7 +58,7 @@ def test_auto_precision_on_a_cpu_is_float32(load_tiny: Callable[..., TextModel])
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
 def test_a_gpu_that_is_not_there(save_tiny: Callable[..., Path]) -> None:
-    with pytest.raises(ModelError, match="'cuda:3': this machine shows 0 CUDA devices"):
+    with pytest.raises(ModelError, match="'cuda:3': this machine has 0 CUDA devices"):
         TextModel.load(str(save_tiny("gpt2")), device="cuda:3")
 
 

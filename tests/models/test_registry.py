@@ -77,7 +77,7 @@ def test_a_name_that_cannot_be_on_the_hub(name: str) -> None:
 
 
 def test_a_local_folder_has_no_revision(save_tiny: Callable[..., Path]) -> None:
-    with pytest.raises(ModelError, match="leave 'v1' out"):
+    with pytest.raises(ModelError, match="remove 'v1'"):
         resolve_model(str(save_tiny("gpt2")), revision="v1")
 
 

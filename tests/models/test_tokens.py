@@ -56,7 +56,7 @@ def test_the_class_token_alone_counts_when_asked(kind: str, load_tiny: Callable[
 
 @pytest.mark.parametrize("kind", ["gpt2", "pythia"])
 def test_a_tokenizer_without_a_class_token_says_so(kind: str, load_tiny: Callable[..., TextModel]) -> None:
-    with pytest.raises(ModelError, match=r"'cls' counts the special token.*adds none: use tokens"):
+    with pytest.raises(ModelError, match=r"'cls' selects the special token.*adds none: use tokens"):
         load_tiny(kind).tokenize(["<s> the cat"], 8, positions="cls")
 
 

@@ -143,7 +143,7 @@ def test_the_smallest_and_thinnest_images(kind: str, size: tuple[int, int], save
 
 def test_a_processor_that_does_not_fit_the_model_is_a_mistake(tmp_path: Path) -> None:
     folder = save_vit(tmp_path / "vit", "vit", image_size=48)
-    with pytest.raises(ModelError, match=r"does not take the images .* of its processor"):
+    with pytest.raises(ModelError, match=r"rejects the images .* of its processor"):
         VisionReader.load(str(folder))
 
 

@@ -109,12 +109,12 @@ def test_a_release_by_name_serves_related_models() -> None:
     ("arguments", "message"),
     [
         (("google/gemma-2-3b", 1, "16k", "res"), r"google/gemma-2-3b.*did you mean 'gemma-2-.*sae_train"),
-        (("google/gemma-2-2b", 40, "16k", "res"), r"layer 40.*its layers are: 0, 1, 2, .*25$"),
+        (("google/gemma-2-2b", 40, "16k", "res"), r"layer 40.*available layers: 0, 1, 2, .*25$"),
         (
             ("google/gemma-2-2b", 12, "17k", "res"),
-            r"'17k'.*at layer 12; its widths are: 4k, 16k, 32k, 65k, 131k",
+            r"'17k'.*at layer 12; available widths: 4k, 16k, 32k, 65k, 131k",
         ),
-        (("google/gemma-2b", 6, "16k", "mlp"), r"'mlp'.*there are some at: res$"),
+        (("google/gemma-2b", 6, "16k", "mlp"), r"'mlp'.*available locations: res$"),
         (
             ("gpt2", 6, "24k", "res", "gpt2-small-res-jp"),
             r"no such release \(did you mean 'gpt2-small-res-jb'\?\)",

@@ -105,8 +105,8 @@ def test_a_million_latents_are_encoded_in_bounded_blocks(make_sae: Any, architec
     loaded.sae.b_enc -= 1.0
     hidden = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
     codes = encode(loaded, hidden)
-    assert loaded.blocks is not None
-    assert loaded.blocks[0].numel() == encode_module.MAX_CHUNK_ELEMENTS < 50 * 2**20
+    assert loaded.buffers is not None
+    assert loaded.buffers[0].numel() == encode_module.MAX_CHUNK_ELEMENTS < 50 * 2**20
     row = loaded.sae.encode(hidden[41:42]).numpy()[0]
     own = codes.indices[codes.indptr[41] : codes.indptr[42]]
     np.testing.assert_array_equal(own, np.flatnonzero(row))

@@ -113,7 +113,7 @@ def test_local_folder_is_checked_without_loading(make_sae: Any, tmp_path: Path) 
     assert (ref.hook, ref.hook_is_assumed) == ("blocks.1.hook_resid_post", False)
     assert load_sae(ref).d_sae == 40
     assert find_local_sae(template, 1, "40", "mlp") == ref
-    with pytest.raises(SaeError, match=r"no SAELens folder: there is no cfg\.json"):
+    with pytest.raises(SaeError, match=r"no SAELens folder: cfg\.json is missing"):
         find_local_sae(template, 2, "40", "res")
     with pytest.raises(SaeError, match="is layer 1, not layer 2"):
         find_local_sae(str(tmp_path / "1" / "{width}"), 2, "40", "res")

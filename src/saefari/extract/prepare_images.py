@@ -12,7 +12,7 @@ from saefari.errors import DataError
 from saefari.extract.frozen_rows import row_columns, rows_settings, rows_wanted, sampled_rows, stored_samples
 from saefari.extract.known_rows import note_known, open_prepared
 from saefari.log import logger, progress_bar
-from saefari.models.image_loader import Described, Failed, ImageLoader, Unread
+from saefari.models.image_loader import Described, Failed, ImageAndText, ImageLoader
 from saefari.models.model_types import ReaderSpec
 from saefari.store import IMAGE_SCHEMA, SamplesWriter, read_samples_record
 
@@ -88,7 +88,7 @@ def _write(folder: Path, dataset: Dataset, wanted: dict[str, Any], loader: Image
             raise DataError(f"{dataset.spec.name}, split {dataset.split!r}: none of its images can be read")
 
 
-def _unread(examples: Iterator[Example]) -> Iterator[tuple[Example, Unread]]:
+def _unread(examples: Iterator[Example]) -> Iterator[tuple[Example, ImageAndText]]:
     for example in examples:
         yield example, (example.image, example.text)
 

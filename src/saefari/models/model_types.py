@@ -1,4 +1,4 @@
-"""A model and what reads for it, by the kind of model."""
+"""Load a model or its image reader by model type."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from saefari.models.source import ModelSource
 
 @dataclass(frozen=True)
 class ReaderSpec:
-    """What reads images for a model, by its name: small and picklable, so that a worker process can load its own."""
+    """Which image reader to load; small and picklable, so that each worker process loads its own."""
 
     model_type: ModelType
     name: str
@@ -24,7 +24,7 @@ class ReaderSpec:
     include_special_tokens: bool
 
     def load(self) -> ImageReader:
-        """The reader, kept for the next call. Raises ModelError where it cannot be found, reached or used safely."""
+        """Load the reader, cached. Raises ModelError if it cannot be found, reached or used safely."""
         folder = Path(self.name).expanduser()
         written = tuple(sorted(file.stat().st_mtime_ns for file in folder.glob("*.json"))) if folder.is_dir() else ()
         return _reader(self, written)
@@ -32,7 +32,7 @@ class ReaderSpec:
 
 @lru_cache(maxsize=2)
 def _reader(spec: ReaderSpec, written: tuple[int, ...]) -> ImageReader:
-    """`written` tells a model that was trained anew in the same folder from the one before."""
+    """Load a reader. written: file times, so that a retrained model in the same folder is loaded again."""
     if spec.model_type == "vit":
         from saefari.models.vision_model import VisionReader
 

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from saefari.models.forward import Row
-from saefari.models.image_loader import ImageLoader, Images, Unread
+from saefari.models.image_loader import ImageAndText, ImageLoader, Images
 from saefari.store import ImageRow, TokenisedRow, iter_image_rows, iter_token_rows, shard_ranges
 
 HELD_OUT_SHARE = 0.1
@@ -121,7 +121,7 @@ class StoredImages:
         """The rows with their pixels, in order, read by worker processes that run ahead."""
         return self.loader.load(self._found(rows))
 
-    def _found(self, rows: Iterator[FolderRow]) -> Iterator[tuple[ImageRow, Unread]]:
+    def _found(self, rows: Iterator[FolderRow]) -> Iterator[tuple[ImageRow, ImageAndText]]:
         for folder, group in groupby(rows, attrgetter("folder")):
             yield from self.images[folder].of(row.stored for row in group)
 

@@ -56,12 +56,12 @@ def n_gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 @pytest.mark.parametrize(
     ("n", "settings", "expected"),
     [
-        (0, {"device": "cuda"}, "settings.device: 'cuda': this machine shows 0 CUDA devices; use 'auto'"),
-        (2, {"device": "cuda:3"}, "settings.device: 'cuda:3': this machine shows 2 CUDA devices"),
-        (4, {"device": "cuda:1", "cuda_visible_devices": "3"}, "settings.device: 'cuda:1': this machine shows 1 CUDA"),
+        (0, {"device": "cuda"}, "settings.device: 'cuda': this machine has 0 CUDA devices; use 'auto'"),
+        (2, {"device": "cuda:3"}, "settings.device: 'cuda:3': this machine has 2 CUDA devices"),
+        (4, {"device": "cuda:1", "cuda_visible_devices": "3"}, "settings.device: 'cuda:1': this machine has 1 CUDA"),
         (2, {"device": "auto", "cuda_visible_devices": "0,7"}, "settings.cuda_visible_devices: '0,7' names a GPU that"),
         (2, {"device": "auto", "cuda_visible_devices": "5"}, "this machine lacks: it has 2, numbered from 0"),
-        (0, {"device": "cuda", "cuda_visible_devices": "0"}, "settings.device: 'cuda': this machine shows 0"),
+        (0, {"device": "cuda", "cuda_visible_devices": "0"}, "settings.device: 'cuda': this machine has 0"),
     ],
 )
 def test_a_device_that_is_not_there(
@@ -102,7 +102,7 @@ def test_gpus_that_are_named_on_a_machine_without_one(raw: Raw, n_gpus: Callable
     raw["settings"] |= {"device": "auto", "cuda_visible_devices": "0"}
     plan = plan_of(raw)
     assert plan.warnings == list(device_warnings(plan.config.settings))
-    assert "'0' names GPUs, and this machine shows none: the CPU is used" in plan.warnings[0]
+    assert "'0' names GPUs, and this machine has none: the CPU is used" in plan.warnings[0]
 
 
 def test_models_that_cannot_be_read_cost_one_line(raw: Raw, tmp_path: Path) -> None:
