@@ -66,7 +66,7 @@ def test_a_revision_asks_for_the_hub() -> None:
 
 @pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "a/b/c", "~/no-such-model"])
 def test_a_path_that_is_not_there(name: str) -> None:
-    with pytest.raises(ModelError, match=r"no folder with a config\.json"):
+    with pytest.raises(ModelError, match=r"no such folder with a config\.json"):
         resolve_model(name)
 
 
@@ -135,7 +135,7 @@ def test_code_from_a_repository_is_never_run(tmp_path: Path) -> None:
     trap = tmp_path / "ran"
     folder = write_config(tmp_path / "remote", model_type="mine", auto_map={"AutoConfig": "code.Config"})
     (folder / "code.py").write_text(f"open({str(trap)!r}, 'w')")
-    with pytest.raises(ModelError, match="code from its own repository, which is never run"):
+    with pytest.raises(ModelError, match="code from its own repository, which is never executed"):
         describe(str(folder))
     assert not trap.exists()
 

@@ -1,4 +1,4 @@
-"""Work on one batch while the next one is computed."""
+"""Process one batch while the next one is computed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 import torch
 
-_WAITING = 2  # bounds the memory of batches that wait to be encoded
+_WAITING = 2  # batches that may wait to be encoded; bounds memory
 
 
 @contextmanager
 def background_calls(device: torch.device) -> Iterator[Callable[..., None]]:
-    """Give `call(function, *args)`, which makes calls in order.
+    """Yield `call(function, *args)`, which runs functions in order.
 
-    On a GPU they run in a thread of their own, so that the next forward pass starts meanwhile; elsewhere at once.
-    Leaving the block waits for all of them and raises what any of them raised.
+    On a GPU they run in a separate thread, in parallel with the next forward pass; elsewhere immediately. Leaving the
+    block waits for all of them and raises the first exception.
     """
     if device.type != "cuda":
         yield lambda function, *args: function(*args)

@@ -1,4 +1,4 @@
-"""Freeze a dataset split as one model reads it: sampled rows, their tokens or patches, and the train/test split."""
+"""Prepare a dataset for one model: freeze sampled rows, their tokens or patches, and the train/test split."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from saefari.extract.prepare_texts import prepare_texts
 
 
 def run_prepare(job: PrepareJob) -> list[str]:
-    """Freeze rows, tokens and split where they are not there yet. Returns warnings.
+    """Freeze rows, tokens and split unless they exist. Returns warnings.
 
-    Raises ConflictError when samples of other settings are there, DataError when the dataset cannot be read.
+    Raises ConflictError if samples of other settings exist, DataError if the dataset cannot be read.
     """
     from saefari.extract.prepare_images import prepare_images
 

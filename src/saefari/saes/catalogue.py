@@ -42,7 +42,7 @@ def find_sae(model: str, layer: int, width: str, location: Location, release: st
     entries_here = _at(model, layer, location, release)
     matching = _require(
         [entry for entry in entries_here if entry.d_sae is not None and width.lower() in width_names(entry.d_sae)],
-        f"{width!r}: the catalogue has no {location!r} SAE of that width for {owner} at layer {layer}; available widths",
+        f"{width!r}: no such {location!r} SAE in the catalogue for {owner} at layer {layer}; available widths",
         _widths(entries_here),
     )
     best = min(matching, key=lambda entry: _preference(entry, location))

@@ -99,7 +99,7 @@ def extract_jobs(plan: Plan, device: str, overwrite: bool) -> list[Extract]:
                 seed=settings.seed,
                 overwrite=overwrite,
                 outlier_norm=model.outliers.norm,
-                bos_unsettled=not model.bos.known,
+                bos_unknown=not model.bos.known,
             )
         )
         for model, dataset in plan.pairs()
