@@ -234,7 +234,7 @@ def test_a_hidden_state_too_large_for_float16_is_an_error_not_infinity(
     original = TextModel.capture
     monkeypatch.setattr(TextModel, "capture", lambda *args: {hook: x * 1e6 for hook, x in original(*args).items()})
     report = run_plan(make_plan(experiment("gpt2", store_positions=True)), classifying=False)
-    assert "does not fit the float16" in report.failures[0][1]
+    assert "exceeds the range of float16" in report.failures[0][1]
 
 
 @pytest.mark.gpu

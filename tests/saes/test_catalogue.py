@@ -119,7 +119,7 @@ def test_a_release_by_name_serves_related_models() -> None:
             ("gpt2", 6, "24k", "res", "gpt2-small-res-jp"),
             r"no such release \(did you mean 'gpt2-small-res-jb'\?\)",
         ),
-        (("gpt2", 6, "24k", "res", "gemma-scope-2b-pt-transcoders"), "holds transcoders"),
+        (("gpt2", 6, "24k", "res", "gemma-scope-2b-pt-transcoders"), "contains transcoders"),
     ],
 )
 def test_errors_list_what_there_is(arguments: tuple[object, ...], message: str) -> None:

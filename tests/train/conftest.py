@@ -15,7 +15,7 @@ from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
 from saefari.models.text_model import TextModel
 from saefari.store import TokenisedRow
-from saefari.train.activation_sources import FromModel
+from saefari.train.activation_sources import ModelActivations
 from saefari.train.job import SaeJob
 
 
@@ -50,12 +50,12 @@ def listed_rows() -> ListedRows:
 
 
 @pytest.fixture(scope="session")
-def source(tiny_model: TextModel, listed_rows: ListedRows) -> Callable[..., FromModel]:
+def source(tiny_model: TextModel, listed_rows: ListedRows) -> Callable[..., ModelActivations]:
     """source(*layers, max_tokens=512) -> forward passes of the tiny model over the rows."""
 
-    def make(*layers: int, max_tokens: int = 512) -> FromModel:
+    def make(*layers: int, max_tokens: int = 512) -> ModelActivations:
         hooks = [HookPoint(layer, "resid_post") for layer in layers or (1,)]
-        return FromModel(Forward(tiny_model, max_tokens), listed_rows, hooks)
+        return ModelActivations(Forward(tiny_model, max_tokens), listed_rows, hooks)
 
     return make
 

@@ -16,7 +16,7 @@ from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
 from saefari.models.text_model import TextModel
 from saefari.store import Manifest, SamplesWriter, TokenisedRow, hidden_folder, write_shard, write_split
-from saefari.train.activation_sources import Cursor, FromModel, FromStore, Source
+from saefari.train.activation_sources import ActivationSource, Cursor, ModelActivations, StoredActivations
 from saefari.train.training_rows import RowPlan
 
 from .conftest import ListedRows
@@ -29,7 +29,7 @@ def keys(block: torch.Tensor) -> list[tuple[float, ...]]:
     return [tuple(row) for row in block.numpy().astype(np.float64).round(2)]
 
 
-def one_pass(source: Source, hook: HookPoint) -> Counter[tuple[float, ...]]:
+def one_pass(source: ActivationSource, hook: HookPoint) -> Counter[tuple[float, ...]]:
     """Every vector of the first pass."""
     found: Counter[tuple[float, ...]] = Counter()
     for block, cursor in source.blocks(Cursor()):
@@ -40,7 +40,7 @@ def one_pass(source: Source, hook: HookPoint) -> Counter[tuple[float, ...]]:
 
 
 def test_one_pass_gives_every_valid_position_once(
-    tiny_model: TextModel, listed_rows: ListedRows, source: Callable[..., FromModel]
+    tiny_model: TextModel, listed_rows: ListedRows, source: Callable[..., ModelActivations]
 ) -> None:
     expected: Counter[tuple[float, ...]] = Counter()
     for row in listed_rows.training(0):
@@ -52,14 +52,14 @@ def test_one_pass_gives_every_valid_position_once(
     assert (found - expected).total() <= 10  # rounding may fall either way
 
 
-def test_held_out_rows_are_in_no_pass(source: Callable[..., FromModel]) -> None:
+def test_held_out_rows_are_in_no_pass(source: Callable[..., ModelActivations]) -> None:
     held_out = [key for block in source().held_out() for key in keys(block[HOOKS[1]])]
     assert len(held_out) > 100
     seen = one_pass(source(), HOOKS[1])
     assert np.mean([key in seen for key in held_out]) < 0.05
 
 
-def test_hook_points_agree_in_their_positions(source: Callable[..., FromModel]) -> None:
+def test_hook_points_agree_in_their_positions(source: Callable[..., ModelActivations]) -> None:
     alone = {hook: one_pass(source(hook.layer), hook) for hook in HOOKS}
     for block, _ in islice(source(0, 1).blocks(Cursor()), 3):
         assert {hook: len(states) for hook, states in block.items()} == dict.fromkeys(HOOKS, len(block[HOOKS[0]]))
@@ -67,7 +67,7 @@ def test_hook_points_agree_in_their_positions(source: Callable[..., FromModel]) 
 
 
 @pytest.mark.parametrize("place", [0, 1, 5])
-def test_the_stream_goes_on_from_any_place(source: Callable[..., FromModel], place: int) -> None:
+def test_the_stream_goes_on_from_any_place(source: Callable[..., ModelActivations], place: int) -> None:
     whole = list(islice(source(max_tokens=60).blocks(Cursor()), 30))
     assert whole[-1][1].epoch >= 1
     again = islice(source(max_tokens=60).blocks(whole[place][1]), 30 - place - 1)
@@ -77,7 +77,7 @@ def test_the_stream_goes_on_from_any_place(source: Callable[..., FromModel], pla
 
 
 def test_the_token_budget_counts_padding(
-    tiny_model: TextModel, source: Callable[..., FromModel], monkeypatch: pytest.MonkeyPatch
+    tiny_model: TextModel, source: Callable[..., ModelActivations], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
     original = tiny_model.capture
@@ -101,18 +101,18 @@ def test_counting_stops_early_and_runs_no_model(tiny_model: TextModel, listed_ro
                 Counted.seen += 1
                 yield row
 
-    assert FromModel(Forward(tiny_model, 60), Counted(listed_rows.rows), HOOKS).positions(50) >= 50
+    assert ModelActivations(Forward(tiny_model, 60), Counted(listed_rows.rows), HOOKS).positions(50) >= 50
     assert Counted.seen < 60
 
 
 def test_nothing_to_train_on_is_said(tiny_model: TextModel) -> None:
     none_valid = ListedRows([TokenisedRow(np.array([3, 4], dtype=np.int32), np.array([], dtype=np.int32))] * 30)
-    with pytest.raises(SaeError, match="no training row holds a valid token"):
-        next(FromModel(Forward(tiny_model, 60), none_valid, HOOKS).blocks(Cursor()))
+    with pytest.raises(SaeError, match="no training row has a valid position"):
+        next(ModelActivations(Forward(tiny_model, 60), none_valid, HOOKS).blocks(Cursor()))
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> FromStore:
+def stored(tmp_path: Path) -> StoredActivations:
     """Rows of one to four positions whose values are 4 r + their number, doubled in layer 1; 3 divides test rows."""
     parts = np.where(np.arange(N_ROWS) % 3 == 0, 1, 0).astype(np.int8)
     lengths = np.arange(N_ROWS) % 4 + 1
@@ -132,10 +132,10 @@ def stored(tmp_path: Path) -> FromStore:
             }
             manifest.shards.append(write_shard(folder, shard, (start, stop), arrays))
         manifest.save(folder)
-    return FromStore(RowPlan({tmp_path: parts}, 0), HOOKS, torch.device("cpu"))
+    return StoredActivations(RowPlan({tmp_path: parts}, 0), HOOKS, torch.device("cpu"))
 
 
-def test_stored_positions_of_training_rows_come_once_per_pass(stored: FromStore) -> None:
+def test_stored_positions_of_training_rows_come_once_per_pass(stored: StoredActivations) -> None:
     kept = {int(value) // 4 for block in stored.held_out() for value in block[HOOKS[0]][:, 0]}
     seen: list[int] = []
     for block, cursor in stored.blocks(Cursor()):
@@ -149,7 +149,7 @@ def test_stored_positions_of_training_rows_come_once_per_pass(stored: FromStore)
     assert stored.positions(10**9) == len(seen)
 
 
-def test_stored_positions_go_on_from_any_place(stored: FromStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_positions_go_on_from_any_place(stored: StoredActivations, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("saefari.train.activation_sources.STORED_BLOCK", 500)
     whole = list(islice(stored.blocks(Cursor()), 20))
     assert whole[-1][1].epoch == 2

@@ -13,7 +13,7 @@ from sae_lens import SAE
 from sae_lens.saes.sae import TrainStepInput
 
 from saefari.config import SaeTraining
-from saefari.train.activation_sources import FromModel
+from saefari.train.activation_sources import ModelActivations
 from saefari.train.architectures import new_sae
 from saefari.train.job import SaeJob
 from saefari.train.jumprelu import TargetL0JumpReLU
@@ -66,11 +66,11 @@ def test_its_gradient_leads_to_the_target(factor: float, sign: int) -> None:
 
 @pytest.mark.parametrize("target", [3, 8])
 def test_training_reaches_the_target(
-    source: Callable[..., FromModel], make_job: Callable[..., SaeJob], tmp_path: Path, target: int
+    source: Callable[..., ModelActivations], make_job: Callable[..., SaeJob], tmp_path: Path, target: int
 ) -> None:
     job = make_job(tmp_path, architecture="jumprelu", target_l0=target, n_positions=60_000)
-    (trainee,) = train_saes(source(), [job], 0, torch.device("cpu"))
-    save_trained(trainee, [block[job.hook] for block in source().held_out()])
+    (fit,) = train_saes(source(), [job], 0, torch.device("cpu"))
+    save_trained(fit, [block[job.hook] for block in source().held_out()])
     quality: dict[str, Any] = json.loads((job.folder / "quality.json").read_text())
     assert quality["l0"] == pytest.approx(target, rel=0.15)
     sae = SAE.load_from_disk(str(job.folder))

@@ -17,11 +17,11 @@ from saefari.models.language_head import LanguageModel
 from saefari.models.norms import norm_medians, outliers, without_outliers
 from saefari.models.text_model import TextModel
 from saefari.store.median_norm import write_median_norm
-from saefari.train.activation_sources import FromModel
+from saefari.train.activation_sources import ModelActivations
 from saefari.train.job import SaeJob
 from saefari.train.loss_recovered import LossRecovered
 from saefari.train.outliers import norm_limits
-from saefari.train.trainee import Trainee
+from saefari.train.sae_fit import SaeFit
 
 from ..saes.conftest import build
 from .conftest import ListedRows
@@ -45,8 +45,8 @@ def states_with_outliers(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_training_is_that_without_them(make_job: Callable[..., SaeJob], tmp_path: Path, name: str) -> None:
     job = make_job(tmp_path, **options(name))
-    limited = Trainee(replace(job, norm_limit=LIMIT), 32, 20, 0, CPU)
-    expected = Trainee(job, 32, 20, 0, CPU)
+    limited = SaeFit(replace(job, norm_limit=LIMIT), 32, 20, 0, CPU)
+    expected = SaeFit(job, 32, 20, 0, CPU)
     for step in range(20):
         with_them, without = states_with_outliers(step)
         if step == 0:
@@ -71,7 +71,7 @@ def test_a_limit_keeps_what_reaches_it() -> None:
 
 
 def test_a_median_is_that_of_all_positions_that_count(
-    tiny_model: TextModel, listed_rows: ListedRows, source: Callable[..., FromModel]
+    tiny_model: TextModel, listed_rows: ListedRows, source: Callable[..., ModelActivations]
 ) -> None:
     made = source(1, 2)
     found = norm_medians(tiny_model, [listed_rows.rows[:100], listed_rows.rows[100:150]], made.hooks)
@@ -86,7 +86,7 @@ def test_a_median_is_that_of_all_positions_that_count(
     assert norm_medians(tiny_model, [], made.hooks) == dict.fromkeys(made.hooks)
 
 
-def test_a_corpus_is_measured_at_its_start(source: Callable[..., FromModel]) -> None:
+def test_a_corpus_is_measured_at_its_start(source: Callable[..., ModelActivations]) -> None:
     made = source(1, 2)
     medians = norm_medians(made.forward.model, [list(made.rows.training(0))], made.hooks)  # type: ignore[arg-type]
     assert norm_limits(10.0, made, made.hooks, [], {}) == {hook: 10 * m for hook, m in medians.items() if m}
@@ -94,7 +94,7 @@ def test_a_corpus_is_measured_at_its_start(source: Callable[..., FromModel]) -> 
 
 
 def test_of_several_datasets_the_lowest_limit_counts(
-    source: Callable[..., FromModel], tmp_path: Path, save_tiny: Callable[..., Path]
+    source: Callable[..., ModelActivations], tmp_path: Path, save_tiny: Callable[..., Path]
 ) -> None:
     from saefari.store import SamplesWriter, read_samples_record
 
@@ -108,7 +108,7 @@ def test_of_several_datasets_the_lowest_limit_counts(
         settings: dict[str, Any] = {"model": identity, "samples": record["sha256"], "hook": HOOK.name}
         write_median_norm(folder, 1, settings, median)
     assert norm_limits(10.0, source(1), [HOOK], folders, identity) == {HOOK: 20.0}
-    with pytest.raises(DataError, match="median norm of layer 1 is not there"):
+    with pytest.raises(DataError, match="median norm of layer 1 is missing"):
         norm_limits(10.0, source(1), [HOOK], folders, identity | {"dtype": "bfloat16"})
 
 

@@ -169,7 +169,7 @@ def test_a_trained_sae_is_reused_and_other_settings_conflict(
     assert (whole.saes[0].folder / "quality.json").stat().st_mtime_ns == written
     other = job(make_job(tmp_path / "saes", n_positions=5000, k=8))
     assert trained(other) == []
-    with pytest.raises(ConflictError, match=r"k: 4 there, 8 now"):
+    with pytest.raises(ConflictError, match=r"k: 4 stored, 8 now"):
         run_train(other, load(other))
     run_train(replace(other, overwrite=True), load(other))
     assert quality(other.saes[0])["settings"]["k"] == 8
@@ -207,9 +207,9 @@ def test_one_that_diverges_is_said_once_the_others_are_saved(
     original = run_module.train_saes
 
     def one_diverges(*arguments: Any) -> Any:
-        trainees = original(*arguments)
-        trainees[0].failure = "32 (layer 1) diverged"
-        return trainees
+        fits = original(*arguments)
+        fits[0].failure = "32 (layer 1) diverged"
+        return fits
 
     monkeypatch.setattr(run_module, "train_saes", one_diverges)
     whole = job(*(make_job(tmp_path, width=width, n_positions=1000) for width in ("32", "64")))

@@ -10,16 +10,16 @@ import pytest
 import torch
 
 from saefari.errors import ConflictError, SaeError
-from saefari.train.activation_sources import Block, Cursor, FromModel
+from saefari.train.activation_sources import Block, Cursor, ModelActivations
 from saefari.train.checkpoint import Checkpoint
 from saefari.train.curves import Figures
 from saefari.train.job import SaeJob
-from saefari.train.trainee import Trainee
+from saefari.train.sae_fit import SaeFit
 from saefari.train.training_loop import train_saes
 
 CPU = torch.device("cpu")
 MakeJob = Callable[..., SaeJob]
-MakeSource = Callable[..., FromModel]
+MakeSource = Callable[..., ModelActivations]
 
 ARCHITECTURES: dict[str, dict[str, Any]] = {
     "batchtopk": {"k": 8},
@@ -41,24 +41,24 @@ def options(name: str) -> dict[str, Any]:
     return {"architecture": name.split()[0], **ARCHITECTURES[name]}
 
 
-def weights(trainee: Trainee) -> dict[str, torch.Tensor]:
-    return {name: x.clone() for name, x in trainee.trainer.sae.state_dict().items()}
+def weights(fit: SaeFit) -> dict[str, torch.Tensor]:
+    return {name: x.clone() for name, x in fit.trainer.sae.state_dict().items()}
 
 
-def same(one: Trainee, other: Trainee) -> bool:
+def same(one: SaeFit, other: SaeFit) -> bool:
     first, second = weights(one), weights(other)
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_each_architecture_learns(source: MakeSource, make_job: MakeJob, tmp_path: Path, name: str) -> None:
-    (trainee,) = train_saes(source(), [make_job(tmp_path, **options(name))], 0, CPU)
-    curves = trainee.curves
-    assert trainee.failure is None
+    (fit,) = train_saes(source(), [make_job(tmp_path, **options(name))], 0, CPU)
+    curves = fit.curves
+    assert fit.failure is None
     assert curves.fvu[-1] < (0.5 if "l1_coefficient" not in ARCHITECTURES[name] else 0.95)
     assert curves.fvu[-1] < 0.8 * curves.fvu[0]
     assert curves.mse[-1] < 0.8 * curves.mse[0]
-    assert curves.positions[-1] == trainee.trainer.n_training_steps * 256
+    assert curves.positions[-1] == fit.trainer.n_training_steps * 256
     if "k" in ARCHITECTURES[name] or "target_l0" in ARCHITECTURES[name]:
         assert curves.l0[-1] == pytest.approx(8, rel=0.15)
 
@@ -77,7 +77,7 @@ def test_jobs_share_forward_passes(
     together = train_saes(source(0, 2), jobs, 0, CPU)
     assert len(calls) == once
     assert set(calls) == {2}
-    assert [trainee.trainer.sae.cfg.d_sae for trainee in together] == [32, 64, 32, 64, 48]
+    assert [fit.trainer.sae.cfg.d_sae for fit in together] == [32, 64, 32, 64, 48]
     assert same(alone, together[1])  # what an SAE becomes does not depend on which others are trained along
 
 
@@ -98,16 +98,16 @@ class Killed(Exception):
     pass
 
 
-def train_killed_at(steps: list[int], source: FromModel, jobs: list[SaeJob], folder: Path) -> list[Trainee]:
+def train_killed_at(steps: list[int], source: ModelActivations, jobs: list[SaeJob], folder: Path) -> list[SaeFit]:
     """Train with a checkpoint after every step, killed after each of these steps, then to the end."""
     for step in [*steps, 0]:
 
-        def watch(positions: int, figures: dict[str, Figures], stop: int = step) -> None:
+        def on_step(positions: int, figures: dict[str, Figures], stop: int = step) -> None:
             if stop and positions == stop * 256:
                 raise Killed
 
         try:
-            return train_saes(source, jobs, 0, CPU, Checkpoint(folder, 0.0), watch)
+            return train_saes(source, jobs, 0, CPU, Checkpoint(folder, 0.0), on_step)
         except Killed:
             pass
     raise AssertionError
@@ -130,7 +130,7 @@ def test_a_checkpoint_of_other_settings_is_refused(source: MakeSource, make_job:
     train_saes(source(), [make_job(tmp_path, n_positions=1000)], 0, CPU, checkpoint)
     files = {file: file.read_bytes() for file in checkpoint.folder.iterdir()}
     other = [make_job(tmp_path, n_positions=1000, k=8)]
-    with pytest.raises(ConflictError, match=r"64 \(layer 1\): k: 4 there, 8 now.*--overwrite"):
+    with pytest.raises(ConflictError, match=r"64 \(layer 1\): k: 4 stored, 8 now.*--overwrite"):
         checkpoint.check(other, overwrite=False)
     assert {file: file.read_bytes() for file in checkpoint.folder.iterdir()} == files
     checkpoint.check([make_job(tmp_path, n_positions=1000)], overwrite=False)
@@ -169,7 +169,7 @@ def test_too_few_positions_are_refused(source: MakeSource, make_job: MakeJob, tm
 class Broken:
     """Another source, whose states from the third block on are not numbers at one hook point."""
 
-    def __init__(self, source: FromModel) -> None:
+    def __init__(self, source: ModelActivations) -> None:
         self.source = source
         self.rows = source.rows
         self.held_out, self.positions = source.held_out, source.positions
@@ -193,11 +193,11 @@ def test_an_sae_that_diverges_stops_alone(source: MakeSource, make_job: MakeJob,
 
 def test_a_training_whose_saes_have_all_diverged_ends(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
     told: list[int] = []
-    train_saes(Broken(source(1)), [make_job(tmp_path)], 0, CPU, watch=lambda positions, _: told.append(positions))
+    train_saes(Broken(source(1)), [make_job(tmp_path)], 0, CPU, on_step=lambda positions, _: told.append(positions))
     assert told[-1] < 20_000
 
 
 def test_progress_ends_at_the_positions_asked_for(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
     told: list[int] = []
-    train_saes(source(), [make_job(tmp_path, n_positions=1000)], 0, CPU, watch=lambda n, figures: told.append(n))
+    train_saes(source(), [make_job(tmp_path, n_positions=1000)], 0, CPU, on_step=lambda n, figures: told.append(n))
     assert told == [0, 256, 512, 768, 1000]

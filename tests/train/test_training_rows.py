@@ -9,7 +9,7 @@ import pytest
 
 from saefari.store import SamplesWriter, read_split, write_split
 from saefari.train import training_rows as rows_module
-from saefari.train.training_rows import MOST_HELD_OUT, RowPlan, StoredRows
+from saefari.train.training_rows import MAX_HELD_OUT, RowPlan, StoredRows
 
 N_ROWS = 2100  # two shards
 
@@ -44,7 +44,7 @@ def test_every_training_row_is_trained_on_or_held_out_and_no_other(splits: dict[
 def test_no_more_are_held_out_than_measuring_needs() -> None:
     plan = RowPlan({Path("a"): np.zeros(30_000, dtype=np.int8), Path("b"): np.zeros(10_000, dtype=np.int8)}, 0)
     kept = {folder: sum(len(rows) for place, _, rows in plan.held_out() if place == folder) for folder in plan.splits}
-    assert kept == {Path("a"): MOST_HELD_OUT * 3 // 4, Path("b"): MOST_HELD_OUT // 4}
+    assert kept == {Path("a"): MAX_HELD_OUT * 3 // 4, Path("b"): MAX_HELD_OUT // 4}
 
 
 def test_the_seed_decides_the_order_and_every_pass_has_its_own(splits: dict[Path, np.ndarray]) -> None:

@@ -17,24 +17,24 @@ from saefari.store.layout import SAE_QUALITY
 
 @dataclass(frozen=True)
 class SaeJob:
-    """One SAE to train; safe to run twice."""
+    """One SAE to train."""
 
     layer: int
     width: str
     training: SaeTraining
     hook: HookPoint
     folder: Path
-    """Where the SAE goes, in SAELens' format."""
+    """Output folder, in SAELens' format."""
     settings: dict[str, Any]
-    """JSON-able: everything that shapes the SAE. It decides whether a trained one is reused."""
+    """JSON-able: everything that shapes the SAE. A trained SAE with equal settings is reused."""
     metadata: dict[str, Any] = field(default_factory=dict)
-    """What is saved with the SAE for those who load it: model, hook, data, context."""
+    """sae-lens metadata saved with the SAE: model, hook, data, context."""
     norm_limit: float | None = None
-    """Hidden states of a larger norm are outliers, which it neither learns from nor is measured on."""
+    """Hidden states of a larger norm are outliers, excluded from training and evaluation."""
 
     @property
     def title(self) -> str:
-        """How messages name the SAE."""
+        """Name of the SAE in messages."""
         return f"{self.width} (layer {self.layer})"
 
 
@@ -85,7 +85,7 @@ class TrainJob:
 
     @property
     def reads_norms(self) -> bool:
-        """It needs the median norms beside its samples."""
+        """Whether it needs the median norms stored beside its samples."""
         return self.outlier_norm is not None and self.data.corpus is None
 
     def on(self, device: str) -> TrainJob:
@@ -94,9 +94,9 @@ class TrainJob:
 
 
 def is_trained(job: SaeJob) -> bool:
-    """Whether the job's folder already holds this SAE.
+    """Return whether the job's folder already holds this SAE.
 
-    Raises ConflictError, naming what differs, when it holds one that was trained with other settings.
+    Raises ConflictError with the differences if it holds an SAE trained with other settings.
     """
     record = read_json(job.folder / SAE_QUALITY)
     if record is None:
@@ -111,6 +111,6 @@ def is_trained(job: SaeJob) -> bool:
 
 
 def changed_settings(stored: dict[str, Any], wanted: dict[str, Any]) -> str:
-    """What differs between two settings in words; empty where nothing does."""
+    """Describe the differences between two settings; empty if there are none."""
     differing = sorted(key for key in stored | wanted if stored.get(key) != wanted.get(key))
-    return "; ".join(f"{key}: {shown(stored.get(key))} there, {shown(wanted.get(key))} now" for key in differing)
+    return "; ".join(f"{key}: {shown(stored.get(key))} stored, {shown(wanted.get(key))} now" for key in differing)

@@ -223,7 +223,7 @@ def test_an_sae_of_other_settings_is_not_used(
     before = {path: path.read_bytes() for path in tmp_path.rglob("saes/**/quality.json")}
     raw["settings"]["seed"] = 1  # no setting of the SAE itself, and yet it was trained on rows that now test
     assert run_experiments(saved(raw)) == 1
-    assert "trained with other settings (seed: 0 there, 1 now" in capsys.readouterr().out
+    assert "trained with other settings (seed: 0 stored, 1 now" in capsys.readouterr().out
     assert classified(tmp_path) == set()
     assert {path: path.read_bytes() for path in before} == before
     assert run_experiments([*saved(raw), "--overwrite"]) == 0

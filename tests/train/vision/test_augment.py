@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from saefari.config import VisionTraining
-from saefari.train.vision.augment import augmented
+from saefari.train.vision.augment import augment
 
 OFF = {"shift": 0, "rotate": 0, "zoom": 0, "flip": False}
 SIDE = 16
@@ -21,7 +21,7 @@ def section(**more: Any) -> VisionTraining:
 
 
 def drawn(images: Tensor, seed: int = 0, **more: Any) -> Tensor:
-    return augmented(images, section(**more), np.random.default_rng(seed))
+    return augment(images, section(**more), np.random.default_rng(seed))
 
 
 def blob(row: int = 8, column: int = 8) -> Tensor:

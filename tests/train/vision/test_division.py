@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from saefari.data.splits import split_rows
 from saefari.errors import DataError
-from saefari.train.vision.decoded_images import Pictures
+from saefari.train.vision.decoded_images import DecodedImages
 from saefari.train.vision.division import UNKNOWN, Division, divide
 
 PARTS = ("train", "validation", "test")
 
 
-def pictures_of(rows: list[tuple[str | None, int | None, str | None]]) -> Pictures:
-    """Pictures of (label, picture, group); no picture where it is None."""
+def pictures_of(rows: list[tuple[str | None, int | None, str | None]]) -> DecodedImages:
+    """DecodedImages of (label, picture, group); no picture where it is None."""
     digests = [None if picture is None else f"{picture:064x}"[::-1] for _, picture, _ in rows]
     columns: dict[str, Any] = {
         "row": list(range(len(rows))),
@@ -27,7 +27,7 @@ def pictures_of(rows: list[tuple[str | None, int | None, str | None]]) -> Pictur
         "group": pa.array([group for _, _, group in rows], pa.string()),
         "pixels": pa.array(digests, pa.string()),
     }
-    return Pictures(np.zeros((len(rows), 2, 2, 3), np.uint8), pa.table(columns))
+    return DecodedImages(np.zeros((len(rows), 2, 2, 3), np.uint8), pa.table(columns))
 
 
 def used(data: Division) -> dict[str, set[int]]:

@@ -126,10 +126,10 @@ def test_no_path_is_stored(job_of: Job, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"epochs": 3}, "epochs: 2 there, 3 now"),
-        ({"seed": 1}, "seed: 0 there, 1 now"),
-        ({"max_rows": 200}, "sampled: 300 there, 200 now"),
-        ({"causal": True}, "causal: False there, True now"),
+        ({"epochs": 3}, "epochs: 2 stored, 3 now"),
+        ({"seed": 1}, "seed: 0 stored, 1 now"),
+        ({"max_rows": 200}, "sampled: 300 stored, 200 now"),
+        ({"causal": True}, "causal: False stored, True now"),
     ],
 )
 def test_other_settings_never_reuse_a_model(job_of: Job, change: dict[str, Any], named: str) -> None:
@@ -147,7 +147,7 @@ def test_what_is_no_model_is_not_replaced(job_of: Job) -> None:
     job = job_of(overwrite=True)
     job.folder.mkdir(parents=True)
     (job.folder / "thesis.tex").touch()
-    with pytest.raises(ConflictError, match="holds something else than a trained model"):
+    with pytest.raises(ConflictError, match="holds no trained model"):
         run_vision(job)
     assert (job.folder / "thesis.tex").exists()
 
