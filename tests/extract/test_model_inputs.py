@@ -29,7 +29,7 @@ Made = Callable[[str], ImageRows]
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
-    """The rows of images of many sizes as a tiny model of some kind reads them, in three shards."""
+    """made(kind): rows of images of many sizes, read by a tiny model, in three shards."""
     monkeypatch.setattr("saefari.store.samples.SHARD_ROWS", SHARD)
 
     def make(kind: str) -> ImageRows:
@@ -54,7 +54,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
 
 
 @pytest.mark.parametrize("kind", ["vit", "qwen2-vl"])
-def test_every_row_comes_once_with_its_own_pixels(made: Made, kind: str) -> None:
+def test_every_row_occurs_once_with_its_own_pixels(made: Made, kind: str) -> None:
     rows = made(kind)
     stored = dict(iter_image_rows(rows.folder))
     reader = rows.loader.reader.load()
@@ -98,7 +98,7 @@ def test_the_same_processes_read_all_shards_and_end_with_the_last(made: Made) ->
     assert not active_children()
 
 
-def test_processes_end_when_an_extraction_raises_even_where_its_error_is_kept(made: Made) -> None:
+def test_processes_end_after_an_error_that_is_kept(made: Made) -> None:
     rows = made("vit")
 
     def extract() -> None:
@@ -114,7 +114,7 @@ def test_processes_end_when_an_extraction_raises_even_where_its_error_is_kept(ma
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not list a process's open files")
 def test_images_in_memory_hold_few_files_open(made: Made) -> None:
-    """Whatever their shapes: a system allows a process 1,024 open files, and a batch may have hundreds of images."""
+    """For any shapes: a process may open 1,024 files, and a batch may have hundreds of images."""
     rows = made("qwen2-vl")
     kept: list[Row] = []
     most, before = 0, len(os.listdir("/proc/self/fd"))
@@ -128,8 +128,8 @@ def test_images_in_memory_hold_few_files_open(made: Made) -> None:
     assert most < N_ROWS * len(kept[0].model_input) / 2
 
 
-def test_rows_are_known_again_whether_images_are_read_or_not(tmp_path: Path) -> None:
-    """A transfer from texts to images of the same file leaves out what was trained on."""
+def test_row_identity_does_not_depend_on_reading_images(tmp_path: Path) -> None:
+    """A transfer from texts to images of the same file excludes the training rows."""
     picture(4, 4).save(tmp_path / "a.png")
     (tmp_path / "rows.csv").write_text("image,text,label\na.png,one,x\n")
     name = str(tmp_path / "rows.csv")

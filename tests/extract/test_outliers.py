@@ -1,4 +1,4 @@
-"""Positions whose norm is far above the median: they keep their place, and count in nothing."""
+"""Positions with a norm far above the median keep their index but are excluded everywhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Extracted = Callable[..., Path]
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, save_sae: Callable[..., Any]) -> Path:
-    """`plain` and `left_out`, two models; `texts.jsonl`; `sae`, to read them with."""
+    """Folder with two models, `plain` and `left_out`, `texts.jsonl` and `sae`."""
     root = tmp_path_factory.mktemp("sinks")
     save_sink_model(root / "plain")
     save_sink_model(root / "left_out", left_out=True)
@@ -42,7 +42,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, save_sae: Callable[..., Any]
 
 @pytest.fixture
 def extracted(place: Path, tmp_path: Path) -> Extracted:
-    """extracted(name, model="plain", **settings) -> the training split's samples, once they are extracted."""
+    """extracted(name, model="plain", **settings): extract; return the training split's samples folder."""
 
     def extract(name: str, model: str = "plain", data: str = "texts.jsonl", **settings: Any) -> Path:
         raw = sink_run(place / model, place / data, tmp_path / name, **settings)
@@ -64,13 +64,13 @@ def manifest(samples: Path, folder: str) -> Manifest:
 
 
 def is_sink(samples: Path) -> np.ndarray:
-    """bool [n_positions]: which of the positions that count hold the word."""
+    """Return bool [n_positions]: which valid positions hold the sink word."""
     table = read_samples(samples, ["input_ids", "valid"]).to_pydict()
     rows = zip(table["input_ids"], table["valid"], strict=True)
     return np.concatenate([np.asarray(ids)[valid] == SINK_ID for ids, valid in rows])
 
 
-def test_data_are_those_without_the_outliers(extracted: Extracted) -> None:
+def test_results_equal_those_without_the_outliers(extracted: Extracted) -> None:
     found, expected = extracted("found"), extracted("expected", "left_out", outlier_norm=None)
     for how in ("mean", "last"):
         ours, theirs = (read_pooled_hidden(samples / "layer_2/hidden", how) for samples in (found, expected))
@@ -81,14 +81,14 @@ def test_data_are_those_without_the_outliers(extracted: Extracted) -> None:
         np.testing.assert_array_equal(offsets, theirs.offsets)
         np.testing.assert_allclose(codes.toarray(), theirs.to_csr().toarray(), rtol=2e-3, atol=1e-4)
         np.testing.assert_array_equal(ours.outliers, np.flatnonzero(is_sink(found)))
-        assert ours.offsets[-1] == len(is_sink(found)) == len(ours.indptr) - 1  # they keep their place
+        assert ours.offsets[-1] == len(is_sink(found)) == len(ours.indptr) - 1  # they keep their index
         assert np.diff(ours.indptr)[ours.outliers].max() == 0
         stats = manifest(found, width).stats
         assert stats["n_positions"] == theirs.offsets[-1]
         assert stats == pytest.approx(manifest(expected, width).stats, rel=1e-4)
 
 
-def test_without_the_setting_the_outliers_lead_everything(extracted: Extracted) -> None:
+def test_without_the_setting_outliers_dominate(extracted: Extracted) -> None:
     found, expected = extracted("found", outlier_norm=None), extracted("expected", "left_out", outlier_norm=None)
     ours, theirs = (read_pooled_hidden(samples / "layer_2/hidden", "mean") for samples in (found, expected))
     assert np.abs(ours).max() > 10 * np.abs(theirs).max()
@@ -114,7 +114,7 @@ def test_the_limit_is_a_multiple_of_the_median_on_training_rows(extracted: Extra
         assert stored.facts["norm_limit"] == pytest.approx(7 * float(torch.cat(norms).quantile(0.5)), rel=1e-3)
 
 
-def test_outliers_are_counted_and_many_are_warned_of(extracted: Extracted) -> None:
+def test_outliers_are_counted_and_many_give_a_warning(extracted: Extracted) -> None:
     samples = extracted("found")
     texts = [text.split() for text in read_samples(samples, ["text"])["text"].to_pylist()]
     hidden = manifest(samples, "hidden")
@@ -129,7 +129,7 @@ def test_outliers_are_counted_and_many_are_warned_of(extracted: Extracted) -> No
     assert "settings.outlier_norm" in warning
 
 
-def test_a_row_of_outliers_alone_is_empty(extracted: Extracted, place: Path) -> None:
+def test_a_row_of_only_outliers_is_empty(extracted: Extracted, place: Path) -> None:
     lines = (place / "texts.jsonl").read_text().splitlines()
     (place / "more.jsonl").write_text("\n".join([f'{{"text": "{SINK} {SINK}", "label": "a"}}', *lines]) + "\n")
     samples = extracted("found", data="more.jsonl")
@@ -145,7 +145,7 @@ def test_stored_positions_are_encoded_with_the_same_outliers(extracted: Extracte
         np.testing.assert_array_equal(ours.outliers, theirs.outliers)
         np.testing.assert_array_equal(ours.offsets, theirs.offsets)
         differing = np.abs(ours.to_csr() - theirs.to_csr()).toarray() > 2e-2
-        assert differing.any(axis=1).mean() < 0.02  # float16 moves a latent across its threshold now and then
+        assert differing.any(axis=1).mean() < 0.02  # float16 rounding can move a latent across its threshold
         for shared in ("norm_limit", "weights_sha256"):
             assert manifest(stored, width).facts[shared] == manifest(direct, width).facts[shared]
         assert manifest(stored, width).stats["n_positions"] == manifest(direct, width).stats["n_positions"]
@@ -176,8 +176,8 @@ def test_batches_change_neither_the_limit_nor_the_outliers(extracted: Extracted)
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-def test_a_run_that_is_taken_up_again_gives_the_same_bytes(extracted: Extracted, place: Path, forgotten: bool) -> None:
-    """forgotten: the median is measured anew, too."""
+def test_a_resumed_run_gives_the_same_bytes(extracted: Extracted, place: Path, forgotten: bool) -> None:
+    """forgotten: the median is also measured again."""
     write_sink_texts(place / "long.jsonl", 2100)
     samples = extracted("found", data="long.jsonl")
     expected = digests(samples)
@@ -191,7 +191,7 @@ def test_a_run_that_is_taken_up_again_gives_the_same_bytes(extracted: Extracted,
     assert digests(samples) == expected
 
 
-def test_another_multiple_never_reuses_what_is_stored(extracted: Extracted) -> None:
+def test_another_multiple_does_not_reuse_stored_data(extracted: Extracted) -> None:
     samples = extracted("found")
     before = digests(samples)
     for other in (None, 20):
@@ -202,7 +202,7 @@ def test_another_multiple_never_reuses_what_is_stored(extracted: Extracted) -> N
     assert digests(samples) == before
 
 
-def test_rows_that_are_asked_for_know_their_outliers(extracted: Extracted) -> None:
+def test_selected_rows_keep_their_outliers(extracted: Extracted) -> None:
     samples = extracted("found")
     (whole,) = iter_codes(samples / "layer_2/64")
     rows = [7, 3, 11]

@@ -1,4 +1,4 @@
-"""TransformerLens' own models with the weights of our tiny ones."""
+"""TransformerLens models with the weights of our tiny models."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 
 def hooked_twin(kind: str, whole: Any) -> Any:
-    """A HookedTransformer with the weights of `whole`, a Hugging Face model with its head, unprocessed."""
+    """Build a HookedTransformer with the unprocessed weights of a Hugging Face model with head."""
     from transformer_lens import HookedTransformer, HookedTransformerConfig
     from transformer_lens.pretrained import weight_conversions
 

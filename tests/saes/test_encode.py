@@ -1,4 +1,4 @@
-"""Codes against the plain dense encoding of sae-lens, and back."""
+"""Encoding and decoding against the dense computation of sae-lens."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_latents_exactly_at_their_threshold_are_not_active(make_sae: Any) -> Non
     assert codes.indices.tolist() == [1]
 
 
-def test_centred_sae_sees_mean_free_hidden_states(make_sae: Any, hidden: torch.Tensor) -> None:
+def test_a_centring_sae_gets_mean_free_hidden_states(make_sae: Any, hidden: torch.Tensor) -> None:
     loaded = make_sae("standard", center=True)
     expected = loaded.sae.encode(hidden - hidden.mean(-1, keepdim=True)).numpy()
     np.testing.assert_allclose(encode(loaded, hidden).to_csr().toarray(), expected, rtol=1e-5, atol=1e-6)

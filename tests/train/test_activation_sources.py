@@ -1,4 +1,4 @@
-"""The stream of training activations: which positions, from which passes, and from any place on."""
+"""Sources of training activations: their positions, epochs and resumption."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def keys(block: torch.Tensor) -> list[tuple[float, ...]]:
 
 
 def one_pass(source: ActivationSource, hook: HookPoint) -> Counter[tuple[float, ...]]:
-    """Every vector of the first pass."""
+    """Return every vector of the first epoch."""
     found: Counter[tuple[float, ...]] = Counter()
     for block, cursor in source.blocks(Cursor()):
         if cursor.epoch:
@@ -39,7 +39,7 @@ def one_pass(source: ActivationSource, hook: HookPoint) -> Counter[tuple[float, 
     return found
 
 
-def test_one_pass_gives_every_valid_position_once(
+def test_an_epoch_has_every_valid_position_once(
     tiny_model: TextModel, listed_rows: ListedRows, source: Callable[..., ModelActivations]
 ) -> None:
     expected: Counter[tuple[float, ...]] = Counter()
@@ -49,10 +49,10 @@ def test_one_pass_gives_every_valid_position_once(
         )
     found = one_pass(source(0, 1, max_tokens=128), HOOKS[1])
     assert found.total() == expected.total()
-    assert (found - expected).total() <= 10  # rounding may fall either way
+    assert (found - expected).total() <= 10  # rounding may differ
 
 
-def test_held_out_rows_are_in_no_pass(source: Callable[..., ModelActivations]) -> None:
+def test_held_out_rows_are_never_trained_on(source: Callable[..., ModelActivations]) -> None:
     held_out = [key for block in source().held_out() for key in keys(block[HOOKS[1]])]
     assert len(held_out) > 100
     seen = one_pass(source(), HOOKS[1])
@@ -67,7 +67,7 @@ def test_hook_points_agree_in_their_positions(source: Callable[..., ModelActivat
 
 
 @pytest.mark.parametrize("place", [0, 1, 5])
-def test_the_stream_goes_on_from_any_place(source: Callable[..., ModelActivations], place: int) -> None:
+def test_the_stream_resumes_at_any_cursor(source: Callable[..., ModelActivations], place: int) -> None:
     whole = list(islice(source(max_tokens=60).blocks(Cursor()), 30))
     assert whole[-1][1].epoch >= 1
     again = islice(source(max_tokens=60).blocks(whole[place][1]), 30 - place - 1)
@@ -105,7 +105,7 @@ def test_counting_stops_early_and_runs_no_model(tiny_model: TextModel, listed_ro
     assert Counted.seen < 60
 
 
-def test_nothing_to_train_on_is_said(tiny_model: TextModel) -> None:
+def test_no_training_positions_are_an_error(tiny_model: TextModel) -> None:
     none_valid = ListedRows([TokenisedRow(np.array([3, 4], dtype=np.int32), np.array([], dtype=np.int32))] * 30)
     with pytest.raises(SaeError, match="no training row has a valid position"):
         next(ModelActivations(Forward(tiny_model, 60), none_valid, HOOKS).blocks(Cursor()))
@@ -113,7 +113,7 @@ def test_nothing_to_train_on_is_said(tiny_model: TextModel) -> None:
 
 @pytest.fixture
 def stored(tmp_path: Path) -> StoredActivations:
-    """Rows of one to four positions whose values are 4 r + their number, doubled in layer 1; 3 divides test rows."""
+    """Rows r of one to four positions with values 4 r + index, doubled in layer 1; every third is a test row."""
     parts = np.where(np.arange(N_ROWS) % 3 == 0, 1, 0).astype(np.int8)
     lengths = np.arange(N_ROWS) % 4 + 1
     with SamplesWriter(tmp_path, {}) as writer:
@@ -135,7 +135,7 @@ def stored(tmp_path: Path) -> StoredActivations:
     return StoredActivations(RowPlan({tmp_path: parts}, 0), HOOKS, torch.device("cpu"))
 
 
-def test_stored_positions_of_training_rows_come_once_per_pass(stored: StoredActivations) -> None:
+def test_stored_positions_of_training_rows_occur_once_per_epoch(stored: StoredActivations) -> None:
     kept = {int(value) // 4 for block in stored.held_out() for value in block[HOOKS[0]][:, 0]}
     seen: list[int] = []
     for block, cursor in stored.blocks(Cursor()):
@@ -149,7 +149,7 @@ def test_stored_positions_of_training_rows_come_once_per_pass(stored: StoredActi
     assert stored.positions(10**9) == len(seen)
 
 
-def test_stored_positions_go_on_from_any_place(stored: StoredActivations, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_positions_resume_at_any_cursor(stored: StoredActivations, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("saefari.train.activation_sources.STORED_BLOCK", 500)
     whole = list(islice(stored.blocks(Cursor()), 20))
     assert whole[-1][1].epoch == 2

@@ -1,4 +1,4 @@
-"""JumpReLU that is asked for a mean number of active latents."""
+"""JumpReLU with a target L0."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from saefari.train.training_loop import train_saes
 
 
 def calibrated(scale: float, target: float = 4) -> tuple[TargetL0JumpReLU, torch.Tensor]:
-    """A fresh SAE of 64 latents and the inputs [512, 32] that it was calibrated on."""
+    """Build a new SAE of 64 latents, and the inputs [512, 32] that it is calibrated on."""
     torch.manual_seed(0)
     x = scale * torch.randn(512, 32)
     training = SaeTraining(architecture="jumprelu", target_l0=target)
@@ -32,7 +32,7 @@ def calibrated(scale: float, target: float = 4) -> tuple[TargetL0JumpReLU, torch
 
 
 def penalty(sae: TargetL0JumpReLU, x: torch.Tensor) -> torch.Tensor:
-    """The sparsity penalty at a coefficient of one."""
+    """Compute the sparsity penalty with coefficient 1."""
     step = TrainStepInput(x, {"l0": 1.0}, torch.zeros(64, dtype=torch.bool), 0, False)
     return sae.training_forward_pass(step).losses["l0_loss"]
 
@@ -56,12 +56,12 @@ def test_the_penalty_is_the_relative_distance_of_the_mean_l0() -> None:
 
 
 @pytest.mark.parametrize(("factor", "sign"), [(0.8, -1), (1.2, 1)])
-def test_its_gradient_leads_to_the_target(factor: float, sign: int) -> None:
+def test_the_gradient_points_to_the_target(factor: float, sign: int) -> None:
     sae, x = calibrated(1.0)
     sae.threshold.data *= factor
     penalty(sae, x).backward()
     assert sae.threshold.grad is not None
-    assert sae.threshold.grad.sum().sign() == sign  # descent raises thresholds that are too low
+    assert sae.threshold.grad.sum().sign() == sign  # gradient descent raises thresholds that are too low
 
 
 @pytest.mark.parametrize("target", [3, 8])

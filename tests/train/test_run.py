@@ -1,4 +1,4 @@
-"""A training job from stored samples to saved SAEs: what is written, what it says, and what is refused."""
+"""Training jobs from stored samples to saved SAEs: output files, reuse, conflicts and errors."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def quality(sae: SaeJob) -> dict[str, Any]:
 
 
 def states(job: TrainJob, hook: HookPoint, *, held_out: bool) -> torch.Tensor:
-    """Hidden states [n, d] of the rows that the job holds out, or of those that it trains on."""
+    """Compute hidden states [n, d] of the job's held-out or training rows."""
     rows = StoredRows(RowPlan({folder: read_split(folder) for folder in job.data.samples}, job.seed))
     chosen = list(rows.held_out() if held_out else rows.training(0))
     return torch.cat([states[hook] for _, _, states in Forward(load(job)(), 512)(chosen, [hook])])
@@ -106,7 +106,7 @@ def test_it_opens_in_sae_lens_with_the_recorded_quality(job: Callable[..., Train
     assert metadata.special_tokens == "in the context, not trained on"
 
 
-def test_the_density_is_that_of_the_held_out_positions(job: Callable[..., TrainJob]) -> None:
+def test_densities_are_measured_on_held_out_positions(job: Callable[..., TrainJob]) -> None:
     whole = job()
     run_train(whole, load(whole))
     record, density = quality(whole.saes[0]), np.load(whole.saes[0].folder / "density.npz", allow_pickle=False)
@@ -119,7 +119,7 @@ def test_the_density_is_that_of_the_held_out_positions(job: Callable[..., TrainJ
 
 
 @pytest.mark.parametrize("how", ["constant_norm_rescale", "layer_norm", "none"])
-def test_other_normalisations_hold_wherever_the_sae_is_opened(
+def test_normalisations_are_stored_with_the_sae(
     job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path, how: str
 ) -> None:
     whole = job(make_job(tmp_path, architecture="topk", k=8, n_positions=8000, normalize_activations=how))
@@ -137,7 +137,7 @@ def test_other_normalisations_hold_wherever_the_sae_is_opened(
         assert torch.allclose(louder, opened.encode(hidden), atol=1e-3)
 
 
-def test_a_language_model_says_what_is_recovered(
+def test_the_cross_entropy_of_a_language_model_is_recorded(
     job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path, save_tiny: Callable[..., Path]
 ) -> None:
     saes = [make_job(tmp_path, width=str(k), k=k, d_sae=64, n_positions=10_000) for k in (1, 32)]
@@ -192,7 +192,7 @@ def test_an_interruption_leaves_no_folder(job: Callable[..., TrainJob], monkeypa
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
-def test_files_name_no_place_on_this_machine(job: Callable[..., TrainJob], tmp_path: Path) -> None:
+def test_files_contain_no_path(job: Callable[..., TrainJob], tmp_path: Path) -> None:
     whole = job()
     run_train(whole, load(whole))
     for name in ("cfg.json", "quality.json"):
@@ -201,7 +201,7 @@ def test_files_name_no_place_on_this_machine(job: Callable[..., TrainJob], tmp_p
         assert str(Path(whole.model.name).parent) not in text
 
 
-def test_one_that_diverges_is_said_once_the_others_are_saved(
+def test_a_diverged_sae_is_an_error_after_the_others_are_saved(
     job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = run_module.train_saes
@@ -254,7 +254,7 @@ def test_curves_for_weights_and_biases(job: Callable[..., TrainJob], monkeypatch
     assert list(whole.progress.log_folder.rglob("run-*.wandb"))
 
 
-def test_a_log_whose_package_is_missing_is_said_before_training(
+def test_a_missing_log_package_is_an_error_before_training(
     job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
@@ -264,7 +264,7 @@ def test_a_log_whose_package_is_missing_is_said_before_training(
     assert not whole.saes[0].folder.exists()
 
 
-def test_rows_used_to_measure_are_not_trained_on(
+def test_evaluation_rows_are_not_trained_on(
     job: Callable[..., TrainJob], samples: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = job()

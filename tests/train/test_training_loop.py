@@ -1,4 +1,4 @@
-"""The training loop: every architecture learns, results repeat, and a killed training goes on as if it was not."""
+"""The training loop: every architecture learns; results are reproducible and independent of interruptions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     "topk with layer_norm": {"k": 8, "normalize_activations": "layer_norm"},
     "topk with constant_norm_rescale": {"k": 8, "normalize_activations": "constant_norm_rescale"},
 }
-"""Options with which each architecture learns the tiny model's states; the first word is its name."""
+"""Options with which each architecture learns the tiny model's states, by architecture."""
 
 
 def options(name: str) -> dict[str, Any]:
@@ -78,10 +78,10 @@ def test_jobs_share_forward_passes(
     assert len(calls) == once
     assert set(calls) == {2}
     assert [fit.trainer.sae.cfg.d_sae for fit in together] == [32, 64, 32, 64, 48]
-    assert same(alone, together[1])  # what an SAE becomes does not depend on which others are trained along
+    assert same(alone, together[1])  # an SAE does not depend on the others trained with it
 
 
-def test_the_seed_decides_and_the_callers_random_state_does_not(
+def test_results_depend_on_the_seed_not_on_the_callers_random_state(
     source: MakeSource, make_job: MakeJob, tmp_path: Path
 ) -> None:
     job = make_job(tmp_path, n_positions=3000)
@@ -99,7 +99,7 @@ class Killed(Exception):
 
 
 def train_killed_at(steps: list[int], source: ModelActivations, jobs: list[SaeJob], folder: Path) -> list[SaeFit]:
-    """Train with a checkpoint after every step, killed after each of these steps, then to the end."""
+    """Train with a checkpoint after every step, interrupt after each of these steps, then finish."""
     for step in [*steps, 0]:
 
         def on_step(positions: int, figures: dict[str, Figures], stop: int = step) -> None:
@@ -114,7 +114,7 @@ def train_killed_at(steps: list[int], source: ModelActivations, jobs: list[SaeJo
 
 
 @pytest.mark.parametrize("name", [name for name in ARCHITECTURES if "norm" not in name])
-def test_a_killed_training_ends_as_if_it_was_not(
+def test_a_resumed_training_gives_the_same_saes(
     source: MakeSource, make_job: MakeJob, tmp_path: Path, name: str
 ) -> None:
     jobs = [make_job(tmp_path, **(options(name) | {"n_positions": 6000}))]
@@ -139,13 +139,13 @@ def test_a_checkpoint_of_other_settings_is_refused(source: MakeSource, make_job:
     assert checkpoint.load() is None
 
 
-def test_a_checkpoint_of_fewer_saes_is_no_start_for_more(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
+def test_a_checkpoint_of_fewer_saes_is_not_resumed(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
     checkpoint = Checkpoint(tmp_path / "checkpoint", 0.0)
     jobs = [make_job(tmp_path, width=width, n_positions=1000) for width in ("32", "64")]
     train_saes(source(), jobs, 0, CPU, checkpoint)
     checkpoint.check(jobs[:1], overwrite=False)
     assert checkpoint.load() is not None
-    (again,) = train_saes(source(), jobs[:1], 0, CPU, checkpoint)  # its last SAE may be wanted alone
+    (again,) = train_saes(source(), jobs[:1], 0, CPU, checkpoint)  # one of its SAEs can be resumed alone
     assert again.trainer.sae.cfg.d_sae == 32
     checkpoint.check([*jobs, make_job(tmp_path, width="16", n_positions=1000)], overwrite=False)
     assert checkpoint.load() is None
@@ -167,7 +167,7 @@ def test_too_few_positions_are_refused(source: MakeSource, make_job: MakeJob, tm
 
 
 class Broken:
-    """Another source, whose states from the third block on are not numbers at one hook point."""
+    """A source whose states are NaN at one hook point from the third block on."""
 
     def __init__(self, source: ModelActivations) -> None:
         self.source = source
@@ -180,7 +180,7 @@ class Broken:
             yield (block if i < 2 else {**block, hook: block[hook] * float("nan")}), cursor
 
 
-def test_an_sae_that_diverges_stops_alone(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
+def test_only_a_diverged_sae_stops(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
     jobs = [make_job(tmp_path, layer) for layer in (0, 1)]
     broken, healthy = train_saes(Broken(source(0, 1)), jobs, 0, CPU, Checkpoint(tmp_path / "checkpoint", 0.0))
     assert broken.failure is not None
@@ -191,13 +191,13 @@ def test_an_sae_that_diverges_stops_alone(source: MakeSource, make_job: MakeJob,
     assert broken.curves.positions[-1] < 79 * 256
 
 
-def test_a_training_whose_saes_have_all_diverged_ends(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
+def test_training_ends_when_all_saes_have_diverged(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
     told: list[int] = []
     train_saes(Broken(source(1)), [make_job(tmp_path)], 0, CPU, on_step=lambda positions, _: told.append(positions))
     assert told[-1] < 20_000
 
 
-def test_progress_ends_at_the_positions_asked_for(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
+def test_progress_ends_at_n_positions(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
     told: list[int] = []
     train_saes(source(), [make_job(tmp_path, n_positions=1000)], 0, CPU, on_step=lambda n, figures: told.append(n))
     assert told == [0, 256, 512, 768, 1000]

@@ -1,4 +1,4 @@
-"""Images decoded once: in order, in processes or not, found again, and never half of them."""
+"""Decoding of images: order, worker processes, reuse, and errors."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_nothing_is_decoded_twice(
     assert np.array_equal(read(dataset).views, first)
 
 
-def test_other_images_are_not_mistaken_for_these(folder: Path, read: Callable[..., DecodedImages]) -> None:
+def test_other_images_are_decoded_again(folder: Path, read: Callable[..., DecodedImages]) -> None:
     first = np.array(read(dataset_of(folder)).views)
     Image.new("RGB", (3, 3), "red").save(folder / "cat" / "00.png")
     second = read(dataset_of(folder)).views
@@ -84,7 +84,7 @@ def test_other_images_are_not_mistaken_for_these(folder: Path, read: Callable[..
     assert np.array_equal(second[1:], first[1:])
 
 
-def test_processes_give_the_same(
+def test_worker_processes_give_the_same_images(
     folder: Path, read: Callable[..., DecodedImages], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "cat" / "03.png").write_bytes(b"no image")
@@ -98,7 +98,7 @@ def test_processes_give_the_same(
     assert together.table.equals(table)
 
 
-def test_a_bad_image_stops_the_work_or_is_listed(
+def test_an_unreadable_image_is_an_error_or_is_listed(
     folder: Path, read: Callable[..., DecodedImages], tmp_path: Path
 ) -> None:
     (folder / "dog" / "05.png").write_bytes((folder / "dog" / "04.png").read_bytes()[:60])
@@ -110,11 +110,11 @@ def test_a_bad_image_stops_the_work_or_is_listed(
     assert bad["row"] == 17
     assert "dog/05.png" in bad["reason"]
     assert found.column("pixels")[17] is None
-    with pytest.raises(DataError, match=r"dog/05\.png"):  # what was skipped before does not count as right now
+    with pytest.raises(DataError, match=r"dog/05\.png"):  # images skipped earlier are an error without skip_bad
         read(dataset_of(folder))
 
 
-def test_a_full_disk_is_said_before_anything_is_decoded(
+def test_a_full_disk_is_an_error_before_decoding(
     folder: Path, read: Callable[..., DecodedImages], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
@@ -122,7 +122,7 @@ def test_a_full_disk_is_said_before_anything_is_decoded(
         read(dataset_of(folder))
 
 
-def test_forget_leaves_other_files(folder: Path, read: Callable[..., DecodedImages], tmp_path: Path) -> None:
+def test_remove_decoded_keeps_other_files(folder: Path, read: Callable[..., DecodedImages], tmp_path: Path) -> None:
     read(dataset_of(folder))
     (tmp_path / "scratch" / "mine").touch()
     remove_decoded(tmp_path / "scratch")

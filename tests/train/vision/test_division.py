@@ -1,4 +1,4 @@
-"""Who trains, who chooses the best epoch, and who is only tested on: equal pictures and groups never on two sides."""
+"""Division into training, validation and test rows; equal images and groups are in one part."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTS = ("train", "validation", "test")
 
 
 def pictures_of(rows: list[tuple[str | None, int | None, str | None]]) -> DecodedImages:
-    """DecodedImages of (label, picture, group); no picture where it is None."""
+    """Build DecodedImages from (label, image, group); None = no image."""
     digests = [None if picture is None else f"{picture:064x}"[::-1] for _, picture, _ in rows]
     columns: dict[str, Any] = {
         "row": list(range(len(rows))),
@@ -37,8 +37,8 @@ def used(data: Division) -> dict[str, set[int]]:
 ROWS = [("ab"[i % 2], i, None) for i in range(60)]
 
 
-def test_the_test_rows_are_those_of_extraction() -> None:
-    """Extraction splits by label, picture and group; where a row has no picture it counts as one without a label."""
+def test_test_rows_equal_those_of_extraction() -> None:
+    """Extraction splits by label, image and group; a row without an image is treated as unlabelled."""
     rows = [*ROWS, ("a", None, None), (None, 99, None), ("b", 1, None)]
     data = divide(pictures_of(rows), None, 0.25, 0.1, 7, "x")
     labels = [None if picture is None else label for label, picture, _ in rows]
@@ -51,7 +51,7 @@ def test_the_test_rows_are_those_of_extraction() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.sampled_from([None, "g", "h"])), max_size=25))
-def test_no_picture_or_group_is_on_two_sides(more: list[tuple[str, int, str | None]]) -> None:
+def test_no_image_or_group_is_in_two_parts(more: list[tuple[str, int, str | None]]) -> None:
     rows = [(label, picture + 100, group) for label, picture, group in more]
     whole = [*ROWS, *rows]
     found = used(divide(pictures_of(whole), None, 0.2, 0.2, 0, "x"))
@@ -62,7 +62,7 @@ def test_no_picture_or_group_is_on_two_sides(more: list[tuple[str, int, str | No
     assert all(found.values())
 
 
-def test_a_test_split_of_its_own() -> None:
+def test_a_separate_test_split() -> None:
     test = pictures_of([("a", 500, None), ("b", 3, None), ("new", 501, "g"), (None, 502, None)])
     rows = [*ROWS, ("a", 600, "g")]
     data = divide(pictures_of(rows), test, 0.2, 0.1, 0, "x")
@@ -77,7 +77,7 @@ def test_a_test_split_of_its_own() -> None:
     assert parts[61:] == [("test_split", part) for part in ("test", "test", "test", "excluded")]
 
 
-def test_the_digest_is_that_of_what_was_learned() -> None:
+def test_the_digest_covers_training_and_validation_images() -> None:
     digest = divide(pictures_of(ROWS), None, 0.2, 0.1, 0, "x").digest
     assert divide(pictures_of(ROWS), None, 0.2, 0.3, 0, "x").digest == digest, "validation rows count too"
     assert divide(pictures_of(ROWS), None, 0.3, 0.1, 0, "x").digest != digest
@@ -90,6 +90,6 @@ def test_the_digest_is_that_of_what_was_learned() -> None:
         ([(None, i, None) for i in range(20)], "no row of 20"),
     ],
 )
-def test_nothing_to_learn_is_an_error(rows: list[Any], message: str) -> None:
+def test_unusable_rows_are_an_error(rows: list[Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         divide(pictures_of(rows), None, 0.2, 0.1, 0, "x")

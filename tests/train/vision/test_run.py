@@ -1,4 +1,4 @@
-"""Training as a job: what it learns and from what, what it leaves behind, and going on after a kill."""
+"""Training jobs of vision models: accuracy, data use, output files, reuse and resumption."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def weights(job: VisionJob) -> bytes:
 
 
 @pytest.mark.slow
-def test_it_learns(job_of: Job) -> None:
+def test_training_reaches_a_good_accuracy(job_of: Job) -> None:
     job = job_of(max_rows=600, epochs=12, batch_size=16, dropout=0.0)
     assert run_vision(job) == []
     record = record_of(job)
@@ -56,8 +56,8 @@ def test_it_learns(job_of: Job) -> None:
     assert sum(record["rows"].values()) == 600
 
 
-def test_what_is_saved_gives_the_accuracy_that_is_recorded(job_of: Job) -> None:
-    """By transformers' own loaders, from the dataset's own images, on the rows marked as test rows."""
+def test_the_saved_model_has_the_recorded_accuracy(job_of: Job) -> None:
+    """Load the model with transformers and measure it on the dataset's images of the recorded test rows."""
     job = job_of(epochs=4)
     run_vision(job)
     model = AutoModelForImageClassification.from_pretrained(job.folder).eval()
@@ -81,7 +81,7 @@ def test_what_is_saved_gives_the_accuracy_that_is_recorded(job_of: Job) -> None:
     }
 
 
-def test_no_test_row_is_learned(job_of: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_test_row_is_trained_on(job_of: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     job = job_of()
     during: list[int] = []
     after: list[int] = []
@@ -108,7 +108,7 @@ def test_no_test_row_is_learned(job_of: Job, monkeypatch: pytest.MonkeyPatch) ->
     assert len(read_learned(job.folder)) == 300 - n_test
 
 
-def test_a_finished_model_is_left_as_it_is(job_of: Job) -> None:
+def test_a_finished_model_is_kept(job_of: Job) -> None:
     job = job_of()
     run_vision(job)
     before = {file: file.stat().st_mtime_ns for file in job.folder.iterdir()}
@@ -143,7 +143,7 @@ def test_other_settings_never_reuse_a_model(job_of: Job, change: dict[str, Any],
     assert weights(other) != before
 
 
-def test_what_is_no_model_is_not_replaced(job_of: Job) -> None:
+def test_a_folder_without_a_model_is_not_replaced(job_of: Job) -> None:
     job = job_of(overwrite=True)
     job.folder.mkdir(parents=True)
     (job.folder / "thesis.tex").touch()
@@ -162,7 +162,7 @@ def test_a_training_that_diverges_is_a_failure(job_of: Job) -> None:
     assert job.folder.exists()
 
 
-def test_it_depends_on_the_seed_alone(job_of: Job, tmp_path: Path) -> None:
+def test_weights_depend_on_the_seed_only(job_of: Job, tmp_path: Path) -> None:
     first = job_of()
     run_vision(first)
     torch.manual_seed(123)
@@ -176,7 +176,7 @@ def test_it_depends_on_the_seed_alone(job_of: Job, tmp_path: Path) -> None:
     assert weights(other) != weights(first)
 
 
-def test_patience_ends_a_training_that_has_settled(job_of: Job) -> None:
+def test_patience_stops_training_early(job_of: Job) -> None:
     job = job_of(learning_rate=1e-12, epochs=9, patience=2)
     run_vision(job)
     record = record_of(job)
@@ -184,7 +184,7 @@ def test_patience_ends_a_training_that_has_settled(job_of: Job) -> None:
     assert record["epochs"] - record["best_epoch"] == 2
 
 
-def test_a_test_split_that_is_another_dataset_split(job_of: Job, real_data: Path) -> None:
+def test_the_datasets_own_test_split_is_used(job_of: Job, real_data: Path) -> None:
     spec = {"name": str(real_data / "cifar10_small"), "image_field": "image", "test_split": "test"}
     job = job_of(epochs=1, max_rows=60)
     job = replace(job, dataset=job.dataset.model_copy(update=spec))
@@ -194,7 +194,7 @@ def test_a_test_split_that_is_another_dataset_split(job_of: Job, real_data: Path
     assert record_of(job)["rows"]["test"] == 60
 
 
-def test_one_class_is_nothing_to_learn(job_of: Job) -> None:
+def test_a_single_class_is_an_error(job_of: Job) -> None:
     job = job_of()
     with pytest.raises(DataError):
         run_vision(replace(job, max_rows=2))
@@ -203,7 +203,7 @@ def test_one_class_is_nothing_to_learn(job_of: Job) -> None:
 def test_the_best_epoch_is_kept_even_when_interrupted_later(
     job_of: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Accuracies are dictated, so that the second of four epochs is the best."""
+    """Validation accuracies are replaced, so that the second of four epochs is the best."""
     looks: list[dict[str, torch.Tensor]] = []
 
     def dictate(*accuracies: float | None) -> None:
@@ -235,7 +235,7 @@ def test_the_best_epoch_is_kept_even_when_interrupted_later(
 
 
 def killed_at(job: VisionJob, step: int) -> None:
-    """Run the job in a process of its own and kill that once its checkpoint has reached a step."""
+    """Run the job in a separate process and kill it once its checkpoint has reached a step."""
     code = (
         "import pickle, sys; from saefari.train.vision.run import run_vision; run_vision(pickle.load(sys.stdin.buffer))"
     )
@@ -253,7 +253,7 @@ def killed_at(job: VisionJob, step: int) -> None:
 
 
 @pytest.mark.slow
-def test_killed_and_taken_up_again_it_gives_the_same_weights(job_of: Job, tmp_path: Path) -> None:
+def test_a_resumed_training_gives_the_same_weights(job_of: Job, tmp_path: Path) -> None:
     whole = job_of(epochs=20, dropout=0.2, checkpoint_minutes=1e-6)
     killed = replace(whole, folder=tmp_path / "killed" / "tiny", scratch=tmp_path / "killed" / ".training-tiny")
     run_vision(whole)
