@@ -28,8 +28,8 @@ Made = Callable[[str], ImageRows]
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
-    """made(kind): rows of images of many sizes, read by a tiny model, in three shards."""
+def make_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+    """make_rows(kind): rows of images of many sizes, read by a tiny model, in three shards."""
     monkeypatch.setattr("saefari.store.samples.SHARD_ROWS", SHARD)
 
     def make(kind: str) -> ImageRows:
@@ -54,8 +54,8 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
 
 
 @pytest.mark.parametrize("kind", ["vit", "qwen2-vl"])
-def test_every_row_occurs_once_with_its_own_pixels(made: Made, kind: str) -> None:
-    rows = made(kind)
+def test_every_row_occurs_once_with_its_own_pixels(make_rows: Made, kind: str) -> None:
+    rows = make_rows(kind)
     stored = dict(iter_image_rows(rows.folder))
     reader = rows.loader.reader.load()
     for shard, windows in rows.windows([0, 2]):
@@ -79,17 +79,17 @@ def picture_of(content: object) -> Image.Image:
     return Image.open(content).convert("RGB")
 
 
-def test_a_window_is_a_batch(made: Made) -> None:
-    rows = made("vit")  # 17 positions each
+def test_a_window_is_a_batch(make_rows: Made) -> None:
+    rows = make_rows("vit")  # 17 positions each
     sizes = [[len(indices) for indices, _ in windows] for _, windows in rows.windows([0, 2])]
     assert sizes == [[3] * 6 + [2], [3, 1]]
     narrow = replace(rows, max_sequences=2)
     assert [[len(indices) for indices, _ in windows] for _, windows in narrow.windows([2])] == [[2, 2]]
 
 
-def test_the_same_processes_read_all_shards_and_end_with_the_last(made: Made) -> None:
+def test_the_same_processes_read_all_shards_and_end_with_the_last(make_rows: Made) -> None:
     processes = []
-    for _, windows in made("vit").windows([0, 1, 2]):
+    for _, windows in make_rows("vit").windows([0, 1, 2]):
         for _ in windows:
             processes.append({child.pid for child in active_children()})
     assert len(processes[0]) == 2
@@ -98,24 +98,24 @@ def test_the_same_processes_read_all_shards_and_end_with_the_last(made: Made) ->
     assert not active_children()
 
 
-def test_processes_end_after_an_error_that_is_kept(made: Made) -> None:
-    rows = made("vit")
+def test_processes_end_after_an_error_that_is_kept(make_rows: Made) -> None:
+    rows = make_rows("vit")
 
     def extract() -> None:
         for _, windows in rows.windows([0, 1, 2]):
             for _ in windows:
                 raise RuntimeError("the model failed")
 
-    with pytest.raises(RuntimeError, match="the model failed") as kept:
+    with pytest.raises(RuntimeError, match="the model failed") as raised:
         extract()
-    assert kept.value.__traceback__ is not None
+    assert raised.value.__traceback__ is not None
     assert not active_children()
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not list a process's open files")
-def test_images_in_memory_hold_few_files_open(made: Made) -> None:
+def test_images_in_memory_hold_few_files_open(make_rows: Made) -> None:
     """For any shapes: a process may open 1,024 files, and a batch may have hundreds of images."""
-    rows = made("qwen2-vl")
+    rows = make_rows("qwen2-vl")
     kept: list[Row] = []
     most, before = 0, len(os.listdir("/proc/self/fd"))
     for _, windows in rows.windows([0, 1, 2]):

@@ -21,9 +21,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:HookedTransformer is deprecated:
 
 def twin(kind: str, model: TextModel) -> Any:
     """Build a HookedTransformer with the blocks of `model` and an arbitrary head."""
-    whole = transformers.AutoModelForCausalLM.from_config(model.model.config)
-    whole.base_model.load_state_dict(model.model.state_dict())
-    return hooked_twin(kind, whole)
+    full_model = transformers.AutoModelForCausalLM.from_config(model.model.config)
+    full_model.base_model.load_state_dict(model.model.state_dict())
+    return hooked_twin(kind, full_model)
 
 
 def cached(hooked: Any, ids: torch.Tensor) -> dict[str, torch.Tensor]:

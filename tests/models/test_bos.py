@@ -38,9 +38,9 @@ def test_a_text_begins_with_one_bos_or_with_none(tokenizer: TextTokenizer, prepe
         kept = ids[: max_length - after - prepend]  # max_length includes BOS
         first = [BOS] * prepend
         assert tokens.input_ids.tolist() == [*first, *kept, *tokenizer.frame()[1]]
-        counting = [place for place, token in enumerate(kept) if token != BOS]
-        assert tokens.valid.tolist() == [place + prepend for place in counting]
-        assert tokens.spans.tolist() == [list(spans[place]) for place in counting]
+        counting = [index for index, token in enumerate(kept) if token != BOS]
+        assert tokens.valid.tolist() == [index + prepend for index in counting]
+        assert tokens.spans.tolist() == [list(spans[index]) for index in counting]
         assert {tokens.input_ids.dtype, tokens.valid.dtype, tokens.spans.dtype} == {np.dtype(np.int32)}
     assert (chosen.prepends_bos, chosen.begins_with_special) == (prepend, prepend)
 

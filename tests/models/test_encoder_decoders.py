@@ -74,19 +74,19 @@ def config_of(kind: str) -> Any:
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Any]]:
     """saved(kind): folder of a tiny model, and its encoder from transformers."""
-    made: dict[str, tuple[Path, Any]] = {}
+    built: dict[str, tuple[Path, Any]] = {}
 
     def save(kind: str) -> tuple[Path, Any]:
-        if kind not in made:
+        if kind not in built:
             folder = tmp_path_factory.mktemp("models") / f"tiny-{kind}"
             config = config_of(kind)
             if kind == "t5gemma":  # other kernels ignore the soft cap
                 config._attn_implementation = "eager"
-            whole = random_weights(transformers.AutoModel.from_config(config))
-            whole.save_pretrained(folder)
+            full_model = random_weights(transformers.AutoModel.from_config(config))
+            full_model.save_pretrained(folder)
             tokenizer_of("bert").save_pretrained(folder)
-            made[kind] = folder, whole.get_encoder()
-        return made[kind]
+            built[kind] = folder, full_model.get_encoder()
+        return built[kind]
 
     return save
 
@@ -122,13 +122,13 @@ def test_a_checkpoint_of_the_encoder_alone_gives_the_same_states(
     kind: str, saved: Callable[[str], tuple[Path, Any]], tmp_path: Path
 ) -> None:
     folder, _ = saved(kind)
-    whole = TextModel.load(str(folder), device="cpu")
+    full_model = TextModel.load(str(folder), device="cpu")
     name = type(transformers.AutoModel.from_pretrained(folder)).__name__.replace("Model", "EncoderModel")
     getattr(transformers, name).from_pretrained(folder).save_pretrained(tmp_path / "alone")
     tokenizer_of("bert").save_pretrained(tmp_path / "alone")
     alone = TextModel.load(str(tmp_path / "alone"), device="cpu")
-    ids, hook = [whole.tokenize(["the big cat sat"], 64)[0].input_ids], HookPoint(3, "resid_post")
-    torch.testing.assert_close(alone.capture(ids, [hook])[hook], whole.capture(ids, [hook])[hook])
+    ids, hook = [full_model.tokenize(["the big cat sat"], 64)[0].input_ids], HookPoint(3, "resid_post")
+    torch.testing.assert_close(alone.capture(ids, [hook])[hook], full_model.capture(ids, [hook])[hook])
 
 
 def test_missing_encoder_weights_are_an_error(saved: Callable[[str], tuple[Path, Any]], tmp_path: Path) -> None:

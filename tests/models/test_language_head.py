@@ -31,9 +31,9 @@ def row(input_ids: Any, valid: Any) -> Tokens:
 def rows() -> list[Tokens]:
     """Rows of length 1 to 14; some start with a valid token, some have gaps, one has no valid position."""
     generator = np.random.default_rng(0)
-    made = [row([1, *generator.integers(3, 40, n)], range(1, n + 1)) for n in (13, 2, 7)]
-    made += [row(generator.integers(3, 40, 9), range(9)), row(generator.integers(3, 40, 8), [2, 3, 6]), row([5], [0])]
-    return made
+    built = [row([1, *generator.integers(3, 40, n)], range(1, n + 1)) for n in (13, 2, 7)]
+    built += [row(generator.integers(3, 40, 9), range(9)), row(generator.integers(3, 40, 8), [2, 3, 6]), row([5], [0])]
+    return built
 
 
 def whole_model(model: LanguageModel) -> Any:
@@ -45,7 +45,7 @@ def expected_losses(model: LanguageModel, tokens: Tokens) -> list[float]:
     ids = torch.from_numpy(tokens.input_ids).long()
     with torch.no_grad():
         probabilities = whole_model(model)(input_ids=ids[None]).logits[0].softmax(-1)
-    return [-math.log(probabilities[place - 1, ids[place]]) for place in tokens.valid if place > 0]
+    return [-math.log(probabilities[index - 1, ids[index]]) for index in tokens.valid if index > 0]
 
 
 @pytest.mark.parametrize("kind", DECODERS)
@@ -74,9 +74,9 @@ def test_slicing_the_logits_does_not_change_the_losses(
     model = load_tiny_language("gemma2")
     seen: list[int] = []
     model.head.lm_head.register_forward_hook(lambda module, args, output: seen.append(len(output[0])))
-    whole = model.losses(rows)
+    expected = model.losses(rows)
     monkeypatch.setattr(language, "LOGIT_ELEMENTS", 4 * 40)
-    torch.testing.assert_close(model.losses(rows), whole)
+    torch.testing.assert_close(model.losses(rows), expected)
     assert seen == [33, *[4] * 8, 1]
 
 
@@ -101,7 +101,7 @@ def test_only_valid_positions_are_replaced(
         changed = (seen[0][i] - plain[i]).mean(-1)[: len(tokens.input_ids)]
         expected = np.isin(np.arange(len(tokens.input_ids)), tokens.valid).astype(np.float32)
         torch.testing.assert_close(changed, torch.from_numpy(expected), rtol=0, atol=1e-5)
-    valid = [plain[i, place] for i, tokens in enumerate(rows) for place in tokens.valid]
+    valid = [plain[i, index] for i, tokens in enumerate(rows) for index in tokens.valid]
     torch.testing.assert_close(given[0], torch.stack(valid))
 
 

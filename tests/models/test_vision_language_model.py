@@ -26,12 +26,12 @@ ROWS = [((50, 40), "what is this cat"), ((40, 90), None), ((33, 33), "the dog sa
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
 
     def save(kind: str) -> Path:
-        if kind not in made:
-            made[kind] = save_vlm(tmp_path_factory.mktemp("vlms") / kind, kind)
-        return made[kind]
+        if kind not in folders:
+            folders[kind] = save_vlm(tmp_path_factory.mktemp("vlms") / kind, kind)
+        return folders[kind]
 
     return save
 

@@ -25,12 +25,12 @@ HOOKS = [HookPoint(layer, "resid_post") for layer in range(3)]
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
 
     def save(kind: str) -> Path:
-        if kind not in made:
-            made[kind] = save_vit(tmp_path_factory.mktemp("vits") / kind, kind)
-        return made[kind]
+        if kind not in folders:
+            folders[kind] = save_vit(tmp_path_factory.mktemp("vits") / kind, kind)
+        return folders[kind]
 
     return save
 

@@ -75,9 +75,9 @@ def test_zero_workers_run_in_this_process() -> None:
 def test_processes_end_after_an_exception_in_the_work_that_is_kept(n_workers: int) -> None:
     results = in_workers(refuse_seven, counted(40, []), n_workers)
     assert [result for _, result in islice(results, 7)] == list(range(7))
-    with pytest.raises(ValueError, match="seven is not taken") as kept:
+    with pytest.raises(ValueError, match="seven is not taken") as raised:
         next(results)
-    assert kept.value.__traceback__ is not None
+    assert raised.value.__traceback__ is not None
     assert not active_children()
 
 
@@ -89,9 +89,9 @@ def test_an_exception_in_the_tasks_follows_earlier_results(n_workers: int) -> No
 
     results = in_workers(square, tasks(), n_workers)
     assert [int(result[0]) for _, result in islice(results, 5)] == list(range(5))
-    with pytest.raises(OSError, match="the dataset is gone") as kept:
+    with pytest.raises(OSError, match="the dataset is gone") as raised:
         next(results)
-    assert kept.value.__traceback__ is not None
+    assert raised.value.__traceback__ is not None
     assert not active_children()
 
 

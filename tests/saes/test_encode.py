@@ -46,13 +46,13 @@ def test_reconstruction_of_one_batch_does_not_depend_on_another(any_sae: LoadedS
 def test_chunks_do_not_change_the_codes(
     any_sae: LoadedSae, hidden: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = encode(any_sae, hidden)
+    unchunked = encode(any_sae, hidden)
     monkeypatch.setattr(encode_module, "CHUNK_ELEMENTS", 1)
     monkeypatch.setattr(encode_module, "MIN_CHUNK_ROWS", 3)
     pieces = encode(any_sae, hidden)
-    np.testing.assert_array_equal(pieces.indptr, whole.indptr)
-    np.testing.assert_array_equal(pieces.indices, whole.indices)
-    np.testing.assert_allclose(pieces.values, whole.values, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(pieces.indptr, unchunked.indptr)
+    np.testing.assert_array_equal(pieces.indices, unchunked.indices)
+    np.testing.assert_allclose(pieces.values, unchunked.values, rtol=1e-5, atol=1e-6)
 
 
 def test_topk_is_chosen_among_all_latents(make_sae: Any, hidden: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:

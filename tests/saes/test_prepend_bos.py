@@ -34,9 +34,9 @@ BASE = {"architecture": "standard", "d_in": 4, "d_sae": 8, "dtype": "float32", "
 def test_configs_are_read_as_by_sae_lens(config: dict[str, Any], expected: bool | None) -> None:
     from sae_lens.loading.pretrained_sae_loaders import handle_config_defaulting
 
-    whole = BASE | config
-    assert handle_config_defaulting(copy.deepcopy(whole))["metadata"].get("prepend_bos") is expected
-    assert bos_in_config(whole) is expected
+    full_config = BASE | config
+    assert handle_config_defaulting(copy.deepcopy(full_config))["metadata"].get("prepend_bos") is expected
+    assert bos_in_config(full_config) is expected
 
 
 @pytest.mark.parametrize("wanted", [True, False, None])
@@ -68,10 +68,10 @@ def test_prepend_bos_of_a_release_in_sae_lens_own_format(tmp_path: Path, monkeyp
     ref = SaeRef(8, "24k", "gpt2-small-res-jb", "blocks.8.hook_resid_pre")
     with pytest.raises(SaeError, match=r"cfg\.json cannot be reached"):
         prepends_bos(ref)
-    asked = []
+    calls = []
 
     def download(repo: str, name: str, **options: Any) -> str:
-        asked.append((repo, name, options))
+        calls.append((repo, name, options))
         if options:
             raise FileNotFoundError("not cached")
         (tmp_path / "cfg.json").write_text(json.dumps({"hook_point": "blocks.8.hook_resid_pre", "prepend_bos": False}))
@@ -79,8 +79,8 @@ def test_prepend_bos_of_a_release_in_sae_lens_own_format(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     assert prepends_bos(ref) is False
-    place = ("jbloom/GPT2-Small-SAEs-Reformatted", "blocks.8.hook_resid_pre/cfg.json")
-    assert asked == [(*place, {"local_files_only": True}), (*place, {})]
+    file = ("jbloom/GPT2-Small-SAEs-Reformatted", "blocks.8.hook_resid_pre/cfg.json")
+    assert calls == [(*file, {"local_files_only": True}), (*file, {})]
     with pytest.raises(SaeError, match="not cached"):
         prepends_bos(ref, reach_hub=False)
 

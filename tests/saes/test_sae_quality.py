@@ -49,10 +49,10 @@ def test_merged_parts_equal_all_positions(make_sae: Any, cuts: list[int], order:
     edges = [0, *sorted(cuts), 61]
     parts = [measure(loaded, hidden[a:b]) for a, b in pairwise(edges)]
     order.shuffle(parts)
-    merged, whole = reduce(Quality.merge, parts), measure(loaded, hidden)
-    assert merged.summary() == pytest.approx(whole.summary(), rel=1e-6)
-    np.testing.assert_array_equal(merged.counts, whole.counts)
-    np.testing.assert_allclose(merged.mean, whole.mean)
+    merged, expected = reduce(Quality.merge, parts), measure(loaded, hidden)
+    assert merged.summary() == pytest.approx(expected.summary(), rel=1e-6)
+    np.testing.assert_array_equal(merged.counts, expected.counts)
+    np.testing.assert_allclose(merged.mean, expected.mean)
 
 
 def test_statistics_survive_storage(make_sae: Any, hidden: torch.Tensor) -> None:

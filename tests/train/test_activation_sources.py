@@ -66,12 +66,12 @@ def test_hook_points_agree_in_their_positions(source: Callable[..., ModelActivat
         assert all(alone[hook][key] for hook in HOOKS for key in keys(block[hook])[:50])
 
 
-@pytest.mark.parametrize("place", [0, 1, 5])
-def test_the_stream_resumes_at_any_cursor(source: Callable[..., ModelActivations], place: int) -> None:
-    whole = list(islice(source(max_tokens=60).blocks(Cursor()), 30))
-    assert whole[-1][1].epoch >= 1
-    again = islice(source(max_tokens=60).blocks(whole[place][1]), 30 - place - 1)
-    for (expected, at), (found, now) in zip(whole[place + 1 :], again, strict=True):
+@pytest.mark.parametrize("index", [0, 1, 5])
+def test_the_stream_resumes_at_any_cursor(source: Callable[..., ModelActivations], index: int) -> None:
+    stream = list(islice(source(max_tokens=60).blocks(Cursor()), 30))
+    assert stream[-1][1].epoch >= 1
+    again = islice(source(max_tokens=60).blocks(stream[index][1]), 30 - index - 1)
+    for (expected, at), (found, now) in zip(stream[index + 1 :], again, strict=True):
         assert at == now
         assert torch.equal(expected[HOOKS[1]], found[HOOKS[1]])
 
@@ -151,9 +151,9 @@ def test_stored_positions_of_training_rows_occur_once_per_epoch(stored: StoredAc
 
 def test_stored_positions_resume_at_any_cursor(stored: StoredActivations, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("saefari.train.activation_sources.STORED_BLOCK", 500)
-    whole = list(islice(stored.blocks(Cursor()), 20))
-    assert whole[-1][1].epoch == 2
-    for place in range(19):
-        expected = torch.cat([block[HOOKS[0]] for block, _ in whole[place + 1 :]])
-        again = torch.cat([block[HOOKS[0]] for block, _ in islice(stored.blocks(whole[place][1]), 20 - place)])
+    stream = list(islice(stored.blocks(Cursor()), 20))
+    assert stream[-1][1].epoch == 2
+    for index in range(19):
+        expected = torch.cat([block[HOOKS[0]] for block, _ in stream[index + 1 :]])
+        again = torch.cat([block[HOOKS[0]] for block, _ in islice(stored.blocks(stream[index][1]), 20 - index)])
         assert torch.equal(again[: len(expected)], expected[: len(again)])

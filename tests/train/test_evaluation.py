@@ -60,22 +60,22 @@ def test_figures_follow_their_definitions(variant: dict[str, Any], center: bool)
 def test_results_do_not_depend_on_blocks(cuts: Sequence[int]) -> None:
     loaded, hidden = build("jumprelu"), states()
     blocks = [hidden[a:b] for a, b in pairwise([0, *sorted(cuts), 300])]
-    whole, parts = evaluate(loaded, [hidden]), evaluate(loaded, blocks)
+    at_once, parts = evaluate(loaded, [hidden]), evaluate(loaded, blocks)
     ultra = parts.summary().pop("ultra_low_density")
-    assert ultra == whole.summary().pop("ultra_low_density")
-    numbers = [{k: v for k, v in e.summary().items() if k != "ultra_low_density"} for e in (parts, whole)]
+    assert ultra == at_once.summary().pop("ultra_low_density")
+    numbers = [{k: v for k, v in e.summary().items() if k != "ultra_low_density"} for e in (parts, at_once)]
     assert numbers[0] == pytest.approx(numbers[1], rel=1e-5)
-    np.testing.assert_array_equal(parts.counts, whole.counts)
+    np.testing.assert_array_equal(parts.counts, at_once.counts)
 
 
 def test_a_block_of_any_size_is_measured_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded, hidden = build("standard"), states()
-    whole = evaluate(loaded, [hidden]).summary()
+    at_once = evaluate(loaded, [hidden]).summary()
     seen: list[int] = []
     encode = quality.encode
     monkeypatch.setattr(quality, "encode", lambda sae, part: seen.append(len(part)) or encode(sae, part))
     monkeypatch.setattr(quality, "BLOCK_POSITIONS", 128)
-    assert evaluate(loaded, iter([hidden])).summary()["cosine"] == pytest.approx(whole["cosine"])
+    assert evaluate(loaded, iter([hidden])).summary()["cosine"] == pytest.approx(at_once["cosine"])
     assert max(seen) == 128
 
 

@@ -73,24 +73,29 @@ def test_a_norm_equal_to_the_limit_is_kept() -> None:
 def test_the_median_is_over_all_valid_positions(
     tiny_model: TextModel, listed_rows: ListedRows, source: Callable[..., ModelActivations]
 ) -> None:
-    made = source(1, 2)
-    found = norm_medians(tiny_model, [listed_rows.rows[:100], listed_rows.rows[100:150]], made.hooks)
-    for hook in made.hooks:
+    activations = source(1, 2)
+    found = norm_medians(tiny_model, [listed_rows.rows[:100], listed_rows.rows[100:150]], activations.hooks)
+    for hook in activations.hooks:
         states = [
-            part[hook] for row in listed_rows.rows[:150] for _, _, part in made.forward([row], [hook]) if len(row.valid)
+            part[hook]
+            for row in listed_rows.rows[:150]
+            for _, _, part in activations.forward([row], [hook])
+            if len(row.valid)
         ]
         norms = torch.cat(states).norm(dim=-1).double().numpy()
         import numpy as np
 
         assert found[hook] == pytest.approx(float(np.median(norms)), rel=1e-5)
-    assert norm_medians(tiny_model, [], made.hooks) == dict.fromkeys(made.hooks)
+    assert norm_medians(tiny_model, [], activations.hooks) == dict.fromkeys(activations.hooks)
 
 
 def test_the_median_of_a_corpus_is_that_of_its_first_contexts(source: Callable[..., ModelActivations]) -> None:
-    made = source(1, 2)
-    medians = norm_medians(made.forward.model, [list(made.rows.training(0))], made.hooks)  # type: ignore[arg-type]
-    assert norm_limits(10.0, made, made.hooks, [], {}) == {hook: 10 * m for hook, m in medians.items() if m}
-    assert norm_limits(None, made, made.hooks, [], {}) == dict.fromkeys(made.hooks)
+    activations = source(1, 2)
+    medians = norm_medians(activations.forward.model, [list(activations.rows.training(0))], activations.hooks)  # type: ignore[arg-type]
+    assert norm_limits(10.0, activations, activations.hooks, [], {}) == {
+        hook: 10 * m for hook, m in medians.items() if m
+    }
+    assert norm_limits(None, activations, activations.hooks, [], {}) == dict.fromkeys(activations.hooks)
 
 
 def test_the_lowest_limit_of_several_datasets_is_used(

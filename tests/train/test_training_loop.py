@@ -118,11 +118,11 @@ def test_a_resumed_training_gives_the_same_saes(
     source: MakeSource, make_job: MakeJob, tmp_path: Path, name: str
 ) -> None:
     jobs = [make_job(tmp_path, **(options(name) | {"n_positions": 6000}))]
-    (whole,) = train_saes(source(), jobs, 0, CPU)
+    (uninterrupted,) = train_saes(source(), jobs, 0, CPU)
     (again,) = train_killed_at([4, 5, 11, 19], source(), jobs, tmp_path / "checkpoint")
-    assert same(whole, again)
-    assert whole.curves.fvu == again.curves.fvu
-    assert whole.trainer.n_training_samples == again.trainer.n_training_samples
+    assert same(uninterrupted, again)
+    assert uninterrupted.curves.fvu == again.curves.fvu
+    assert uninterrupted.trainer.n_training_samples == again.trainer.n_training_samples
 
 
 def test_a_checkpoint_of_other_settings_is_refused(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
@@ -192,12 +192,12 @@ def test_only_a_diverged_sae_stops(source: MakeSource, make_job: MakeJob, tmp_pa
 
 
 def test_training_ends_when_all_saes_have_diverged(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
-    told: list[int] = []
-    train_saes(Broken(source(1)), [make_job(tmp_path)], 0, CPU, on_step=lambda positions, _: told.append(positions))
-    assert told[-1] < 20_000
+    reported: list[int] = []
+    train_saes(Broken(source(1)), [make_job(tmp_path)], 0, CPU, on_step=lambda positions, _: reported.append(positions))
+    assert reported[-1] < 20_000
 
 
 def test_progress_ends_at_n_positions(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
-    told: list[int] = []
-    train_saes(source(), [make_job(tmp_path, n_positions=1000)], 0, CPU, on_step=lambda n, figures: told.append(n))
-    assert told == [0, 256, 512, 768, 1000]
+    reported: list[int] = []
+    train_saes(source(), [make_job(tmp_path, n_positions=1000)], 0, CPU, on_step=lambda n, figures: reported.append(n))
+    assert reported == [0, 256, 512, 768, 1000]

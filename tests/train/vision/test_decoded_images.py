@@ -61,10 +61,10 @@ def test_every_image_in_order(folder: Path, read: Callable[..., DecodedImages]) 
 
 def test_a_sample_of_the_rows(folder: Path, read: Callable[..., DecodedImages]) -> None:
     dataset = dataset_of(folder)
-    found, whole = read(dataset, 10), read(dataset)
+    found, all_images = read(dataset, 10), read(dataset)
     rows = sample_rows(24, 10, 3)
     assert found.column("row") == rows.tolist()
-    assert np.array_equal(found.views, whole.views[rows])
+    assert np.array_equal(found.views, all_images.views[rows])
 
 
 def test_nothing_is_decoded_twice(

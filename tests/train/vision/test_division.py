@@ -18,9 +18,9 @@ from saefari.train.vision.division import UNKNOWN, Division, divide
 PARTS = ("train", "validation", "test")
 
 
-def pictures_of(rows: list[tuple[str | None, int | None, str | None]]) -> DecodedImages:
+def images_of(rows: list[tuple[str | None, int | None, str | None]]) -> DecodedImages:
     """Build DecodedImages from (label, image, group); None = no image."""
-    digests = [None if picture is None else f"{picture:064x}"[::-1] for _, picture, _ in rows]
+    digests = [None if image is None else f"{image:064x}"[::-1] for _, image, _ in rows]
     columns: dict[str, Any] = {
         "row": list(range(len(rows))),
         "label": [label for label, _, _ in rows],
@@ -40,9 +40,9 @@ ROWS = [("ab"[i % 2], i, None) for i in range(60)]
 def test_test_rows_equal_those_of_extraction() -> None:
     """Extraction splits by label, image and group; a row without an image is treated as unlabelled."""
     rows = [*ROWS, ("a", None, None), (None, 99, None), ("b", 1, None)]
-    data = divide(pictures_of(rows), None, 0.25, 0.1, 7, "x")
-    labels = [None if picture is None else label for label, picture, _ in rows]
-    keys = np.asarray([picture or 0 for _, picture, _ in rows], dtype=np.uint64)
+    data = divide(images_of(rows), None, 0.25, 0.1, 7, "x")
+    labels = [None if image is None else label for label, image, _ in rows]
+    keys = np.asarray([image or 0 for _, image, _ in rows], dtype=np.uint64)
     expected = split_rows(labels, keys, [None] * len(rows), 0.25, 7)
     found = used(data)
     assert found["test"] == set(np.flatnonzero(expected == 1).tolist())
@@ -52,23 +52,23 @@ def test_test_rows_equal_those_of_extraction() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30), st.sampled_from([None, "g", "h"])), max_size=25))
 def test_no_image_or_group_is_in_two_parts(more: list[tuple[str, int, str | None]]) -> None:
-    rows = [(label, picture + 100, group) for label, picture, group in more]
-    whole = [*ROWS, *rows]
-    found = used(divide(pictures_of(whole), None, 0.2, 0.2, 0, "x"))
+    rows = [(label, image + 100, group) for label, image, group in more]
+    all_rows = [*ROWS, *rows]
+    found = used(divide(images_of(all_rows), None, 0.2, 0.2, 0, "x"))
     for one, other in ((0, 1), (0, 2), (1, 2)):
         for value in (1, 2):
-            sides = [{whole[row][value] for row in found[PARTS[side]]} - {None} for side in (one, other)]
+            sides = [{all_rows[row][value] for row in found[PARTS[side]]} - {None} for side in (one, other)]
             assert not sides[0] & sides[1]
     assert all(found.values())
 
 
 def test_a_separate_test_split() -> None:
-    test = pictures_of([("a", 500, None), ("b", 3, None), ("new", 501, "g"), (None, 502, None)])
+    test = images_of([("a", 500, None), ("b", 3, None), ("new", 501, "g"), (None, 502, None)])
     rows = [*ROWS, ("a", 600, "g")]
-    data = divide(pictures_of(rows), test, 0.2, 0.1, 0, "x")
+    data = divide(images_of(rows), test, 0.2, 0.1, 0, "x")
     found = used(data)
     assert found["test"] == {0, 1, 2}
-    assert found["train"] | found["validation"] == set(range(60)) - {3}, "3 is a test picture, 60 in a test row's group"
+    assert found["train"] | found["validation"] == set(range(60)) - {3}, "3 is a test image, 60 in a test row's group"
     assert data.classes == ["a", "b"]
     assert data.test.targets.tolist() == [0, 1, UNKNOWN]
     assert any("1 test images have a label that no training image has" in warning for warning in data.warnings)
@@ -78,9 +78,9 @@ def test_a_separate_test_split() -> None:
 
 
 def test_the_digest_covers_training_and_validation_images() -> None:
-    digest = divide(pictures_of(ROWS), None, 0.2, 0.1, 0, "x").digest
-    assert divide(pictures_of(ROWS), None, 0.2, 0.3, 0, "x").digest == digest, "validation rows count too"
-    assert divide(pictures_of(ROWS), None, 0.3, 0.1, 0, "x").digest != digest
+    digest = divide(images_of(ROWS), None, 0.2, 0.1, 0, "x").digest
+    assert divide(images_of(ROWS), None, 0.2, 0.3, 0, "x").digest == digest, "validation rows count too"
+    assert divide(images_of(ROWS), None, 0.3, 0.1, 0, "x").digest != digest
 
 
 @pytest.mark.parametrize(
@@ -92,4 +92,4 @@ def test_the_digest_covers_training_and_validation_images() -> None:
 )
 def test_unusable_rows_are_an_error(rows: list[Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        divide(pictures_of(rows), None, 0.2, 0.1, 0, "x")
+        divide(images_of(rows), None, 0.2, 0.1, 0, "x")

@@ -204,7 +204,7 @@ def test_the_best_epoch_is_kept_even_when_interrupted_later(
     job_of: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Validation accuracies are replaced, so that the second of four epochs is the best."""
-    looks: list[dict[str, torch.Tensor]] = []
+    measured: list[dict[str, torch.Tensor]] = []
 
     def dictate(*accuracies: float | None) -> None:
         given = iter(accuracies)
@@ -213,25 +213,25 @@ def test_the_best_epoch_is_kept_even_when_interrupted_later(
             accuracy = next(given)
             if accuracy is None:
                 raise KeyboardInterrupt
-            looks.append({name: x.clone() for name, x in model.state_dict().items()})
+            measured.append({name: x.clone() for name, x in model.state_dict().items()})
             return accuracy, 1.0
 
         monkeypatch.setattr(fit, "measure", measured)
 
-    whole = job_of(epochs=4, checkpoint_minutes=1e-9)
-    interrupted = replace(whole, folder=tmp_path / "other")
+    uninterrupted = job_of(epochs=4, checkpoint_minutes=1e-9)
+    interrupted = replace(uninterrupted, folder=tmp_path / "other")
     dictate(0.1, 0.9, 0.2, 0.3)
-    run_vision(whole)
-    saved = load_file(whole.folder / "model.safetensors")
-    assert record_of(whole)["best_epoch"] == 2
-    assert all(torch.equal(x, looks[1][name]) for name, x in saved.items())
-    assert not all(torch.equal(x, looks[3][name]) for name, x in saved.items())
+    run_vision(uninterrupted)
+    saved = load_file(uninterrupted.folder / "model.safetensors")
+    assert record_of(uninterrupted)["best_epoch"] == 2
+    assert all(torch.equal(x, measured[1][name]) for name, x in saved.items())
+    assert not all(torch.equal(x, measured[3][name]) for name, x in saved.items())
     dictate(0.1, 0.9, 0.2, None)
     with pytest.raises(KeyboardInterrupt):
         run_vision(interrupted)
     dictate(0.3)
     run_vision(interrupted)
-    assert weights(interrupted) == weights(whole)
+    assert weights(interrupted) == weights(uninterrupted)
 
 
 def killed_at(job: VisionJob, step: int) -> None:
@@ -254,16 +254,16 @@ def killed_at(job: VisionJob, step: int) -> None:
 
 @pytest.mark.slow
 def test_a_resumed_training_gives_the_same_weights(job_of: Job, tmp_path: Path) -> None:
-    whole = job_of(epochs=20, dropout=0.2, checkpoint_minutes=1e-6)
-    killed = replace(whole, folder=tmp_path / "killed" / "tiny", scratch=tmp_path / "killed" / ".training-tiny")
-    run_vision(whole)
+    uninterrupted = job_of(epochs=20, dropout=0.2, checkpoint_minutes=1e-6)
+    killed = replace(uninterrupted, folder=tmp_path / "killed" / "tiny", scratch=tmp_path / "killed" / ".training-tiny")
+    run_vision(uninterrupted)
     killed_at(killed, 7)  # in the middle of an epoch
     killed_at(killed, 30)
     with pytest.raises(ConflictError, match="unfinished training of a model with other settings"):
         run_vision(replace(killed, seed=1))
     run_vision(killed)
-    assert weights(killed) == weights(whole)
-    one, other = record_of(killed), record_of(whole)
+    assert weights(killed) == weights(uninterrupted)
+    one, other = record_of(killed), record_of(uninterrupted)
     for record in (one, other):
         del record["seconds"], record["curves"]["seconds"]
     assert one == other
