@@ -160,9 +160,9 @@ def test_only_the_last_state_is_kept(source: MakeSource, make_job: MakeJob, tmp_
 
 
 def test_too_few_positions_are_refused(source: MakeSource, make_job: MakeJob, tmp_path: Path) -> None:
-    with pytest.raises(SaeError, match=r"hold [\d,]+ positions, fewer than batch_size \(100,000\)"):
+    with pytest.raises(SaeError, match=r"have [\d,]+ positions, fewer than batch_size \(100,000\)"):
         train_saes(source(), [make_job(tmp_path, batch_size=100_000, n_positions=10**6)], 0, CPU)
-    with pytest.raises(SaeError, match=r"hold [\d,]+ positions, fewer than buffer_size \(50,000\)"):
+    with pytest.raises(SaeError, match=r"have [\d,]+ positions, fewer than buffer_size \(50,000\)"):
         train_saes(source(), [make_job(tmp_path, buffer_size=50_000, n_positions=10**6)], 0, CPU)
 
 

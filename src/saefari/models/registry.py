@@ -81,8 +81,8 @@ def resolve_model(name: str, revision: str | None = None) -> tuple[str, Source]:
     if _is_path(name):
         raise ModelError(f"model {quoted}: no such folder with a config.json")
     embedded = EMBEDDED.get(name)
-    if embedded is not None and revision is None and (folder := _package_folder(embedded)) is not None:
-        return str(folder), "embedded"
+    if embedded is not None and revision is None and (package_folder := _package_folder(embedded)) is not None:
+        return str(package_folder), "embedded"
     if not _HUB_ID.fullmatch(name):
         raise ModelError(f"model {quoted} is neither a local folder nor a hub id such as 'google/gemma-2-2b'")
     return name, "hub"
