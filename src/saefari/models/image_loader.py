@@ -183,7 +183,7 @@ def _describe(spec: ReaderSpec, chunk: Sequence[ImageAndText]) -> list[Described
 def _described(spec: ReaderSpec, source: ImageSource | None, text: str | None) -> Described | Failed:
     try:
         if source is None:
-            return Failed("no image")
+            return Failed("there is no image")
         image = decode_image(source)
         reading = spec.load().read(image, text)
     except (BadImage, ModelError) as error:

@@ -64,7 +64,7 @@ def divide(
     labels = images.column("label")
     classes = sorted({labels[row] for row in training})
     if len(classes) < 2:
-        raise DataError(f"{name}: all training images have the label {classes[0]!r}: a classifier needs at least two")
+        raise DataError(f"{name}: all training images have the label {classes[0]!r}: a classifier needs two or more")
     held_out = _part(images, parts == TEST, classes) if test is None else _part(test, test_parts == TEST, classes)
     split_tables = [_table(images, parts, "split")] + ([_table(test, test_parts, "test_split")] if test else [])
     return Division(
