@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from saefari.errors import DataError
-from saefari.extract.background import background_calls
-from saefari.extract.check_bos import check_bos
+from saefari.errors import DataError, SaeError
 from saefari.extract.finish_hidden import finish_hidden
 from saefari.extract.job import ExtractJob
 from saefari.extract.model_inputs import Window, rows_to_calibrate, rows_to_extract
@@ -25,15 +24,20 @@ from saefari.extract.sae_bank import (
     codes_output,
     finish_codes,
     limit_fact,
+    refs_by_layer,
 )
 from saefari.extract.shard_arrays import CodesArrays, HiddenArrays
 from saefari.log import logger, progress_bar
 from saefari.models.forward import Forward, Model
 from saefari.models.hooks import HookPoint
 from saefari.models.norms import outliers, without_outliers
+from saefari.models.text_model import TextModel
+from saefari.models.tokenizer import bos_change
+from saefari.saes.prepend_bos import disagreement
 from saefari.store import hidden_folder, read_samples_record, shard_ranges
 
 _WRITERS = 4  # threads that compress and write a shard's files
+_MAX_PENDING = 2  # batches that may wait to be encoded; bounds memory
 
 
 def run_extract(job: ExtractJob, model: Callable[[], Model]) -> list[str]:
@@ -90,7 +94,7 @@ class _Extraction:
         self._hidden = hidden
         bank = SaeBank(model.device)
         self._hooks = bank.hooks(job.cells, model.d_model, job.model.name)
-        check_bos(job, bank, model)
+        _check_bos(job, bank, model)
         self._limits = norm_limits(job, self._hooks, lambda: model)
         for layer, output in hidden.items():
             output.confirm({"hook": self._hooks[layer].name, **limit_fact(self._limits[layer])})
@@ -141,7 +145,7 @@ class _Extraction:
                 encoder.encode(codes, batch, counts, states[encoder.hook], masks[encoder.cell.ref.layer])
             bar.update(len(batch))
 
-        with background_calls(self._model.device) as call:
+        with _background_calls(self._model.device) as call:
             for indices, read in windows:
                 for batch, counts, states in self._forward(read, [self._hooks[layer] for layer in sorted(layers)]):
                     call(consume, indices[batch], counts, states)
@@ -173,3 +177,46 @@ def _wait(writing: Sequence[Future[None]]) -> None:
     """Wait until all are written; raise the first exception."""
     for future in writing:
         future.result()
+
+
+@contextmanager
+def _background_calls(device: torch.device) -> Iterator[Callable[..., None]]:
+    """Yield `call(function, *args)`, which runs functions in order.
+
+    On a GPU they run in a separate thread, in parallel with the next forward pass; elsewhere immediately. Leaving the
+    block waits for all of them and raises the first exception.
+    """
+    if device.type != "cuda":
+        yield lambda function, *args: function(*args)
+        return
+    pending: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as pool:
+
+        def call(function: Callable[..., None], *args: Any) -> None:
+            pending.append(pool.submit(function, *args))
+            if len(pending) > _MAX_PENDING:
+                pending.pop(0).result()
+
+        yield call
+        for future in pending:
+            future.result()
+
+
+def _check_bos(job: ExtractJob, bank: SaeBank, model: Model) -> None:
+    """Raise SaeError if `prepend_bos` differs between SAEs or from the stored texts, where the plan could not tell."""
+    if not job.bos_unknown or not isinstance(model, TextModel):
+        return
+    pretrained = refs_by_layer([cell for cell in job.cells if not cell.trained])
+    prepend_bos = {ref: bank.load(ref).sae.cfg.metadata.prepend_bos for ref in pretrained}
+    if message := disagreement(prepend_bos):
+        raise SaeError(message)
+    stored = (read_samples_record(job.samples) or {}).get("settings", {}).get("prepend_bos")
+    tokenizer = model.tokenizer.tokenizer
+    for ref, wanted in prepend_bos.items():
+        if wanted is None or (wanted and tokenizer.bos_token_id is None):
+            continue
+        if bos_change(tokenizer, wanted) != stored:
+            raise SaeError(
+                f"{ref.title} was trained {'with' if wanted else 'without'} BOS before every text, but the stored "
+                f"texts differ: set add_bos: {str(wanted).lower()} for this model and add --overwrite"
+            )

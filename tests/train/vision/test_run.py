@@ -204,32 +204,32 @@ def test_the_best_epoch_is_kept_even_when_interrupted_later(
     job_of: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Validation accuracies are replaced, so that the second of four epochs is the best."""
-    measured: list[dict[str, torch.Tensor]] = []
+    epoch_weights: list[dict[str, torch.Tensor]] = []
 
-    def dictate(*accuracies: float | None) -> None:
+    def set_accuracies(*accuracies: float | None) -> None:
         given = iter(accuracies)
 
         def measured(model: Any, *_: Any) -> tuple[float, float]:
             accuracy = next(given)
             if accuracy is None:
                 raise KeyboardInterrupt
-            measured.append({name: x.clone() for name, x in model.state_dict().items()})
+            epoch_weights.append({name: x.clone() for name, x in model.state_dict().items()})
             return accuracy, 1.0
 
         monkeypatch.setattr(fit, "measure", measured)
 
     uninterrupted = job_of(epochs=4, checkpoint_minutes=1e-9)
     interrupted = replace(uninterrupted, folder=tmp_path / "other")
-    dictate(0.1, 0.9, 0.2, 0.3)
+    set_accuracies(0.1, 0.9, 0.2, 0.3)
     run_vision(uninterrupted)
     saved = load_file(uninterrupted.folder / "model.safetensors")
     assert record_of(uninterrupted)["best_epoch"] == 2
-    assert all(torch.equal(x, measured[1][name]) for name, x in saved.items())
-    assert not all(torch.equal(x, measured[3][name]) for name, x in saved.items())
-    dictate(0.1, 0.9, 0.2, None)
+    assert all(torch.equal(x, epoch_weights[1][name]) for name, x in saved.items())
+    assert not all(torch.equal(x, epoch_weights[3][name]) for name, x in saved.items())
+    set_accuracies(0.1, 0.9, 0.2, None)
     with pytest.raises(KeyboardInterrupt):
         run_vision(interrupted)
-    dictate(0.3)
+    set_accuracies(0.3)
     run_vision(interrupted)
     assert weights(interrupted) == weights(uninterrupted)
 
