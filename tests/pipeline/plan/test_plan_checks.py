@@ -102,7 +102,7 @@ def test_gpus_that_are_named_on_a_machine_without_one(raw: Raw, n_gpus: Callable
     raw["settings"] |= {"device": "auto", "cuda_visible_devices": "0"}
     plan = plan_of(raw)
     assert plan.warnings == list(device_warnings(plan.config.settings))
-    assert "'0' names GPUs, and this machine has none: the CPU is used" in plan.warnings[0]
+    assert "'0' names GPUs, and this machine shows none: the CPU is used" in plan.warnings[0]
 
 
 def test_models_that_cannot_be_read_cost_one_line(raw: Raw, tmp_path: Path) -> None:
