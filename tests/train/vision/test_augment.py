@@ -48,7 +48,7 @@ def test_shifts_are_bounded_in_every_direction() -> None:
     assert moved.abs().max() < 3.1
     assert (moved.amax(0) > 2).all()
     assert (moved.amin(0) < -2).all()
-    assert torch.unique(moved[:, 0]).numel() > 30, "each image by amounts of its own"
+    assert torch.unique(moved[:, 0]).numel() > 30, "each image has its own amounts"
 
 
 def test_rotation_is_about_the_centre() -> None:

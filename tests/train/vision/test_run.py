@@ -170,7 +170,7 @@ def test_weights_depend_on_the_seed_only(job_of: Job, tmp_path: Path) -> None:
     again = replace(first, folder=tmp_path / "again")
     run_vision(again)
     assert weights(again) == weights(first)
-    assert torch.equal(torch.get_rng_state(), state), "the caller's random state is left as it was"
+    assert torch.equal(torch.get_rng_state(), state), "the caller's random state is preserved"
     other = replace(first, folder=tmp_path / "other", seed=1)
     run_vision(other)
     assert weights(other) != weights(first)
