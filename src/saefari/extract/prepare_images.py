@@ -79,9 +79,7 @@ def _write(folder: Path, dataset: Dataset, wanted: dict[str, Any], loader: Image
                 if result.setting:
                     raise DataError(f"{where}: {result.reason}")
                 if on_bad == "error":
-                    raise DataError(
-                        f"{where}: {result.reason}; fix or remove it, or set settings.on_bad_sample: skip"
-                    )
+                    raise DataError(f"{where}: {result.reason}; fix or remove it, or set settings.on_bad_sample: skip")
                 logger.debug("%s left out: %s", where, result.reason)
                 writer.skipped.append({"row": example.row, "id": example.id, "reason": result.reason})
             else:
