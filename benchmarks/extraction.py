@@ -26,6 +26,7 @@ from saefari.extract.run import run_extract
 from saefari.models.batching import token_batches
 from saefari.models.forward import Forward, valid_positions
 from saefari.models.hooks import HookPoint
+from saefari.models.source import ModelSource
 from saefari.models.text_model import TextModel
 from saefari.models.tokenizer import TextTokenizer
 from saefari.saes.ref import SaeRef
@@ -121,11 +122,7 @@ def _alternate(ours: Callable[[int], float], limit: Callable[[int], float], repe
 def _ours(model: TextModel, samples: Path, refs: list[SaeRef]) -> float:
     job = ExtractJob(
         title="benchmark",
-        model=MODEL,
-        model_type="llm",
-        revision=None,
-        dtype="float32",
-        device="cpu",
+        model=ModelSource("llm", MODEL, dtype="float32", device="cpu"),
         samples=samples,
         calibration=samples,
         images=None,

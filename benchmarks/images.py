@@ -33,6 +33,7 @@ from saefari.models.forward import Model
 from saefari.models.image_loader import ImageLoader, Images, ReadRow
 from saefari.models.model_types import load_model
 from saefari.models.pretrained import pick_device
+from saefari.models.source import ModelSource
 from saefari.pipeline.execute.build_jobs import TOKENS_ON_CPU, TOKENS_ON_GPU
 from saefari.pipeline.execute.run_plan import run_plan
 from saefari.pipeline.plan.make_plan import make_plan
@@ -124,10 +125,10 @@ class _Extraction:
         settings = Settings(image_workers=N_WORKERS)
         spec = DatasetSpec(name=str(folder / "busy"), image_field="image")
         path, samples = folder / "base", folder / "samples"
-        run_prepare(PrepareJob("busy", str(path), "vit", None, "patches", spec, settings, samples, None, False))
+        run_prepare(PrepareJob("busy", ModelSource("vit", str(path)), "patches", spec, settings, samples, None, False))
         images = Images(spec, spec.split, (read_samples_record(samples) or {})["settings"]["fingerprint"])
         loader = ImageLoader.of("vit", str(path), None, "patches", settings)
-        model = load_model("vit", str(path), None, "auto", "auto")
+        model = load_model(ModelSource("vit", str(path)))
         return cls(samples, images, loader, path, model, _save_sae(folder / "sae", model.d_model))
 
     def ready(self) -> _Ready:
@@ -141,11 +142,7 @@ class _Extraction:
         device = self.model.device.type
         job = ExtractJob(
             title="benchmark",
-            model=str(self.model_path),
-            model_type="vit",
-            revision=None,
-            dtype="auto",
-            device=device,
+            model=ModelSource("vit", str(self.model_path), device=device),
             samples=self.samples,
             calibration=self.samples,
             images=JobImages(self.images, self.images, loader),

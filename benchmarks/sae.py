@@ -26,7 +26,7 @@ from saefari.config import SaeTraining
 from saefari.models.forward import Forward
 from saefari.saes.load import load_sae
 from saefari.saes.ref import SaeRef
-from saefari.train.activation_sources import Cursor, FromModel
+from saefari.train.activation_sources import Cursor, ModelActivations
 from saefari.train.job import SaeJob
 from saefari.train.quality import evaluate
 from saefari.train.training_loop import train_saes
@@ -67,7 +67,7 @@ def throughput(text: Text) -> None:
     rate = training.n_positions / median(ours)
     print(f"positions per second, ours: {rate:,.0f}, sae-lens: {training.n_positions / median(theirs):,.0f}")
     print(f"ratio, median of {len(ours)}: {median(theirs) / median(ours):.2f}     (goal: >= 0.95)")
-    source = FromModel(Forward(text.model, 4096), Listed(text.rows(TRAIN, more=False)), [HOOK])
+    source = ModelActivations(Forward(text.model, 4096), Listed(text.rows(TRAIN, more=False)), [HOOK])
     path = _positions_per_second(source, 60_000)
     print(f"positions per second of the data path (forward passes): {path:,.0f}, {path / rate:.1f} x the training's")
 
@@ -130,7 +130,7 @@ def memory(text: Text) -> None:
 def _train_from_texts(n_positions: int) -> None:
     """Train a small SAE on python-docs and print the process' peak memory in MB."""
     text = Text(Path())
-    source = FromModel(Forward(text.model, 4096), Listed(text.rows(TRAIN, more=False)), [HOOK])
+    source = ModelActivations(Forward(text.model, 4096), Listed(text.rows(TRAIN, more=False)), [HOOK])
     training = SaeTraining(architecture="topk", k=8, n_positions=n_positions, d_sae=512, buffer_size=32_768)
     train_saes(source, [_job(training)], 0, CPU)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
@@ -141,8 +141,8 @@ def _measured(text: Text, training: SaeTraining, more: bool = True, without: str
     states = text.states(TRAIN, more)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, _without(without):
-        (trainee,) = train_saes(InMemory(states), [_job(training)], 0, CPU)
-        trainee.finish().save_inference_model(folder)
+        (fit,) = train_saes(InMemory(states), [_job(training)], 0, CPU)
+        fit.finish().save_inference_model(folder)
         loaded = load_sae(SaeRef(HOOK.layer, "bench", path=folder))
         found = evaluate(loaded, text.states(TEST, more)[:HELD_OUT].split(8192)).summary()
     return {**found, "seconds": time.perf_counter() - started}
@@ -199,7 +199,7 @@ def _sae_lens_seconds(states: torch.Tensor, training: SaeTraining) -> float:
     return _seconds(SAETrainer(config, sae, batches).fit)
 
 
-def _positions_per_second(source: FromModel, n_positions: int) -> float:
+def _positions_per_second(source: ModelActivations, n_positions: int) -> float:
     started, total = time.perf_counter(), 0
     for block, _ in source.blocks(Cursor()):
         total += len(block[HOOK])

@@ -17,7 +17,7 @@ from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
 from saefari.models.text_model import TextModel
 from saefari.store import TokenisedRow
-from saefari.train.activation_sources import Block, Cursor, FromModel
+from saefari.train.activation_sources import Block, Cursor, ModelActivations
 
 HOOK = HookPoint(3, "resid_post")
 MODEL = "sentence-transformers/all-MiniLM-L6-v2"
@@ -82,7 +82,7 @@ class Text:
     def states(self, side: str, more: bool = True) -> torch.Tensor:
         """Float32 [n, 384] in a mixed order."""
         if (side, more) not in self._states:
-            source = FromModel(Forward(self.model, 4096), Listed(self.rows(side, more)), [HOOK])
+            source = ModelActivations(Forward(self.model, 4096), Listed(self.rows(side, more)), [HOOK])
             parts: list[torch.Tensor] = []
             for block, cursor in source.blocks(Cursor()):
                 if cursor.epoch:

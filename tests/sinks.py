@@ -1,4 +1,4 @@
-"""A simulated attention sink: a tiny Llama in which the embedding of one frequent word is 300 times longer."""
+"""A planted attention sink: a tiny Llama with the embedding of one frequent word scaled by 300."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .conftest import SPECIAL, WORDS, config_of, random_weights, tokenizer_of
 SINK = WORDS[0]
 SINK_ID = len(SPECIAL)
 SHARE = 0.1
-"""Share of the sink among the words of a text."""
+"""Share of the words of a text."""
 
 
 def save_sink_model(folder: Path, left_out: bool = False) -> Path:
-    """Save the model. left_out: the word is a special token, so its positions are not valid."""
+    """Save the model. left_out: its tokenizer treats the word as a special token, which never counts."""
     model = random_weights(transformers.AutoModel.from_config(config_of("llama")))
     with torch.no_grad():
         model.get_input_embeddings().weight[SINK_ID] *= 300
@@ -32,7 +32,7 @@ def save_sink_model(folder: Path, left_out: bool = False) -> Path:
 
 
 def write_sink_texts(path: Path, n_rows: int, share: float = SHARE, seed: int = 0) -> list[str]:
-    """Write texts of 6 to 13 words, some of them the sink; each of three labels has its own frequent words."""
+    """Write a JSONL file of texts of 6 to 13 words, some of them the sink; each of three labels has its own words."""
     generator = np.random.default_rng(seed)
     others = WORDS[1:]
     texts = []
@@ -47,7 +47,7 @@ def write_sink_texts(path: Path, n_rows: int, share: float = SHARE, seed: int = 
 
 
 def sink_run(model: Path, data: Path, output: Path, **settings: Any) -> dict[str, Any]:
-    """Return the configuration of a run on the texts, without SAEs."""
+    """Build the configuration of a run over the texts, without SAEs."""
     return {
         "settings": {
             "base_save_dir": str(output / "activations"),

@@ -1,4 +1,4 @@
-"""Tiny random vision models with matching processors."""
+"""Tiny random models that read images, saved with processors built here."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ GEMMA_TEMPLATE = (
 
 
 def tower_config(kind: str, **changes: Any) -> Any:
-    """Return a tiny configuration of a vision transformer; for CLIP and SigLIP including the text tower."""
+    """Build a tiny configuration of a vision transformer; for CLIP and SigLIP including the text tower."""
     sizes = TOWER | changes
     if kind == "vit":
         return t.ViTConfig(**sizes)
@@ -77,7 +77,7 @@ def tower_config(kind: str, **changes: Any) -> Any:
 
 
 def image_processor(kind: str) -> Any:
-    """Return the image processor of a model, with the sizes of `TOWER`."""
+    """Build the model's image processor, with the sizes of `TOWER`."""
     square = {"height": 32, "width": 32}
     if kind in ("clip", "llava", "llava-gemma"):
         return t.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square)
@@ -98,7 +98,7 @@ def image_processor(kind: str) -> Any:
 
 
 def save_vit(folder: Path, kind: str, **changes: Any) -> Path:
-    """Save a tiny vision transformer with its image processor."""
+    """Save a tiny vision transformer with its processor in `folder`."""
     if kind == "deit-distilled":
         from transformers import DeiTForImageClassificationWithTeacher
 
@@ -111,7 +111,7 @@ def save_vit(folder: Path, kind: str, **changes: Any) -> Path:
 
 
 def tokenizer() -> Any:
-    """Return a BPE tokenizer of words and single bytes that adds <s>, as Llama's and Gemma's do."""
+    """Build a tokenizer of words with byte fallback that adds <s>, as Llama's and Gemma's do."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     vocabulary = {token: i for i, token in enumerate([*SPECIAL, *alphabet])}
     merges = []
@@ -143,7 +143,7 @@ def tokenizer() -> Any:
 
 
 def vlm_config(kind: str) -> Any:
-    """Return a tiny configuration of a vision-language model."""
+    """Build a tiny configuration of a vision-language model."""
     tower = (
         t.SiglipVisionConfig(**TOWER) if kind in ("paligemma", "paligemma2", "gemma3") else t.CLIPVisionConfig(**TOWER)
     )
@@ -196,7 +196,7 @@ def vlm_config(kind: str) -> Any:
 
 
 def vlm_processor(kind: str) -> Any:
-    """Return the processor of a tiny vision-language model."""
+    """Build the processor of a tiny vision-language model."""
     images, text = image_processor(kind), tokenizer()
     if kind in ("llava", "llava-gemma"):
         return t.LlavaProcessor(
@@ -220,13 +220,13 @@ def vlm_processor(kind: str) -> Any:
         return t.PaliGemmaProcessor(images, text)
     if kind == "gemma3":
         return t.Gemma3Processor(images, text, image_seq_length=16, chat_template=GEMMA_TEMPLATE)
-    # Loading the class itself needs a video processor and thus torchvision; only the parts are saved.
-    processor_class = t.Qwen2VLProcessor if kind == "qwen2-vl" else t.Qwen2_5_VLProcessor
-    return without_videos(processor_class)(images, text, chat_template=QWEN_TEMPLATE)
+    # The class itself needs a video processor, which needs torchvision; only the parts are saved.
+    whole = t.Qwen2VLProcessor if kind == "qwen2-vl" else t.Qwen2_5_VLProcessor
+    return without_videos(whole)(images, text, chat_template=QWEN_TEMPLATE)
 
 
 def save_vlm(folder: Path, kind: str) -> Path:
-    """Save a tiny vision-language model with its language head and processor."""
+    """Save a tiny vision-language model with language head and processor in `folder`."""
     model = random_weights(t.AutoModelForImageTextToText.from_config(vlm_config(kind)))
     model.save_pretrained(folder)
     vlm_processor(kind).save_pretrained(folder)
@@ -234,19 +234,19 @@ def save_vlm(folder: Path, kind: str) -> Path:
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
-    """Return an image of coloured noise, in which all patches differ."""
+    """Create colour noise, in which all patches differ."""
     pixels = np.random.default_rng([seed, width, height]).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return Image.fromarray(pixels)
 
 
 def tinted(number: int, colour: str) -> Image.Image:
-    """Return a noise image whose size depends on the number, tinted in the colour of its class."""
+    """Create colour noise with a tint that gives the class."""
     noise = picture(20 + number, 44 - number % 7, seed=number)
     return Image.blend(noise, Image.new("RGB", noise.size, colour), 0.4)
 
 
 def save_colours(root: Path, n_rows: int) -> Path:
-    """Write a folder of images of two classes, blue and red, in the split train; return it."""
+    """Write an image folder with the split train and two classes, blue and red."""
     for number in range(n_rows):
         name = ["blue", "red"][number % 2]
         folder = root / "train" / name

@@ -1,4 +1,4 @@
-"""A tiny run: a model, four SAEs and a dataset on disk, and the configuration that joins them."""
+"""A tiny run: a model, four SAEs and a dataset on disk, and their configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from saefari.config import Config, parse_config
 def experiment(
     tmp_path: Path, save_tiny: Callable[..., Path], write_texts: Callable[..., list[str]]
 ) -> Callable[..., Config]:
-    """experiment(kind, layers, hooks...) -> configuration of a tiny run below tmp_path."""
+    """experiment(kind, n_rows, padding_side, **settings): configuration of a tiny run in tmp_path."""
 
     def build(kind: str = "gpt2", n_rows: int = 60, padding_side: str = "right", **settings: Any) -> Config:
         write_texts(tmp_path / "texts.jsonl", n_rows)
@@ -45,7 +45,7 @@ def experiment(
 
 @pytest.fixture
 def given_saes(tmp_path: Path, save_sae: Callable[..., Any]) -> Callable[..., dict[tuple[int, str], Any]]:
-    """given_saes(site) saves the four SAEs that `experiment` names: one jumprelu and one topk per layer."""
+    """given_saes(site): save the four SAEs of `experiment`, one jumprelu and one topk per layer."""
 
     def save(site: str = "hook_resid_post", d_in: int = 32, **config: Any) -> dict[tuple[int, str], Any]:
         saes = {}

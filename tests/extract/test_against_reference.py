@@ -1,4 +1,4 @@
-"""What stage 1 writes against a plain dense computation: one text at a time, Hugging Face's own hidden states."""
+"""Stage 1 against a dense reference: one text at a time, with Hugging Face's hidden states."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = ["gpt2", "llama", "gemma2", "pythia", "bert"]
 
 
 def extract(config: Config) -> Path:
-    """Run stage 1; returns the folder of the samples."""
+    """Run stage 1; return the samples folder."""
     plan = make_plan(config)
     report = run_plan(plan, classifying=False)
     assert report.failures == []
@@ -29,12 +29,12 @@ def extract(config: Config) -> Path:
 
 
 def reference_states(config: Config, layer: int) -> list[torch.Tensor]:
-    """Per text [n_words, d_model]: hidden_states[layer + 1] of the text alone, special tokens left out."""
+    """Return hidden_states[layer + 1] of each text alone, [n_words, d_model], without special tokens."""
     folder = config.models[0].name
     model, tokenizer = AutoModel.from_pretrained(folder).eval(), AutoTokenizer.from_pretrained(folder)
     final_norm = {}
     states = []
-    # The last entry of the tuple is after the final norm, which the last block's own output is not.
+    # The last entry of the tuple is after the final norm, the last block's output before it.
     blocks = next(m for m in model.modules() if isinstance(m, torch.nn.ModuleList) and len(m) == 4)
     handle = blocks[-1].register_forward_hook(
         lambda _, __, out: final_norm.update(last=out[0] if isinstance(out, tuple) else out)
@@ -69,7 +69,7 @@ def stored_codes(folder: Path) -> tuple[sparse.csr_array, np.ndarray]:
 
 @pytest.mark.parametrize("padding_side", ["left", "right"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_hidden_states_and_codes_are_the_models_and_the_saes_own(
+def test_hidden_states_and_codes_match_the_reference(
     kind: str, padding_side: str, experiment: Callable[..., Config], given_saes: Callable[..., Any]
 ) -> None:
     saes = given_saes()
@@ -97,7 +97,7 @@ def test_hidden_states_and_codes_are_the_models_and_the_saes_own(
             assert (dense > 0).any()
 
 
-def test_the_manifest_says_how_good_the_sae_is(
+def test_the_manifest_has_the_quality_of_the_sae(
     experiment: Callable[..., Config], given_saes: Callable[..., Any]
 ) -> None:
     saes = given_saes()
@@ -167,7 +167,7 @@ def test_stored_activations_give_the_same_codes(
             b, _ = stored_codes(stored / f"layer_{layer}" / width)
             first, second = a.toarray(), b.toarray()
             both = (first > 0) & (second > 0)
-            assert both.sum() > 0.99 * (first > 0).sum()  # a value at the threshold may fall on its other side
+            assert both.sum() > 0.99 * (first > 0).sum()  # a value near the threshold may cross it
             np.testing.assert_allclose(first[both], second[both], rtol=5e-3, atol=5e-3)
 
 
@@ -183,7 +183,7 @@ def test_token_spans_cut_the_words_out_of_the_text(
         assert len(record["valid"]) == record["n_tokens"] - 2
 
 
-def test_out_of_gpu_memory_halves_the_batch_and_loses_nothing(
+def test_out_of_gpu_memory_halves_the_batch_without_loss(
     experiment: Callable[..., Config], given_saes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     from saefari.models.text_model import TextModel
@@ -209,7 +209,7 @@ def test_out_of_gpu_memory_halves_the_batch_and_loses_nothing(
         np.testing.assert_allclose(first.toarray(), second.toarray(), rtol=2e-3, atol=2e-3)
 
 
-def test_a_text_that_does_not_fit_alone_is_one_clear_error(
+def test_a_single_text_that_does_not_fit_is_an_error(
     experiment: Callable[..., Config], given_saes: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from saefari.models.text_model import TextModel
@@ -221,7 +221,7 @@ def test_a_text_that_does_not_fit_alone_is_one_clear_error(
     config = experiment("gpt2")
     monkeypatch.setattr(TextModel, "capture", capture)
     report = run_plan(make_plan(config), classifying=False)
-    message = "does not fit the GPU's memory; use a smaller settings.dtype or, of texts, lower settings.max_length"
+    message = "does not fit the GPU's memory; use a smaller settings.dtype or, for texts, lower settings.max_length"
     assert message in report.failures[0][1]
 
 
@@ -234,11 +234,11 @@ def test_a_hidden_state_too_large_for_float16_is_an_error_not_infinity(
     original = TextModel.capture
     monkeypatch.setattr(TextModel, "capture", lambda *args: {hook: x * 1e6 for hook, x in original(*args).items()})
     report = run_plan(make_plan(experiment("gpt2", store_positions=True)), classifying=False)
-    assert "does not fit the float16" in report.failures[0][1]
+    assert "exceeds the range of float16" in report.failures[0][1]
 
 
 @pytest.mark.gpu
-def test_a_gpu_gives_what_the_cpu_gives(
+def test_a_gpu_gives_the_same_as_the_cpu(
     experiment: Callable[..., Config], given_saes: Callable[..., Any], tmp_path: Path
 ) -> None:
     if not torch.cuda.is_available():

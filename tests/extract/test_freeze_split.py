@@ -1,4 +1,4 @@
-"""Near-duplicates never stand on both sides of a split, and the record says how many there are."""
+"""Near-duplicates stay on one side of a split, and the record has their number."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ N = 60
 
 
 def disguised(text: str, i: int) -> str:
-    """The same text as someone else would send it."""
+    """Change a text without changing its normal form."""
     return f"@user{i} {text.upper()}!!! https://example.org/{i}"
 
 
@@ -32,7 +32,7 @@ def write_samples(folder: Path, texts: Sequence[str]) -> None:
 
 @pytest.fixture
 def pairs() -> list[str]:
-    """Each text, followed by its near-duplicate."""
+    """Texts, each followed by a near-duplicate."""
     plain = [f"the bill of customer {i} was wrong" for i in range(N)]
     return [text for i, one in enumerate(plain) for text in (one, disguised(one, i))]
 
@@ -56,7 +56,7 @@ def test_near_duplicates_stay_in_one_fold(tmp_path: Path, pairs: list[str]) -> N
     assert set(folds.values()) == {0, 1, 2}
 
 
-def test_a_training_row_leaves_for_a_near_duplicate_in_the_test_split(tmp_path: Path, pairs: list[str]) -> None:
+def test_a_training_row_with_a_near_duplicate_in_the_test_split_is_excluded(tmp_path: Path, pairs: list[str]) -> None:
     write_samples(tmp_path / "train", pairs[0::2])
     write_samples(tmp_path / "test", [pairs[1], pairs[3], "something else"])
     record = prepare_split(tmp_path / "train", tmp_path / "test", 0.3, seed=0)
@@ -65,7 +65,7 @@ def test_a_training_row_leaves_for_a_near_duplicate_in_the_test_split(tmp_path: 
     assert record["warnings"] == ["2 training rows left out: they share a text or a group with a test row"]
 
 
-def test_a_split_of_the_older_rule_is_readable_and_made_again(tmp_path: Path, pairs: list[str]) -> None:
+def test_a_split_of_an_older_rule_is_readable_and_redone(tmp_path: Path, pairs: list[str]) -> None:
     write_samples(tmp_path, pairs)
     current = prepare_split(tmp_path, None, 0.3, seed=0)
     older = {name: value for name, value in current["settings"].items() if name != "text_ties"}

@@ -19,6 +19,7 @@ from saefari.extract.prepare import run_prepare
 from saefari.extract.prepare_job import PrepareJob
 from saefari.models.forward import Row
 from saefari.models.image_loader import ImageLoader, Images
+from saefari.models.source import ModelSource
 from saefari.store import iter_image_rows, read_samples_record
 from tests.tiny_vision import picture, save_vit, save_vlm
 
@@ -27,8 +28,8 @@ Made = Callable[[str], ImageRows]
 
 
 @pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
-    """The rows of images of many sizes as a tiny model of some kind reads them, in three shards."""
+def make_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+    """make_rows(kind): rows of images of many sizes, read by a tiny model, in three shards."""
     monkeypatch.setattr("saefari.store.samples.SHARD_ROWS", SHARD)
 
     def make(kind: str) -> ImageRows:
@@ -43,7 +44,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
         positions = "patches" if is_vit else "image"
         spec = DatasetSpec(name=str(tmp_path / "images"), image_field="image")
         folder = tmp_path / "samples"
-        run_prepare(PrepareJob("t", str(path), model_type, None, positions, spec, settings, folder, None, False))
+        run_prepare(PrepareJob("t", ModelSource(model_type, str(path)), positions, spec, settings, folder, None, False))
         record = read_samples_record(folder)
         assert record is not None
         loader = ImageLoader.of(model_type, str(path), None, positions, settings)
@@ -53,8 +54,8 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
 
 
 @pytest.mark.parametrize("kind", ["vit", "qwen2-vl"])
-def test_every_row_comes_once_with_its_own_pixels(made: Made, kind: str) -> None:
-    rows = made(kind)
+def test_every_row_occurs_once_with_its_own_pixels(make_rows: Made, kind: str) -> None:
+    rows = make_rows(kind)
     stored = dict(iter_image_rows(rows.folder))
     reader = rows.loader.reader.load()
     for shard, windows in rows.windows([0, 2]):
@@ -78,17 +79,17 @@ def picture_of(content: object) -> Image.Image:
     return Image.open(content).convert("RGB")
 
 
-def test_a_window_is_a_batch(made: Made) -> None:
-    rows = made("vit")  # 17 positions each
+def test_a_window_is_a_batch(make_rows: Made) -> None:
+    rows = make_rows("vit")  # 17 positions each
     sizes = [[len(indices) for indices, _ in windows] for _, windows in rows.windows([0, 2])]
     assert sizes == [[3] * 6 + [2], [3, 1]]
     narrow = replace(rows, max_sequences=2)
     assert [[len(indices) for indices, _ in windows] for _, windows in narrow.windows([2])] == [[2, 2]]
 
 
-def test_the_same_processes_read_all_shards_and_end_with_the_last(made: Made) -> None:
+def test_the_same_processes_read_all_shards_and_end_with_the_last(make_rows: Made) -> None:
     processes = []
-    for _, windows in made("vit").windows([0, 1, 2]):
+    for _, windows in make_rows("vit").windows([0, 1, 2]):
         for _ in windows:
             processes.append({child.pid for child in active_children()})
     assert len(processes[0]) == 2
@@ -97,24 +98,24 @@ def test_the_same_processes_read_all_shards_and_end_with_the_last(made: Made) ->
     assert not active_children()
 
 
-def test_processes_end_when_an_extraction_raises_even_where_its_error_is_kept(made: Made) -> None:
-    rows = made("vit")
+def test_processes_end_after_an_error_that_is_kept(make_rows: Made) -> None:
+    rows = make_rows("vit")
 
     def extract() -> None:
         for _, windows in rows.windows([0, 1, 2]):
             for _ in windows:
                 raise RuntimeError("the model failed")
 
-    with pytest.raises(RuntimeError, match="the model failed") as kept:
+    with pytest.raises(RuntimeError, match="the model failed") as raised:
         extract()
-    assert kept.value.__traceback__ is not None
+    assert raised.value.__traceback__ is not None
     assert not active_children()
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the system does not list a process's open files")
-def test_images_in_memory_hold_few_files_open(made: Made) -> None:
-    """Whatever their shapes: a system allows a process 1,024 open files, and a batch may have hundreds of images."""
-    rows = made("qwen2-vl")
+def test_images_in_memory_hold_few_files_open(make_rows: Made) -> None:
+    """For any shapes: a process may open 1,024 files, and a batch may have hundreds of images."""
+    rows = make_rows("qwen2-vl")
     kept: list[Row] = []
     most, before = 0, len(os.listdir("/proc/self/fd"))
     for _, windows in rows.windows([0, 1, 2]):
@@ -127,8 +128,8 @@ def test_images_in_memory_hold_few_files_open(made: Made) -> None:
     assert most < N_ROWS * len(kept[0].model_input) / 2
 
 
-def test_rows_are_known_again_whether_images_are_read_or_not(tmp_path: Path) -> None:
-    """A transfer from texts to images of the same file leaves out what was trained on."""
+def test_row_identity_does_not_depend_on_reading_images(tmp_path: Path) -> None:
+    """A transfer from texts to images of the same file excludes the training rows."""
     picture(4, 4).save(tmp_path / "a.png")
     (tmp_path / "rows.csv").write_text("image,text,label\na.png,one,x\n")
     name = str(tmp_path / "rows.csv")

@@ -1,4 +1,4 @@
-"""Positions whose norm is far above the median: they keep their place, and count in nothing."""
+"""Positions with a norm far above the median keep their index but are excluded everywhere."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ Extracted = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, save_sae: Callable[..., Any]) -> Path:
-    """`plain` and `left_out`, two models; `texts.jsonl`; `sae`, to read them with."""
+def root(tmp_path_factory: pytest.TempPathFactory, save_sae: Callable[..., Any]) -> Path:
+    """Folder with two models, `plain` and `left_out`, `texts.jsonl` and `sae`."""
     root = tmp_path_factory.mktemp("sinks")
     save_sink_model(root / "plain")
     save_sink_model(root / "left_out", left_out=True)
@@ -41,12 +41,12 @@ def place(tmp_path_factory: pytest.TempPathFactory, save_sae: Callable[..., Any]
 
 
 @pytest.fixture
-def extracted(place: Path, tmp_path: Path) -> Extracted:
-    """extracted(name, model="plain", **settings) -> the training split's samples, once they are extracted."""
+def extracted(root: Path, tmp_path: Path) -> Extracted:
+    """extracted(name, model="plain", **settings): extract; return the training split's samples folder."""
 
     def extract(name: str, model: str = "plain", data: str = "texts.jsonl", **settings: Any) -> Path:
-        raw = sink_run(place / model, place / data, tmp_path / name, **settings)
-        raw["models"][0] |= {"widths": ["64"], "sae_path": str(place / "sae"), "random_sae": True}
+        raw = sink_run(root / model, root / data, tmp_path / name, **settings)
+        raw["models"][0] |= {"widths": ["64"], "sae_path": str(root / "sae"), "random_sae": True}
         if not data.endswith(".jsonl"):
             raw["datasets"][0]["test_split"] = "test"
         plan = make_plan(parse_config(raw))
@@ -64,43 +64,43 @@ def manifest(samples: Path, folder: str) -> Manifest:
 
 
 def is_sink(samples: Path) -> np.ndarray:
-    """bool [n_positions]: which of the positions that count hold the word."""
+    """Return bool [n_positions]: which valid positions hold the sink word."""
     table = read_samples(samples, ["input_ids", "valid"]).to_pydict()
     rows = zip(table["input_ids"], table["valid"], strict=True)
     return np.concatenate([np.asarray(ids)[valid] == SINK_ID for ids, valid in rows])
 
 
-def test_data_are_those_without_the_outliers(extracted: Extracted) -> None:
+def test_results_equal_those_without_the_outliers(extracted: Extracted) -> None:
     found, expected = extracted("found"), extracted("expected", "left_out", outlier_norm=None)
     for how in ("mean", "last"):
-        ours, theirs = (read_pooled_hidden(samples / "layer_2/hidden", how) for samples in (found, expected))
-        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+        actual, reference = (read_pooled_hidden(samples / "layer_2/hidden", how) for samples in (found, expected))
+        np.testing.assert_allclose(actual, reference, rtol=1e-5, atol=1e-5)
     for width in ("64", "64-random"):
-        (ours,), (theirs,) = (list(iter_codes(samples / "layer_2" / width)) for samples in (found, expected))
-        codes, offsets = ours.without_outliers()
-        np.testing.assert_array_equal(offsets, theirs.offsets)
-        np.testing.assert_allclose(codes.toarray(), theirs.to_csr().toarray(), rtol=2e-3, atol=1e-4)
-        np.testing.assert_array_equal(ours.outliers, np.flatnonzero(is_sink(found)))
-        assert ours.offsets[-1] == len(is_sink(found)) == len(ours.indptr) - 1  # they keep their place
-        assert np.diff(ours.indptr)[ours.outliers].max() == 0
+        (actual,), (reference,) = (list(iter_codes(samples / "layer_2" / width)) for samples in (found, expected))
+        codes, offsets = actual.without_outliers()
+        np.testing.assert_array_equal(offsets, reference.offsets)
+        np.testing.assert_allclose(codes.toarray(), reference.to_csr().toarray(), rtol=2e-3, atol=1e-4)
+        np.testing.assert_array_equal(actual.outliers, np.flatnonzero(is_sink(found)))
+        assert actual.offsets[-1] == len(is_sink(found)) == len(actual.indptr) - 1  # they keep their index
+        assert np.diff(actual.indptr)[actual.outliers].max() == 0
         stats = manifest(found, width).stats
-        assert stats["n_positions"] == theirs.offsets[-1]
+        assert stats["n_positions"] == reference.offsets[-1]
         assert stats == pytest.approx(manifest(expected, width).stats, rel=1e-4)
 
 
-def test_without_the_setting_the_outliers_lead_everything(extracted: Extracted) -> None:
+def test_without_the_setting_outliers_dominate(extracted: Extracted) -> None:
     found, expected = extracted("found", outlier_norm=None), extracted("expected", "left_out", outlier_norm=None)
-    ours, theirs = (read_pooled_hidden(samples / "layer_2/hidden", "mean") for samples in (found, expected))
-    assert np.abs(ours).max() > 10 * np.abs(theirs).max()
+    actual, reference = (read_pooled_hidden(samples / "layer_2/hidden", "mean") for samples in (found, expected))
+    assert np.abs(actual).max() > 10 * np.abs(reference).max()
     assert "outlier_norm" not in manifest(found, "hidden").settings
     (codes,) = iter_codes(found / "layer_2/64")
     assert len(codes.outliers) == 0
     assert codes.to_csr().max() > 10 * next(iter(iter_codes(expected / "layer_2/64"))).to_csr().max()
 
 
-def test_the_limit_is_a_multiple_of_the_median_on_training_rows(extracted: Extracted, place: Path) -> None:
+def test_the_limit_is_a_multiple_of_the_median_on_training_rows(extracted: Extracted, root: Path) -> None:
     samples = extracted("found", outlier_norm=7)
-    model, tokenizer = AutoModel.from_pretrained(place / "plain").eval(), AutoTokenizer.from_pretrained(place / "plain")
+    model, tokenizer = AutoModel.from_pretrained(root / "plain").eval(), AutoTokenizer.from_pretrained(root / "plain")
     texts = np.asarray(read_samples(samples, ["text"])["text"].to_pylist())[read_split(samples) == 0]
     norms = []
     for text in texts:
@@ -114,7 +114,7 @@ def test_the_limit_is_a_multiple_of_the_median_on_training_rows(extracted: Extra
         assert stored.facts["norm_limit"] == pytest.approx(7 * float(torch.cat(norms).quantile(0.5)), rel=1e-3)
 
 
-def test_outliers_are_counted_and_many_are_warned_of(extracted: Extracted) -> None:
+def test_outliers_are_counted_and_many_give_a_warning(extracted: Extracted) -> None:
     samples = extracted("found")
     texts = [text.split() for text in read_samples(samples, ["text"])["text"].to_pylist()]
     hidden = manifest(samples, "hidden")
@@ -129,9 +129,9 @@ def test_outliers_are_counted_and_many_are_warned_of(extracted: Extracted) -> No
     assert "settings.outlier_norm" in warning
 
 
-def test_a_row_of_outliers_alone_is_empty(extracted: Extracted, place: Path) -> None:
-    lines = (place / "texts.jsonl").read_text().splitlines()
-    (place / "more.jsonl").write_text("\n".join([f'{{"text": "{SINK} {SINK}", "label": "a"}}', *lines]) + "\n")
+def test_a_row_of_only_outliers_is_empty(extracted: Extracted, root: Path) -> None:
+    lines = (root / "texts.jsonl").read_text().splitlines()
+    (root / "more.jsonl").write_text("\n".join([f'{{"text": "{SINK} {SINK}", "label": "a"}}', *lines]) + "\n")
     samples = extracted("found", data="more.jsonl")
     assert manifest(samples, "hidden").stats["empty_rows"] == 1
     for how in ("mean", "last"):
@@ -141,20 +141,20 @@ def test_a_row_of_outliers_alone_is_empty(extracted: Extracted, place: Path) -> 
 def test_stored_positions_are_encoded_with_the_same_outliers(extracted: Extracted) -> None:
     direct, stored = extracted("direct"), extracted("stored", act_only=True)
     for width in ("64", "64-random"):
-        (ours,), (theirs,) = (list(iter_codes(samples / "layer_2" / width)) for samples in (stored, direct))
-        np.testing.assert_array_equal(ours.outliers, theirs.outliers)
-        np.testing.assert_array_equal(ours.offsets, theirs.offsets)
-        differing = np.abs(ours.to_csr() - theirs.to_csr()).toarray() > 2e-2
-        assert differing.any(axis=1).mean() < 0.02  # float16 moves a latent across its threshold now and then
+        (actual,), (reference,) = (list(iter_codes(samples / "layer_2" / width)) for samples in (stored, direct))
+        np.testing.assert_array_equal(actual.outliers, reference.outliers)
+        np.testing.assert_array_equal(actual.offsets, reference.offsets)
+        differing = np.abs(actual.to_csr() - reference.to_csr()).toarray() > 2e-2
+        assert differing.any(axis=1).mean() < 0.02  # float16 rounding can move a latent across its threshold
         for shared in ("norm_limit", "weights_sha256"):
             assert manifest(stored, width).facts[shared] == manifest(direct, width).facts[shared]
         assert manifest(stored, width).stats["n_positions"] == manifest(direct, width).stats["n_positions"]
 
 
-def test_a_test_split_has_the_limit_of_the_training_split(extracted: Extracted, place: Path) -> None:
-    (place / "split").mkdir()
-    write_sink_texts(place / "split" / "train.jsonl", 90)
-    texts = write_sink_texts(place / "split" / "test.jsonl", 60, share=0.9, seed=1)
+def test_a_test_split_has_the_limit_of_the_training_split(extracted: Extracted, root: Path) -> None:
+    (root / "split").mkdir()
+    write_sink_texts(root / "split" / "train.jsonl", 90)
+    texts = write_sink_texts(root / "split" / "test.jsonl", 60, share=0.9, seed=1)
     train = extracted("found", data="split")
     test = train.parent / "test"
     limits = [manifest(samples, "64").facts["norm_limit"] for samples in (train, test)]
@@ -176,9 +176,9 @@ def test_batches_change_neither_the_limit_nor_the_outliers(extracted: Extracted)
 
 
 @pytest.mark.parametrize("forgotten", [False, True])
-def test_a_run_that_is_taken_up_again_gives_the_same_bytes(extracted: Extracted, place: Path, forgotten: bool) -> None:
-    """forgotten: the median is measured anew, too."""
-    write_sink_texts(place / "long.jsonl", 2100)
+def test_a_resumed_run_gives_the_same_bytes(extracted: Extracted, root: Path, forgotten: bool) -> None:
+    """forgotten: the median is also measured again."""
+    write_sink_texts(root / "long.jsonl", 2100)
     samples = extracted("found", data="long.jsonl")
     expected = digests(samples)
     for folder in ("hidden", "64", "64-random"):
@@ -191,7 +191,7 @@ def test_a_run_that_is_taken_up_again_gives_the_same_bytes(extracted: Extracted,
     assert digests(samples) == expected
 
 
-def test_another_multiple_never_reuses_what_is_stored(extracted: Extracted) -> None:
+def test_another_multiple_does_not_reuse_stored_data(extracted: Extracted) -> None:
     samples = extracted("found")
     before = digests(samples)
     for other in (None, 20):
@@ -202,15 +202,15 @@ def test_another_multiple_never_reuses_what_is_stored(extracted: Extracted) -> N
     assert digests(samples) == before
 
 
-def test_rows_that_are_asked_for_know_their_outliers(extracted: Extracted) -> None:
+def test_selected_rows_keep_their_outliers(extracted: Extracted) -> None:
     samples = extracted("found")
-    (whole,) = iter_codes(samples / "layer_2/64")
+    (codes_shard,) = iter_codes(samples / "layer_2/64")
     rows = [7, 3, 11]
     chosen = read_codes_rows(samples / "layer_2/64", rows)
-    parts = [whole.to_csr()[whole.offsets[row] : whole.offsets[row + 1]].toarray() for row in rows]
+    parts = [codes_shard.to_csr()[codes_shard.offsets[row] : codes_shard.offsets[row + 1]].toarray() for row in rows]
     np.testing.assert_array_equal(chosen.to_csr().toarray(), np.concatenate(parts))
     sinks = is_sink(samples)
-    expected = np.concatenate([sinks[whole.offsets[row] : whole.offsets[row + 1]] for row in rows])
+    expected = np.concatenate([sinks[codes_shard.offsets[row] : codes_shard.offsets[row + 1]] for row in rows])
     np.testing.assert_array_equal(chosen.outliers, np.flatnonzero(expected))
 
 

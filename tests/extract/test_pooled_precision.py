@@ -1,4 +1,4 @@
-"""Pooled hidden states as they are stored, against float32, in what a probe makes of them."""
+"""Stored pooled hidden states against float32, by the predictions of probes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def predictions(features: np.ndarray, labels: np.ndarray, train: np.ndarray) -> np.ndarray:
-    """What a linear probe, fitted on the training rows, says of the others."""
+    """Predict the other rows with a linear probe fitted on the training rows."""
     scaler = StandardScaler().fit(features[train])
     probe = LogisticRegression(C=0.01, max_iter=500, tol=1e-6)
     probe.fit(scaler.transform(features[train]), labels[train])
@@ -32,13 +32,13 @@ def predictions(features: np.ndarray, labels: np.ndarray, train: np.ndarray) -> 
     return predicted
 
 
-def test_a_large_mean_is_kept_in_float32_and_the_other_pooling_halved() -> None:
-    """Decided for each array."""
+def test_a_large_mean_is_kept_in_float32_and_the_other_pooling_in_float16() -> None:
+    """The precision is chosen per array."""
     hook = HookPoint(0, "resid_post")
     generator = torch.Generator().manual_seed(0)
     arrays = HiddenArrays(hook, keep_positions=False)
     hidden = torch.randn(40, 6, generator=generator)
-    hidden[1::2, 3] += 3000  # the last of each row's two positions
+    hidden[1::2, 3] += 3000  # the last position of each row
     hidden[::2, 3] -= 3000
     arrays.add(np.arange(20), np.full(20, 2), hidden)
     found = arrays.arrays()
@@ -48,7 +48,7 @@ def test_a_large_mean_is_kept_in_float32_and_the_other_pooling_halved() -> None:
 
 
 @pytest.mark.slow
-def test_probes_on_real_texts_see_no_difference() -> None:
+def test_probes_on_real_texts_are_unchanged() -> None:
     examples = list(islice(open_dataset(DatasetSpec(name="python-docs", text_field="text"), "train").rows(), 1500))
     labels = np.asarray([example.label or "" for example in examples])
     tokens = TextTokenizer.load(MODEL).tokenize([example.text or "" for example in examples], 64)

@@ -1,4 +1,4 @@
-"""TransformerLens' own models with the weights of our tiny ones."""
+"""TransformerLens models with the weights of our tiny models."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def hooked_twin(kind: str, whole: Any) -> Any:
-    """A HookedTransformer with the weights of `whole`, a Hugging Face model with its head, unprocessed."""
+def hooked_twin(kind: str, full_model: Any) -> Any:
+    """Build a HookedTransformer with the unprocessed weights of a Hugging Face model with head."""
     from transformer_lens import HookedTransformer, HookedTransformerConfig
     from transformer_lens.pretrained import weight_conversions
 
@@ -65,7 +65,7 @@ def hooked_twin(kind: str, whole: Any) -> Any:
         "neox-sequential": weight_conversions.convert_neox_weights,
     }[kind]
     hooked = HookedTransformer(cfg)
-    missing, unexpected = hooked.load_state_dict(convert(whole, cfg), strict=False)
+    missing, unexpected = hooked.load_state_dict(convert(full_model, cfg), strict=False)
     buffers = ("mask", "IGNORE", "rotary_sin", "rotary_cos", "b_U")
     assert not unexpected
     assert all(key.endswith(buffers) for key in missing), missing

@@ -1,4 +1,4 @@
-"""Every hook point against TransformerLens' own implementation on the same random weights."""
+"""Every hook point against TransformerLens on the same random weights."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:HookedTransformer is deprecated:
 
 
 def twin(kind: str, model: TextModel) -> Any:
-    """A HookedTransformer with the blocks of `model` and any head."""
-    whole = transformers.AutoModelForCausalLM.from_config(model.model.config)
-    whole.base_model.load_state_dict(model.model.state_dict())
-    return hooked_twin(kind, whole)
+    """Build a HookedTransformer with the blocks of `model` and an arbitrary head."""
+    full_model = transformers.AutoModelForCausalLM.from_config(model.model.config)
+    full_model.base_model.load_state_dict(model.model.state_dict())
+    return hooked_twin(kind, full_model)
 
 
 def cached(hooked: Any, ids: torch.Tensor) -> dict[str, torch.Tensor]:
-    """TransformerLens' activations by hook name, heads flattened, [n, d]."""
+    """Return TransformerLens' activations by hook name, heads flattened, [n, d]."""
     with torch.no_grad():
         _, cache = hooked.run_with_cache(ids.long()[None])
     return {name: value[0].flatten(1) for name, value in cache.items()}
@@ -50,7 +50,7 @@ def test_sites_agree(kind: str, site: Site, load_tiny: Callable[..., TextModel],
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "neox-sequential"])
-def test_centred_weights_are_the_hidden_state_less_its_mean(
+def test_centred_weights_give_the_mean_free_hidden_state(
     kind: str, load_tiny: Callable[..., TextModel], texts: list[str]
 ) -> None:
     model = load_tiny(kind)
@@ -73,7 +73,7 @@ def test_centred_weights_are_the_hidden_state_less_its_mean(
 @pytest.mark.parametrize("kind", SETTINGS)
 @pytest.mark.parametrize("site", [site for site in get_args(Site) if site != "resid_mid"])
 def test_replaced_sites_agree(kind: str, site: Site, load_tiny: Callable[..., TextModel], texts: list[str]) -> None:
-    """What follows a replaced tensor: the output of the last block."""
+    """Compare the last block's output after a tensor is replaced."""
     model = load_tiny(kind)
     hooked, ids = twin(kind, model), torch.from_numpy(model.tokenize(texts[:1], 64)[0].input_ids).long()[None]
     hook, last = HookPoint(1, site), HookPoint(LAYERS - 1, "resid_post")

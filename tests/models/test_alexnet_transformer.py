@@ -1,4 +1,4 @@
-"""The vision model that is trained from scratch: its grid, its residual stream, and reading it back by its path."""
+"""The AlexNet-transformer: its grid, its residual stream, and loading it by its path."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ CONVOLUTIONS = st.builds(
 
 
 @given(st.lists(CONVOLUTIONS, min_size=1, max_size=4), st.integers(4, 40))
-def test_the_grid_is_what_the_convolutions_give(stack: list[Convolution], side: int) -> None:
+def test_the_grid_matches_the_convolutions(stack: list[Convolution], side: int) -> None:
     raw = [one.model_dump() for one in stack]
     if not grid_side(stack, side):
-        with pytest.raises(ValueError, match="leave nothing of an image"):
+        with pytest.raises(ValueError, match="empty grid"):
             small(image_size=side, convolutions=raw)
         return
     config = small(image_size=side, convolutions=raw)
@@ -72,7 +72,7 @@ def test_the_grid_is_what_the_convolutions_give(stack: list[Convolution], side: 
     assert states.shape == (1, stack[-1].channels, *config.grid)
 
 
-def test_cells_are_read_row_by_row() -> None:
+def test_cells_are_in_row_major_order() -> None:
     embedding = Embedding(small(convolutions=[{"channels": 32, "kernel": 2, "stride": 2, "padding": 0}]))
     states = embedding(images())
     torch.testing.assert_close(states[:, 4 * 2 + 3], embedding.convolutions(images())[:, :, 2, 3])
@@ -81,7 +81,7 @@ def test_cells_are_read_row_by_row() -> None:
 @pytest.mark.parametrize("causal", [False, True])
 def test_hidden_states_are_the_blocks_outputs(causal: bool) -> None:
     model = model_of(small(causal=causal))
-    for parameter in model.parameters():  # norms too, so that leaving one out shows
+    for parameter in model.parameters():  # norms too, so that a missing one is noticed
         torch.nn.init.normal_(parameter, std=0.3)
     assert len(find_blocks(model)) == 3
     with torch.no_grad():
@@ -99,10 +99,10 @@ def test_hidden_states_are_the_blocks_outputs(causal: bool) -> None:
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_only_a_causal_model_is_blind_to_later_cells(causal: bool) -> None:
+def test_only_a_causal_model_ignores_later_cells(causal: bool) -> None:
     model = model_of(small(causal=causal))
     before, after = images(1), images(1)
-    after[..., 7, 7] += 3  # three convolutions carry it to row 4, not further
+    after[..., 7, 7] += 3  # three convolutions spread it to row 4 at most
     with torch.no_grad():
         one, other = (model(x).last_hidden_state[0] for x in (before, after))
     early = slice(0, 4 * 8)
@@ -110,14 +110,14 @@ def test_only_a_causal_model_is_blind_to_later_cells(causal: bool) -> None:
     assert torch.equal(one[early], other[early]) == causal
 
 
-def test_a_batch_gives_what_each_image_gives() -> None:
+def test_a_batch_equals_single_images() -> None:
     model = model_of(small())
     with torch.no_grad():
         together, alone = model(images(3)), [model(x[None]).last_hidden_state for x in images(3)]
     torch.testing.assert_close(together.last_hidden_state, torch.cat(alone))
 
 
-def test_first_weights() -> None:
+def test_initial_weights() -> None:
     blocks = model_of(small(hidden_size=128, num_hidden_layers=8)).blocks
     assert blocks[0].mlp.up.weight.std().item() == pytest.approx(0.02, rel=0.1)
     for matrix in (blocks[0].mlp.down, blocks[0].attention.projection):
@@ -145,7 +145,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> tuple[AlexNetTransformerF
     return model, folder
 
 
-def test_it_is_read_back_by_its_path(saved: tuple[AlexNetTransformerForImageClassification, Path]) -> None:
+def test_a_saved_model_loads_by_path(saved: tuple[AlexNetTransformerForImageClassification, Path]) -> None:
     model, folder = saved
     info = describe(str(folder))
     assert (info.n_layers, info.d_model, info.source) == (3, 32, "local")
@@ -163,7 +163,7 @@ def test_it_is_read_back_by_its_path(saved: tuple[AlexNetTransformerForImageClas
     assert all(torch.equal(one, other) for one, other in zip(read, expected.hidden_states, strict=True))
 
 
-def test_a_fresh_process_knows_it_without_remote_code(
+def test_a_new_process_loads_it_without_remote_code(
     saved: tuple[AlexNetTransformerForImageClassification, Path],
 ) -> None:
     code = f"from saefari.models.registry import describe; print(describe({str(saved[1])!r}).d_model)"
@@ -183,14 +183,14 @@ def test_a_damaged_configuration_is_one_clear_error(
 
 @pytest.fixture(scope="module")
 def processor(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """transformers' own, read from a folder as anyone would."""
+    """Load transformers' image processor from a folder."""
     folder = tmp_path_factory.mktemp("processor")
     (folder / "preprocessor_config.json").write_text(json.dumps(processor_config(16)))
     return AutoImageProcessor.from_pretrained(folder, backend="pil")
 
 
 @given(st.integers(1, 40), st.integers(1, 40))
-def test_transformers_processor_does_the_same(processor: Any, width: int, height: int) -> None:
+def test_the_transformers_processor_gives_the_same_pixels(processor: Any, width: int, height: int) -> None:
     noise = np.random.default_rng(width).integers(0, 256, (height, width, 3), dtype=np.uint8)
     picture = Image.fromarray(noise)
     views = torch.from_numpy(view(picture, 16).copy())[None]

@@ -19,7 +19,7 @@ def test_every_sequence_once_within_the_budget(lengths: list[int], max_tokens: i
         assert at_most is None or len(batch) <= at_most
 
 
-def test_batches_hold_sequences_of_like_length() -> None:
+def test_batches_hold_sequences_of_similar_length() -> None:
     lengths = np.asarray([50, 3, 49, 4] * 10)
     for batch in token_batches(lengths, 200):
         assert np.ptp(lengths[batch]) <= 1 or len(batch) == 1

@@ -1,4 +1,4 @@
-"""BOS put before a text, left out of it, or as the tokenizer does it."""
+"""BOS added to a text, removed from it, or as the tokenizer does it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def tokenizer(request: pytest.FixtureRequest, save_tiny: Callable[..., Path]) ->
 
 
 def text_alone(tokenizer: TextTokenizer, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-    """Ids and spans of a text, by the library alone."""
+    """Return ids and spans of a text from transformers alone."""
     encoded = tokenizer.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     return encoded["input_ids"], encoded["offset_mapping"]
 
@@ -35,17 +35,17 @@ def test_a_text_begins_with_one_bos_or_with_none(tokenizer: TextTokenizer, prepe
     after = len(tokenizer.frame()[1])
     for text, tokens in zip(TEXTS, chosen.tokenize(TEXTS, max_length), strict=True):
         ids, spans = text_alone(tokenizer, text)
-        kept = ids[: max_length - after - prepend]  # max_length counts it
+        kept = ids[: max_length - after - prepend]  # max_length includes BOS
         first = [BOS] * prepend
         assert tokens.input_ids.tolist() == [*first, *kept, *tokenizer.frame()[1]]
-        counting = [place for place, token in enumerate(kept) if token != BOS]
-        assert tokens.valid.tolist() == [place + prepend for place in counting]
-        assert tokens.spans.tolist() == [list(spans[place]) for place in counting]
+        counting = [index for index, token in enumerate(kept) if token != BOS]
+        assert tokens.valid.tolist() == [index + prepend for index in counting]
+        assert tokens.spans.tolist() == [list(spans[index]) for index in counting]
         assert {tokens.input_ids.dtype, tokens.valid.dtype, tokens.spans.dtype} == {np.dtype(np.int32)}
     assert (chosen.prepends_bos, chosen.begins_with_special) == (prepend, prepend)
 
 
-def test_bos_counts_where_special_tokens_do(tokenizer: TextTokenizer) -> None:
+def test_bos_counts_if_special_tokens_do(tokenizer: TextTokenizer) -> None:
     (tokens,) = tokenizer.with_bos(True).tokenize(["the cat"], 64, include_special_tokens=True)
     assert tokens.valid.tolist() == list(range(len(tokens.input_ids)))
     assert tokens.spans[0].tolist() == [0, 0]
@@ -53,7 +53,7 @@ def test_bos_counts_where_special_tokens_do(tokenizer: TextTokenizer) -> None:
     assert alone.valid.tolist() == [0]
 
 
-def test_what_the_tokenizer_does_itself_is_no_change(tokenizer: TextTokenizer) -> None:
+def test_the_tokenizers_own_behaviour_is_no_change(tokenizer: TextTokenizer) -> None:
     own = tokenizer.prepends_bos
     assert tokenizer.bos_change is None
     assert tokenizer.with_bos(own).bos_change is None
@@ -63,7 +63,7 @@ def test_what_the_tokenizer_does_itself_is_no_change(tokenizer: TextTokenizer) -
 
 
 @pytest.mark.parametrize("prepend", [True, False])
-def test_every_packed_context_begins_so(tokenizer: TextTokenizer, prepend: bool) -> None:
+def test_every_packed_context_begins_with_one_bos_or_with_none(tokenizer: TextTokenizer, prepend: bool) -> None:
     chosen = tokenizer.with_bos(prepend)
     contexts = list(pack(["the cat sat on a mat"] * 20, chosen, 16))
     assert [context.length for context in contexts[:-1]] == [16] * (len(contexts) - 1)
@@ -72,7 +72,7 @@ def test_every_packed_context_begins_so(tokenizer: TextTokenizer, prepend: bool)
     assert sum((context.input_ids == BOS).sum() for context in contexts) == prepend * len(contexts)
 
 
-def test_a_tokenizer_without_bos_says_so(save_tiny: Callable[..., Path]) -> None:
+def test_a_tokenizer_without_bos_is_an_error(save_tiny: Callable[..., Path]) -> None:
     tokenizer = TextTokenizer.load(str(save_tiny("gpt2")))
     tokenizer.tokenizer.bos_token = None
     with pytest.raises(ModelError, match="has no BOS token"):
@@ -80,7 +80,7 @@ def test_a_tokenizer_without_bos_says_so(save_tiny: Callable[..., Path]) -> None
     assert tokenizer.with_bos(False).bos_change is None
 
 
-def test_cls_is_no_bos() -> None:
+def test_cls_is_not_bos() -> None:
     tokenizer = TextTokenizer.load("sentence-transformers/all-MiniLM-L6-v2")
     assert not tokenizer.prepends_bos
     assert tokenizer.with_bos(False).tokenize(["a cat"], 8)[0].input_ids[0] == tokenizer.tokenizer.cls_token_id
@@ -109,7 +109,7 @@ def _config(kind: str, **options: Any) -> Any:
         ("bert", {"is_decoder": True}, True),
     ],
 )
-def test_causal_models_are_told_from_encoders(kind: str, options: dict[str, Any], expected: bool) -> None:
+def test_causal_models_are_distinguished_from_encoders(kind: str, options: dict[str, Any], expected: bool) -> None:
     from saefari.models.registry import is_causal
 
     assert is_causal(_config(kind, **options)) is expected

@@ -1,4 +1,4 @@
-"""T5, BART and their like are read by their encoder."""
+"""Encoder-decoder models such as T5 and BART, of which only the encoder is used."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ T5_SIZES = {
     "num_decoder_layers": 2,
     "num_heads": 4,
     "relative_attention_num_buckets": 8,
-    "relative_attention_max_distance": 6,  # so small that a text of a dozen tokens reaches it
+    "relative_attention_max_distance": 6,  # small enough for a text of a dozen tokens to reach it
     "pad_token_id": 0,
     "eos_token_id": 2,
 }
@@ -64,7 +64,7 @@ KINDS = [*T5_KINDS, "bart", "marian", "m2m_100", "t5gemma"]
 
 
 def config_of(kind: str) -> Any:
-    """A tiny configuration whose decoder has another depth than its encoder."""
+    """Build a tiny configuration with decoder and encoder of different depth."""
     if kind == "t5gemma":
         encoder = transformers.T5GemmaModuleConfig(**GEMMA_SIZES)
         return transformers.T5GemmaConfig(encoder=encoder, decoder=transformers.T5GemmaModuleConfig(**GEMMA_SIZES))
@@ -73,20 +73,20 @@ def config_of(kind: str) -> Any:
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[Path, Any]]:
-    """saved(kind) -> folder of a tiny model, and its encoder as transformers has it."""
-    made: dict[str, tuple[Path, Any]] = {}
+    """saved(kind): folder of a tiny model, and its encoder from transformers."""
+    built: dict[str, tuple[Path, Any]] = {}
 
     def save(kind: str) -> tuple[Path, Any]:
-        if kind not in made:
+        if kind not in built:
             folder = tmp_path_factory.mktemp("models") / f"tiny-{kind}"
             config = config_of(kind)
-            if kind == "t5gemma":  # other kernels leave the cap out
+            if kind == "t5gemma":  # other kernels ignore the soft cap
                 config._attn_implementation = "eager"
-            whole = random_weights(transformers.AutoModel.from_config(config))
-            whole.save_pretrained(folder)
+            full_model = random_weights(transformers.AutoModel.from_config(config))
+            full_model.save_pretrained(folder)
             tokenizer_of("bert").save_pretrained(folder)
-            made[kind] = folder, whole.get_encoder()
-        return made[kind]
+            built[kind] = folder, full_model.get_encoder()
+        return built[kind]
 
     return save
 
@@ -102,7 +102,7 @@ def test_layer_l_is_the_output_of_block_l_of_the_encoder(
     assert model.tokenizer.limit == 64
     hooks = [HookPoint(layer, site) for layer in range(LAYERS) for site in ("resid_pre", "resid_post")]
     tokens = model.tokenize(texts, 64)
-    found = model.capture([t.input_ids for t in tokens], hooks)  # of different lengths, so that padding matters
+    found = model.capture([t.input_ids for t in tokens], hooks)  # of different lengths, so that there is padding
     for row, token in enumerate(tokens):
         ids, n = torch.from_numpy(token.input_ids).long()[None], len(token.input_ids)
         with torch.no_grad():
@@ -122,18 +122,16 @@ def test_a_checkpoint_of_the_encoder_alone_gives_the_same_states(
     kind: str, saved: Callable[[str], tuple[Path, Any]], tmp_path: Path
 ) -> None:
     folder, _ = saved(kind)
-    whole = TextModel.load(str(folder), device="cpu")
+    full_model = TextModel.load(str(folder), device="cpu")
     name = type(transformers.AutoModel.from_pretrained(folder)).__name__.replace("Model", "EncoderModel")
     getattr(transformers, name).from_pretrained(folder).save_pretrained(tmp_path / "alone")
     tokenizer_of("bert").save_pretrained(tmp_path / "alone")
     alone = TextModel.load(str(tmp_path / "alone"), device="cpu")
-    ids, hook = [whole.tokenize(["the big cat sat"], 64)[0].input_ids], HookPoint(3, "resid_post")
-    torch.testing.assert_close(alone.capture(ids, [hook])[hook], whole.capture(ids, [hook])[hook])
+    ids, hook = [full_model.tokenize(["the big cat sat"], 64)[0].input_ids], HookPoint(3, "resid_post")
+    torch.testing.assert_close(alone.capture(ids, [hook])[hook], full_model.capture(ids, [hook])[hook])
 
 
-def test_missing_weights_of_the_encoder_are_not_made_up(
-    saved: Callable[[str], tuple[Path, Any]], tmp_path: Path
-) -> None:
+def test_missing_encoder_weights_are_an_error(saved: Callable[[str], tuple[Path, Any]], tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
     folder, _ = saved("t5")
@@ -149,11 +147,13 @@ def test_missing_weights_of_the_encoder_are_not_made_up(
 
 @pytest.mark.parametrize("kind", ["t5", "bart"])
 def test_an_encoder_predicts_no_next_token(kind: str, saved: Callable[[str], tuple[Path, Any]]) -> None:
-    with pytest.raises(NoLanguageHead, match="it is an encoder"):
+    with pytest.raises(NoLanguageHead, match="is an encoder"):
         LanguageModel.of(TextModel.load(str(saved(kind)[0]), device="cpu"))
 
 
-def test_what_cannot_be_read_is_found_without_weights(tmp_path: Path, saved: Callable[[str], tuple[Path, Any]]) -> None:
+def test_unsupported_hook_points_are_found_without_weights(
+    tmp_path: Path, saved: Callable[[str], tuple[Path, Any]]
+) -> None:
     sizes = {"embedding_size": 8, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
     transformers.AlbertConfig(vocab_size=20, **sizes).save_pretrained(tmp_path / "albert")
     transformers.WhisperConfig().save_pretrained(tmp_path / "whisper")

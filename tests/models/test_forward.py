@@ -1,4 +1,4 @@
-"""The batches of a forward pass when the GPU's memory does not hold them."""
+"""Batches of a forward pass when the GPU runs out of memory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rows_of(lengths: list[int]) -> list[TokenisedRow]:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
-    """A GPU that holds 100 padded tokens; gives (padded tokens, fits) of every pass that is tried."""
+    """Simulate a GPU with room for 100 padded tokens; record (padded tokens, fits) of every attempted pass."""
     tried: list[tuple[int, bool]] = []
     original = TextModel.capture
 
@@ -38,9 +38,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
     return tried
 
 
-def test_what_did_not_fit_is_not_tried_again(
-    load_tiny: Callable[..., TextModel], memory: list[tuple[int, bool]]
-) -> None:
+def test_a_lowered_budget_is_kept(load_tiny: Callable[..., TextModel], memory: list[tuple[int, bool]]) -> None:
     forward = Forward(load_tiny("gpt2"), max_tokens=320)
     for _ in range(2):  # two shards
         rows = rows_of([20] * 33 + [10] * 40 + [3, 1])
@@ -50,7 +48,7 @@ def test_what_did_not_fit_is_not_tried_again(
     assert max(padded for padded, fits in memory if fits) <= 80
 
 
-def test_batches_that_fit_stay_as_they_are(load_tiny: Callable[..., TextModel], memory: list[tuple[int, bool]]) -> None:
+def test_batches_that_fit_are_not_split(load_tiny: Callable[..., TextModel], memory: list[tuple[int, bool]]) -> None:
     rows = rows_of([20, 3, 20, 20, 0, 1, 20, 20, 20])
     sizes = [len(batch) for batch, _, _ in Forward(load_tiny("gpt2"), 100, max_sequences=4)(rows, [HOOK])]
     assert sizes == [4, 4, 1]

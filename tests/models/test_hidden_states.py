@@ -1,4 +1,4 @@
-"""Hidden states against Hugging Face's own, whatever the batch and the tokenizer's padding side."""
+"""Hidden states against Hugging Face, for any batch and padding side of the tokenizer."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ LAYERS = 4
 
 
 def reference(model: TextModel, ids: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """hidden_states of one unpadded text [n], each [n, d_model]."""
+    """Return hidden_states of one unpadded text [n], each [n, d_model]."""
     with torch.no_grad():
         states = model.model(input_ids=ids.long()[None], output_hidden_states=True).hidden_states
     return tuple(state[0] for state in states)
 
 
 def final_norm(model: TextModel) -> torch.nn.Module:
-    """What a decoder applies after its last block; the identity for an encoder."""
+    """Return a decoder's final norm; the identity for an encoder."""
     for name in ("ln_f", "norm", "final_layer_norm"):
         if hasattr(model.model, name):
             return getattr(model.model, name)
@@ -47,7 +47,7 @@ def test_layer_l_is_the_output_of_block_l(kind: str, load_tiny: Callable[..., Te
 
 
 @pytest.mark.parametrize("padding_side", ["left", "right"])
-def test_a_batch_gives_what_each_text_gives_alone(
+def test_a_batch_equals_single_texts(
     kind: str, padding_side: str, load_tiny: Callable[..., TextModel], texts: list[str]
 ) -> None:
     model = load_tiny(kind, padding_side)

@@ -1,4 +1,4 @@
-"""Hook points: their names, where the pass ends, and that nothing stays behind."""
+"""Hook points: names, early stop of the forward pass, and removal of hooks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from saefari.errors import ModelError
-from saefari.models.find_modules import Tap
+from saefari.models.find_modules import ModuleTensor
 from saefari.models.hooks import HookPoint, Site, capture, find_blocks, splice
 from saefari.models.text_model import TextModel
 
@@ -46,7 +46,7 @@ def every_hook(model: nn.Module) -> int:
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
 
 
-def test_the_pass_ends_after_the_deepest_layer(load_tiny: Callable[..., TextModel]) -> None:
+def test_the_pass_stops_after_the_deepest_layer(load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny("llama")
     ran: list[int] = []
     for layer, block in enumerate(find_blocks(model.model)):
@@ -59,7 +59,7 @@ def test_the_pass_ends_after_the_deepest_layer(load_tiny: Callable[..., TextMode
     assert ran == [0, 1]
 
 
-def test_attention_alone_does_not_run_the_mlp(load_tiny: Callable[..., TextModel]) -> None:
+def test_capturing_attention_does_not_run_the_mlp(load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny("llama")
     ids = [model.tokenize(["the cat"], 8)[0].input_ids]
     model.capture(ids, [HookPoint(2, "attn_z")])
@@ -69,14 +69,14 @@ def test_attention_alone_does_not_run_the_mlp(load_tiny: Callable[..., TextModel
     assert ran == []
 
 
-def test_no_hook_stays_after_a_pass(kind: str, load_tiny: Callable[..., TextModel]) -> None:
+def test_hooks_are_removed_after_a_pass(kind: str, load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny(kind)
     before = every_hook(model.model)
     model.capture([model.tokenize(["a dog"], 8)[0].input_ids], [HookPoint(1, site) for site in ("attn_z", "mlp_out")])
     assert every_hook(model.model) == before
 
 
-def test_no_hook_stays_after_an_error(load_tiny: Callable[..., TextModel]) -> None:
+def test_hooks_are_removed_after_an_error(load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny("gpt2").model
     with pytest.raises(RuntimeError, match="on purpose"), capture(model, [HookPoint(3, "attn_out")]):
         raise RuntimeError("on purpose")
@@ -108,8 +108,8 @@ def test_a_block_without_attention() -> None:
     assert every_hook(model) == 0
 
 
-def test_an_mlp_of_experts_is_found_whole() -> None:
-    """The MLP of a mixture adds up its experts, so its last matrix alone is not what enters the stream."""
+def test_the_output_of_a_mixture_of_experts_is_found() -> None:
+    """A mixture of experts sums its experts, so its last matrix alone is not the MLP's output."""
     from transformers import MixtralConfig, MixtralModel
 
     config = MixtralConfig(
@@ -129,8 +129,8 @@ def test_an_mlp_of_experts_is_found_whole() -> None:
 
 
 @pytest.mark.parametrize("kind", DECODERS)
-def test_what_the_sites_add_up_to(load_tiny: Callable[..., TextModel], kind: str) -> None:
-    """In a block that normalises before it adds, the output is the input plus what the two parts write."""
+def test_block_output_is_input_plus_attention_and_mlp(load_tiny: Callable[..., TextModel], kind: str) -> None:
+    """In a pre-norm block, the output is the sum of input, attention output and MLP output."""
     model = load_tiny(kind)
     sites: list[Site] = ["resid_pre", "attn_out", "mlp_out", "resid_post"]
     before, attention, mlp, after = [HookPoint(2, site) for site in sites]
@@ -141,7 +141,7 @@ def test_what_the_sites_add_up_to(load_tiny: Callable[..., TextModel], kind: str
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
-def test_what_the_sites_are_in_bert(kind: str, load_tiny: Callable[..., TextModel]) -> None:
+def test_sites_of_a_bert_block(kind: str, load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny(kind)
     block = model.model.encoder.layer[2]
     hooks = [HookPoint(2, site) for site in get_args(Site)]
@@ -153,7 +153,7 @@ def test_what_the_sites_are_in_bert(kind: str, load_tiny: Callable[..., TextMode
     torch.testing.assert_close(block.output.LayerNorm(middle + at["mlp_out"]), at["resid_post"])
 
 
-def test_what_is_put_in_place_is_what_follows(kind: str, load_tiny: Callable[..., TextModel]) -> None:
+def test_later_layers_read_the_replaced_tensor(kind: str, load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny(kind)
     before = every_hook(model.model)
     ids = [model.tokenize(["the dog sat"], 16)[0].input_ids]
@@ -166,15 +166,15 @@ def test_what_is_put_in_place_is_what_follows(kind: str, load_tiny: Callable[...
 
 
 @pytest.mark.parametrize("side", ["input", "output"])
-def test_the_rest_of_a_tuple_stays(side: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of older models return (hidden state, cache), and take the hidden state by name."""
+def test_other_items_of_a_tuple_are_kept(side: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of older models return (hidden state, cache) and take the hidden state as a keyword."""
 
     class Block(nn.Module):
         def forward(self, hidden_states: torch.Tensor, scale: int) -> tuple[torch.Tensor, str]:
             return hidden_states * scale, "cache"
 
     block, x = Block(), torch.ones(1, 2, 3)
-    monkeypatch.setattr("saefari.models.hooks._tap", lambda model, hook: Tap(block, side))
+    monkeypatch.setattr("saefari.models.hooks._located", lambda model, hook: ModuleTensor(block, side))
     with splice(block, HookPoint(0, "resid_post"), lambda tensor: tensor + 1):
         for output in (block(x, 2), block(hidden_states=x, scale=2)):
             assert isinstance(output, tuple)
@@ -182,7 +182,7 @@ def test_the_rest_of_a_tuple_stays(side: str, monkeypatch: pytest.MonkeyPatch) -
             torch.testing.assert_close(output[0], x * 4 if side == "input" else x * 3)
 
 
-def test_no_hook_stays_after_a_failed_replacement(load_tiny: Callable[..., TextModel]) -> None:
+def test_hooks_are_removed_after_a_failed_replacement(load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny("llama").model
     with pytest.raises(ZeroDivisionError), splice(model, HookPoint(1, "mlp_out"), lambda tensor: tensor * (1 // 0)):
         model(input_ids=torch.arange(4)[None])

@@ -1,4 +1,4 @@
-"""A language model's losses against Hugging Face's own logits, and which checkpoints have a head."""
+"""A language model's losses against Hugging Face's logits, and detection of checkpoints without head."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def row(input_ids: Any, valid: Any) -> Tokens:
 
 @pytest.fixture
 def rows() -> list[Tokens]:
-    """Lengths 1 to 14; some begin with a valid token, some have gaps, one has nothing that counts."""
+    """Rows of length 1 to 14; some start with a valid token, some have gaps, one has no valid position."""
     generator = np.random.default_rng(0)
-    made = [row([1, *generator.integers(3, 40, n)], range(1, n + 1)) for n in (13, 2, 7)]
-    made += [row(generator.integers(3, 40, 9), range(9)), row(generator.integers(3, 40, 8), [2, 3, 6]), row([5], [0])]
-    return made
+    built = [row([1, *generator.integers(3, 40, n)], range(1, n + 1)) for n in (13, 2, 7)]
+    built += [row(generator.integers(3, 40, 9), range(9)), row(generator.integers(3, 40, 8), [2, 3, 6]), row([5], [0])]
+    return built
 
 
 def whole_model(model: LanguageModel) -> Any:
@@ -41,15 +41,15 @@ def whole_model(model: LanguageModel) -> Any:
 
 
 def expected_losses(model: LanguageModel, tokens: Tokens) -> list[float]:
-    """From the logits of the whole model, one text at a time, by the definition of cross-entropy."""
+    """Compute the cross-entropy from the full model's logits, one text at a time."""
     ids = torch.from_numpy(tokens.input_ids).long()
     with torch.no_grad():
         probabilities = whole_model(model)(input_ids=ids[None]).logits[0].softmax(-1)
-    return [-math.log(probabilities[place - 1, ids[place]]) for place in tokens.valid if place > 0]
+    return [-math.log(probabilities[index - 1, ids[index]]) for index in tokens.valid if index > 0]
 
 
 @pytest.mark.parametrize("kind", DECODERS)
-def test_losses_follow_the_models_own_logits(
+def test_losses_match_the_models_logits(
     kind: str, load_tiny_language: Callable[..., LanguageModel], rows: list[Tokens]
 ) -> None:
     model = load_tiny_language(kind)
@@ -60,7 +60,7 @@ def test_losses_follow_the_models_own_logits(
 
 @pytest.mark.parametrize("edit", [None, lambda x: x.cumsum(-1)])
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "gemma2", "pythia"])
-def test_a_batch_gives_what_each_row_gives_alone(
+def test_a_batch_equals_single_rows(
     kind: str, edit: Any, load_tiny_language: Callable[..., LanguageModel], rows: list[Tokens]
 ) -> None:
     model = load_tiny_language(kind)
@@ -68,15 +68,15 @@ def test_a_batch_gives_what_each_row_gives_alone(
     torch.testing.assert_close(model.losses(rows, HOOK, edit), alone, rtol=1e-4, atol=1e-5)
 
 
-def test_slices_of_the_logits_change_nothing(
+def test_slicing_the_logits_does_not_change_the_losses(
     load_tiny_language: Callable[..., LanguageModel], rows: list[Tokens], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load_tiny_language("gemma2")
     seen: list[int] = []
     model.head.lm_head.register_forward_hook(lambda module, args, output: seen.append(len(output[0])))
-    whole = model.losses(rows)
+    expected = model.losses(rows)
     monkeypatch.setattr(language, "LOGIT_ELEMENTS", 4 * 40)
-    torch.testing.assert_close(model.losses(rows), whole)
+    torch.testing.assert_close(model.losses(rows), expected)
     assert seen == [33, *[4] * 8, 1]
 
 
@@ -101,17 +101,17 @@ def test_only_valid_positions_are_replaced(
         changed = (seen[0][i] - plain[i]).mean(-1)[: len(tokens.input_ids)]
         expected = np.isin(np.arange(len(tokens.input_ids)), tokens.valid).astype(np.float32)
         torch.testing.assert_close(changed, torch.from_numpy(expected), rtol=0, atol=1e-5)
-    valid = [plain[i, place] for i, tokens in enumerate(rows) for place in tokens.valid]
+    valid = [plain[i, index] for i, tokens in enumerate(rows) for index in tokens.valid]
     torch.testing.assert_close(given[0], torch.stack(valid))
 
 
-def test_rows_where_nothing_counts(load_tiny_language: Callable[..., LanguageModel]) -> None:
+def test_rows_without_targets(load_tiny_language: Callable[..., LanguageModel]) -> None:
     assert load_tiny_language("gpt2").losses([row([5], [0]), row([5, 6], [])]).shape == (0,)
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "pythia"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_head_is_the_checkpoints(
+def test_the_head_comes_from_the_checkpoint(
     kind: str, tied: bool, load_tiny_language: Callable[..., LanguageModel], rows: list[Tokens]
 ) -> None:
     model = load_tiny_language(kind, tied)
@@ -121,7 +121,7 @@ def test_the_head_is_the_checkpoints(
     assert not any(parameter.requires_grad for parameter in model.head.parameters())
 
 
-def test_a_tied_head_needs_no_weights_of_its_own(load_tiny: Callable[..., TextModel]) -> None:
+def test_a_tied_head_needs_no_own_weights(load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny("gpt2")
     head = LanguageModel.of(model).head.lm_head
     torch.testing.assert_close(head.weight, model.model.wte.weight)
@@ -134,15 +134,15 @@ def test_a_checkpoint_saved_without_its_head(kind: str, load_tiny: Callable[...,
 
 
 @pytest.mark.parametrize("kind", ENCODERS)
-def test_an_encoder_has_none_even_with_its_own_head(kind: str, tmp_path: Path) -> None:
+def test_an_encoder_with_a_head_has_no_language_head(kind: str, tmp_path: Path) -> None:
     random_weights(transformers.AutoModelForMaskedLM.from_config(config_of(kind))).save_pretrained(tmp_path)
     tokenizer_of(kind).save_pretrained(tmp_path)
-    with pytest.raises(NoLanguageHead, match="it is an encoder"):
+    with pytest.raises(NoLanguageHead, match="is an encoder"):
         LanguageModel.of(TextModel.load(str(tmp_path), device="cpu"))
 
 
 def test_a_mixture_of_experts(tmp_path: Path, rows: list[Tokens]) -> None:
-    """Its blocks return more than hidden states."""
+    """The blocks of a mixture of experts return more than hidden states."""
     config = transformers.MixtralConfig(
         **config_of("mistral").to_dict() | {"num_local_experts": 4, "output_router_logits": False}
     )
@@ -152,7 +152,7 @@ def test_a_mixture_of_experts(tmp_path: Path, rows: list[Tokens]) -> None:
     assert model.losses(rows[:1]).tolist() == pytest.approx(expected_losses(model, rows[0]), rel=1e-4)
 
 
-def test_precision_is_the_blocks(tmp_path: Path, rows: list[Tokens]) -> None:
+def test_the_head_has_the_precision_of_the_blocks(tmp_path: Path, rows: list[Tokens]) -> None:
     random_weights(transformers.AutoModelForCausalLM.from_config(config_of("llama"))).save_pretrained(tmp_path)
     tokenizer_of("llama").save_pretrained(tmp_path)
     model = LanguageModel.of(TextModel.load(str(tmp_path), device="cpu", dtype="bfloat16"))

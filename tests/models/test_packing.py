@@ -1,4 +1,4 @@
-"""A corpus packed to contexts: every token once, framed as the model expects, and nothing special counted."""
+"""Packing of a corpus: every token once, contexts framed by special tokens, which are not valid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from saefari.models.packing import pack
 from saefari.models.tokenizer import TextTokenizer
 
 FRAMES = {"gpt2": ([], [], [2]), "llama": ([1], [], [2]), "bert": ([1], [2], [2])}
-"""Special tokens before and after a context, and between two texts."""
+"""Special tokens before a context, after it, and between two texts."""
 
 
 @pytest.fixture(scope="module", params=FRAMES)
@@ -27,7 +27,7 @@ def kind_and_tokenizer(request: pytest.FixtureRequest, save_tiny: Callable[..., 
     texts=st.lists(st.lists(st.sampled_from(["cat", "dog", "sat", "river"]), max_size=40).map(" ".join), max_size=20),
     context_size=st.integers(8, 80),
 )
-def test_every_token_comes_once_and_in_order(
+def test_every_token_occurs_once_in_order(
     kind_and_tokenizer: tuple[str, TextTokenizer], texts: list[str], context_size: int
 ) -> None:
     kind, tokenizer = kind_and_tokenizer
@@ -47,7 +47,7 @@ def test_every_token_comes_once_and_in_order(
     assert inner == [i for ids in plain for i in [*ids, *between]]
 
 
-def test_a_text_longer_than_the_model_reads_is_not_cut(kind_and_tokenizer: tuple[str, TextTokenizer]) -> None:
+def test_a_text_longer_than_a_context_is_not_truncated(kind_and_tokenizer: tuple[str, TextTokenizer]) -> None:
     _, tokenizer = kind_and_tokenizer
     contexts = list(pack(["cat " * 500], tokenizer, 1000))
     assert sum(len(context.valid) for context in contexts) == 500

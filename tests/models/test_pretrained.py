@@ -1,4 +1,4 @@
-"""Loading: only what is asked for, only safe files, no network for what is here."""
+"""Loading of weights: no head, only safe files, no network for local models."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 @pytest.fixture
 def copy_of(save_tiny: Callable[..., Path], tmp_path: Path) -> Callable[[str], Path]:
-    """A copy of a tiny model's folder that a test may spoil."""
+    """copy_of(kind): a copy of a tiny model's folder that a test may modify."""
     return lambda kind: Path(shutil.copytree(save_tiny(kind), tmp_path / "copy"))
 
 
@@ -36,7 +36,7 @@ def test_weights_are_frozen_and_in_evaluation_mode(load_tiny: Callable[..., Text
     assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
-def test_the_head_is_left_out(copy_of: Callable[[str], Path]) -> None:
+def test_the_head_is_not_loaded(copy_of: Callable[[str], Path]) -> None:
     folder = copy_of("gpt2")
     weights = {f"transformer.{key}": value for key, value in load_file(folder / "model.safetensors").items()}
     save_file(weights | {"lm_head.weight": torch.zeros(40, 32)}, folder / "model.safetensors", {"format": "pt"})
@@ -46,7 +46,7 @@ def test_the_head_is_left_out(copy_of: Callable[[str], Path]) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
-def test_precision_is_the_one_asked_for(dtype: str, save_tiny: Callable[..., Path]) -> None:
+def test_the_requested_precision_is_used(dtype: str, save_tiny: Callable[..., Path]) -> None:
     folder = str(save_tiny("llama"))
     assert TextModel.load(folder, dtype=dtype, device="cpu").dtype == getattr(torch, dtype)
     assert model_settings(folder, None, dtype, "cpu")["dtype"] == dtype
@@ -57,12 +57,12 @@ def test_auto_precision_on_a_cpu_is_float32(load_tiny: Callable[..., TextModel])
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
-def test_a_gpu_that_is_not_there(save_tiny: Callable[..., Path]) -> None:
-    with pytest.raises(ModelError, match="'cuda:3': this machine shows 0 CUDA devices"):
+def test_a_missing_gpu_is_an_error(save_tiny: Callable[..., Path]) -> None:
+    with pytest.raises(ModelError, match="'cuda:3': this machine has 0 CUDA devices"):
         TextModel.load(str(save_tiny("gpt2")), device="cuda:3")
 
 
-def test_missing_weights_are_not_made_up(copy_of: Callable[[str], Path]) -> None:
+def test_missing_weights_are_an_error(copy_of: Callable[[str], Path]) -> None:
     folder = copy_of("llama")
     weights = load_file(folder / "model.safetensors")
     del weights["layers.2.mlp.up_proj.weight"]
@@ -113,7 +113,7 @@ def test_embedded_weights_must_be_the_official_ones(monkeypatch: pytest.MonkeyPa
         TextModel.load(MINILM, device="cpu")
 
 
-def test_identity_follows_the_weights_and_names_no_path(copy_of: Callable[[str], Path]) -> None:
+def test_identity_depends_on_the_weights_not_on_the_path(copy_of: Callable[[str], Path]) -> None:
     folder = copy_of("gpt2")
     before = model_settings(str(folder), None, "auto", "cpu")
     assert model_settings(str(folder), None, "auto", "cpu") == before
@@ -125,7 +125,7 @@ def test_identity_follows_the_weights_and_names_no_path(copy_of: Callable[[str],
 
 
 def test_local_models_call_no_hub(save_tiny: Callable[..., Path]) -> None:
-    """In a process of its own, for HF_HUB_OFFLINE, which hides the mistake, is read at import."""
+    """Run in a separate process, since HF_HUB_OFFLINE, which would hide the error, is read at import."""
     script = f"""
 import os, socket
 os.environ.pop("HF_HUB_OFFLINE", None)

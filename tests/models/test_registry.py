@@ -1,4 +1,4 @@
-"""Which model a name means, what planning learns of it, and how a mistake is put into words."""
+"""Resolution of model names, model information without weights, and error messages."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_local_folder_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert resolve_model(MINILM) == (MINILM, "local")
 
 
-def test_a_folder_without_a_model_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_a_model_is_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gpt2").mkdir()
     monkeypatch.chdir(tmp_path)
     assert resolve_model("gpt2") == ("gpt2", "hub")
@@ -56,17 +56,17 @@ def test_the_embedded_model_comes_before_the_hub() -> None:
 
 
 @pytest.mark.usefixtures("without_package")
-def test_without_its_package_the_same_name_is_the_hubs() -> None:
+def test_without_its_package_an_embedded_model_comes_from_the_hub() -> None:
     assert resolve_model(MINILM) == (MINILM, "hub")
 
 
-def test_a_revision_asks_for_the_hub() -> None:
+def test_a_revision_selects_the_hub() -> None:
     assert resolve_model(MINILM, revision="main") == (MINILM, "hub")
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/no/such/folder", "a/b/c", "~/no-such-model"])
-def test_a_path_that_is_not_there(name: str) -> None:
-    with pytest.raises(ModelError, match=r"no folder with a config\.json"):
+def test_a_missing_path_is_an_error(name: str) -> None:
+    with pytest.raises(ModelError, match=r"no such folder with a config\.json"):
         resolve_model(name)
 
 
@@ -77,7 +77,7 @@ def test_a_name_that_cannot_be_on_the_hub(name: str) -> None:
 
 
 def test_a_local_folder_has_no_revision(save_tiny: Callable[..., Path]) -> None:
-    with pytest.raises(ModelError, match="leave 'v1' out"):
+    with pytest.raises(ModelError, match="remove 'v1'"):
         resolve_model(str(save_tiny("gpt2")), revision="v1")
 
 
@@ -90,7 +90,7 @@ def test_slugs(tmp_path: Path) -> None:
     assert model_slug(f"{folder}/") == "models--tiny.v1"
 
 
-def test_replaced_characters_do_not_make_two_models_one(tmp_path: Path) -> None:
+def test_slugs_are_unique_despite_replaced_characters(tmp_path: Path) -> None:
     slugs = {
         model_slug(str(tmp_path / name)) for name in ("my models/a", "my-models/a", "my_models/a", "mes modèles/a")
     }
@@ -109,7 +109,7 @@ def test_describe_reads_a_multimodal_models_text_part(tmp_path: Path) -> None:
     assert (info.n_layers, info.d_model) == (7, 48)
 
 
-def test_a_model_that_cannot_be_reached_says_so() -> None:
+def test_an_unreachable_model_is_an_error() -> None:
     with pytest.raises(UnreachableModel, match=r"'some-org/some-model'.*hub cannot be reached.*local copy"):
         describe("some-org/some-model", reach_hub=False)
 
@@ -135,12 +135,12 @@ def test_code_from_a_repository_is_never_run(tmp_path: Path) -> None:
     trap = tmp_path / "ran"
     folder = write_config(tmp_path / "remote", model_type="mine", auto_map={"AutoConfig": "code.Config"})
     (folder / "code.py").write_text(f"open({str(trap)!r}, 'w')")
-    with pytest.raises(ModelError, match="code from its own repository, which is never run"):
+    with pytest.raises(ModelError, match="code from its own repository, which is never executed"):
         describe(str(folder))
     assert not trap.exists()
 
 
-def test_a_config_that_is_no_json(tmp_path: Path) -> None:
+def test_an_invalid_config_json_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ModelError, match="cannot be read"):
         describe(str(tmp_path))

@@ -1,4 +1,4 @@
-"""Which positions count, and which characters they stand for."""
+"""Valid positions, and the characters they cover."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def test_special_tokens_do_not_count(kind: str, load_tiny: Callable[..., TextMod
     assert {tokens.input_ids.dtype, tokens.valid.dtype, tokens.spans.dtype} == {np.dtype(np.int32)}
 
 
-def test_special_tokens_count_when_asked(load_tiny: Callable[..., TextModel]) -> None:
+def test_special_tokens_count_if_included(load_tiny: Callable[..., TextModel]) -> None:
     tokens = load_tiny("bert").tokenize(["the cat"], 64, include_special_tokens=True)[0]
     assert tokens.valid.tolist() == [0, 1, 2, 3]
     assert len(tokens.spans) == 4
 
 
 @pytest.mark.parametrize("kind", ["llama", "gemma2", "bert", "roberta"])
-def test_the_class_token_alone_counts_when_asked(kind: str, load_tiny: Callable[..., TextModel]) -> None:
+def test_only_the_class_token_counts_with_positions_cls(kind: str, load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny(kind)
     library = model.tokenizer.tokenizer
     texts = ["the cat sat", "", "cat " * 500, "</s> <s> cat"]
@@ -55,8 +55,8 @@ def test_the_class_token_alone_counts_when_asked(kind: str, load_tiny: Callable[
 
 
 @pytest.mark.parametrize("kind", ["gpt2", "pythia"])
-def test_a_tokenizer_without_a_class_token_says_so(kind: str, load_tiny: Callable[..., TextModel]) -> None:
-    with pytest.raises(ModelError, match=r"'cls' counts the special token.*adds none: use tokens"):
+def test_a_tokenizer_without_a_class_token_is_an_error(kind: str, load_tiny: Callable[..., TextModel]) -> None:
+    with pytest.raises(ModelError, match=r"'cls' selects the special token.*adds none: use tokens"):
         load_tiny(kind).tokenize(["<s> the cat"], 8, positions="cls")
 
 
@@ -78,14 +78,14 @@ def test_an_unknown_word_counts(load_tiny: Callable[..., TextModel]) -> None:
     assert words(text, load_tiny("llama").tokenize([text], 64)[0]) == ["the", "zyzzyva", "sat"]
 
 
-def test_a_text_is_cut_at_its_end(load_tiny: Callable[..., TextModel]) -> None:
+def test_a_text_is_truncated_on_the_right(load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny("bert")
     tokens = model.tokenize(["the cat sat on a mat"], 5)[0]
     assert len(tokens.input_ids) == 5
     assert words("the cat sat on a mat", tokens) == ["the", "cat", "sat"]
 
 
-def test_a_text_is_cut_at_the_models_own_limit(kind: str, load_tiny: Callable[..., TextModel]) -> None:
+def test_a_text_is_truncated_at_the_models_limit(kind: str, load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny(kind)
     ids = [t.input_ids for t in model.tokenize(["cat " * 500], 10_000)]
     limit = 63 if kind == "roberta" else 64
@@ -103,7 +103,7 @@ def test_no_texts(load_tiny: Callable[..., TextModel]) -> None:
     assert load_tiny("gpt2").tokenize([], 64) == []
 
 
-def test_neighbours_do_not_matter(load_tiny: Callable[..., TextModel], texts: list[str]) -> None:
+def test_tokens_do_not_depend_on_the_batch(load_tiny: Callable[..., TextModel], texts: list[str]) -> None:
     model = load_tiny("bert", "left")
     for text, together in zip(texts, model.tokenize(texts, 64), strict=True):
         alone = model.tokenize([text], 64)[0]

@@ -26,18 +26,18 @@ ROWS = [((50, 40), "what is this cat"), ((40, 90), None), ((33, 33), "the dog sa
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
 
     def save(kind: str) -> Path:
-        if kind not in made:
-            made[kind] = save_vlm(tmp_path_factory.mktemp("vlms") / kind, kind)
-        return made[kind]
+        if kind not in folders:
+            folders[kind] = save_vlm(tmp_path_factory.mktemp("vlms") / kind, kind)
+        return folders[kind]
 
     return save
 
 
 def prompt(kind: str, text: str) -> str:
-    """The prompt as Hugging Face's own pages build it for each family."""
+    """Build the prompt as the Hugging Face documentation of each family does."""
     processor = vlm_processor(kind)
     if processor.chat_template:
         content = [{"type": "image"}, {"type": "text", "text": text}]
@@ -46,7 +46,7 @@ def prompt(kind: str, text: str) -> str:
 
 
 def reference(folder: Path, kind: str, image: Any, text: str) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-    """(input_ids [T], hidden_states of [T, d]) of one prompt, run by Hugging Face with its language head."""
+    """Return input_ids [T] and hidden_states [T, d] of one prompt, from the Hugging Face model with head."""
     model = transformers.AutoModelForImageTextToText.from_pretrained(folder).eval()
     filled = prompt(kind, text)
     inputs = vlm_processor(kind)(
@@ -66,7 +66,7 @@ def test_tokens_and_hidden_states_are_those_of_hugging_face(kind: str, saved: Ca
     reading = reader.read(image, "what is this cat")
     assert reading.input_ids.tolist() == ids.tolist()
     found = model.capture([reading.model_input], HOOKS)
-    for layer in range(3):  # of the last block Hugging Face gives what comes after the final norm
+    for layer in range(3):  # Hugging Face's last entry is after the final norm
         torch.testing.assert_close(found[HOOKS[layer]][0], expected[layer + 1], atol=1e-4, rtol=1e-4)
         assert not torch.allclose(found[HOOKS[layer]][0], expected[layer], atol=1e-2)
 
@@ -99,8 +99,8 @@ def test_image_positions_are_those_of_the_image_token(kind: str, saved: Callable
 
 
 @pytest.mark.parametrize("kind", ["llava", "paligemma2", "gemma3", "qwen2-vl"])
-def test_the_pixels_of_a_patch_reach_its_own_token(kind: str, saved: Callable[[str], Path]) -> None:
-    """Turned by a quarter, an image's corner patches change place; the tokens that differ most are where it differs."""
+def test_the_pixels_of_a_patch_change_its_token(kind: str, saved: Callable[[str], Path]) -> None:
+    """If one quarter of an image changes, the tokens that change most are those of its patches."""
     folder = saved(kind)
     model, reader = VisionLanguageModel.load(str(folder), device="cpu"), PromptReader.load(str(folder))
     image = picture(32, 32)
@@ -120,14 +120,14 @@ def test_the_pixels_of_a_patch_reach_its_own_token(kind: str, saved: Callable[[s
         heat[rows // 2 :].mean(),
     )
     others = np.delete(np.arange(len(states[0])), readings[0].valid)
-    torch.testing.assert_close(states[0][others], states[1][others])  # the prompt's words are as they were
+    torch.testing.assert_close(states[0][others], states[1][others])  # the prompt's words are unchanged
 
 
 @pytest.mark.parametrize("kind", VLMS)
 @pytest.mark.parametrize(
     "text", ["what is this cat", "  the dog ", "cat <image> on </s> mat", "ASSISTANT:", "é", "what"]
 )
-def test_text_positions_spell_the_text(kind: str, text: str, saved: Callable[[str], Path]) -> None:
+def test_text_positions_cover_the_text(kind: str, text: str, saved: Callable[[str], Path]) -> None:
     reading = PromptReader.load(str(saved(kind)), positions="text").read(picture(50, 40), text)
     spelt = "".join(text[start:stop] for start, stop in reading.spans)
     expected = text.replace("<image>", " " * 7).replace("</s>", " " * 4).strip()
@@ -139,8 +139,8 @@ def test_text_positions_spell_the_text(kind: str, text: str, saved: Callable[[st
 
 
 @pytest.mark.parametrize("kind", VLMS)
-def test_which_image_tokens_see_the_text_is_known(kind: str, saved: Callable[[str], Path]) -> None:
-    """Their hidden states depend on the text exactly where `image_tokens_see_text` says so."""
+def test_image_tokens_see_text_matches_the_models(kind: str, saved: Callable[[str], Path]) -> None:
+    """Hidden states of image tokens depend on the text if and only if `image_tokens_see_text`."""
     folder, image = str(saved(kind)), picture(50, 40)
     model, reader = VisionLanguageModel.load(folder, device="cpu"), PromptReader.load(folder)
     states = []
@@ -162,7 +162,7 @@ def test_which_image_tokens_see_the_text_is_known(kind: str, saved: Callable[[st
         ("acme/new-vlm", True),
     ],
 )
-def test_a_model_out_of_reach_is_judged_by_its_name(name: str, sees: bool) -> None:
+def test_an_unreachable_models_type_is_guessed_from_its_name(name: str, sees: bool) -> None:
     assert image_tokens_see_text(name, reach_hub=False) is sees
 
 
@@ -177,12 +177,12 @@ def test_last_and_all(saved: Callable[[str], Path]) -> None:
 
 
 @pytest.mark.parametrize("kind", VLMS)
-def test_no_token_that_begins_a_text_stands_twice(kind: str, saved: Callable[[str], Path]) -> None:
+def test_bos_is_not_doubled(kind: str, saved: Callable[[str], Path]) -> None:
     ids = PromptReader.load(str(saved(kind))).read(picture(50, 40), "what").input_ids
     assert ids.tolist()[:2] != [1, 1]
 
 
-def test_a_long_text_is_cut_the_image_never_is(saved: Callable[[str], Path]) -> None:
+def test_a_long_text_is_truncated_but_not_the_image(saved: Callable[[str], Path]) -> None:
     reader = PromptReader.load(str(saved("llava")), max_length=5, positions="text")
     reading = reader.read(picture(50, 40), " ".join(["cat"] * 100))
     assert len(reading.valid) == 5
@@ -201,6 +201,6 @@ def test_an_older_llava_processor_is_completed_from_the_model(tmp_path: Path) ->
     assert int((PromptReader.load(str(folder)).read(picture(50, 40), "is").input_ids == IMAGE).sum()) == 16
 
 
-def test_no_text_model_reads_images(save_tiny: Callable[..., Path]) -> None:
+def test_a_text_model_is_no_vision_language_model(save_tiny: Callable[..., Path]) -> None:
     with pytest.raises(ModelError, match="is no vlm"):
         PromptReader.load(str(save_tiny("gemma2")))

@@ -1,4 +1,4 @@
-"""Vision transformers: hidden states, positions and pictures, against Hugging Face's own forward pass."""
+"""Vision transformers: hidden states, positions and views, against Hugging Face's forward pass."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from saefari.models.vision_model import VisionModel, VisionReader
 from tests.tiny_vision import VITS, image_processor, picture, save_vit, tower_config
 
 BEFORE = {"siglip": 0, "deit": 2, "deit-distilled": 2, "dinov2-registers": 4, "dinov3": 3}
-"""Positions before the patches, by each architecture's paper; one elsewhere."""
+"""Positions before the patches, from each architecture's paper; others have one."""
 HOOKS = [HookPoint(layer, "resid_post") for layer in range(3)]
 
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    made: dict[str, Path] = {}
+    folders: dict[str, Path] = {}
 
     def save(kind: str) -> Path:
-        if kind not in made:
-            made[kind] = save_vit(tmp_path_factory.mktemp("vits") / kind, kind)
-        return made[kind]
+        if kind not in folders:
+            folders[kind] = save_vit(tmp_path_factory.mktemp("vits") / kind, kind)
+        return folders[kind]
 
     return save
 
 
 def reference(folder: Path, image: Image.Image) -> list[torch.Tensor]:
-    """Hugging Face's hidden_states [T, d] of one image, preprocessed by Hugging Face."""
+    """Return hidden_states [T, d] of one image, preprocessed and computed by Hugging Face."""
     model = transformers.AutoModel.from_pretrained(folder).eval()
     model = getattr(model, "vision_model", model)
     processor: Any = transformers.AutoImageProcessor
@@ -53,13 +53,13 @@ def test_hidden_states_are_those_of_hugging_face(kind: str, saved: Callable[[str
     reading = VisionReader.load(str(folder), positions="all").read(image)
     assert reading.length == len(expected[0])
     found = model.capture([reading.model_input], HOOKS)
-    for layer in range(2):  # of the last block, some architectures give what comes after the final norm
+    for layer in range(2):  # in some architectures the last entry is after the final norm
         torch.testing.assert_close(found[HOOKS[layer]][0], expected[layer + 1])
         assert not torch.allclose(found[HOOKS[layer]][0], expected[layer], atol=1e-3)
 
 
 @pytest.mark.parametrize("kind", VITS)
-def test_positions_that_count(kind: str, saved: Callable[[str], Path]) -> None:
+def test_valid_positions(kind: str, saved: Callable[[str], Path]) -> None:
     before, name = BEFORE.get(kind, 1), str(saved(kind))
     patches = VisionReader.load(name).read(picture(50, 40))
     assert patches.valid.tolist() == list(range(before, before + 16))
@@ -76,8 +76,8 @@ def test_positions_that_count(kind: str, saved: Callable[[str], Path]) -> None:
 
 
 @pytest.mark.parametrize("kind", ["vit", "clip", "dinov2"])
-def test_the_patch_that_changes_is_where_the_image_changes(kind: str, saved: Callable[[str], Path]) -> None:
-    """Only one 8 x 8 square differs: before attention mixes them, only its patch's position does."""
+def test_a_changed_square_changes_only_its_patch(kind: str, saved: Callable[[str], Path]) -> None:
+    """If one 8 x 8 square changes, only its patch's position changes before attention."""
     folder = saved(kind)
     model, reader = VisionModel.load(str(folder), device="cpu"), VisionReader.load(str(folder))
     image = picture(32, 32)
@@ -92,8 +92,8 @@ def test_the_patch_that_changes_is_where_the_image_changes(kind: str, saved: Cal
 
 
 @pytest.mark.parametrize("kind", VITS)
-def test_the_view_is_what_the_model_sees(kind: str, saved: Callable[[str], Path]) -> None:
-    """A view given back to the processor makes the same pixels, so that patches lie where they are drawn."""
+def test_preprocessing_the_view_gives_the_same_pixels(kind: str, saved: Callable[[str], Path]) -> None:
+    """Processing a view again gives the same pixels, so that patches are drawn at the right place."""
     reader = VisionReader.load(str(saved(kind)))
     reading = reader.read(picture(50, 40))
     again = reader.read(reading.view)
@@ -104,7 +104,7 @@ def test_the_view_is_what_the_model_sees(kind: str, saved: Callable[[str], Path]
 
 
 def test_a_batch_of_mixed_sizes_equals_one_at_a_time(tmp_path: Path) -> None:
-    """DINOv2 takes any size where its processor crops nothing."""
+    """DINOv2 takes any size if its processor does not crop."""
     folder = save_vit(tmp_path / "free", "dinov2")
     processor = image_processor("dinov2")
     processor.do_center_crop, processor.do_resize = False, False
@@ -122,7 +122,7 @@ def test_a_batch_of_mixed_sizes_equals_one_at_a_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", VITS)
-def test_places_inside_a_block(kind: str, saved: Callable[[str], Path]) -> None:
+def test_hook_points_inside_a_block(kind: str, saved: Callable[[str], Path]) -> None:
     folder = saved(kind)
     model = VisionModel.load(str(folder), device="cpu")
     reading = VisionReader.load(str(folder)).read(picture(32, 32))
@@ -141,9 +141,9 @@ def test_the_smallest_and_thinnest_images(kind: str, size: tuple[int, int], save
     assert reading.model_input["pixel_values"].shape == (3, 32, 32)
 
 
-def test_a_processor_that_does_not_fit_the_model_is_a_mistake(tmp_path: Path) -> None:
+def test_a_processor_that_does_not_fit_the_model_is_an_error(tmp_path: Path) -> None:
     folder = save_vit(tmp_path / "vit", "vit", image_size=48)
-    with pytest.raises(ModelError, match=r"does not take the images .* of its processor"):
+    with pytest.raises(ModelError, match=r"rejects the images .* of its processor"):
         VisionReader.load(str(folder))
 
 
@@ -152,7 +152,7 @@ def test_no_text_model_is_a_vision_transformer(save_tiny: Callable[..., Path]) -
         VisionReader.load(str(save_tiny("bert")))
 
 
-def test_a_tower_alone_is_a_model_too(tmp_path: Path) -> None:
+def test_a_vision_tower_alone_can_be_loaded(tmp_path: Path) -> None:
     tower = transformers.AutoModel.from_config(tower_config("clip").vision_config)
     tower.save_pretrained(tmp_path / "tower")
     image_processor("clip").save_pretrained(tmp_path / "tower")
@@ -160,9 +160,9 @@ def test_a_tower_alone_is_a_model_too(tmp_path: Path) -> None:
     assert model.capture([reader.read(picture(40, 40)).model_input], HOOKS[:1])[HOOKS[0]].shape == (1, 17, 24)
 
 
-def test_an_image_that_would_be_enormous_is_refused(saved: Callable[[str], Path]) -> None:
-    """Brought to 32 pixels on its shorter side it would have 32 x 640,000."""
+def test_an_image_that_becomes_too_large_is_refused(saved: Callable[[str], Path]) -> None:
+    """With its shorter side resized to 32 pixels it would have 32 x 640,000."""
     thin = Image.new("RGB", (1, 20_000))
     with pytest.raises(ModelError, match="1 x 20000 pixels is too thin"):
         VisionReader.load(str(saved("clip"))).read(thin)
-    assert VisionReader.load(str(saved("vit"))).read(thin).length == 17  # squeezed, not scaled
+    assert VisionReader.load(str(saved("vit"))).read(thin).length == 17  # resized without keeping the aspect ratio

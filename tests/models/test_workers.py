@@ -1,4 +1,4 @@
-"""Work in other processes: its order, how far it runs ahead, and that the processes end."""
+"""Work in other processes: order, bounded prefetching, and the end of the processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BOTH = pytest.mark.parametrize("n_workers", [0, 2])
 
 
 def counted(n: int, drawn: list[int]) -> Iterator[tuple[str, int]]:
-    """Tasks 0 to n - 1, noted in `drawn` as they are drawn."""
+    """Yield tasks 0 to n - 1 and record them in `drawn`."""
     for i in range(n):
         drawn.append(i)
         yield f"ticket {i}", i
@@ -24,7 +24,7 @@ def counted(n: int, drawn: list[int]) -> Iterator[tuple[str, int]]:
 
 def square(number: int) -> torch.Tensor:
     if number == 0:
-        torch.randn(300, 300) @ torch.randn(300, 300)  # the first is not the first to be done
+        torch.randn(300, 300) @ torch.randn(300, 300)  # the first task finishes late
     return torch.tensor([number, number**2])
 
 
@@ -39,7 +39,7 @@ def where(_: int) -> tuple[int, int]:
 
 
 @BOTH
-def test_results_come_in_order_with_their_tickets(n_workers: int) -> None:
+def test_results_are_in_order_with_their_tickets(n_workers: int) -> None:
     found = [(ticket, result.tolist()) for ticket, result in in_workers(square, counted(40, []), n_workers)]
     assert found == [(f"ticket {i}", [i, i * i]) for i in range(40)]
 
@@ -50,7 +50,7 @@ def test_no_tasks(n_workers: int) -> None:
 
 
 @BOTH
-def test_it_runs_ahead_and_no_further(n_workers: int) -> None:
+def test_prefetching_is_bounded(n_workers: int) -> None:
     drawn: list[int] = []
     results = in_workers(square, counted(100, drawn), n_workers)
     for taken, _ in enumerate(results, start=1):
@@ -67,31 +67,31 @@ def test_other_processes_work_with_one_thread_each() -> None:
     assert {threads for _, threads in found} == {1}
 
 
-def test_no_workers_means_this_process() -> None:
+def test_zero_workers_run_in_this_process() -> None:
     assert {process for _, (process, _) in in_workers(where, counted(4, []), 0)} == {os.getpid()}
 
 
 @BOTH
-def test_what_the_work_raises_ends_it_even_where_it_is_kept(n_workers: int) -> None:
+def test_processes_end_after_an_exception_in_the_work_that_is_kept(n_workers: int) -> None:
     results = in_workers(refuse_seven, counted(40, []), n_workers)
     assert [result for _, result in islice(results, 7)] == list(range(7))
-    with pytest.raises(ValueError, match="seven is not taken") as kept:
+    with pytest.raises(ValueError, match="seven is not taken") as raised:
         next(results)
-    assert kept.value.__traceback__ is not None
+    assert raised.value.__traceback__ is not None
     assert not active_children()
 
 
 @BOTH
-def test_what_the_tasks_raise_comes_after_the_results_before_it(n_workers: int) -> None:
+def test_an_exception_in_the_tasks_follows_earlier_results(n_workers: int) -> None:
     def tasks() -> Iterator[tuple[str, int]]:
         yield from counted(5, [])
         raise OSError("the dataset is gone")
 
     results = in_workers(square, tasks(), n_workers)
     assert [int(result[0]) for _, result in islice(results, 5)] == list(range(5))
-    with pytest.raises(OSError, match="the dataset is gone") as kept:
+    with pytest.raises(OSError, match="the dataset is gone") as raised:
         next(results)
-    assert kept.value.__traceback__ is not None
+    assert raised.value.__traceback__ is not None
     assert not active_children()
 
 

@@ -104,7 +104,7 @@ def test_a_model_without_such_a_token_is_a_mistake(
     raw["settings"]["positions"] = "cls"
     assert run_experiments([*saved(raw), *dry]) == 2
     message = capsys.readouterr().err
-    assert "settings.positions: 'cls' counts the special token that begins a text" in message
+    assert "settings.positions: 'cls' selects the special token at the start of a text" in message
     assert "use tokens" in message
 
 

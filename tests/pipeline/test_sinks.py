@@ -150,7 +150,7 @@ def test_classifiers_do_not_read_data_of_another_multiple(tmp_path: Path) -> Non
     assert not any(row["source"] == "sae" for row in report.rows)
     report = run_plan(make_plan(parse_config(raw)), extracting=False, classifying=False)
     (failure,) = report.failures
-    assert "outlier_norm: 10.0 there, None now" in failure.reason
+    assert "outlier_norm: 10.0 stored, None now" in failure.reason
 
 
 def test_saes_that_are_trained_alone_know_outliers_too(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ MakeSae = Callable[..., LoadedSae]
 
 
 def build(architecture: str, center: bool = False, d_in: int = D_IN, d_sae: int = D_SAE, **config: Any) -> LoadedSae:
-    """A random SAE with non-trivial biases, thresholds and decoder norms."""
+    """Build a random SAE with non-trivial biases, thresholds and decoder norms."""
     from sae_lens.registry import get_sae_class
 
     sae_class, config_class = get_sae_class(architecture)
@@ -61,7 +61,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(params=VARIANTS.values(), ids=VARIANTS.keys())
 def any_sae(request: pytest.FixtureRequest) -> LoadedSae:
-    """Each architecture, with each way of normalising its input."""
+    """Each architecture with each input normalisation."""
     return build(**request.param)
 
 

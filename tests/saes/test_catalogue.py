@@ -1,4 +1,4 @@
-"""Which SAE the installed catalogue gives, and what it says when it has none."""
+"""Search in the installed catalogue, and its errors."""
 
 from __future__ import annotations
 
@@ -80,26 +80,26 @@ CHOICES = [
 
 
 @pytest.mark.parametrize(("model", "layer", "width", "location", "release", "sae_id"), CHOICES)
-def test_choice(model: str, layer: int, width: str, location: str, release: str, sae_id: str) -> None:
+def test_find_sae(model: str, layer: int, width: str, location: str, release: str, sae_id: str) -> None:
     ref = find_sae(model, layer, width, location)  # type: ignore[arg-type]
     assert (ref.release, ref.sae_id) == (release, sae_id)
     assert ref.width == width
     assert HookPoint.parse(str(ref.hook)).layer == layer
 
 
-def test_catalogue_figures_come_along() -> None:
+def test_a_reference_has_the_catalogue_figures() -> None:
     ref = find_sae("google/gemma-2b", 6, "16k", "res")
     assert ref.expected_variance_explained == pytest.approx(0.71)
     assert ref.expected_l0 == 56
     assert ref.neuronpedia_id == "gemma-2b/6-res-jb"
 
 
-def test_placeholder_of_explained_variance_is_no_expectation() -> None:
+def test_placeholder_of_explained_variance_is_ignored() -> None:
     assert find_sae("google/gemma-2-2b", 12, "16k", "res").expected_variance_explained is None
     assert all(entry.variance_explained is None or entry.variance_explained < 1 for entry in entries())
 
 
-def test_a_release_by_name_serves_related_models() -> None:
+def test_an_explicit_release_may_be_of_a_related_model() -> None:
     ref = find_sae("google/gemma-2-2b-it", 6, "16k", "res", release="gemma-scope-2b-pt-res")
     assert ref.release == "gemma-scope-2b-pt-res"
     assert ref.sae_id == "layer_6/width_16k/average_l0_70"
@@ -109,38 +109,38 @@ def test_a_release_by_name_serves_related_models() -> None:
     ("arguments", "message"),
     [
         (("google/gemma-2-3b", 1, "16k", "res"), r"google/gemma-2-3b.*did you mean 'gemma-2-.*sae_train"),
-        (("google/gemma-2-2b", 40, "16k", "res"), r"layer 40.*its layers are: 0, 1, 2, .*25$"),
+        (("google/gemma-2-2b", 40, "16k", "res"), r"layer 40.*available layers: 0, 1, 2, .*25$"),
         (
             ("google/gemma-2-2b", 12, "17k", "res"),
-            r"'17k'.*at layer 12; its widths are: 4k, 16k, 32k, 65k, 131k",
+            r"'17k'.*at layer 12; available widths: 4k, 16k, 32k, 65k, 131k",
         ),
-        (("google/gemma-2b", 6, "16k", "mlp"), r"'mlp'.*there are some at: res$"),
+        (("google/gemma-2b", 6, "16k", "mlp"), r"'mlp'.*available locations: res$"),
         (
             ("gpt2", 6, "24k", "res", "gpt2-small-res-jp"),
             r"no such release \(did you mean 'gpt2-small-res-jb'\?\)",
         ),
-        (("gpt2", 6, "24k", "res", "gemma-scope-2b-pt-transcoders"), "holds transcoders"),
+        (("gpt2", 6, "24k", "res", "gemma-scope-2b-pt-transcoders"), "contains transcoders"),
     ],
 )
-def test_errors_list_what_there_is(arguments: tuple[object, ...], message: str) -> None:
+def test_errors_list_the_available_values(arguments: tuple[object, ...], message: str) -> None:
     with pytest.raises(SaeError, match=message):
         find_sae(*arguments)  # type: ignore[arg-type]
 
 
-def test_widths_at_a_place_ascend() -> None:
+def test_widths_at_a_location_ascend() -> None:
     assert widths_at("google/gemma-2-2b", 12, "mlp") == ["16k", "65k"]
     assert widths_at("gpt2", 8, "res", release="gpt2-small-res-jb") == ["24k"]
     with pytest.raises(SaeError, match="layer 40"):
         widths_at("google/gemma-2-2b", 40, "res")
 
 
-def test_every_sae_of_the_catalogue_has_a_known_place_and_width() -> None:
+def test_every_sae_of_the_catalogue_has_a_known_location_and_width() -> None:
     assert len(entries()) > 5000
     assert {entry.release for entry in entries() if entry.d_sae is None} == set()
     assert all(HookPoint.parse(entry.hook_name).layer == entry.layer for entry in entries())
 
 
-def test_no_other_kind_of_dictionary_is_offered() -> None:
+def test_transcoders_are_not_offered() -> None:
     for entry in entries():
         assert "transcoder" not in entry.release
         assert "_step_" not in entry.sae_id
@@ -148,13 +148,13 @@ def test_no_other_kind_of_dictionary_is_offered() -> None:
         assert not entry.release.startswith("temporal")
 
 
-def test_widths_go_by_several_names() -> None:
+def test_widths_have_several_names() -> None:
     assert width_names(65536) == ("65k", "64k", "65536")
     assert width_names(1048576) == ("1m", "1024k", "1048576")
     assert width_names(768) == ("768",)
 
 
-def test_models_go_by_several_names() -> None:
+def test_models_have_several_names() -> None:
     assert model_key("google/Gemma-2-2B") == model_key("./models/gemma-2-2b/") == "gemma-2-2b"
     assert model_key("openai-community/gpt2") == "gpt2-small"
 
@@ -167,6 +167,6 @@ def test_searching_imports_neither_sae_lens_nor_torch() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_model_named_as_release_stands_for_its_releases() -> None:
+def test_a_model_given_as_release_selects_its_releases() -> None:
     ref = find_sae("Intel/llava-gemma-2b", 12, "16k", "res", release="gemma-2b")
     assert (ref.release, ref.sae_id) == ("gemma-2b-res-jb", "blocks.12.hook_resid_post")

@@ -1,4 +1,4 @@
-"""The random control: as active as the trained SAE, and otherwise unrelated to it."""
+"""The random control: as active as the trained SAE, with unrelated directions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from saefari.saes.load import LoadedSae
 
 @pytest.fixture
 def sample() -> torch.Tensor:
-    """Anisotropic positions: a few directions carry most of the variance, and there is a mean."""
+    """Positions with a mean, and most of the variance in a few directions."""
     generator = torch.Generator().manual_seed(5)
     mixing = torch.randn(12, 12, generator=generator) * torch.logspace(0.5, -1, 12)[:, None]
     return torch.randn(500, 12, generator=generator) @ mixing + 0.5
@@ -31,7 +31,7 @@ def test_each_latent_is_as_active_as_the_trained_one(any_sae: LoadedSae, sample:
     assert len(random.indices) == pytest.approx(len(trained.indices), rel=0.01)
 
 
-def test_norms_and_decoder_bias_are_kept_and_directions_are_not(any_sae: LoadedSae, sample: torch.Tensor) -> None:
+def test_norms_and_decoder_bias_are_kept_but_not_directions(any_sae: LoadedSae, sample: torch.Tensor) -> None:
     control = random_control(any_sae, sample, seed=0).sae
     torch.testing.assert_close(control.W_dec.norm(dim=1), any_sae.sae.W_dec.norm(dim=1))
     torch.testing.assert_close(control.W_enc.norm(dim=0), any_sae.sae.W_enc.norm(dim=0))
@@ -40,7 +40,7 @@ def test_norms_and_decoder_bias_are_kept_and_directions_are_not(any_sae: LoadedS
     assert alike.mean().abs() < 0.2
 
 
-def test_control_depends_on_the_seed_alone(any_sae: LoadedSae, sample: torch.Tensor) -> None:
+def test_control_depends_on_the_seed_only(any_sae: LoadedSae, sample: torch.Tensor) -> None:
     before = any_sae.weights_sha256
     first = random_control(any_sae, sample, seed=3)
     torch.rand(5)
@@ -50,7 +50,7 @@ def test_control_depends_on_the_seed_alone(any_sae: LoadedSae, sample: torch.Ten
     assert any_sae.weights_sha256 == before
 
 
-def test_global_random_state_is_left_alone(any_sae: LoadedSae, sample: torch.Tensor) -> None:
+def test_global_random_state_is_preserved(any_sae: LoadedSae, sample: torch.Tensor) -> None:
     state = torch.get_rng_state()
     random_control(any_sae, sample, seed=3)
     assert torch.equal(torch.get_rng_state(), state)

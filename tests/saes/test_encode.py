@@ -1,4 +1,4 @@
-"""Codes against the plain dense encoding of sae-lens, and back."""
+"""Encoding and decoding against the dense computation of sae-lens."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def test_reconstruction_of_one_batch_does_not_depend_on_another(any_sae: LoadedS
 def test_chunks_do_not_change_the_codes(
     any_sae: LoadedSae, hidden: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = encode(any_sae, hidden)
+    unchunked = encode(any_sae, hidden)
     monkeypatch.setattr(encode_module, "CHUNK_ELEMENTS", 1)
     monkeypatch.setattr(encode_module, "MIN_CHUNK_ROWS", 3)
     pieces = encode(any_sae, hidden)
-    np.testing.assert_array_equal(pieces.indptr, whole.indptr)
-    np.testing.assert_array_equal(pieces.indices, whole.indices)
-    np.testing.assert_allclose(pieces.values, whole.values, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(pieces.indptr, unchunked.indptr)
+    np.testing.assert_array_equal(pieces.indices, unchunked.indices)
+    np.testing.assert_allclose(pieces.values, unchunked.values, rtol=1e-5, atol=1e-6)
 
 
 def test_topk_is_chosen_among_all_latents(make_sae: Any, hidden: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_latents_exactly_at_their_threshold_are_not_active(make_sae: Any) -> Non
     assert codes.indices.tolist() == [1]
 
 
-def test_centred_sae_sees_mean_free_hidden_states(make_sae: Any, hidden: torch.Tensor) -> None:
+def test_a_centring_sae_gets_mean_free_hidden_states(make_sae: Any, hidden: torch.Tensor) -> None:
     loaded = make_sae("standard", center=True)
     expected = loaded.sae.encode(hidden - hidden.mean(-1, keepdim=True)).numpy()
     np.testing.assert_allclose(encode(loaded, hidden).to_csr().toarray(), expected, rtol=1e-5, atol=1e-6)
@@ -105,8 +105,8 @@ def test_a_million_latents_are_encoded_in_bounded_blocks(make_sae: Any, architec
     loaded.sae.b_enc -= 1.0
     hidden = torch.randn(50, 2, generator=torch.Generator().manual_seed(0))
     codes = encode(loaded, hidden)
-    assert loaded.blocks is not None
-    assert loaded.blocks[0].numel() == encode_module.MAX_CHUNK_ELEMENTS < 50 * 2**20
+    assert loaded.buffers is not None
+    assert loaded.buffers[0].numel() == encode_module.MAX_CHUNK_ELEMENTS < 50 * 2**20
     row = loaded.sae.encode(hidden[41:42]).numpy()[0]
     own = codes.indices[codes.indptr[41] : codes.indptr[42]]
     np.testing.assert_array_equal(own, np.flatnonzero(row))

@@ -1,4 +1,4 @@
-"""Loading, and what is refused."""
+"""Loading of SAEs, and what is refused."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_unknown_hook_points_are_refused(make_sae: Any, tmp_path: Path) -> None:
         load_sae(ref)
 
 
-def test_missing_hook_point_is_said(make_sae: Any, tmp_path: Path) -> None:
+def test_missing_hook_point_is_an_error(make_sae: Any, tmp_path: Path) -> None:
     with pytest.raises(SaeError, match="names no hook point"):
         load_sae(save(make_sae("standard"), tmp_path))
 
@@ -82,7 +82,7 @@ def test_signed_architectures_are_refused(make_sae: Any, tmp_path: Path) -> None
         load_sae(ref)
 
 
-def test_unreachable_sae_says_where_and_why(tmp_path: Path) -> None:
+def test_the_error_of_an_unreachable_sae_gives_place_and_reason(tmp_path: Path) -> None:
     with pytest.raises(SaeError, match=r"empty.*cannot be loaded.*cfg\.json"):
         load_sae(SaeRef(layer=0, width="1k", path=str(tmp_path / "empty")))
     with pytest.raises(SaeError, match=r"gpt2-small-res-jb/blocks\.0\.hook_resid_pre.*network"):
@@ -95,7 +95,7 @@ def test_vectors_of_another_length_are_refused(make_sae: Any) -> None:
         check_width(make_sae("standard"), 16, "tiny")
 
 
-def test_fingerprint_is_json_without_paths_and_follows_the_weights(make_sae: Any, tmp_path: Path) -> None:
+def test_fingerprint_is_json_without_paths_and_depends_on_the_weights(make_sae: Any, tmp_path: Path) -> None:
     ref = save(make_sae("standard"), tmp_path / "3k", hook_name="blocks.1.hook_resid_post")
     first, again = load_sae(ref).fingerprint(), load_sae(ref).fingerprint()
     assert first == again
@@ -113,7 +113,7 @@ def test_local_folder_is_checked_without_loading(make_sae: Any, tmp_path: Path) 
     assert (ref.hook, ref.hook_is_assumed) == ("blocks.1.hook_resid_post", False)
     assert load_sae(ref).d_sae == 40
     assert find_local_sae(template, 1, "40", "mlp") == ref
-    with pytest.raises(SaeError, match=r"no SAELens folder: there is no cfg\.json"):
+    with pytest.raises(SaeError, match=r"no SAELens folder: cfg\.json is missing"):
         find_local_sae(template, 2, "40", "res")
     with pytest.raises(SaeError, match="is layer 1, not layer 2"):
         find_local_sae(str(tmp_path / "1" / "{width}"), 2, "40", "res")
@@ -122,7 +122,7 @@ def test_local_folder_is_checked_without_loading(make_sae: Any, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("location", "hook"), [("res", "hook_resid_post"), ("mlp", "hook_mlp_out"), ("att", "attn.hook_z")]
 )
-def test_a_folder_that_names_no_hook_point_reads_what_is_asked_for(
+def test_a_folder_without_hook_point_gets_the_configured_one(
     make_sae: Any, tmp_path: Path, location: Any, hook: str
 ) -> None:
     save(make_sae("standard"), tmp_path / "2")

@@ -1,4 +1,4 @@
-"""What an SAE's metadata say of BOS, read without loading it: as sae-lens reads them."""
+"""`prepend_bos` of an SAE's metadata, read without loading it, against sae-lens."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ BASE = {"architecture": "standard", "d_in": 4, "d_sae": 8, "dtype": "float32", "
         ({"hook_name": "blocks.1.hook_resid_pre", "sae_lens_version": "5.10.3"}, True),
     ],
 )
-def test_a_config_means_what_it_means_to_sae_lens(config: dict[str, Any], expected: bool | None) -> None:
+def test_configs_are_read_as_by_sae_lens(config: dict[str, Any], expected: bool | None) -> None:
     from sae_lens.loading.pretrained_sae_loaders import handle_config_defaulting
 
-    whole = BASE | config
-    assert handle_config_defaulting(copy.deepcopy(whole))["metadata"].get("prepend_bos") is expected
-    assert bos_in_config(whole) is expected
+    full_config = BASE | config
+    assert handle_config_defaulting(copy.deepcopy(full_config))["metadata"].get("prepend_bos") is expected
+    assert bos_in_config(full_config) is expected
 
 
 @pytest.mark.parametrize("wanted", [True, False, None])
-def test_a_local_folder_is_asked(wanted: bool | None, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
+def test_prepend_bos_of_a_local_folder(wanted: bool | None, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
     save_sae(tmp_path, "blocks.1.hook_resid_post", 8, metadata={} if wanted is None else {"prepend_bos": wanted})
     assert prepends_bos(SaeRef(1, "64", path=str(tmp_path))) is wanted
     (tmp_path / "cfg.json").write_text("{")
@@ -48,8 +48,8 @@ def test_a_local_folder_is_asked(wanted: bool | None, tmp_path: Path, save_sae: 
         prepends_bos(SaeRef(1, "64", path=str(tmp_path)))
 
 
-def test_loaders_of_other_formats_all_say_true() -> None:
-    """Each writes it into the config it makes, or leaves it to sae-lens' default of old configs, which is True."""
+def test_loaders_of_other_formats_set_true() -> None:
+    """Each sets it in its config, or relies on sae-lens' default for old configs, which is True."""
     from sae_lens.loading.pretrained_sae_loaders import NAMED_PRETRAINED_SAE_CONFIG_GETTERS, handle_config_defaulting
 
     kinds = {catalogue()[entry.release].get("conversion_func") for entry in entries()} - {None}
@@ -62,18 +62,16 @@ def test_loaders_of_other_formats_all_say_true() -> None:
     assert prepends_bos(SaeRef(one.layer, one.width, one.release, one.sae_id)) is True
 
 
-def test_a_release_in_sae_lens_own_format_is_asked_through_its_config(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prepend_bos_of_a_release_in_sae_lens_own_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import huggingface_hub
 
     ref = SaeRef(8, "24k", "gpt2-small-res-jb", "blocks.8.hook_resid_pre")
     with pytest.raises(SaeError, match=r"cfg\.json cannot be reached"):
         prepends_bos(ref)
-    asked = []
+    calls = []
 
     def download(repo: str, name: str, **options: Any) -> str:
-        asked.append((repo, name, options))
+        calls.append((repo, name, options))
         if options:
             raise FileNotFoundError("not cached")
         (tmp_path / "cfg.json").write_text(json.dumps({"hook_point": "blocks.8.hook_resid_pre", "prepend_bos": False}))
@@ -81,13 +79,13 @@ def test_a_release_in_sae_lens_own_format_is_asked_through_its_config(
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     assert prepends_bos(ref) is False
-    place = ("jbloom/GPT2-Small-SAEs-Reformatted", "blocks.8.hook_resid_pre/cfg.json")
-    assert asked == [(*place, {"local_files_only": True}), (*place, {})]
+    file = ("jbloom/GPT2-Small-SAEs-Reformatted", "blocks.8.hook_resid_pre/cfg.json")
+    assert calls == [(*file, {"local_files_only": True}), (*file, {})]
     with pytest.raises(SaeError, match="not cached"):
         prepends_bos(ref, reach_hub=False)
 
 
-def test_saes_that_disagree_are_both_named() -> None:
+def test_disagreement_names_both_saes() -> None:
     one, two, silent = (SaeRef(layer, "64", path=f"sae-{layer}") for layer in (1, 2, 3))
     assert disagreement({one: True, two: True, silent: None}) is None
     assert disagreement({one: None}) is None

@@ -34,7 +34,7 @@ def test_figures_follow_their_definitions(any_sae: LoadedSae, hidden: torch.Tens
     assert summary["n_positions"] == len(hidden)
 
 
-def test_centred_hidden_states_are_what_is_explained(make_sae: Any, hidden: torch.Tensor) -> None:
+def test_explained_variance_is_that_of_centred_states(make_sae: Any, hidden: torch.Tensor) -> None:
     loaded = make_sae("standard", center=True)
     plain = make_sae("standard")
     centred = hidden - hidden.mean(-1, keepdim=True)
@@ -43,16 +43,16 @@ def test_centred_hidden_states_are_what_is_explained(make_sae: Any, hidden: torc
 
 @settings(max_examples=25, deadline=None)
 @given(cuts=st.lists(st.integers(0, 61), max_size=6), order=st.randoms(use_true_random=False))
-def test_merged_parts_equal_the_whole(make_sae: Any, cuts: list[int], order: Any) -> None:
+def test_merged_parts_equal_all_positions(make_sae: Any, cuts: list[int], order: Any) -> None:
     loaded = make_sae("jumprelu")
     hidden = torch.randn(61, loaded.d_in, generator=torch.Generator().manual_seed(1)) + 30
     edges = [0, *sorted(cuts), 61]
     parts = [measure(loaded, hidden[a:b]) for a, b in pairwise(edges)]
     order.shuffle(parts)
-    merged, whole = reduce(Quality.merge, parts), measure(loaded, hidden)
-    assert merged.summary() == pytest.approx(whole.summary(), rel=1e-6)
-    np.testing.assert_array_equal(merged.counts, whole.counts)
-    np.testing.assert_allclose(merged.mean, whole.mean)
+    merged, expected = reduce(Quality.merge, parts), measure(loaded, hidden)
+    assert merged.summary() == pytest.approx(expected.summary(), rel=1e-6)
+    np.testing.assert_array_equal(merged.counts, expected.counts)
+    np.testing.assert_allclose(merged.mean, expected.mean)
 
 
 def test_statistics_survive_storage(make_sae: Any, hidden: torch.Tensor) -> None:
@@ -64,7 +64,7 @@ def test_statistics_survive_storage(make_sae: Any, hidden: torch.Tensor) -> None
     assert again.merge(quality).n_positions == 2 * len(hidden)
 
 
-def test_a_large_common_offset_does_not_blur_the_variance(make_sae: Any) -> None:
+def test_a_large_common_offset_does_not_distort_the_variance(make_sae: Any) -> None:
     loaded = make_sae("standard")
     hidden = torch.randn(200, loaded.d_in, generator=torch.Generator().manual_seed(1)) + 1000
     merged = measure(loaded, hidden[:50]).merge(measure(loaded, hidden[50:]))
@@ -72,7 +72,7 @@ def test_a_large_common_offset_does_not_blur_the_variance(make_sae: Any) -> None
     assert merged.scatter == pytest.approx(float((x - x.mean(0)).square().sum()), rel=1e-4)
 
 
-def test_figures_of_nothing_are_undefined(make_sae: Any) -> None:
+def test_figures_without_positions_are_undefined(make_sae: Any) -> None:
     loaded = make_sae("standard")
     nothing = measure(loaded, torch.zeros(0, loaded.d_in))
     assert nothing.summary() == {

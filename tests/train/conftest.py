@@ -1,4 +1,4 @@
-"""A tiny model with random weights, texts for it, and SAEs to train on them."""
+"""A tiny random model, texts for it, and SAEs to train."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
 from saefari.models.text_model import TextModel
 from saefari.store import TokenisedRow
-from saefari.train.activation_sources import FromModel
+from saefari.train.activation_sources import ModelActivations
 from saefari.train.job import SaeJob
 
 
 @dataclass(frozen=True)
 class ListedRows:
-    """Rows in memory: the last twenty are held out."""
+    """Rows in memory, of which the last twenty are held out."""
 
     rows: list[TokenisedRow]
 
@@ -40,7 +40,7 @@ def tiny_model(load_tiny: Callable[..., TextModel]) -> TextModel:
 
 @pytest.fixture(scope="session")
 def listed_rows() -> ListedRows:
-    """420 texts of 2 to 12 tokens; the first position of each does not count."""
+    """420 texts of 2 to 12 tokens, of which the first is not valid."""
     generator = np.random.default_rng(0)
     rows = []
     for _ in range(420):
@@ -50,19 +50,19 @@ def listed_rows() -> ListedRows:
 
 
 @pytest.fixture(scope="session")
-def source(tiny_model: TextModel, listed_rows: ListedRows) -> Callable[..., FromModel]:
-    """source(*layers, max_tokens=512) -> forward passes of the tiny model over the rows."""
+def source(tiny_model: TextModel, listed_rows: ListedRows) -> Callable[..., ModelActivations]:
+    """source(*layers, max_tokens=512): activations of the tiny model on the rows."""
 
-    def make(*layers: int, max_tokens: int = 512) -> FromModel:
+    def make(*layers: int, max_tokens: int = 512) -> ModelActivations:
         hooks = [HookPoint(layer, "resid_post") for layer in layers or (1,)]
-        return FromModel(Forward(tiny_model, max_tokens), listed_rows, hooks)
+        return ModelActivations(Forward(tiny_model, max_tokens), listed_rows, hooks)
 
     return make
 
 
 @pytest.fixture(scope="session")
 def make_job() -> Callable[..., SaeJob]:
-    """make_job(folder, layer=1, width="64", **options of SaeTraining) -> a job of seconds."""
+    """make_job(folder, layer=1, width="64", **options of SaeTraining): a job that takes seconds."""
 
     def make(folder: Path, layer: int = 1, width: str = "64", **options: Any) -> SaeJob:
         default: dict[str, Any] = {} if "architecture" in options else {"k": 4}

@@ -1,4 +1,4 @@
-"""The stream of training activations: which positions, from which passes, and from any place on."""
+"""Sources of training activations: their positions, epochs and resumption."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
 from saefari.models.text_model import TextModel
 from saefari.store import Manifest, SamplesWriter, TokenisedRow, hidden_folder, write_shard, write_split
-from saefari.train.activation_sources import Cursor, FromModel, FromStore, Source
+from saefari.train.activation_sources import ActivationSource, Cursor, ModelActivations, StoredActivations
 from saefari.train.training_rows import RowPlan
 
 from .conftest import ListedRows
@@ -29,8 +29,8 @@ def keys(block: torch.Tensor) -> list[tuple[float, ...]]:
     return [tuple(row) for row in block.numpy().astype(np.float64).round(2)]
 
 
-def one_pass(source: Source, hook: HookPoint) -> Counter[tuple[float, ...]]:
-    """Every vector of the first pass."""
+def one_pass(source: ActivationSource, hook: HookPoint) -> Counter[tuple[float, ...]]:
+    """Return every vector of the first epoch."""
     found: Counter[tuple[float, ...]] = Counter()
     for block, cursor in source.blocks(Cursor()):
         if cursor.epoch:
@@ -39,8 +39,8 @@ def one_pass(source: Source, hook: HookPoint) -> Counter[tuple[float, ...]]:
     return found
 
 
-def test_one_pass_gives_every_valid_position_once(
-    tiny_model: TextModel, listed_rows: ListedRows, source: Callable[..., FromModel]
+def test_an_epoch_has_every_valid_position_once(
+    tiny_model: TextModel, listed_rows: ListedRows, source: Callable[..., ModelActivations]
 ) -> None:
     expected: Counter[tuple[float, ...]] = Counter()
     for row in listed_rows.training(0):
@@ -49,35 +49,35 @@ def test_one_pass_gives_every_valid_position_once(
         )
     found = one_pass(source(0, 1, max_tokens=128), HOOKS[1])
     assert found.total() == expected.total()
-    assert (found - expected).total() <= 10  # rounding may fall either way
+    assert (found - expected).total() <= 10  # rounding may differ
 
 
-def test_held_out_rows_are_in_no_pass(source: Callable[..., FromModel]) -> None:
+def test_held_out_rows_are_never_trained_on(source: Callable[..., ModelActivations]) -> None:
     held_out = [key for block in source().held_out() for key in keys(block[HOOKS[1]])]
     assert len(held_out) > 100
     seen = one_pass(source(), HOOKS[1])
     assert np.mean([key in seen for key in held_out]) < 0.05
 
 
-def test_hook_points_agree_in_their_positions(source: Callable[..., FromModel]) -> None:
+def test_hook_points_agree_in_their_positions(source: Callable[..., ModelActivations]) -> None:
     alone = {hook: one_pass(source(hook.layer), hook) for hook in HOOKS}
     for block, _ in islice(source(0, 1).blocks(Cursor()), 3):
         assert {hook: len(states) for hook, states in block.items()} == dict.fromkeys(HOOKS, len(block[HOOKS[0]]))
         assert all(alone[hook][key] for hook in HOOKS for key in keys(block[hook])[:50])
 
 
-@pytest.mark.parametrize("place", [0, 1, 5])
-def test_the_stream_goes_on_from_any_place(source: Callable[..., FromModel], place: int) -> None:
-    whole = list(islice(source(max_tokens=60).blocks(Cursor()), 30))
-    assert whole[-1][1].epoch >= 1
-    again = islice(source(max_tokens=60).blocks(whole[place][1]), 30 - place - 1)
-    for (expected, at), (found, now) in zip(whole[place + 1 :], again, strict=True):
+@pytest.mark.parametrize("index", [0, 1, 5])
+def test_the_stream_resumes_at_any_cursor(source: Callable[..., ModelActivations], index: int) -> None:
+    stream = list(islice(source(max_tokens=60).blocks(Cursor()), 30))
+    assert stream[-1][1].epoch >= 1
+    again = islice(source(max_tokens=60).blocks(stream[index][1]), 30 - index - 1)
+    for (expected, at), (found, now) in zip(stream[index + 1 :], again, strict=True):
         assert at == now
         assert torch.equal(expected[HOOKS[1]], found[HOOKS[1]])
 
 
 def test_the_token_budget_counts_padding(
-    tiny_model: TextModel, source: Callable[..., FromModel], monkeypatch: pytest.MonkeyPatch
+    tiny_model: TextModel, source: Callable[..., ModelActivations], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
     original = tiny_model.capture
@@ -101,19 +101,19 @@ def test_counting_stops_early_and_runs_no_model(tiny_model: TextModel, listed_ro
                 Counted.seen += 1
                 yield row
 
-    assert FromModel(Forward(tiny_model, 60), Counted(listed_rows.rows), HOOKS).positions(50) >= 50
+    assert ModelActivations(Forward(tiny_model, 60), Counted(listed_rows.rows), HOOKS).positions(50) >= 50
     assert Counted.seen < 60
 
 
-def test_nothing_to_train_on_is_said(tiny_model: TextModel) -> None:
+def test_no_training_positions_are_an_error(tiny_model: TextModel) -> None:
     none_valid = ListedRows([TokenisedRow(np.array([3, 4], dtype=np.int32), np.array([], dtype=np.int32))] * 30)
-    with pytest.raises(SaeError, match="no training row holds a valid token"):
-        next(FromModel(Forward(tiny_model, 60), none_valid, HOOKS).blocks(Cursor()))
+    with pytest.raises(SaeError, match="no training row has a valid position"):
+        next(ModelActivations(Forward(tiny_model, 60), none_valid, HOOKS).blocks(Cursor()))
 
 
 @pytest.fixture
-def stored(tmp_path: Path) -> FromStore:
-    """Rows of one to four positions whose values are 4 r + their number, doubled in layer 1; 3 divides test rows."""
+def stored(tmp_path: Path) -> StoredActivations:
+    """Rows r of one to four positions with values 4 r + index, doubled in layer 1; every third is a test row."""
     parts = np.where(np.arange(N_ROWS) % 3 == 0, 1, 0).astype(np.int8)
     lengths = np.arange(N_ROWS) % 4 + 1
     with SamplesWriter(tmp_path, {}) as writer:
@@ -132,10 +132,10 @@ def stored(tmp_path: Path) -> FromStore:
             }
             manifest.shards.append(write_shard(folder, shard, (start, stop), arrays))
         manifest.save(folder)
-    return FromStore(RowPlan({tmp_path: parts}, 0), HOOKS, torch.device("cpu"))
+    return StoredActivations(RowPlan({tmp_path: parts}, 0), HOOKS, torch.device("cpu"))
 
 
-def test_stored_positions_of_training_rows_come_once_per_pass(stored: FromStore) -> None:
+def test_stored_positions_of_training_rows_occur_once_per_epoch(stored: StoredActivations) -> None:
     kept = {int(value) // 4 for block in stored.held_out() for value in block[HOOKS[0]][:, 0]}
     seen: list[int] = []
     for block, cursor in stored.blocks(Cursor()):
@@ -149,11 +149,11 @@ def test_stored_positions_of_training_rows_come_once_per_pass(stored: FromStore)
     assert stored.positions(10**9) == len(seen)
 
 
-def test_stored_positions_go_on_from_any_place(stored: FromStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stored_positions_resume_at_any_cursor(stored: StoredActivations, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("saefari.train.activation_sources.STORED_BLOCK", 500)
-    whole = list(islice(stored.blocks(Cursor()), 20))
-    assert whole[-1][1].epoch == 2
-    for place in range(19):
-        expected = torch.cat([block[HOOKS[0]] for block, _ in whole[place + 1 :]])
-        again = torch.cat([block[HOOKS[0]] for block, _ in islice(stored.blocks(whole[place][1]), 20 - place)])
+    stream = list(islice(stored.blocks(Cursor()), 20))
+    assert stream[-1][1].epoch == 2
+    for index in range(19):
+        expected = torch.cat([block[HOOKS[0]] for block, _ in stream[index + 1 :]])
+        again = torch.cat([block[HOOKS[0]] for block, _ in islice(stored.blocks(stream[index][1]), 20 - index)])
         assert torch.equal(again[: len(expected)], expected[: len(again)])

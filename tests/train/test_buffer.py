@@ -1,4 +1,4 @@
-"""The shuffle buffer: every position once, mixed, in bounded memory, from any place on."""
+"""The shuffle buffer: every position once, mixed, in bounded memory, resumable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOOKS = [HookPoint(0, "resid_post"), HookPoint(1, "resid_post")]
 
 
 class Numbers:
-    """Positions 0, 1, 2 … in blocks of 7, negative at the second hook point; `asked` are those it has given."""
+    """Positions 0, 1, 2 … in blocks of 7, negative at the second hook point; `asked` counts those yielded."""
 
     rows: Any = None
 
@@ -55,7 +55,7 @@ def drawn(buffer: ShuffleBuffer, n: int) -> list[list[int]]:
     n_batches=st.integers(1, 30),
     per_epoch=st.integers(5, 200),
 )
-def test_every_position_comes_once(batch_size: int, more: int, n_batches: int, per_epoch: int) -> None:
+def test_every_position_is_drawn_once(batch_size: int, more: int, n_batches: int, per_epoch: int) -> None:
     source = Numbers(per_epoch)
     total = batch_size * n_batches
     buffer = ShuffleBuffer(source, batch_size + more, batch_size, total, seed=0)
@@ -64,7 +64,7 @@ def test_every_position_comes_once(batch_size: int, more: int, n_batches: int, p
 
 
 @given(stop=st.integers(0, 20), seed=st.integers(0, 5))
-def test_it_goes_on_from_its_state(stop: int, seed: int) -> None:
+def test_it_resumes_from_its_state(stop: int, seed: int) -> None:
     whole = drawn(ShuffleBuffer(Numbers(100), 64, 16, 320, seed), 20)
     buffer = ShuffleBuffer(Numbers(100), 64, 16, 320, seed)
     assert drawn(buffer, stop) == whole[:stop]
@@ -83,7 +83,7 @@ def test_hook_points_stay_aligned() -> None:
         assert buffer.lengths == {HOOKS[0]: 1, HOOKS[1]: 2}
 
 
-def test_it_mixes_over_its_size_and_holds_no_more() -> None:
+def test_it_mixes_over_its_size_in_bounded_memory() -> None:
     buffer = ShuffleBuffer(Numbers(), 512, 32, 32 * 100, 0)
     batches = drawn(buffer, 60)
     assert np.mean([np.ptp(batch) for batch in batches[20:]]) > 512
@@ -93,6 +93,6 @@ def test_it_mixes_over_its_size_and_holds_no_more() -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_the_seed_decides(seed: int) -> None:
+def test_the_order_depends_on_the_seed(seed: int) -> None:
     first = drawn(ShuffleBuffer(Numbers(), 64, 16, 160, 0), 10)
     assert (drawn(ShuffleBuffer(Numbers(), 64, 16, 160, seed), 10) == first) == (seed == 0)

@@ -1,4 +1,4 @@
-"""A corpus as rows: some contexts are held out, the others are trained on, the same in every pass."""
+"""Rows of a corpus: some contexts are held out, the others are trained on, equal in every epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from saefari.train.corpus import CorpusRows
 
 @pytest.fixture
 def rows(tmp_path: Path, save_tiny: Callable[..., Path]) -> Callable[[bool], CorpusRows]:
-    """rows(packed) -> 1,000 texts of five words, each holding its number in them."""
+    """rows(packed): 1,000 texts of five words that contain the text's number."""
     path = tmp_path / "texts.csv"
     words = ["the", "cat", "dog", "sat", "ran", "mat", "tree", "river", "it", "was"]
     lines = ["text", *(" ".join(words[int(digit)] for digit in f"{number:05d}") for number in range(1000))]

@@ -1,4 +1,4 @@
-"""The ultra-low-density cluster: found where there is a gap, whatever the scale, and nowhere else."""
+"""The ultra-low-density cluster is found if and only if there is a gap, at any scale."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NONE = {"share": 0.0, "gap": None}
 
 
 def two_clusters(n_low: int, n_high: int, n_dead: int = 0, seed: int = 0) -> np.ndarray:
-    """log10 densities around -5 and -2."""
+    """Draw log10 densities around -5 and -2."""
     generator = np.random.default_rng(seed)
     parts = generator.normal(-5, 0.2, n_low), generator.normal(-2, 0.3, n_high), np.full(n_dead, -np.inf)
     values = np.concatenate(parts)
@@ -26,7 +26,7 @@ def two_clusters(n_low: int, n_high: int, n_dead: int = 0, seed: int = 0) -> np.
 
 
 def drawn(log_rates: np.ndarray, n_positions: int, seed: int = 0) -> np.ndarray:
-    """Densities as they are counted at `n_positions`, of latents with these true rates."""
+    """Draw densities counted at `n_positions` for latents with these true rates."""
     return log10_density(np.random.default_rng(seed).binomial(n_positions, 10**log_rates), n_positions)
 
 
@@ -46,7 +46,7 @@ def test_two_clusters(n_low: int, n_high: int, n_dead: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize("n_positions", [10**6, 10**7, 10**8])
-def test_two_clusters_as_they_are_counted(n_positions: int) -> None:
+def test_two_clusters_of_counted_densities(n_positions: int) -> None:
     rates = two_clusters(300, 2700)
     found = drawn(rates, n_positions)
     cluster = find_cluster(found)
@@ -77,7 +77,7 @@ def test_one_cluster_has_no_gap(shape: str, spread: float, size: int, seed: int)
 
 @given(st.floats(-6, -2), st.floats(0.05, 1.2), st.integers(10, 4000), st.integers(0, 99))
 def test_low_counts_make_no_gap(center: float, spread: float, size: int, seed: int) -> None:
-    """Counts of 1, 2, 3 lie 0.3 and 0.18 decades apart."""
+    """Counts of 1, 2, 3 are 0.3 and 0.18 decades apart."""
     rates = np.minimum(np.random.default_rng(seed).normal(center, spread, size), 0)
     assert find_cluster(drawn(rates, 32_768, seed)).summary() == NONE
 
@@ -89,7 +89,7 @@ def test_equal_counts_of_one_and_two() -> None:
 @pytest.mark.parametrize(
     "values", [[], [-np.inf] * 5, [-3.0], [-3.0, -np.inf], [-3.0] * 100, [-5.0, -2.0], [-5.0, *[-2.0] * 7]]
 )
-def test_too_few_to_tell(values: list[float]) -> None:
+def test_too_few_values_have_no_gap(values: list[float]) -> None:
     assert find_cluster(np.array(values, dtype=np.float32)).summary() == NONE
 
 
@@ -97,7 +97,7 @@ def test_a_few_stray_latents_are_no_cluster() -> None:
     assert find_cluster(two_clusters(3, 3000)).summary() == NONE
 
 
-def test_a_small_group_of_dense_latents_makes_no_cluster_of_the_others() -> None:
+def test_a_small_group_of_dense_latents_does_not_make_the_others_a_cluster() -> None:
     generator = np.random.default_rng(0)
     ordinary, dense = generator.normal(-3, 0.3, 2850), generator.normal(-0.3, 0.05, 150)
     assert find_cluster(np.concatenate([ordinary, dense])).summary() == NONE

@@ -1,4 +1,4 @@
-"""The figures of quality.json against their definitions, over blocks and over all positions at once."""
+"""The figures of quality.json against their definitions, in blocks and over all positions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def states(n: int = 300) -> torch.Tensor:
 
 
 def expected(loaded: LoadedSae, hidden: torch.Tensor) -> dict[str, float]:
-    """By definition, dense, in float64, with the SAE's own encode and decode."""
+    """Compute the figures by definition, dense, in float64, with the SAE's own encode and decode."""
     x32 = hidden - hidden.mean(-1, keepdim=True) if loaded.center else hidden
     codes = loaded.sae.encode(x32)
     x, rebuilt, codes = x32.double(), loaded.sae.decode(codes).double(), codes.double()
@@ -57,25 +57,25 @@ def test_figures_follow_their_definitions(variant: dict[str, Any], center: bool)
 
 
 @given(st.lists(st.integers(0, 300), max_size=5))
-def test_blocks_make_no_difference(cuts: Sequence[int]) -> None:
+def test_results_do_not_depend_on_blocks(cuts: Sequence[int]) -> None:
     loaded, hidden = build("jumprelu"), states()
     blocks = [hidden[a:b] for a, b in pairwise([0, *sorted(cuts), 300])]
-    whole, parts = evaluate(loaded, [hidden]), evaluate(loaded, blocks)
+    at_once, parts = evaluate(loaded, [hidden]), evaluate(loaded, blocks)
     ultra = parts.summary().pop("ultra_low_density")
-    assert ultra == whole.summary().pop("ultra_low_density")
-    numbers = [{k: v for k, v in e.summary().items() if k != "ultra_low_density"} for e in (parts, whole)]
+    assert ultra == at_once.summary().pop("ultra_low_density")
+    numbers = [{k: v for k, v in e.summary().items() if k != "ultra_low_density"} for e in (parts, at_once)]
     assert numbers[0] == pytest.approx(numbers[1], rel=1e-5)
-    np.testing.assert_array_equal(parts.counts, whole.counts)
+    np.testing.assert_array_equal(parts.counts, at_once.counts)
 
 
 def test_a_block_of_any_size_is_measured_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded, hidden = build("standard"), states()
-    whole = evaluate(loaded, [hidden]).summary()
+    at_once = evaluate(loaded, [hidden]).summary()
     seen: list[int] = []
     encode = quality.encode
     monkeypatch.setattr(quality, "encode", lambda sae, part: seen.append(len(part)) or encode(sae, part))
     monkeypatch.setattr(quality, "BLOCK_POSITIONS", 128)
-    assert evaluate(loaded, iter([hidden])).summary()["cosine"] == pytest.approx(whole["cosine"])
+    assert evaluate(loaded, iter([hidden])).summary()["cosine"] == pytest.approx(at_once["cosine"])
     assert max(seen) == 128
 
 
@@ -90,7 +90,7 @@ def test_counts_and_densities() -> None:
 
 
 def test_rare_latents_are_counted() -> None:
-    """Half the latents see one input in a thousand, the others every second one."""
+    """Half of the latents are active on one input in a thousand, the others on every second one."""
     loaded = build("standard", d_in=40, apply_b_dec_to_input=False)
     for tensor in loaded.sae.state_dict().values():
         tensor.zero_()
@@ -102,7 +102,7 @@ def test_rare_latents_are_counted() -> None:
     assert low_density == {"share": 0.5, "gap": [pytest.approx(-3), pytest.approx(np.log10(0.5))]}
 
 
-def test_figures_of_nothing_are_undefined() -> None:
+def test_figures_without_positions_are_undefined() -> None:
     summary = evaluate(build("standard"), []).summary()
     assert summary.pop("n_positions") == 0
     assert summary.pop("ultra_low_density") == {"share": 0.0, "gap": None}

@@ -1,4 +1,4 @@
-"""JumpReLU that is asked for a mean number of active latents."""
+"""JumpReLU with a target L0."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sae_lens import SAE
 from sae_lens.saes.sae import TrainStepInput
 
 from saefari.config import SaeTraining
-from saefari.train.activation_sources import FromModel
+from saefari.train.activation_sources import ModelActivations
 from saefari.train.architectures import new_sae
 from saefari.train.job import SaeJob
 from saefari.train.jumprelu import TargetL0JumpReLU
@@ -22,7 +22,7 @@ from saefari.train.training_loop import train_saes
 
 
 def calibrated(scale: float, target: float = 4) -> tuple[TargetL0JumpReLU, torch.Tensor]:
-    """A fresh SAE of 64 latents and the inputs [512, 32] that it was calibrated on."""
+    """Build a new SAE of 64 latents, and the inputs [512, 32] that it is calibrated on."""
     torch.manual_seed(0)
     x = scale * torch.randn(512, 32)
     training = SaeTraining(architecture="jumprelu", target_l0=target)
@@ -32,7 +32,7 @@ def calibrated(scale: float, target: float = 4) -> tuple[TargetL0JumpReLU, torch
 
 
 def penalty(sae: TargetL0JumpReLU, x: torch.Tensor) -> torch.Tensor:
-    """The sparsity penalty at a coefficient of one."""
+    """Compute the sparsity penalty with coefficient 1."""
     step = TrainStepInput(x, {"l0": 1.0}, torch.zeros(64, dtype=torch.bool), 0, False)
     return sae.training_forward_pass(step).losses["l0_loss"]
 
@@ -56,21 +56,21 @@ def test_the_penalty_is_the_relative_distance_of_the_mean_l0() -> None:
 
 
 @pytest.mark.parametrize(("factor", "sign"), [(0.8, -1), (1.2, 1)])
-def test_its_gradient_leads_to_the_target(factor: float, sign: int) -> None:
+def test_the_gradient_points_to_the_target(factor: float, sign: int) -> None:
     sae, x = calibrated(1.0)
     sae.threshold.data *= factor
     penalty(sae, x).backward()
     assert sae.threshold.grad is not None
-    assert sae.threshold.grad.sum().sign() == sign  # descent raises thresholds that are too low
+    assert sae.threshold.grad.sum().sign() == sign  # gradient descent raises thresholds that are too low
 
 
 @pytest.mark.parametrize("target", [3, 8])
 def test_training_reaches_the_target(
-    source: Callable[..., FromModel], make_job: Callable[..., SaeJob], tmp_path: Path, target: int
+    source: Callable[..., ModelActivations], make_job: Callable[..., SaeJob], tmp_path: Path, target: int
 ) -> None:
     job = make_job(tmp_path, architecture="jumprelu", target_l0=target, n_positions=60_000)
-    (trainee,) = train_saes(source(), [job], 0, torch.device("cpu"))
-    save_trained(trainee, [block[job.hook] for block in source().held_out()])
+    (fit,) = train_saes(source(), [job], 0, torch.device("cpu"))
+    save_trained(fit, [block[job.hook] for block in source().held_out()])
     quality: dict[str, Any] = json.loads((job.folder / "quality.json").read_text())
     assert quality["l0"] == pytest.approx(target, rel=0.15)
     sae = SAE.load_from_disk(str(job.folder))

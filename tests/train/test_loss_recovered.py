@@ -1,4 +1,4 @@
-"""Loss recovered against TransformerLens' own hooks on the same weights, and at its two ends."""
+"""Loss recovered against TransformerLens on the same weights, and for a perfect and a zero SAE."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LoadLanguage = Callable[..., LanguageModel]
 
 @pytest.fixture(scope="module")
 def rows(listed_rows: ListedRows) -> list[TokenisedRow]:
-    """30 texts of 2 to 12 tokens, of which the first does not count, and two where nothing does."""
+    """30 texts of 2 to 12 tokens, of which the first is not valid, and two without valid tokens."""
     return [
         TokenisedRow(np.array([5], np.int32), np.array([0], np.int32)),
         *listed_rows.rows[:30],
@@ -49,7 +49,7 @@ def random_sae(hook: HookPoint = HOOK, **config: Any) -> LoadedSae:
 
 
 def identity_sae(hook: HookPoint = HOOK, center: bool = False) -> LoadedSae:
-    """Latents for +x and for -x, decoded to x."""
+    """Build an SAE with latents for +x and -x that reconstructs x exactly."""
     loaded = build("standard", d_in=32, d_sae=64, center=center)
     eye = torch.eye(32)
     weights = {"W_enc": torch.cat([eye, -eye], 1), "W_dec": torch.cat([eye, -eye]), "b_enc": 0, "b_dec": 0}
@@ -67,7 +67,7 @@ def zero_sae() -> LoadedSae:
 @pytest.mark.filterwarnings("ignore:HookedTransformer is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("site", ["resid_post", "mlp_out", "attn_z"])
-def test_losses_are_those_of_transformer_lens(
+def test_losses_match_transformer_lens(
     kind: str, site: Any, load_tiny_language: LoadLanguage, rows: list[TokenisedRow]
 ) -> None:
     pytest.importorskip("transformer_lens", reason="TransformerLens comes with sae-lens")
@@ -102,10 +102,10 @@ def test_losses_are_those_of_transformer_lens(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("center", [False, True])
-def test_a_perfect_sae_recovers_all(
+def test_a_perfect_sae_recovers_everything(
     kind: str, center: bool, load_tiny_language: LoadLanguage, rows: list[TokenisedRow]
 ) -> None:
-    """Also one that is handed mean-free hidden states: the mean comes back."""
+    """Also with centred inputs, whose mean is added back."""
     found = LossRecovered(load_tiny_language(kind), rows, 64).measure(identity_sae(center=center))
     assert found is not None
     assert found.spliced == pytest.approx(found.clean, rel=1e-4)
@@ -120,7 +120,9 @@ def test_an_sae_that_gives_zeros_recovers_nothing(load_tiny_language: LoadLangua
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_batches_make_no_difference(kind: str, load_tiny_language: LoadLanguage, rows: list[TokenisedRow]) -> None:
+def test_results_do_not_depend_on_batches(
+    kind: str, load_tiny_language: LoadLanguage, rows: list[TokenisedRow]
+) -> None:
     model = load_tiny_language(kind)
     one, many = (LossRecovered(model, rows, budget).measure(random_sae()) for budget in (1, 10_000))
     assert one is not None
@@ -128,7 +130,7 @@ def test_batches_make_no_difference(kind: str, load_tiny_language: LoadLanguage,
     assert one.summary() == pytest.approx(many.summary(), rel=1e-4)
 
 
-def test_what_saes_share_is_computed_once(
+def test_shared_results_are_computed_once(
     load_tiny_language: LoadLanguage, rows: list[TokenisedRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes: list[Any] = []
@@ -146,13 +148,13 @@ def test_what_saes_share_is_computed_once(
     assert len({found.zero for found in measured if found}) == 2
 
 
-def test_nothing_to_predict(load_tiny_language: LoadLanguage, rows: list[TokenisedRow]) -> None:
+def test_no_target_tokens(load_tiny_language: LoadLanguage, rows: list[TokenisedRow]) -> None:
     model = load_tiny_language("gpt2")
     assert LossRecovered(model, [rows[0], rows[-1]], 64).measure(random_sae()) is None
     assert LossRecovered(model, [], 64).measure(random_sae()) is None
 
 
-def test_a_full_memory_makes_smaller_batches(
+def test_out_of_memory_makes_smaller_batches(
     load_tiny_language: LoadLanguage, rows: list[TokenisedRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load_tiny_language("gpt2")
@@ -171,11 +173,11 @@ def test_a_full_memory_makes_smaller_batches(
     assert found is not None
     assert expected is not None
     assert found.summary() == pytest.approx(expected.summary(), rel=1e-4)
-    assert fits.count(False) <= 3, "what did not fit is not tried again"
+    assert fits.count(False) <= 3, "a lowered budget is kept"
     assert recovered.batches.max_tokens <= 50
 
 
-def test_a_text_that_no_memory_holds(
+def test_a_single_text_that_does_not_fit_is_an_error(
     load_tiny_language: LoadLanguage, rows: list[TokenisedRow], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_memory(*_: Any) -> torch.Tensor:
@@ -193,7 +195,7 @@ def test_the_definition_of_recovered() -> None:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_reconstruction_is_in_the_hidden_states_own_space(dtype: torch.dtype) -> None:
+def test_reconstruction_is_in_the_space_of_hidden_states(dtype: torch.dtype) -> None:
     hidden = (torch.randn(7, 32, generator=torch.Generator().manual_seed(0)) + 3).to(dtype)
     rebuilt = reconstructed(identity_sae(center=True), hidden)
     assert rebuilt.dtype == torch.float32

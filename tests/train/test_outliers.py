@@ -1,4 +1,4 @@
-"""Hidden states of too large a norm teach an SAE nothing, and it is not measured on them."""
+"""Outliers are excluded from training and evaluation of SAEs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from saefari.models.language_head import LanguageModel
 from saefari.models.norms import norm_medians, outliers, without_outliers
 from saefari.models.text_model import TextModel
 from saefari.store.median_norm import write_median_norm
-from saefari.train.activation_sources import FromModel
+from saefari.train.activation_sources import ModelActivations
 from saefari.train.job import SaeJob
 from saefari.train.loss_recovered import LossRecovered
 from saefari.train.outliers import norm_limits
-from saefari.train.trainee import Trainee
+from saefari.train.sae_fit import SaeFit
 
 from ..saes.conftest import build
 from .conftest import ListedRows
@@ -32,7 +32,7 @@ LIMIT = 100.0
 
 
 def states_with_outliers(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """256 states, of which some are outliers, and the same without those."""
+    """Draw 256 states with some outliers, and the same without them."""
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(256, 32, generator=generator)
     planted = torch.randperm(256, generator=generator)[: 1 + seed]
@@ -43,10 +43,10 @@ def states_with_outliers(seed: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_training_is_that_without_them(make_job: Callable[..., SaeJob], tmp_path: Path, name: str) -> None:
+def test_training_equals_training_without_outliers(make_job: Callable[..., SaeJob], tmp_path: Path, name: str) -> None:
     job = make_job(tmp_path, **options(name))
-    limited = Trainee(replace(job, norm_limit=LIMIT), 32, 20, 0, CPU)
-    expected = Trainee(job, 32, 20, 0, CPU)
+    limited = SaeFit(replace(job, norm_limit=LIMIT), 32, 20, 0, CPU)
+    expected = SaeFit(job, 32, 20, 0, CPU)
     for step in range(20):
         with_them, without = states_with_outliers(step)
         if step == 0:
@@ -60,7 +60,7 @@ def test_training_is_that_without_them(make_job: Callable[..., SaeJob], tmp_path
     assert limited.trainer.n_training_samples == expected.trainer.n_training_samples
 
 
-def test_a_limit_keeps_what_reaches_it() -> None:
+def test_a_norm_equal_to_the_limit_is_kept() -> None:
     hidden = torch.tensor([[3.0, 4.0], [3.0, 4.1], [0.0, 0.0], [float("inf"), 0.0]])
     found = outliers(hidden, 5.0)
     assert found is not None
@@ -70,31 +70,36 @@ def test_a_limit_keeps_what_reaches_it() -> None:
     assert without_outliers(hidden, None) is hidden
 
 
-def test_a_median_is_that_of_all_positions_that_count(
-    tiny_model: TextModel, listed_rows: ListedRows, source: Callable[..., FromModel]
+def test_the_median_is_over_all_valid_positions(
+    tiny_model: TextModel, listed_rows: ListedRows, source: Callable[..., ModelActivations]
 ) -> None:
-    made = source(1, 2)
-    found = norm_medians(tiny_model, [listed_rows.rows[:100], listed_rows.rows[100:150]], made.hooks)
-    for hook in made.hooks:
+    activations = source(1, 2)
+    found = norm_medians(tiny_model, [listed_rows.rows[:100], listed_rows.rows[100:150]], activations.hooks)
+    for hook in activations.hooks:
         states = [
-            part[hook] for row in listed_rows.rows[:150] for _, _, part in made.forward([row], [hook]) if len(row.valid)
+            part[hook]
+            for row in listed_rows.rows[:150]
+            for _, _, part in activations.forward([row], [hook])
+            if len(row.valid)
         ]
         norms = torch.cat(states).norm(dim=-1).double().numpy()
         import numpy as np
 
         assert found[hook] == pytest.approx(float(np.median(norms)), rel=1e-5)
-    assert norm_medians(tiny_model, [], made.hooks) == dict.fromkeys(made.hooks)
+    assert norm_medians(tiny_model, [], activations.hooks) == dict.fromkeys(activations.hooks)
 
 
-def test_a_corpus_is_measured_at_its_start(source: Callable[..., FromModel]) -> None:
-    made = source(1, 2)
-    medians = norm_medians(made.forward.model, [list(made.rows.training(0))], made.hooks)  # type: ignore[arg-type]
-    assert norm_limits(10.0, made, made.hooks, [], {}) == {hook: 10 * m for hook, m in medians.items() if m}
-    assert norm_limits(None, made, made.hooks, [], {}) == dict.fromkeys(made.hooks)
+def test_the_median_of_a_corpus_is_that_of_its_first_contexts(source: Callable[..., ModelActivations]) -> None:
+    activations = source(1, 2)
+    medians = norm_medians(activations.forward.model, [list(activations.rows.training(0))], activations.hooks)  # type: ignore[arg-type]
+    assert norm_limits(10.0, activations, activations.hooks, [], {}) == {
+        hook: 10 * m for hook, m in medians.items() if m
+    }
+    assert norm_limits(None, activations, activations.hooks, [], {}) == dict.fromkeys(activations.hooks)
 
 
-def test_of_several_datasets_the_lowest_limit_counts(
-    source: Callable[..., FromModel], tmp_path: Path, save_tiny: Callable[..., Path]
+def test_the_lowest_limit_of_several_datasets_is_used(
+    source: Callable[..., ModelActivations], tmp_path: Path, save_tiny: Callable[..., Path]
 ) -> None:
     from saefari.store import SamplesWriter, read_samples_record
 
@@ -108,11 +113,11 @@ def test_of_several_datasets_the_lowest_limit_counts(
         settings: dict[str, Any] = {"model": identity, "samples": record["sha256"], "hook": HOOK.name}
         write_median_norm(folder, 1, settings, median)
     assert norm_limits(10.0, source(1), [HOOK], folders, identity) == {HOOK: 20.0}
-    with pytest.raises(DataError, match="median norm of layer 1 is not there"):
+    with pytest.raises(DataError, match="median norm of layer 1 is missing"):
         norm_limits(10.0, source(1), [HOOK], folders, identity | {"dtype": "bfloat16"})
 
 
-def test_a_model_is_measured_with_its_outliers_as_they_are(
+def test_cross_entropy_is_measured_with_unchanged_outliers(
     load_tiny_language: Callable[..., LanguageModel], listed_rows: ListedRows
 ) -> None:
     loaded = build("jumprelu", d_in=32, d_sae=64)
@@ -122,5 +127,5 @@ def test_a_model_is_measured_with_its_outliers_as_they_are(
     assert free is not None
     assert bound is not None
     assert free.spliced != pytest.approx(free.clean)
-    assert bound.spliced == bound.zero == pytest.approx(bound.clean)  # every position is an outlier, and stays
+    assert bound.spliced == bound.zero == pytest.approx(bound.clean)  # every position is an outlier and is unchanged
     assert measured.measure(loaded, 1e9) == free

@@ -1,4 +1,4 @@
-"""Which latents are started anew, when, and as what."""
+"""Resampling: which latents, when, and to which directions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ D_IN, D_SAE, BATCH = 16, 24, 64
 
 @pytest.fixture
 def trainer() -> Any:
-    """A trainer of a standard SAE whose last eight latents can never be active."""
+    """Build a trainer of a standard SAE whose last eight latents are never active."""
     torch.manual_seed(0)
     sae = new_sae(SaeTraining(architecture="standard"), D_IN, D_SAE, 100, torch.device("cpu"), {})
     sae.b_enc.data[-8:] = -1000
@@ -27,7 +27,7 @@ def trainer() -> Any:
 
 
 def steps(trainer: Any, resampler: Resampler, n: int) -> dict[int, int]:
-    """Train on noise; step -> latents resampled after it, where there were any."""
+    """Train on noise; return step -> number of latents resampled after it, if any."""
     found = {}
     for _ in range(n):
         output = trainer.step(torch.randn(BATCH, D_IN))
@@ -48,14 +48,14 @@ def test_dead_latents_are_resampled_and_then_live(trainer: Any) -> None:
     assert trainer.sae.encode(torch.randn(1000, D_IN))[:, -8:].gt(0).any(dim=0).all()
 
 
-def test_there_is_a_last_resampling(trainer: Any) -> None:
+def test_resampling_ends_at_its_last_step(trainer: Any) -> None:
     resampler = Resampler(Resampling(every=0.2, until=0.5), 100, generator())
     for step in range(1, 101):
         trainer.sae.b_enc.data[-8:] = -1000
         assert (steps(trainer, resampler, 1) != {}) == (step in (20, 40))
 
 
-def test_a_latent_active_of_late_is_left_alone(trainer: Any) -> None:
+def test_a_recently_active_latent_is_not_resampled(trainer: Any) -> None:
     before = trainer.sae.W_dec[: D_SAE - 8].clone()
     trainer.optimizer.param_groups[0]["lr"] = 0.0
     trainer.lr_scheduler.step = lambda: None
@@ -63,7 +63,7 @@ def test_a_latent_active_of_late_is_left_alone(trainer: Any) -> None:
     assert torch.equal(trainer.sae.W_dec[: D_SAE - 8], before)
 
 
-def test_a_new_latent_stands_for_a_poorly_reconstructed_input(trainer: Any) -> None:
+def test_a_new_latent_has_the_direction_of_a_poorly_reconstructed_input(trainer: Any) -> None:
     sae = trainer.sae
     steps(trainer, Resampler(Resampling(every=0.5), 100, generator()), 3)
     inputs = torch.randn(200, D_IN)
@@ -81,7 +81,7 @@ def test_a_new_latent_stands_for_a_poorly_reconstructed_input(trainer: Any) -> N
         assert norms[dead].numpy() == pytest.approx(norms[alive].mean().item(), rel=0.1)
 
 
-def test_the_optimizer_forgets_resampled_latents_alone(trainer: Any) -> None:
+def test_the_optimizer_state_is_reset_for_resampled_latents_only(trainer: Any) -> None:
     steps(trainer, Resampler(Resampling(every=0.5), 100, generator()), 3)
     dead = torch.tensor([0, 5])
     resample(trainer.sae, trainer.optimizer, dead, torch.randn(50, D_IN), generator())
@@ -98,7 +98,7 @@ def test_more_dead_latents_than_inputs(trainer: Any) -> None:
     assert trainer.sae.W_dec.isfinite().all()
 
 
-def test_the_callers_random_state_is_left_alone(trainer: Any) -> None:
+def test_the_callers_random_state_is_preserved(trainer: Any) -> None:
     steps(trainer, Resampler(Resampling(every=0.5), 100, generator()), 1)
     inputs = torch.randn(50, D_IN)
     state = torch.get_rng_state()

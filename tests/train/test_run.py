@@ -1,4 +1,4 @@
-"""A training job from stored samples to saved SAEs: what is written, what it says, and what is refused."""
+"""Training jobs from stored samples to saved SAEs: output files, reuse, conflicts and errors."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from saefari.data.slug import dataset_slug
 from saefari.errors import ConflictError, SaeError
 from saefari.models.forward import Forward
 from saefari.models.hooks import HookPoint
+from saefari.models.source import ModelSource
 from saefari.models.text_model import TextModel
 from saefari.store import SamplesWriter, iter_token_rows, read_split, write_split
 from saefari.train import run as run_module
 from saefari.train import save as save_module
-from saefari.train.job import SaeJob
-from saefari.train.run import TrainJob, run_train, trained
+from saefari.train.job import ProgressFiles, SaeJob, TrainingData, TrainJob
+from saefari.train.run import run_train, trained
 from saefari.train.training_rows import RowPlan, StoredRows
 
 FILES = ["cfg.json", "density.npz", "quality.json", "sae_weights.safetensors"]
@@ -44,35 +45,30 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def job(samples: Path, save_tiny: Callable[..., Path], make_job: MakeJob, tmp_path: Path) -> Callable[..., TrainJob]:
-    """job(*SaeJobs, **other fields) -> a training job on the samples."""
+def new_job(
+    samples: Path, save_tiny: Callable[..., Path], make_job: MakeJob, tmp_path: Path
+) -> Callable[..., TrainJob]:
+    """new_job(*SaeJobs, corpus, model, log): a training job on the samples, or on a corpus."""
 
-    def make(*saes: SaeJob, **fields: Any) -> TrainJob:
-        whole = TrainJob(
+    def make(
+        *saes: SaeJob, corpus: Corpus | None = None, model: str = "gpt2", log: str = "none", folder: str = "saes"
+    ) -> TrainJob:
+        return TrainJob(
             title="tiny",
-            model=str(save_tiny("gpt2")),
-            revision=None,
-            device="cpu",
-            dtype="float32",
+            model=ModelSource("llm", str(save_tiny(model)), dtype="float32", device="cpu"),
             saes=saes or (make_job(tmp_path / "saes", n_positions=5000),),
-            samples=(samples,),
-            stored=False,
-            corpus=None,
-            checkpoint=tmp_path / "saes" / ".checkpoint",
-            checkpoint_minutes=0.0,
-            training_log="none",
-            log_folder=tmp_path / "log",
+            data=TrainingData(corpus=corpus) if corpus else TrainingData((samples,)),
+            progress=ProgressFiles(tmp_path / folder / ".checkpoint", 0.0, log, tmp_path / "log"),
             seed=0,
             max_tokens=512,
             overwrite=False,
         )
-        return replace(whole, **fields)
 
     return make
 
 
 def load(job: TrainJob) -> Callable[[], TextModel]:
-    return lambda: TextModel.load(job.model, device="cpu")
+    return lambda: TextModel.load(job.model.name, device="cpu")
 
 
 def quality(sae: SaeJob) -> dict[str, Any]:
@@ -81,19 +77,19 @@ def quality(sae: SaeJob) -> dict[str, Any]:
 
 
 def states(job: TrainJob, hook: HookPoint, *, held_out: bool) -> torch.Tensor:
-    """Hidden states [n, d] of the rows that the job holds out, or of those that it trains on."""
-    rows = StoredRows(RowPlan({folder: read_split(folder) for folder in job.samples}, job.seed))
+    """Compute hidden states [n, d] of the job's held-out or training rows."""
+    rows = StoredRows(RowPlan({folder: read_split(folder) for folder in job.data.samples}, job.seed))
     chosen = list(rows.held_out() if held_out else rows.training(0))
     return torch.cat([states[hook] for _, _, states in Forward(load(job)(), 512)(chosen, [hook])])
 
 
-def test_it_opens_in_sae_lens_with_the_recorded_quality(job: Callable[..., TrainJob], make_job: MakeJob) -> None:
-    whole = job()
-    (sae,) = whole.saes
-    assert run_train(whole, load(whole)) == []
+def test_it_opens_in_sae_lens_with_the_recorded_quality(new_job: Callable[..., TrainJob], make_job: MakeJob) -> None:
+    job = new_job()
+    (sae,) = job.saes
+    assert run_train(job, load(job)) == []
     assert sorted(file.name for file in sae.folder.iterdir()) == FILES
-    assert not whole.checkpoint.exists()
-    hidden = states(whole, sae.hook, held_out=True)
+    assert not job.progress.checkpoint.exists()
+    hidden = states(job, sae.hook, held_out=True)
     opened = SAE.load_from_disk(str(sae.folder))
     with torch.no_grad():
         rebuilt = opened(hidden)
@@ -108,14 +104,14 @@ def test_it_opens_in_sae_lens_with_the_recorded_quality(job: Callable[..., Train
     assert opened.W_dec.norm(dim=1).detach().numpy() == pytest.approx(np.ones(64), rel=1e-4)
     metadata = opened.cfg.metadata
     assert (metadata.hook_name, metadata.dataset_path, metadata.context_size) == (sae.hook.name, "words", 64)
-    assert metadata.model_name == Path(whole.model).name
+    assert metadata.model_name == Path(job.model.name).name
     assert metadata.special_tokens == "in the context, not trained on"
 
 
-def test_the_density_is_that_of_the_held_out_positions(job: Callable[..., TrainJob]) -> None:
-    whole = job()
-    run_train(whole, load(whole))
-    record, density = quality(whole.saes[0]), np.load(whole.saes[0].folder / "density.npz", allow_pickle=False)
+def test_densities_are_measured_on_held_out_positions(new_job: Callable[..., TrainJob]) -> None:
+    job = new_job()
+    run_train(job, load(job))
+    record, density = quality(job.saes[0]), np.load(job.saes[0].folder / "density.npz", allow_pickle=False)
     assert density["counts"].sum() / density["n_positions"] == pytest.approx(record["l0"])
     with np.errstate(divide="ignore"):
         assert density["log10_density"] == pytest.approx(np.log10(density["counts"] / density["n_positions"]), rel=1e-4)
@@ -125,15 +121,15 @@ def test_the_density_is_that_of_the_held_out_positions(job: Callable[..., TrainJ
 
 
 @pytest.mark.parametrize("how", ["constant_norm_rescale", "layer_norm", "none"])
-def test_other_normalisations_hold_wherever_the_sae_is_opened(
-    job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path, how: str
+def test_normalisations_are_stored_with_the_sae(
+    new_job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path, how: str
 ) -> None:
-    whole = job(make_job(tmp_path, architecture="topk", k=8, n_positions=8000, normalize_activations=how))
-    (sae,) = whole.saes
-    run_train(whole, load(whole))
+    job = new_job(make_job(tmp_path, architecture="topk", k=8, n_positions=8000, normalize_activations=how))
+    (sae,) = job.saes
+    run_train(job, load(job))
     opened = SAE.load_from_disk(str(sae.folder))
     assert opened.cfg.normalize_activations == how
-    hidden = states(whole, sae.hook, held_out=True)
+    hidden = states(job, sae.hook, held_out=True)
     with torch.no_grad():
         error = (opened(hidden) - hidden).square().sum() / (hidden - hidden.mean(dim=0)).square().sum()
     assert quality(sae)["fvu"] == pytest.approx(error.item(), rel=1e-3)
@@ -143,145 +139,145 @@ def test_other_normalisations_hold_wherever_the_sae_is_opened(
         assert torch.allclose(louder, opened.encode(hidden), atol=1e-3)
 
 
-def test_a_language_model_says_what_is_recovered(
-    job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path, save_tiny: Callable[..., Path]
+def test_the_cross_entropy_of_a_language_model_is_recorded(
+    new_job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path, save_tiny: Callable[..., Path]
 ) -> None:
     saes = [make_job(tmp_path, width=str(k), k=k, d_sae=64, n_positions=10_000) for k in (1, 32)]
-    whole = job(*saes)
-    run_train(whole, load(whole))
+    job = new_job(*saes)
+    run_train(job, load(job))
     poor, good = (quality(sae)["cross_entropy"] for sae in saes)
     assert (poor["clean"], poor["zero"]) == (good["clean"], good["zero"])
     assert abs(good["spliced"] - good["clean"]) < abs(good["zero"] - good["clean"])
     for entropy in (poor, good):
         recovered = (entropy["zero"] - entropy["spliced"]) / (entropy["zero"] - entropy["clean"])
         assert entropy["recovered"] == pytest.approx(recovered)
-    encoder = job(make_job(tmp_path / "encoder", n_positions=256), model=str(save_tiny("bert")), checkpoint=tmp_path)
+    encoder = new_job(make_job(tmp_path / "encoder", n_positions=256), model="bert", folder="encoder")
     run_train(encoder, load(encoder))
     assert quality(encoder.saes[0])["cross_entropy"] is None
 
 
 def test_a_trained_sae_is_reused_and_other_settings_conflict(
-    job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path
+    new_job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path
 ) -> None:
-    whole = job()
-    run_train(whole, load(whole))
-    assert [sae.folder for sae in trained(whole)] == [whole.saes[0].folder]
-    written = (whole.saes[0].folder / "quality.json").stat().st_mtime_ns
+    job = new_job()
+    run_train(job, load(job))
+    assert [sae.folder for sae in trained(job)] == [job.saes[0].folder]
+    written = (job.saes[0].folder / "quality.json").stat().st_mtime_ns
 
     def none() -> TextModel:
         raise AssertionError("the model is not needed")
 
-    run_train(whole, none)
-    assert (whole.saes[0].folder / "quality.json").stat().st_mtime_ns == written
-    other = job(make_job(tmp_path / "saes", n_positions=5000, k=8))
+    run_train(job, none)
+    assert (job.saes[0].folder / "quality.json").stat().st_mtime_ns == written
+    other = new_job(make_job(tmp_path / "saes", n_positions=5000, k=8))
     assert trained(other) == []
-    with pytest.raises(ConflictError, match=r"k: 4 there, 8 now"):
+    with pytest.raises(ConflictError, match=r"k: 4 stored, 8 now"):
         run_train(other, load(other))
     run_train(replace(other, overwrite=True), load(other))
     assert quality(other.saes[0])["settings"]["k"] == 8
 
 
-def test_an_interruption_leaves_no_folder(job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = job()
-    folder = whole.saes[0].folder
+def test_an_interruption_leaves_no_folder(new_job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch) -> None:
+    job = new_job()
+    folder = job.saes[0].folder
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(save_module, "write_json", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        run_train(whole, load(whole))
+        run_train(job, load(job))
     assert list(folder.parent.iterdir()) == []
     monkeypatch.undo()
     folder.with_name(f".{folder.name}.partial").mkdir()
-    run_train(whole, load(whole))
+    run_train(job, load(job))
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
 
 
-def test_files_name_no_place_on_this_machine(job: Callable[..., TrainJob], tmp_path: Path) -> None:
-    whole = job()
-    run_train(whole, load(whole))
+def test_files_contain_no_path(new_job: Callable[..., TrainJob], tmp_path: Path) -> None:
+    job = new_job()
+    run_train(job, load(job))
     for name in ("cfg.json", "quality.json"):
-        text = (whole.saes[0].folder / name).read_text()
+        text = (job.saes[0].folder / name).read_text()
         assert str(tmp_path) not in text
-        assert str(Path(whole.model).parent) not in text
+        assert str(Path(job.model.name).parent) not in text
 
 
-def test_one_that_diverges_is_said_once_the_others_are_saved(
-    job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_diverged_sae_is_an_error_after_the_others_are_saved(
+    new_job: Callable[..., TrainJob], make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = run_module.train_saes
 
     def one_diverges(*arguments: Any) -> Any:
-        trainees = original(*arguments)
-        trainees[0].failure = "32 (layer 1) diverged"
-        return trainees
+        fits = original(*arguments)
+        fits[0].failure = "32 (layer 1) diverged"
+        return fits
 
     monkeypatch.setattr(run_module, "train_saes", one_diverges)
-    whole = job(*(make_job(tmp_path, width=width, n_positions=1000) for width in ("32", "64")))
+    job = new_job(*(make_job(tmp_path, width=width, n_positions=1000) for width in ("32", "64")))
     with pytest.raises(SaeError, match=r"32 \(layer 1\) diverged"):
-        run_train(whole, load(whole))
-    assert [sae.width for sae in trained(whole)] == ["64"]
-    assert not whole.saes[0].folder.exists()
+        run_train(job, load(job))
+    assert [sae.width for sae in trained(job)] == ["64"]
+    assert not job.saes[0].folder.exists()
 
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_corpus_instead_of_training_rows(
-    job: Callable[..., TrainJob], write_texts: Callable[..., None], tmp_path: Path, packed: bool
+    new_job: Callable[..., TrainJob], write_texts: Callable[..., None], tmp_path: Path, packed: bool
 ) -> None:
     write_texts(tmp_path / "texts.jsonl", 800)
     corpus = Corpus(name=str(tmp_path / "texts.jsonl"), context_size=32, packed=packed)
-    whole = job(samples=(), corpus=corpus)
-    run_train(whole, load(whole))
-    metadata = SAE.load_from_disk(str(whole.saes[0].folder)).cfg.metadata
+    job = new_job(corpus=corpus)
+    run_train(job, load(job))
+    metadata = SAE.load_from_disk(str(job.saes[0].folder)).cfg.metadata
     assert metadata.dataset_path == dataset_slug(corpus.name)
     assert metadata.context_size == 32
-    assert quality(whole.saes[0])["n_positions"] > 100
+    assert quality(job.saes[0])["n_positions"] > 100
 
 
-def test_curves_for_tensorboard(job: Callable[..., TrainJob]) -> None:
+def test_curves_for_tensorboard(new_job: Callable[..., TrainJob]) -> None:
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    whole = job(training_log="tensorboard")
-    run_train(whole, load(whole))
-    (folder,) = whole.log_folder.iterdir()
+    job = new_job(log="tensorboard")
+    run_train(job, load(job))
+    (folder,) = job.progress.log_folder.iterdir()
     written = events.EventAccumulator(str(folder))
     written.Reload()
     curve = [(point.step, point.value) for point in written.Scalars("fvu/64 (layer 1)")]
-    record = quality(whole.saes[0])["curves"]
+    record = quality(job.saes[0])["curves"]
     assert [step for step, _ in curve] == [min(step, 5000) for step in record["positions"]]
     assert [value for _, value in curve] == pytest.approx(record["fvu"])
 
 
-def test_curves_for_weights_and_biases(job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_curves_for_weights_and_biases(new_job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
-    whole = job(training_log="wandb")
-    run_train(whole, load(whole))
-    assert list(whole.log_folder.rglob("run-*.wandb"))
+    job = new_job(log="wandb")
+    run_train(job, load(job))
+    assert list(job.progress.log_folder.rglob("run-*.wandb"))
 
 
-def test_a_log_whose_package_is_missing_is_said_before_training(
-    job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch
+def test_a_missing_log_package_is_an_error_before_training(
+    new_job: Callable[..., TrainJob], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch.utils.tensorboard", None)
-    whole = job(training_log="tensorboard")
+    job = new_job(log="tensorboard")
     with pytest.raises(SaeError, match=r"settings\.training_log is 'tensorboard'.*pip install"):
-        run_train(whole, load(whole))
-    assert not whole.saes[0].folder.exists()
+        run_train(job, load(job))
+    assert not job.saes[0].folder.exists()
 
 
-def test_rows_used_to_measure_are_not_trained_on(
-    job: Callable[..., TrainJob], samples: Path, monkeypatch: pytest.MonkeyPatch
+def test_evaluation_rows_are_not_trained_on(
+    new_job: Callable[..., TrainJob], samples: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = job()
-    model = load(whole)()
+    job = new_job()
+    model = load(job)()
     seen: list[tuple[int, ...]] = []
     original = model.capture
     monkeypatch.setattr(
         model, "capture", lambda ids, hooks: seen.extend(tuple(row.tolist()) for row in ids) or original(ids, hooks)
     )
     monkeypatch.setattr(run_module, "_save", lambda *_: None)
-    run_train(whole, lambda: model)
+    run_train(job, lambda: model)
     texts = [tuple(row.input_ids.tolist()) for _, rows in iter_token_rows(samples) for row in rows]
     test = {texts[i] for i in range(0, 500, 5)}
     kept = StoredRows(RowPlan({samples: read_split(samples)}, 0)).held_out()

@@ -1,4 +1,4 @@
-"""Which rows SAEs are trained on, in which order, and which measure them."""
+"""Training rows of SAEs, their order, and held-out rows."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 
 from saefari.store import SamplesWriter, read_split, write_split
 from saefari.train import training_rows as rows_module
-from saefari.train.training_rows import MOST_HELD_OUT, RowPlan, StoredRows
+from saefari.train.training_rows import MAX_HELD_OUT, RowPlan, StoredRows
 
 N_ROWS = 2100  # two shards
 
 
 @pytest.fixture
 def splits(tmp_path: Path) -> dict[Path, np.ndarray]:
-    """Two datasets; row r of the first has the one token r, of the second the one token 10,000 + r."""
+    """Two datasets; row r has one token, r in the first and 10,000 + r in the second."""
     for first, name in ((0, "a"), (10_000, "b")):
         folder = tmp_path / name
         with SamplesWriter(folder, {}) as writer:
@@ -34,20 +34,20 @@ def held_out(splits: dict[Path, np.ndarray], seed: int = 0) -> list[int]:
     return [int(row.input_ids[0]) for row in StoredRows(RowPlan(splits, seed)).held_out()]
 
 
-def test_every_training_row_is_trained_on_or_held_out_and_no_other(splits: dict[Path, np.ndarray]) -> None:
+def test_exactly_the_training_rows_are_trained_on_or_held_out(splits: dict[Path, np.ndarray]) -> None:
     rows = [row for row in range(N_ROWS) if row % 3 == 1]
     assert sorted(training(splits) + held_out(splits)) == rows + [10_000 + row for row in rows]
     assert len(held_out(splits)) == round(0.1 * 2 * len(rows))
     assert min(np.mean([row < 10_000 for row in held_out(splits)]), 1) == pytest.approx(0.5)
 
 
-def test_no_more_are_held_out_than_measuring_needs() -> None:
+def test_the_number_of_held_out_rows_is_bounded() -> None:
     plan = RowPlan({Path("a"): np.zeros(30_000, dtype=np.int8), Path("b"): np.zeros(10_000, dtype=np.int8)}, 0)
     kept = {folder: sum(len(rows) for place, _, rows in plan.held_out() if place == folder) for folder in plan.splits}
-    assert kept == {Path("a"): MOST_HELD_OUT * 3 // 4, Path("b"): MOST_HELD_OUT // 4}
+    assert kept == {Path("a"): MAX_HELD_OUT * 3 // 4, Path("b"): MAX_HELD_OUT // 4}
 
 
-def test_the_seed_decides_the_order_and_every_pass_has_its_own(splits: dict[Path, np.ndarray]) -> None:
+def test_the_order_depends_on_seed_and_epoch(splits: dict[Path, np.ndarray]) -> None:
     order = training(splits)
     assert order == training(splits)
     assert order != training(splits, seed=1)

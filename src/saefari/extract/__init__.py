@@ -1,1 +1,1 @@
-"""Stage 1: texts in, shards of hidden states and codes out."""
+"""Stage 1: from texts and images to shards of hidden states and codes."""

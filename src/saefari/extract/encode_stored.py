@@ -1,4 +1,4 @@
-"""Encode stored positions, without the model: what classification needs of an `act_only` tree."""
+"""Encode stored positions without the model, so that an `act_only` tree can be classified."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from saefari.extract.shard_arrays import CodesArrays
 from saefari.log import progress_bar
 from saefari.store import HiddenShard, Manifest, hidden_folder, iter_hidden_positions, read_split, shard_ranges
 
-_ROWS_AT_ONCE = 256
+_ROWS_PER_BATCH = 256
 
 
 def run_encode(job: ExtractJob) -> list[str]:
-    """Make the codes that the job's cells lack from its stored positions. Returns warnings.
+    """Encode the missing codes of the job's cells from its stored positions. Returns warnings.
 
-    Raises StoreError when the positions are missing or altered, ConflictError when codes of other settings are there.
+    Raises StoreError if positions are missing or altered, ConflictError if codes of other settings exist.
     """
     warnings: list[str] = []
     for layer in sorted({cell.ref.layer for cell in job.cells}):
@@ -40,7 +40,7 @@ def _encode_layer(job: ExtractJob, layer: int) -> list[str]:
     manifest = Manifest.load(folder)
     cells = [cell for cell in job.cells if cell.ref.layer == layer]
     if manifest is None or not cells:
-        next(iter_hidden_positions(folder), None)  # says what is missing and what to run
+        next(iter_hidden_positions(folder), None)  # raises StoreError with what is missing and what to run
         return []
     shared = {key: value for key, value in manifest.settings.items() if key not in ("hook", "positions")}
     limit = manifest.facts.get("norm_limit")
@@ -48,8 +48,8 @@ def _encode_layer(job: ExtractJob, layer: int) -> list[str]:
     ranges = shard_ranges(manifest.n_rows)
     missing = inspect_all(outputs, ranges, job.overwrite)
     if missing:
-        bank = SaeBank(job.device)
-        hook = bank.hooks(cells, bank.load(cells[0].ref).d_in, job.model)[layer].name
+        bank = SaeBank(job.model.device)
+        hook = bank.hooks(cells, bank.load(cells[0].ref).d_in, job.model.name)[layer].name
         if hook != manifest.facts["hook"]:
             raise ConflictError(
                 f"{folder} holds the activations of {manifest.facts['hook']}, but the SAE reads {hook}: "
@@ -73,35 +73,34 @@ def _encode_shards(
     encoders: Sequence[CodesEncoder],
     ranges: Sequence[tuple[int, int]],
     missing: Sequence[int],
-    tell_outliers: bool,
+    store_outliers: bool,
 ) -> None:
     with progress_bar(ranges[-1][1], f"encode {job.title} layer {layer}", "rows") as bar:
         for index, shard in enumerate(iter_hidden_positions(hidden_folder(job.samples, layer))):
             if index in missing:
-                wanting = [encoder for encoder in encoders if encoder.wants(index)]
-                for encoder in wanting:
-                    arrays = CodesArrays(tell_outliers)
-                    for rows, counts, hidden, above in _batches(shard):
-                        encoder.encode(arrays, rows, counts, hidden.to(job.device), above)
+                for encoder in (encoder for encoder in encoders if encoder.needs(index)):
+                    arrays = CodesArrays(store_outliers)
+                    for rows, counts, hidden, outlier_mask in _batches(shard):
+                        encoder.encode(arrays, rows, counts, hidden.to(job.model.device), outlier_mask)
                     encoder.output.write(index, ranges[index], arrays.arrays())
             bar.update(len(shard.offsets) - 1)
 
 
 def _batches(shard: HiddenShard) -> Iterator[tuple[np.ndarray, np.ndarray, torch.Tensor, np.ndarray | None]]:
-    """(rows, positions of each, float32 [n_positions, d_model], outliers bool) of a few rows at a time."""
+    """Yield (rows, positions per row, states float32 [n_positions, d_model], outliers bool or None) in batches."""
     n_rows = len(shard.offsets) - 1
-    outlier = np.zeros(len(shard.positions), dtype=bool)
-    outlier[shard.outliers] = True
-    for start in range(0, n_rows, _ROWS_AT_ONCE):
-        rows = np.arange(start, min(start + _ROWS_AT_ONCE, n_rows))
+    outliers = np.zeros(len(shard.positions), dtype=bool)
+    outliers[shard.outliers] = True
+    for start in range(0, n_rows, _ROWS_PER_BATCH):
+        rows = np.arange(start, min(start + _ROWS_PER_BATCH, n_rows))
         first, last = shard.offsets[rows[0]], shard.offsets[rows[-1] + 1]
         counts = np.diff(shard.offsets)[rows]
-        above = outlier[first:last]
-        yield rows, counts, torch.from_numpy(shard.positions[first:last]).float(), above if above.any() else None
+        mask = outliers[first:last]
+        yield rows, counts, torch.from_numpy(shard.positions[first:last]).float(), mask if mask.any() else None
 
 
 def _calibrate(job: ExtractJob, layer: int, encoders: Sequence[CodesEncoder]) -> None:
-    """Give the random controls the sparsity of their SAEs, on stored positions of training rows."""
+    """Calibrate the random controls to the sparsity of their SAEs on stored positions of training rows."""
     controls = [encoder for encoder in encoders if encoder.cell.random]
     if not controls:
         return
@@ -115,4 +114,4 @@ def _calibrate(job: ExtractJob, layer: int, encoders: Sequence[CodesEncoder]) ->
         if sum(map(len, parts)) >= CALIBRATION_POSITIONS:
             break
     for encoder in controls:
-        encoder.calibrate(torch.cat(parts)[:CALIBRATION_POSITIONS].to(job.device), job.seed)
+        encoder.calibrate(torch.cat(parts)[:CALIBRATION_POSITIONS].to(job.model.device), job.seed)

@@ -1,4 +1,4 @@
-"""Freeze which rows of a stored dataset train and which test."""
+"""Freeze the train/test split of a stored dataset."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from saefari.store import has_images, iter_samples, read_samples_record, read_sp
 
 
 def prepare_split(folder: Path, test_folder: Path | None, test_size: float, seed: int) -> dict[str, Any]:
-    """Fix which rows train and which test, and save it beside the samples. Returns the split's record.
+    """Assign rows to training and test, and save the split beside the samples. Returns the split's record.
 
-    With `test_folder` its rows are the test rows, and a training row that shares a text or a group with one of
-    them is excluded; else the split is stratified, with equal texts and groups on one side. Texts are equal where their
-    normal forms are; the record says so (`settings.text_ties`) and how many rows that ties (`tied`).
+    With `test_folder`, its rows are the test rows, and training rows that share a text or a group with one of them are
+    excluded. Otherwise the split is stratified, with equal texts and equal groups on one side. Texts are equal if their
+    normal forms are; the record holds the rule (`settings.text_ties`) and the number of rows it ties (`tied`).
     """
     settings: dict[str, Any] = {"samples": samples_digest(folder), "seed": seed}
     settings |= {"test_samples": samples_digest(test_folder)} if test_folder else {"test_size": test_size}
     settings |= {} if has_images(folder) else {"text_ties": TEXT_RULE}
-    records = [read_split_record(place) for place in (folder, test_folder) if place]
+    records = [read_split_record(path) for path in (folder, test_folder) if path]
     if all(record is not None and record["settings"] == settings for record in records):
         return records[0] or {}
     rows = _identities(folder)
@@ -35,7 +35,7 @@ def prepare_split(folder: Path, test_folder: Path | None, test_size: float, seed
         warnings = _missing_labels(parts)
     else:
         test = _identities(test_folder)
-        compared = rows.followed_by(test)
+        compared = rows.joined(test)
         test_parts = np.asarray([-1 if label is None else 1 for label in test.labels], dtype=np.int8)
         write_split(test_folder, test_parts, settings, _missing_labels(test_parts))
         parts = np.asarray([-1 if label is None else 0 for label in rows.labels], dtype=np.int8)
@@ -54,7 +54,7 @@ def prepare_split(folder: Path, test_folder: Path | None, test_size: float, seed
 
 
 def samples_digest(folder: Path | None) -> str:
-    """SHA-256 of a folder's samples.parquet. Raises DataError where it is missing or damaged."""
+    """Return the SHA-256 of a folder's samples.parquet. Raises DataError if it is missing or damaged."""
     record = read_samples_record(folder) if folder else None
     if record is None:
         raise DataError(f"{folder}: the samples are missing or damaged; run the extraction again")
@@ -63,15 +63,15 @@ def samples_digest(folder: Path | None) -> str:
 
 @dataclass(frozen=True)
 class _Identities:
-    """What ties rows: labels, keys of the texts or pictures and of the exact texts, groups; each [n_rows]."""
+    """Labels, content keys (of normal-form text or pixels), exact-text keys and groups of rows; each [n_rows]."""
 
     labels: list[str | None]
     keys: np.ndarray
     exact: np.ndarray
     groups: list[str | None]
 
-    def followed_by(self, other: _Identities) -> _Identities:
-        """The rows of both."""
+    def joined(self, other: _Identities) -> _Identities:
+        """Concatenate the rows of both."""
         return _Identities(
             self.labels + other.labels,
             np.concatenate([self.keys, other.keys]),
@@ -81,33 +81,33 @@ class _Identities:
 
 
 def _identities(folder: Path) -> _Identities:
-    """Read what ties the rows of a folder; one without a text or picture counts as one without a label."""
+    """Read the rows of a folder; a row without text or image is treated as unlabelled."""
     labels: list[str | None] = []
     groups: list[str | None] = []
     keys: list[int] = []
     exact: list[int] = []
-    of_images = has_images(folder)
-    for table in iter_samples(folder, ["pixels" if of_images else "text", "label", "group"]):
+    with_images = has_images(folder)
+    for table in iter_samples(folder, ["pixels" if with_images else "text", "label", "group"]):
         for content, label, group in zip(*(column.to_pylist() for column in table.columns), strict=True):
             labels.append(None if content is None else label)
             groups.append(group)
             exact.append(exact_key(content or ""))
-            keys.append(exact[-1] if of_images else text_key(content or ""))
+            keys.append(exact[-1] if with_images else text_key(content or ""))
     return _Identities(labels, np.asarray(keys, dtype=np.uint64), np.asarray(exact, dtype=np.uint64), groups)
 
 
 def _log_tied(folder: Path, tied: dict[str, int], has_test_split: bool) -> None:
     if tied["equal"] or tied["near"]:
         logger.info(
-            "%s: %s rows have a text that occurs again, %s a near-duplicate (%s): %s",
+            "%s: %s rows have an exact duplicate, %s a near-duplicate (%s): %s",
             folder,
             f"{tied['equal']:,}",
             f"{tied['near']:,}",
             TEXT_RULE,
-            "a test row and a training row never share one" if has_test_split else "they stay on one side of the split",
+            "no training row duplicates a test row" if has_test_split else "duplicates stay on one side of the split",
         )
 
 
 def _missing_labels(parts: np.ndarray) -> list[str]:
     missing = int((parts == -1).sum())
-    return [f"{missing} rows left out: they have no label, or nothing to read"] if missing else []
+    return [f"{missing} rows left out: they have no label or no content"] if missing else []

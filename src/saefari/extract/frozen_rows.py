@@ -1,4 +1,4 @@
-"""Which rows of a dataset split are frozen, and the checks and columns that texts and images share."""
+"""The rows of a dataset split to prepare, with the checks and columns shared by texts and images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from saefari.store.manifest import differences
 
 
 def rows_wanted(settings: Settings) -> int | None:
-    """Rows of each split to use: the smaller of max_samples and max_batches x batch_size; None = all."""
+    """Return the maximum rows of each split: the smaller of max_samples and max_batches x batch_size; None = all."""
     limits = [settings.max_samples]
     if settings.max_batches is not None and settings.batch_size is not None:
         limits.append(settings.max_batches * settings.batch_size)
@@ -24,9 +24,9 @@ def rows_wanted(settings: Settings) -> int | None:
 
 
 def rows_settings(dataset: Dataset, n_wanted: int | None, seed: int, fields: tuple[str, ...]) -> dict[str, Any]:
-    """Which rows are taken, and from which columns; the seed counts only where rows are sampled."""
+    """Return the settings that select rows and columns; the seed is included only if rows are sampled."""
     sampled = n_wanted is not None and n_wanted < dataset.n_rows
-    table = dataset.table_fingerprint  # the same whether images are read or not
+    table = dataset.table_fingerprint  # independent of whether images are read
     return {
         "dataset": dataset.slug,
         "fingerprint": dataset.fingerprint,
@@ -37,9 +37,9 @@ def rows_settings(dataset: Dataset, n_wanted: int | None, seed: int, fields: tup
 
 
 def stored_samples(folder: Path, settings: dict[str, Any], overwrite: bool) -> dict[str, Any] | None:
-    """The record of the samples where they are there already, as these settings want them.
+    """Return the record of existing samples with these settings; None if there are none to reuse.
 
-    Raises ConflictError when the folder holds the samples of other settings and `overwrite` is false.
+    Raises ConflictError if the folder holds samples of other settings and `overwrite` is false.
     """
     record = read_samples_record(folder)
     conflicts = differences(record["settings"], settings) if record else []
@@ -49,25 +49,25 @@ def stored_samples(folder: Path, settings: dict[str, Any], overwrite: bool) -> d
 
 
 def conflict_message(folder: Path, conflicts: list[str]) -> str:
-    """What differs, and what to do about it."""
+    """List the differing settings and the remedy."""
     lines = "\n".join(f"    {line}" for line in conflicts)
     return (
         f"{folder} was made with other settings (stored -> wanted):\n{lines}\n"
-        "  Choose another settings.base_save_dir, or add --overwrite to replace what is there."
+        "  Choose another settings.base_save_dir, or add --overwrite to replace the stored data."
     )
 
 
 def sampled_rows(dataset: Dataset, sampled: dict[str, int] | None) -> Iterator[Example]:
-    """The dataset's rows, or a seeded sample of them (see `rows_settings`), in its order."""
+    """Yield the dataset's rows, or a seeded sample of them (see `rows_settings`), in dataset order."""
     if sampled is None:
         yield from dataset.rows()
         return
-    wanted = set(sample_rows(dataset.n_rows, sampled["rows"], sampled["seed"]).tolist())
-    yield from (example for example in dataset.rows() if example.row in wanted)
+    chosen = set(sample_rows(dataset.n_rows, sampled["rows"], sampled["seed"]).tolist())
+    yield from (example for example in dataset.rows() if example.row in chosen)
 
 
 def row_columns(example: Example, tokens: Any) -> dict[str, Any]:
-    """A row as samples.parquet has it; tokens: as a tokenizer or an image reader gives them."""
+    """Build the columns of a row of samples.parquet; tokens: from a tokenizer or an image reader."""
     return {
         "row": example.row,
         "id": example.id,

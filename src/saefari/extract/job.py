@@ -1,21 +1,21 @@
-"""What an extraction is asked for."""
+"""The job that extracts hidden states and codes."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from saefari.config import ModelType
 from saefari.models.image_loader import ImageLoader, Images
+from saefari.models.source import ModelSource
 from saefari.names import RANDOM
 from saefari.saes.ref import SaeRef
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One SAE whose codes are wanted, or its control with random weights.
+    """One SAE to encode with, or its control with random weights.
 
-    trained: it was trained in this run, so that it cannot be at the wrong place.
+    trained: the run itself trains it, so its hook point is known to be right.
     """
 
     ref: SaeRef
@@ -24,13 +24,13 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The folder of its codes."""
+        """Folder name of its codes."""
         return self.ref.width + RANDOM if self.random else self.ref.width
 
 
 @dataclass(frozen=True)
 class JobImages:
-    """The images of a job's samples and of its calibration's, and what reads them."""
+    """The images of a job's samples and calibration samples, and their loader."""
 
     samples: Images
     calibration: Images
@@ -39,19 +39,15 @@ class JobImages:
 
 @dataclass(frozen=True)
 class ExtractJob:
-    """One model over one dataset split. Idempotent: it makes only the shards that are missing or do not verify."""
+    """One model over one dataset split. Idempotent: makes only shards that are missing or do not verify."""
 
     title: str
-    model: str
-    model_type: ModelType
-    revision: str | None
-    dtype: str
-    device: str
+    model: ModelSource
     samples: Path
     calibration: Path
-    """Samples whose training rows calibrate the random controls; they may be another split's."""
+    """Samples, possibly of another split, whose training rows calibrate the random controls."""
     images: JobImages | None
-    """None = the rows are texts, whose tokens are stored."""
+    """None for texts, whose tokens are stored."""
     cells: tuple[Cell, ...]
     encode: bool
     """False = store activations only (settings.act_only)."""
@@ -61,16 +57,20 @@ class ExtractJob:
     seed: int
     overwrite: bool
     outlier_norm: float | None = None
-    """A position whose norm is above this multiple of its layer's median is an outlier; None = none is."""
-    bos_unsettled: bool = False
-    """Whether BOS begins the texts depends on the SAEs' metadata, which the plan could not read."""
+    """A position with a norm above this multiple of its layer's median is an outlier; None = no outliers."""
+    bos_unknown: bool = False
+    """The plan could not read from the SAEs' metadata whether texts begin with BOS, so check it after loading."""
 
     @property
     def is_calibration(self) -> bool:
-        """The job's own samples hold its training rows."""
+        """Whether the job's own samples contain the training rows."""
         return self.samples == self.calibration
 
     @property
     def coded_cells(self) -> tuple[Cell, ...]:
-        """The cells whose codes are made in the forward pass: none where activations alone are stored."""
+        """The cells encoded during the forward pass: none if only activations are stored."""
         return self.cells if self.encode else ()
+
+    def on(self, device: str) -> ExtractJob:
+        """Return the same job for another device."""
+        return replace(self, model=self.model.on(device))

@@ -1,4 +1,4 @@
-"""What is known of a dataset's rows, kept beside the samples made of them."""
+"""Reuse of row counts and fingerprints of a dataset, stored beside the samples made of it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from saefari.store import read_samples_record, write_json
 from saefari.store.layout import SAMPLES_RECORD
 
 _KNOWN = "known_rows"
-"""Beside `settings` in samples.json: what shaped the samples does not depend on it."""
+"""Key in samples.json, outside `settings`, since the samples do not depend on it."""
 
 
 def open_prepared(folder: Path, spec: DatasetSpec, split: str) -> Dataset:
-    """`open_dataset`, with what the samples in a folder, if there are any, say of the dataset's rows.
+    """Open a dataset, reusing what an earlier run stored about its rows beside the samples in `folder`.
 
-    Whether the dataset is still what they were made of is not said: compare fingerprints.
+    Does not check that the dataset is unchanged: compare fingerprints.
     """
     record = read_samples_record(folder) or {}
     return open_dataset(spec, split, KnownRows.from_record(record.get(_KNOWN)))
 
 
-def note_known(folder: Path, dataset: Dataset) -> None:
-    """Keep what is known of a dataset's rows for the next run; the samples in the folder were made of them."""
+def store_known_rows(folder: Path, dataset: Dataset) -> None:
+    """Store what is known of a dataset's rows, for the next run, beside the samples made of them."""
     record = read_samples_record(folder)
     if record is not None and record.get(_KNOWN) != (known := asdict(dataset.known_rows())):
         write_json(folder / SAMPLES_RECORD, {**record, _KNOWN: known})

@@ -1,4 +1,4 @@
-"""The rows of a shard as the model is given them: stored tokens at once, images as they are read, a few at a time."""
+"""Model inputs of a shard's rows: stored tokens all at once, images a batch at a time as they are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from saefari.store.shards import SHARD_ROWS
 
 R = TypeVar("R", TokenisedRow, ImageRow)
 Window = tuple[np.ndarray, Sequence[Row]]
-"""Rows that are in memory together, and their indices in the shard."""
+"""Indices in the shard of rows that are in memory together, and the rows."""
 
 _ROWS_TO_CALIBRATE = 32  # images in memory at once
 
@@ -29,20 +29,20 @@ class Rows(Protocol):
     """The rows of a samples folder."""
 
     def windows(self, shards: Sequence[int]) -> Iterator[tuple[int, Iterator[Window]]]:
-        """(shard, its windows) in this order; a shard's windows must be used up before the next one is asked for."""
+        """Yield (shard, its windows) in this order; consume all windows before advancing to the next shard."""
 
     def training(self, n_positions: int) -> Iterator[Sequence[Row]]:
-        """Training rows from the start of the split, of `n_positions` positions or a few more, by windows."""
+        """Yield windows of the first training rows with at least `n_positions` positions in total."""
 
 
 def rows_to_extract(job: ExtractJob) -> Rows:
-    """The rows of the job's samples as its model reads them."""
+    """Return the rows of the job's samples."""
     images = job.images
     return _rows(job, job.samples, images.samples if images else None)
 
 
 def rows_to_calibrate(job: ExtractJob) -> Rows:
-    """The rows whose training part calibrates random controls."""
+    """Return the rows of the calibration samples."""
     images = job.images
     return _rows(job, job.calibration, images.calibration if images else None)
 
@@ -55,7 +55,7 @@ def _rows(job: ExtractJob, folder: Path, images: Images | None) -> Rows:
 
 @dataclass(frozen=True)
 class TextRows:
-    """Texts whose tokens are stored: a shard is one window."""
+    """Texts with stored tokens; a shard is one window."""
 
     folder: Path
 
@@ -71,9 +71,9 @@ class TextRows:
 
 @dataclass(frozen=True)
 class ImageRows:
-    """Images, read anew by worker processes, which run ahead of the model; longest rows first.
+    """Images, read again by worker processes ahead of the model; longest rows first.
 
-    A window is one batch: the model starts as soon as it is there, and few images are in memory at once.
+    A window is one batch, so that the model starts early and few images are in memory.
     """
 
     folder: Path
@@ -83,8 +83,8 @@ class ImageRows:
     max_sequences: int | None
 
     def windows(self, shards: Sequence[int]) -> Iterator[tuple[int, Iterator[Window]]]:
-        """See Rows. Raises DataError where the dataset is not what the samples were made of."""
-        # Closed here: what an extraction raised may be kept, and with it the processes, if only that let go of them.
+        """See Rows. Raises DataError if the dataset changed since the samples were made."""
+        # Close explicitly: a kept exception would otherwise keep the worker processes alive.
         with closing(self._load(row for _, _, rows in self._sorted(shards) for row in rows)) as loaded:
             for shard, order, rows in self._sorted(shards):
                 yield shard, self._windows(order, rows, loaded)
@@ -102,7 +102,7 @@ class ImageRows:
             yield order[batch], list(islice(loaded, len(batch)))
 
     def _sorted(self, shards: Sequence[int]) -> Iterator[tuple[int, np.ndarray, list[ImageRow]]]:
-        """(shard, indices of its rows, the rows), the longest row first."""
+        """Yield (shard, indices of its rows, the rows), longest rows first."""
         for shard, rows in iter_image_rows(self.folder, shards):
             order = np.argsort([-row.length for row in rows], kind="stable")
             yield shard, order, [rows[i] for i in order]

@@ -1,4 +1,4 @@
-"""Norms above which positions are outliers: a multiple of a layer's median on training rows, measured once."""
+"""Outlier limits: a multiple of a layer's median norm on training rows, measured once and stored."""
 
 from __future__ import annotations
 
@@ -11,23 +11,22 @@ from saefari.extract.model_inputs import rows_to_calibrate
 from saefari.log import logger
 from saefari.models.forward import Model
 from saefari.models.hooks import HookPoint
-from saefari.models.identity import model_settings
 from saefari.models.norms import MEASURED_POSITIONS, norm_medians
 from saefari.store import read_samples_record
 from saefari.store.median_norm import read_median_norm, write_median_norm
 
 
 def norm_limits(job: ExtractJob, hooks: Mapping[int, HookPoint], model: Callable[[], Model]) -> dict[int, float | None]:
-    """Layer -> the norm above which a position is an outlier; None where the job knows no outliers.
+    """Return layer -> norm above which a position is an outlier; None if the job has no outlier_norm.
 
-    hooks: of each layer. The medians are those of the job's calibration samples, whichever split is extracted; what is
-    not stored there is measured, on the training rows from the start, and stored.
+    hooks: hook point per layer. Medians are those of the job's calibration samples; missing ones are measured on the
+    first training rows and stored there.
     """
     if job.outlier_norm is None:
         return dict.fromkeys(hooks)
     wanted = {layer: _settings(job, hook) for layer, hook in hooks.items()}
     stored = {layer: read_median_norm(job.calibration, layer, settings) for layer, settings in wanted.items()}
-    missing = [layer for layer, (there, _) in stored.items() if not there]
+    missing = [layer for layer, (found, _) in stored.items() if not found]
     medians = {layer: median for layer, (_, median) in stored.items()}
     if missing:
         logger.info("%s: measuring the norms of hidden states", job.title)
@@ -40,7 +39,7 @@ def norm_limits(job: ExtractJob, hooks: Mapping[int, HookPoint], model: Callable
 
 
 def measure_norms(job: ExtractJob, model: Callable[[], Model]) -> None:
-    """Measure and store what training SAEs needs of a job whose hook points are known without loading an SAE."""
+    """Measure and store the median norms of a job before its SAEs are trained; hook points come from the plan."""
     norm_limits(job, {cell.ref.layer: HookPoint.parse(str(cell.ref.hook)) for cell in job.cells}, model)
 
 
@@ -48,5 +47,4 @@ def _settings(job: ExtractJob, hook: HookPoint) -> dict[str, Any]:
     record = read_samples_record(job.calibration)
     if record is None:
         raise DataError(f"{job.calibration}: the samples are missing or damaged; run the extraction again")
-    identity = model_settings(job.model, job.revision, job.dtype, job.device)
-    return {"model": identity, "samples": record["sha256"], "hook": hook.name}
+    return {"model": job.model.settings(), "samples": record["sha256"], "hook": hook.name}

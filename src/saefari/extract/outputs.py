@@ -1,4 +1,4 @@
-"""The folders that an extraction fills, and what of each is still missing."""
+"""The output folders of an extraction, and their missing shards."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Output:
     manifest: Manifest = field(init=False)
 
     def inspect(self, ranges: Sequence[tuple[int, int]], overwrite: bool) -> None:
-        """Decide what is missing. With `overwrite`, data of other settings is removed first.
+        """Determine the missing shards. With `overwrite`, remove data of other settings first.
 
-        Raises ConflictError when the folder holds data of other settings and `overwrite` is false.
+        Raises ConflictError if the folder holds data of other settings and `overwrite` is false.
         """
         decision = plan_shards(self.folder, self.settings, ranges)
         if decision.conflicts:
@@ -43,11 +43,11 @@ class Output:
         self.manifest = Manifest.load(self.folder) or Manifest(self.kind, self.settings, self.n_rows)
 
     def confirm(self, facts: dict[str, Any]) -> None:
-        """Note what was found while loading. Raises ConflictError when stored shards were made from something else."""
+        """Record facts known only after loading. Raises ConflictError if stored shards have other facts."""
         if self.manifest.shards and self.manifest.facts != facts:
             raise ConflictError(
-                f"{self.folder}: its shards were made with {self.manifest.facts}, now there is {facts}; "
-                "remove that folder or choose another settings.base_save_dir"
+                f"{self.folder}: its shards were made with {self.manifest.facts}, but this run has {facts}; "
+                "remove the folder or choose another settings.base_save_dir"
             )
         self.manifest.facts = facts
 
@@ -58,7 +58,7 @@ class Output:
 
 
 def inspect_all(outputs: Sequence[Output], ranges: Sequence[tuple[int, int]], overwrite: bool) -> list[int]:
-    """Inspect every output; return the shards that any of them lacks. Raises one ConflictError for all conflicts."""
+    """Inspect every output; return the shards missing in any of them. Raises one ConflictError for all conflicts."""
     conflicts = []
     for output in outputs:
         try:

@@ -1,21 +1,20 @@
-"""The job that freezes a dataset split for one model."""
+"""The job that prepares a dataset for one model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from saefari.config import DatasetSpec, ModelType, Settings
+from saefari.config import DatasetSpec, Settings
+from saefari.models.source import ModelSource
 
 
 @dataclass(frozen=True)
 class PrepareJob:
-    """One dataset as one model reads it; test_folder: of its own test split, where it has one."""
+    """One dataset prepared for one model; test_folder: for the dataset's own test split, if it has one."""
 
     title: str
-    model: str
-    model_type: ModelType
-    revision: str | None
+    model: ModelSource
     positions: str
     spec: DatasetSpec
     settings: Settings
@@ -23,10 +22,10 @@ class PrepareJob:
     test_folder: Path | None
     overwrite: bool
     prepend_bos: bool | None = None
-    """Where BOS is put or left out otherwise than the tokenizer does it (models.tokenizer.bos_change)."""
+    """Add or remove BOS, where that differs from the tokenizer's behaviour (models.tokenizer.bos_change)."""
 
     @property
     def splits(self) -> list[tuple[str, Path]]:
-        """Each split with the folder of its samples."""
+        """Splits with the folders of their samples."""
         pairs = ((self.spec.split, self.folder), (self.spec.test_split, self.test_folder))
         return [(split, folder) for split, folder in pairs if split is not None and folder is not None]

@@ -12,16 +12,16 @@ from saefari.data.dataset import Dataset
 from saefari.data.example import Example
 from saefari.extract.freeze_split import samples_digest
 from saefari.extract.frozen_rows import row_columns, rows_settings, rows_wanted, sampled_rows, stored_samples
-from saefari.extract.known_rows import note_known, open_prepared
+from saefari.extract.known_rows import open_prepared, store_known_rows
 from saefari.extract.prepare_job import PrepareJob
 from saefari.log import logger
 from saefari.store import SamplesWriter
 
-_TOKENISED_AT_ONCE = 512
+_TEXTS_PER_BATCH = 512
 
 
 class Tokeniser(Protocol):
-    """What turns texts into tokens; a TextModel is one."""
+    """Interface of a tokeniser of texts, such as TextModel."""
 
     def tokenize(
         self, texts: list[str], max_length: int, include_special_tokens: bool, positions: Positions
@@ -29,11 +29,11 @@ class Tokeniser(Protocol):
 
 
 def prepare_texts(job: PrepareJob) -> list[str]:
-    """Freeze a text model's rows and tokens. Returns warnings: none."""
+    """Freeze the rows and tokens of a text model. Returns no warnings."""
     from saefari.models.tokenizer import TextTokenizer
 
     settings = job.settings
-    tokenizer = TextTokenizer.load(job.model, job.revision).with_bos(job.prepend_bos)
+    tokenizer = TextTokenizer.load(job.model.name, job.model.revision).with_bos(job.prepend_bos)
     for split, folder in job.splits:
         dataset = open_prepared(folder, job.spec, split)
         wanted = samples_settings(
@@ -47,7 +47,7 @@ def prepare_texts(job: PrepareJob) -> list[str]:
             tokenizer.bos_change,
         )
         prepare_samples(folder, dataset, tokenizer, wanted, job.overwrite)
-        note_known(folder, dataset)
+        store_known_rows(folder, dataset)
     return []
 
 
@@ -61,10 +61,9 @@ def samples_settings(
     positions: Positions = "tokens",
     bos_change: bool | None = None,
 ) -> dict[str, Any]:
-    """Everything that shapes samples.parquet.
+    """Return everything that shapes samples.parquet.
 
-    `positions` stands there only where it is not the default, `prepend_bos` only where it is not what the tokenizer
-    does by itself.
+    `positions` is included only if not the default, `prepend_bos` only if it differs from the tokenizer's behaviour.
     """
     settings = {
         **rows_settings(dataset, n_wanted, seed, ("text_field", "label_field", "id_field", "group_field")),
@@ -79,9 +78,9 @@ def samples_settings(
 def prepare_samples(
     folder: Path, dataset: Dataset, tokeniser: Tokeniser, settings: dict[str, Any], overwrite: bool
 ) -> str:
-    """Write samples.parquet unless it is there already. Returns its SHA-256.
+    """Write samples.parquet unless it exists. Returns its SHA-256.
 
-    Raises ConflictError when the folder holds the samples of other settings and `overwrite` is false.
+    Raises ConflictError if the folder holds samples of other settings and `overwrite` is false.
     """
     record = stored_samples(folder, settings, overwrite)
     if record is not None:
@@ -102,5 +101,5 @@ def prepare_samples(
 
 
 def _chunks(examples: Iterator[Example]) -> Iterator[list[Example]]:
-    while chunk := list(islice(examples, _TOKENISED_AT_ONCE)):
+    while chunk := list(islice(examples, _TEXTS_PER_BATCH)):
         yield chunk

@@ -1,18 +1,17 @@
-"""Stage 1: one forward pass over a dataset split serves every layer and every SAE."""
+"""Run an extraction: one forward pass over a dataset split for all layers and SAEs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from saefari.errors import DataError
-from saefari.extract.background import background_calls
-from saefari.extract.check_bos import check_bos
+from saefari.errors import DataError, SaeError
 from saefari.extract.finish_hidden import finish_hidden
 from saefari.extract.job import ExtractJob
 from saefari.extract.model_inputs import Window, rows_to_calibrate, rows_to_extract
@@ -25,22 +24,27 @@ from saefari.extract.sae_bank import (
     codes_output,
     finish_codes,
     limit_fact,
+    refs_by_layer,
 )
 from saefari.extract.shard_arrays import CodesArrays, HiddenArrays
 from saefari.log import logger, progress_bar
 from saefari.models.forward import Forward, Model
 from saefari.models.hooks import HookPoint
-from saefari.models.identity import model_settings
 from saefari.models.norms import outliers, without_outliers
+from saefari.models.text_model import TextModel
+from saefari.models.tokenizer import bos_change
+from saefari.saes.prepend_bos import disagreement
 from saefari.store import hidden_folder, read_samples_record, shard_ranges
 
-_WRITERS = 4  # threads that compress: each output of a shard is a file of its own
+_WRITERS = 4  # threads that compress and write a shard's files
+_MAX_PENDING = 2  # batches that may wait to be encoded; bounds memory
 
 
 def run_extract(job: ExtractJob, model: Callable[[], Model]) -> list[str]:
-    """Run the job; `model` loads the model, and is called only if something is missing. Returns warnings.
+    """Run the job. Returns warnings.
 
-    Raises ConflictError when the store holds data of other settings, StoreError when it cannot be written.
+    model: loads the model; called only if something is missing. Raises ConflictError if the store holds data of other
+    settings, StoreError if it cannot be written.
     """
     record = read_samples_record(job.samples)
     if record is None:
@@ -60,14 +64,13 @@ def run_extract(job: ExtractJob, model: Callable[[], Model]) -> list[str]:
 
 
 def _shared_settings(job: ExtractJob, samples: dict[str, Any]) -> dict[str, Any]:
-    """What shapes all the job's outputs. samples: their record.
+    """Return the settings that shape all outputs; samples: the samples' record.
 
-    `prepend_bos` and `outlier_norm` stand there only where they change something.
+    `prepend_bos` and `outlier_norm` are included only if set.
     """
-    identity = model_settings(job.model, job.revision, job.dtype, job.device)
-    told = {"prepend_bos": samples["settings"].get("prepend_bos"), "outlier_norm": job.outlier_norm}
-    given = {name: value for name, value in told.items() if value is not None}
-    return {"model": identity, "samples": samples["sha256"], **given}
+    optional = {"prepend_bos": samples["settings"].get("prepend_bos"), "outlier_norm": job.outlier_norm}
+    given = {name: value for name, value in optional.items() if value is not None}
+    return {"model": job.model.settings(), "samples": samples["sha256"], **given}
 
 
 def _hidden_outputs(job: ExtractJob, n_rows: int, shared: dict[str, Any]) -> dict[int, Output]:
@@ -82,7 +85,7 @@ def _hidden_outputs(job: ExtractJob, n_rows: int, shared: dict[str, Any]) -> dic
 
 
 class _Extraction:
-    """The running job: a forward pass per batch, and behind it encoding, pooling and writing."""
+    """A running job: forward passes, each followed by encoding, pooling and writing."""
 
     def __init__(self, job: ExtractJob, model: Model, hidden: dict[int, Output], codes: Sequence[Output]) -> None:
         self._job = job
@@ -90,8 +93,8 @@ class _Extraction:
         self._forward = Forward(model, job.max_tokens, job.max_sequences)
         self._hidden = hidden
         bank = SaeBank(model.device)
-        self._hooks = bank.hooks(job.cells, model.d_model, job.model)
-        check_bos(job, bank, model)
+        self._hooks = bank.hooks(job.cells, model.d_model, job.model.name)
+        _check_bos(job, bank, model)
         self._limits = norm_limits(job, self._hooks, lambda: model)
         for layer, output in hidden.items():
             output.confirm({"hook": self._hooks[layer].name, **limit_fact(self._limits[layer])})
@@ -102,11 +105,11 @@ class _Extraction:
         ]
 
     def run(self, missing: Sequence[int], ranges: Sequence[tuple[int, int]]) -> None:
-        """Make the missing shards. On a GPU the next shard is computed while one is compressed and written."""
+        """Make the missing shards. On a GPU, compute the next shard while one is compressed and written."""
         self._calibrate_controls()
         done = sum(stop - start for i, (start, stop) in enumerate(ranges) if i not in set(missing))
         if done:
-            logger.info("%s: going on from row %s of %s", self._job.title, f"{done:,}", f"{ranges[-1][1]:,}")
+            logger.info("%s: resuming at row %s of %s", self._job.title, f"{done:,}", f"{ranges[-1][1]:,}")
         with (
             progress_bar(ranges[-1][1], f"extract {self._job.title}", "rows", initial=done) as bar,
             ThreadPoolExecutor(_WRITERS) as writers,
@@ -117,32 +120,32 @@ class _Extraction:
                 _wait(writing)
                 writing = [writers.submit(write) for write in writes]
                 if self._model.device.type == "cpu":
-                    _wait(writing)  # a CPU writes and computes faster one after the other
+                    _wait(writing)  # on a CPU, writing and computing in parallel is slower
             _wait(writing)
 
     def _shard(
         self, shard: int, rows: tuple[int, int], windows: Iterator[Window], bar: Any
     ) -> list[Callable[[], None]]:
-        """Compute a shard; return what remains for each output: sorting into row order, compressing and writing."""
-        encoders = [encoder for encoder in self._encoders if encoder.wants(shard)]
-        tell = {layer: limit is not None for layer, limit in self._limits.items()}
-        collected = [CodesArrays(tell[encoder.cell.ref.layer]) for encoder in encoders]
+        """Compute a shard; return a function per output that sorts, compresses and writes it."""
+        encoders = [encoder for encoder in self._encoders if encoder.needs(shard)]
+        has_limit = {layer: limit is not None for layer, limit in self._limits.items()}
+        collected = [CodesArrays(has_limit[encoder.cell.ref.layer]) for encoder in encoders]
         hidden = {
-            layer: HiddenArrays(self._hooks[layer], output.settings["positions"], tell[layer])
+            layer: HiddenArrays(self._hooks[layer], output.settings["positions"], has_limit[layer])
             for layer, output in self._hidden.items()
             if shard in output.decision.missing
         }
         layers = {encoder.cell.ref.layer for encoder in encoders} | set(hidden)
 
         def consume(batch: np.ndarray, counts: np.ndarray, states: dict[HookPoint, torch.Tensor]) -> None:
-            above = {layer: outliers(states[self._hooks[layer]], self._limits[layer]) for layer in layers}
+            masks = {layer: outliers(states[self._hooks[layer]], self._limits[layer]) for layer in layers}
             for layer, arrays in hidden.items():
-                arrays.add(batch, counts, states[self._hooks[layer]], above[layer])
+                arrays.add(batch, counts, states[self._hooks[layer]], masks[layer])
             for encoder, codes in zip(encoders, collected, strict=True):
-                encoder.encode(codes, batch, counts, states[encoder.hook], above[encoder.cell.ref.layer])
+                encoder.encode(codes, batch, counts, states[encoder.hook], masks[encoder.cell.ref.layer])
             bar.update(len(batch))
 
-        with background_calls(self._model.device) as call:
+        with _background_calls(self._model.device) as call:
             for indices, read in windows:
                 for batch, counts, states in self._forward(read, [self._hooks[layer] for layer in sorted(layers)]):
                     call(consume, indices[batch], counts, states)
@@ -153,7 +156,7 @@ class _Extraction:
         return [partial(_write, output, shard, rows, arrays) for output, arrays in filled]
 
     def _calibrate_controls(self) -> None:
-        """Give the random controls the sparsity of their SAEs, on positions of training rows."""
+        """Calibrate the random controls to the sparsity of their SAEs on positions of training rows."""
         controls = [encoder for encoder in self._encoders if encoder.cell.random]
         if not controls:
             return
@@ -171,6 +174,49 @@ def _write(output: Output, shard: int, rows: tuple[int, int], arrays: HiddenArra
 
 
 def _wait(writing: Sequence[Future[None]]) -> None:
-    """Until all are written; raises what any of them raised."""
+    """Wait until all are written; raise the first exception."""
     for future in writing:
         future.result()
+
+
+@contextmanager
+def _background_calls(device: torch.device) -> Iterator[Callable[..., None]]:
+    """Yield `call(function, *args)`, which runs functions in order.
+
+    On a GPU they run in a separate thread, in parallel with the next forward pass; elsewhere immediately. Leaving the
+    block waits for all of them and raises the first exception.
+    """
+    if device.type != "cuda":
+        yield lambda function, *args: function(*args)
+        return
+    pending: list[Future[None]] = []
+    with ThreadPoolExecutor(1) as pool:
+
+        def call(function: Callable[..., None], *args: Any) -> None:
+            pending.append(pool.submit(function, *args))
+            if len(pending) > _MAX_PENDING:
+                pending.pop(0).result()
+
+        yield call
+        for future in pending:
+            future.result()
+
+
+def _check_bos(job: ExtractJob, bank: SaeBank, model: Model) -> None:
+    """Raise SaeError if `prepend_bos` differs between SAEs or from the stored texts, where the plan could not tell."""
+    if not job.bos_unknown or not isinstance(model, TextModel):
+        return
+    pretrained = refs_by_layer([cell for cell in job.cells if not cell.trained])
+    prepend_bos = {ref: bank.load(ref).sae.cfg.metadata.prepend_bos for ref in pretrained}
+    if message := disagreement(prepend_bos):
+        raise SaeError(message)
+    stored = (read_samples_record(job.samples) or {}).get("settings", {}).get("prepend_bos")
+    tokenizer = model.tokenizer.tokenizer
+    for ref, wanted in prepend_bos.items():
+        if wanted is None or (wanted and tokenizer.bos_token_id is None):
+            continue
+        if bos_change(tokenizer, wanted) != stored:
+            raise SaeError(
+                f"{ref.title} was trained {'with' if wanted else 'without'} BOS before every text, but the stored "
+                f"texts differ: set add_bos: {str(wanted).lower()} for this model and add --overwrite"
+            )

@@ -1,4 +1,4 @@
-"""Gather the batches of one shard, in any order, into its arrays, in row order."""
+"""Collect the batches of one shard, in any order, into arrays in row order."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
 
 def pool(hidden: torch.Tensor, counts: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Mean and last position of each row: hidden [n_positions, d], counts int64 [n_rows].
+    """Pool each row by mean and by last position; hidden: [n_positions, d], counts: int64 [n_rows].
 
-    Returns {'last', 'mean'}: [n_rows, d]; a row without positions is all zeros.
+    Returns {'last', 'mean'}: [n_rows, d]; a row without positions gives zeros.
     """
     mean = torch.segment_reduce(hidden, "mean", lengths=counts, axis=0, initial=0)
     mean = torch.where(counts[:, None] > 0, mean, torch.zeros_like(mean))
@@ -30,30 +30,35 @@ def pool(hidden: torch.Tensor, counts: torch.Tensor) -> dict[str, torch.Tensor]:
     return {"last": torch.where(counts[:, None] > 0, last, torch.zeros_like(last)), "mean": mean}
 
 
-def pool_ordinary(hidden: torch.Tensor, counts: np.ndarray, above: np.ndarray | None) -> dict[str, torch.Tensor]:
-    """As `pool`, of the positions that are no outliers: above bool [n_positions], None = all."""
-    if above is not None:
-        hidden, counts = hidden[torch.from_numpy(~above).to(hidden.device)], split_counts(counts, above)
+def pool_without_outliers(
+    hidden: torch.Tensor, counts: np.ndarray, outlier_mask: np.ndarray | None
+) -> dict[str, torch.Tensor]:
+    """Pool as `pool` without outliers; outlier_mask: bool [n_positions], None = no outliers."""
+    if outlier_mask is not None:
+        hidden, counts = (
+            hidden[torch.from_numpy(~outlier_mask).to(hidden.device)],
+            counts_without_outliers(counts, outlier_mask),
+        )
     return pool(hidden, torch.from_numpy(counts).to(hidden.device))
 
 
-def spread(codes: Codes, above: np.ndarray) -> Codes:
-    """Codes of all positions, bool [n], from those of the positions that are not `above`; these get no latent."""
-    active = np.zeros(len(above), dtype=np.int64)
-    active[~above] = np.diff(codes.indptr)
+def insert_outliers(codes: Codes, outlier_mask: np.ndarray) -> Codes:
+    """Extend codes of the other positions to all n positions; outliers get no latent. outlier_mask: bool [n]."""
+    active = np.zeros(len(outlier_mask), dtype=np.int64)
+    active[~outlier_mask] = np.diff(codes.indptr)
     return replace(codes, indptr=np.concatenate([[0], np.cumsum(active)]))
 
 
-def split_counts(counts: np.ndarray, above: np.ndarray) -> np.ndarray:
-    """Positions of each row that are not `above`: counts int64 [n_rows], above bool [n_positions]."""
-    below = np.concatenate([[0], np.cumsum(~above)])
+def counts_without_outliers(counts: np.ndarray, outlier_mask: np.ndarray) -> np.ndarray:
+    """Count each row's positions that are no outliers; counts: int64 [n_rows], outlier_mask: bool [n_positions]."""
+    cumulative = np.concatenate([[0], np.cumsum(~outlier_mask)])
     ends = np.cumsum(counts)
-    kept: np.ndarray = below[ends] - below[ends - counts]
+    kept: np.ndarray = cumulative[ends] - cumulative[ends - counts]
     return kept
 
 
-class _InRowOrder:
-    """Row numbers and position counts of the batches seen, and the permutation that sorts them."""
+class _RowOrder:
+    """Row numbers and position counts of the collected batches, and the permutations into row order."""
 
     def __init__(self) -> None:
         self._rows: list[np.ndarray] = []
@@ -72,78 +77,80 @@ class _InRowOrder:
         return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
 
     def positions(self) -> np.ndarray:
-        """Indices that bring the positions, stacked batch by batch, into row order."""
+        """Return indices that sort the positions, concatenated batch by batch, into row order."""
         counts = np.concatenate(self._counts)
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         order = self.rows()
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts[order]) - counts[order], counts[order])
-        places: np.ndarray = np.repeat(starts[order], counts[order]) + within
-        return places
+        offset_in_row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts[order]) - counts[order], counts[order])
+        indices: np.ndarray = np.repeat(starts[order], counts[order]) + offset_in_row
+        return indices
 
-    def outliers(self, above: list[np.ndarray | None]) -> np.ndarray:
-        """Ascending indices, once in row order, of the positions that are outliers in the batches."""
-        if all(part is None for part in above):
+    def outliers(self, outlier_masks: list[np.ndarray | None]) -> np.ndarray:
+        """Return the outliers' ascending indices in row order."""
+        if all(part is None for part in outlier_masks):
             return no_outliers()
         sizes = [int(counts.sum()) for counts in self._counts]
-        parts = [np.zeros(n, bool) if part is None else part for n, part in zip(sizes, above, strict=True)]
+        parts = [np.zeros(n, bool) if part is None else part for n, part in zip(sizes, outlier_masks, strict=True)]
         found: np.ndarray = np.flatnonzero(np.concatenate(parts)[self.positions()])
         return found
 
 
 class HiddenArrays:
-    """Collects one hook point's hidden states; `arrays()` is the content of a hidden shard."""
+    """A collector of one hook point's hidden states; `arrays()` is the content of a hidden shard."""
 
-    def __init__(self, hook: HookPoint, keep_positions: bool, tell_outliers: bool = False) -> None:
-        """tell_outliers: store which positions are outliers."""
+    def __init__(self, hook: HookPoint, keep_positions: bool, store_outliers: bool = False) -> None:
+        """store_outliers: include the indices of outliers."""
         self._hook = hook
         self._keep = keep_positions
-        self._tell = tell_outliers
-        self._above: list[np.ndarray | None] = []
-        self._order = _InRowOrder()
+        self._store_outliers = store_outliers
+        self._outlier_masks: list[np.ndarray | None] = []
+        self._order = _RowOrder()
         self._pooled: dict[str, list[np.ndarray]] = {"last": [], "mean": []}
         self._positions: list[np.ndarray] = []
 
-    def add(self, rows: np.ndarray, counts: np.ndarray, hidden: torch.Tensor, above: np.ndarray | None = None) -> None:
-        """hidden: [n_positions, d_model] float32, the rows' positions one after the other.
+    def add(
+        self, rows: np.ndarray, counts: np.ndarray, hidden: torch.Tensor, outlier_mask: np.ndarray | None = None
+    ) -> None:
+        """Add a batch. hidden: float32 [n_positions, d_model], the rows' concatenated positions.
 
-        above: bool [n_positions], the outliers, which are not pooled; None = there are none.
+        outlier_mask: bool [n_positions], positions that are not pooled; None = no outliers.
         """
         self._order.add(rows, counts)
-        self._above.append(above)
-        for how, pooled in pool_ordinary(hidden, counts, above).items():
+        self._outlier_masks.append(outlier_mask)
+        for how, pooled in pool_without_outliers(hidden, counts, outlier_mask).items():
             self._pooled[how].append(pooled.cpu().numpy())
         if self._keep:
             self._positions.append(self._as_float16(hidden))
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The shard's arrays in row order."""
+        """Return the shard's arrays in row order."""
         order = self._order.rows()
         result = {f"pooled_{how}": compact_states(np.concatenate(parts)[order]) for how, parts in self._pooled.items()}
         if self._keep:
             result["positions"] = np.concatenate(self._positions)[self._order.positions()]
             result["offsets"] = self._order.offsets()
-        if self._tell:
-            result["outliers"] = self._order.outliers(self._above)
+        if self._store_outliers:
+            result["outliers"] = self._order.outliers(self._outlier_masks)
         return result
 
     def _as_float16(self, hidden: torch.Tensor) -> np.ndarray:
         largest = float(hidden.abs().max()) if hidden.numel() else 0.0
         if not largest <= _FLOAT16_MAX:
             raise ModelError(
-                f"{self._hook.name}: a hidden state of {largest:.3g} does not fit the float16 in which positions are "
-                "stored; use settings.act_only: false and settings.store_positions: false"
+                f"{self._hook.name}: a hidden state of {largest:.3g} exceeds the range of float16, in which positions "
+                "are stored; use settings.act_only: false and settings.store_positions: false"
             )
         return hidden.to(torch.float16).cpu().numpy()
 
 
 class CodesArrays:
-    """Collects one SAE's codes and their quality; `arrays()` is the content of a codes shard."""
+    """A collector of one SAE's codes and quality; `arrays()` is the content of a codes shard."""
 
-    def __init__(self, tell_outliers: bool = False) -> None:
-        """tell_outliers: store which positions are outliers."""
-        self._order = _InRowOrder()
-        self._tell = tell_outliers
-        self._above: list[np.ndarray | None] = []
+    def __init__(self, store_outliers: bool = False) -> None:
+        """store_outliers: include the indices of outliers."""
+        self._order = _RowOrder()
+        self._store_outliers = store_outliers
+        self._outlier_masks: list[np.ndarray | None] = []
         self._codes: list[sparse.csr_array] = []
         self._quality: Quality | None = None
         self._d_sae = 0
@@ -154,23 +161,23 @@ class CodesArrays:
         counts: np.ndarray,
         codes: Codes,
         quality: Quality,
-        above: np.ndarray | None = None,
+        outlier_mask: np.ndarray | None = None,
     ) -> None:
-        """codes: [n_positions, d_sae], the rows' positions one after the other; quality: of those not `above`.
+        """Add a batch. codes: [n_positions, d_sae], the rows' concatenated positions; quality: without outliers.
 
-        above: bool [n_positions], the outliers; None = there are none.
+        outlier_mask: bool [n_positions]; None = no outliers.
         """
         self._order.add(rows, counts)
-        self._above.append(above)
+        self._outlier_masks.append(outlier_mask)
         self._codes.append(codes.to_csr())
         self._quality = quality if self._quality is None else self._quality.merge(quality)
         self._d_sae = codes.d_sae
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """The shard's arrays in row order, and the statistics of its positions as `stat_*`."""
+        """Return the shard's arrays in row order, and its quality statistics as `stat_*`."""
         codes = sparse.vstack(self._codes, format="csr")[self._order.positions()]
         arrays = codes_arrays(codes.indptr, codes.indices, codes.data, self._order.offsets(), self._d_sae)
-        if self._tell:
-            arrays["outliers"] = self._order.outliers(self._above)
+        if self._store_outliers:
+            arrays["outliers"] = self._order.outliers(self._outlier_masks)
         assert self._quality is not None
         return arrays | {f"stat_{name}": value for name, value in self._quality.to_arrays().items()}

@@ -1,4 +1,4 @@
-"""What an AlexNet-transformer sees of an image: a square of fixed size, its values between -1 and 1."""
+"""Preprocessing of an AlexNet-transformer: resize to a square, scale to [-1, 1]."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MIDDLE = 0.5
 
 
 def processor_config(image_size: int) -> dict[str, Any]:
-    """A model's preprocessor_config.json; transformers' image processor then does what `view` and `pixel_values` do."""
+    """Return the model's preprocessor_config.json, which makes transformers do what `view` and `pixel_values` do."""
     return {
         "image_processor_type": "ViTImageProcessor",
         "do_resize": True,
@@ -29,10 +29,10 @@ def processor_config(image_size: int) -> dict[str, Any]:
 
 
 def view(image: Image.Image, image_size: int) -> np.ndarray:
-    """An RGB image in the model's size, uint8 [image_size, image_size, 3]."""
+    """Resize an RGB image to the model's size: uint8 [image_size, image_size, 3]."""
     return np.asarray(image.resize((image_size, image_size), Image.Resampling.BILINEAR))
 
 
 def pixel_values(views: Tensor) -> Tensor:
-    """Views, uint8 [B, S, S, 3], as the model reads them: float32 [B, 3, S, S]."""
+    """Turn views, uint8 [B, S, S, 3], into the model's input, float32 [B, 3, S, S]."""
     return views.permute(0, 3, 1, 2).float().div(255).sub(_MIDDLE).div(_MIDDLE).contiguous()

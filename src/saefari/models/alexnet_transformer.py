@@ -1,4 +1,4 @@
-"""A small vision model: an AlexNet's convolutions make a grid of features, which a GPT-style transformer reads.
+"""A small vision model: a GPT-style transformer on the feature grid of AlexNet convolutions.
 
 Shapes: B images, C channels, a grid of R x S cells, T = R * S positions in row-major order, d = hidden_size.
 """
@@ -17,21 +17,21 @@ from transformers.modeling_outputs import BaseModelOutput, ImageClassifierOutput
 from saefari.models.alexnet_transformer_config import AlexNetTransformerConfig
 
 
-class IntoStream(nn.Linear):
-    """A matrix whose output is added to the residual stream: it begins the smaller, the more blocks add to it."""
+class ResidualProjection(nn.Linear):
+    """A linear layer that adds to the residual stream; its initial weights shrink with the number of blocks."""
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention; with `causal`, no position sees those after it."""
+    """Multi-head self-attention; with `causal`, a position attends only to itself and earlier ones."""
 
     def __init__(self, config: AlexNetTransformerConfig) -> None:
         super().__init__()
         self.n_heads, self.causal, self.dropout = config.num_attention_heads, config.causal, config.dropout
         self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size)
-        self.projection = IntoStream(config.hidden_size, config.hidden_size)
+        self.projection = ResidualProjection(config.hidden_size, config.hidden_size)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        """[B, T, d] to the same shape."""
+        """Map [B, T, d] to the same shape."""
         q, k, v = self.qkv(hidden_states).unflatten(-1, (3, self.n_heads, -1)).permute(2, 0, 3, 1, 4)
         dropout = self.dropout if self.training else 0.0
         heads = scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=self.causal)
@@ -40,23 +40,23 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two matrices with a GELU between them."""
+    """Two linear layers with a GELU between them."""
 
     def __init__(self, config: AlexNetTransformerConfig) -> None:
         super().__init__()
         width = round(config.mlp_ratio * config.hidden_size)
         self.up = nn.Linear(config.hidden_size, width)
         self.activation = nn.GELU()
-        self.down = IntoStream(width, config.hidden_size)
+        self.down = ResidualProjection(width, config.hidden_size)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        """[B, T, d] to the same shape."""
+        """Map [B, T, d] to the same shape."""
         projected: Tensor = self.down(self.activation(self.up(hidden_states)))
         return projected
 
 
 class Block(nn.Module):
-    """A transformer block that normalises before attention and MLP and adds what they give, as GPT-2's."""
+    """A pre-norm transformer block, as in GPT-2."""
 
     def __init__(self, config: AlexNetTransformerConfig) -> None:
         super().__init__()
@@ -67,14 +67,14 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, hidden_states: Tensor) -> Tensor:
-        """The residual stream [B, T, d] before and after the block."""
+        """Map the residual stream [B, T, d] before the block to the one after it."""
         hidden_states = hidden_states + self.dropout(self.attention(self.attention_norm(hidden_states)))
         stream: Tensor = hidden_states + self.dropout(self.mlp(self.mlp_norm(hidden_states)))
         return stream
 
 
 class Embedding(nn.Module):
-    """Convolutions, then one vector per cell of their grid, with a learned position added."""
+    """Convolutions, then one vector per grid cell plus a learned position embedding."""
 
     def __init__(self, config: AlexNetTransformerConfig) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Embedding(nn.Module):
         self.positions = nn.Parameter(torch.zeros(1, rows * columns, config.hidden_size))
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        """[B, num_channels, image_size, image_size] to [B, T, d]. Raises ValueError for images of another shape."""
+        """Map [B, num_channels, image_size, image_size] to [B, T, d]. Raises ValueError for another image shape."""
         expected = (self.num_channels, self.image_size, self.image_size)
         if tuple(pixel_values.shape[1:]) != expected:
             raise ValueError(f"pixel_values is {list(pixel_values.shape)}, but an image must be {list(expected)}")
@@ -102,7 +102,7 @@ class Embedding(nn.Module):
 
 
 class AlexNetTransformerPreTrainedModel(PreTrainedModel):
-    """What the model and its classifier have in common: configuration, first weights, safetensors files."""
+    """Base class of the model and its classifier: configuration, initial weights, safetensors files."""
 
     config_class = AlexNetTransformerConfig
     base_model_prefix = "model"
@@ -113,9 +113,9 @@ class AlexNetTransformerPreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """GPT-2's: small normal weights, smaller where they add to the residual stream; He's for convolutions."""
+        """Initialise as GPT-2: normal weights, scaled down in residual projections; He for convolutions."""
         std = self.config.initializer_range
-        if isinstance(module, IntoStream):
+        if isinstance(module, ResidualProjection):
             std /= math.sqrt(2 * self.config.num_hidden_layers)
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
@@ -140,22 +140,22 @@ class AlexNetTransformerModel(AlexNetTransformerPreTrainedModel):
         self.post_init()
 
     def forward(self, pixel_values: Tensor, output_hidden_states: bool | None = None, **_: Any) -> BaseModelOutput:
-        """Hidden states [B, T, d] of images [B, num_channels, image_size, image_size], after the final norm.
+        """Compute final hidden states [B, T, d], after the final norm, of images [B, num_channels, size, size].
 
-        output_hidden_states: also the embedding and each block's output, `hidden_states[L + 1]` that of block L; the
-        last of them is not normalised.
+        output_hidden_states: also return the embedding and each block's output; `hidden_states[L + 1]` is that of
+        block L. The last one is before the final norm.
         """
         states = self.embedding(pixel_values)
         stream = [states]
         for block in self.blocks:
             states = block(states)
             stream.append(states)
-        wanted = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
-        return BaseModelOutput(last_hidden_state=self.norm(states), hidden_states=tuple(stream) if wanted else None)
+        collect = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
+        return BaseModelOutput(last_hidden_state=self.norm(states), hidden_states=tuple(stream) if collect else None)
 
 
 class AlexNetTransformerForImageClassification(AlexNetTransformerPreTrainedModel):
-    """The model with a linear classifier that reads the mean over positions."""
+    """The model with a linear classifier on the mean over positions."""
 
     def __init__(self, config: AlexNetTransformerConfig) -> None:
         super().__init__(config)
@@ -170,7 +170,7 @@ class AlexNetTransformerForImageClassification(AlexNetTransformerPreTrainedModel
         output_hidden_states: bool | None = None,
         **_: Any,
     ) -> ImageClassifierOutput:
-        """Logits [B, num_labels]; with labels, int64 [B], their mean cross-entropy in nats too."""
+        """Compute logits [B, num_labels] and, given labels int64 [B], the mean cross-entropy in nats."""
         output = self.model(pixel_values, output_hidden_states)
         logits = self.classifier(output.last_hidden_state.mean(dim=1))
         loss = None if labels is None else cross_entropy(logits.float(), labels)

@@ -1,4 +1,4 @@
-"""What the AlexNet-transformer's config.json holds, and how transformers' auto classes come to know the model."""
+"""The AlexNet-transformer's config.json, and its registration with transformers' auto classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from saefari.config import Convolution, default_convolutions, grid_side
 
 
 class AlexNetTransformerConfig(PreTrainedConfig):
-    """Shape of an AlexNet-transformer; by default one for images of 224 pixels."""
+    """Shape of an AlexNet-transformer; the default is for images of 224 pixels."""
 
     model_type = "alexnet_transformer"
 
@@ -30,9 +30,9 @@ class AlexNetTransformerConfig(PreTrainedConfig):
         initializer_range: float = 0.02,
         **kwargs: Any,
     ) -> None:
-        """convolutions: see `saefari.config.Convolution`; none = what is usual for the image's size.
+        """convolutions: see `saefari.config.Convolution`; None = `usual_convolutions` for the image size.
 
-        Raises ValueError where heads do not divide hidden_size or the convolutions leave nothing of an image.
+        Raises ValueError if hidden_size is no multiple of the number of heads, or the grid is empty.
         """
         given = default_convolutions(image_size) if convolutions is None else convolutions
         self.image_size = image_size
@@ -49,21 +49,21 @@ class AlexNetTransformerConfig(PreTrainedConfig):
         if hidden_size % num_attention_heads:
             raise ValueError(f"hidden_size {hidden_size} is no multiple of num_attention_heads {num_attention_heads}")
         if not all(self.grid):
-            raise ValueError(f"the convolutions leave nothing of an image of {image_size} pixels")
+            raise ValueError(f"the convolutions reduce an image of {image_size} pixels to an empty grid")
         super().__init__(**kwargs)
 
     @property
     def stack(self) -> tuple[Convolution, ...]:
-        """The convolutions, as what they are."""
+        """The convolutions as objects."""
         return tuple(Convolution(**one) for one in self.convolutions)
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Rows and columns of the cells that the transformer reads, row by row."""
+        """Rows and columns of cells; the transformer reads them in row-major order."""
         side = grid_side(self.stack, self.image_size)
         return side, side
 
 
 def register() -> None:
-    """Let transformers' auto classes read the configuration from a folder, without code from that folder."""
+    """Register the configuration, so that auto classes read it from a folder without code from that folder."""
     AutoConfig.register(AlexNetTransformerConfig.model_type, AlexNetTransformerConfig, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Length-sorted batches under a token budget, which is lowered when the GPU's memory does not hold one."""
+"""Length-sorted batches under a token budget that is lowered when the GPU runs out of memory."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ T = TypeVar("T")
 
 
 def token_batches(lengths: np.ndarray, max_tokens: int, max_sequences: int | None = None) -> Iterator[np.ndarray]:
-    """Indices of the sequences of each batch, longest first, so that a batch too large for the memory shows early.
+    """Yield the indices of each batch, longest sequences first, so that an out-of-memory error occurs early.
 
     lengths: int [n], tokens of each sequence; a batch of B sequences costs B x its longest one, padding included.
-    A sequence longer than the budget makes a batch of its own. Every index comes exactly once.
+    A sequence longer than the budget is a batch of its own. Every index occurs exactly once.
     """
     order = np.argsort(-lengths, kind="stable")
     start = 0
@@ -34,15 +34,15 @@ def token_batches(lengths: np.ndarray, max_tokens: int, max_sequences: int | Non
 
 @dataclass
 class Batches:
-    """The budget of batches: padded tokens, lowered for good when the GPU's memory does not hold one; sequences."""
+    """The budget of a batch: sequences, and padded tokens, lowered permanently when the GPU runs out of memory."""
 
     max_tokens: int
     max_sequences: int | None = None
 
     def run(self, lengths: np.ndarray, work: Callable[[np.ndarray], T]) -> Iterator[tuple[np.ndarray, T]]:
-        """(indices of a batch's sequences, what `work` makes of them), for all sequences of these lengths, int [n].
+        """Yield (indices of a batch, work(indices)) until all sequences are done; lengths: int [n].
 
-        Raises ModelError for a single sequence that the memory does not hold.
+        Raises ModelError for a single sequence that does not fit the memory.
         """
         for batch in token_batches(lengths, self.max_tokens, self.max_sequences):
             yield from self._batch(batch, lengths, work)
@@ -50,7 +50,7 @@ class Batches:
     def _batch(
         self, batch: np.ndarray, lengths: np.ndarray, work: Callable[[np.ndarray], T]
     ) -> Iterator[tuple[np.ndarray, T]]:
-        """One batch, or its parts where the budget was lowered since it was put together, or must be now."""
+        """Run one batch, split into parts if it exceeds the budget or runs out of memory."""
         longest = max(int(lengths[batch].max()), 1)
         if len(batch) > 1 and len(batch) * longest > self.max_tokens:
             for part in token_batches(lengths[batch], self.max_tokens):
@@ -62,7 +62,7 @@ class Batches:
             if len(batch) == 1:
                 raise ModelError(
                     f"a single row of {longest} positions does not fit the GPU's memory; "
-                    "use a smaller settings.dtype or, of texts, lower settings.max_length"
+                    "use a smaller settings.dtype or, for texts, lower settings.max_length"
                 ) from None
         else:
             yield batch, done
@@ -70,6 +70,8 @@ class Batches:
         torch.cuda.empty_cache()
         self.max_tokens = len(batch) * longest // 2
         logger.warning(
-            "out of GPU memory at %d sequences: from now on at most %d tokens a batch", len(batch), self.max_tokens
+            "out of GPU memory with %d sequences: batches now limited to %d tokens",
+            len(batch),
+            self.max_tokens,
         )
         yield from self._batch(batch, lengths, work)

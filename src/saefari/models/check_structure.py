@@ -1,4 +1,4 @@
-"""Check a model's structure on a copy of it without weights, which costs neither a download nor memory."""
+"""Check a model's structure on a copy without weights, which needs neither a download nor memory."""
 
 from __future__ import annotations
 
@@ -20,35 +20,34 @@ from saefari.models.vision_model import vision_part
 def check_hooks(
     name: str, revision: str | None, model_type: ModelType, hooks: Sequence[HookPoint], *, reach_hub: bool = True
 ) -> None:
-    """Raise ModelError for a model whose blocks cannot be found, or which has no such hook points.
+    """Raise ModelError if the model's blocks cannot be found or it lacks one of the hook points.
 
-    Also for one that transformers cannot build, and for an `llm` that reads no texts. What only a model with weights
-    could tell is taken to be right.
+    Also if transformers cannot build it, or an `llm` reads no texts. What needs weights to check is assumed correct.
     """
     part = _part(name, revision, model_type, reach_hub)
     if part is None:
         return
     find_blocks(part)
     for hook in hooks:
-        # A forward pass, by which modules inside a block are told apart, may look at values, of which there are none.
+        # The forward pass that locates modules inside a block may depend on values, which a meta tensor lacks.
         with suppress(RuntimeError, NotImplementedError, TypeError), torch.no_grad(), capture(part, [hook]):
             part(**example_input(part))
 
 
 def _part(name: str, revision: str | None, model_type: ModelType, reach_hub: bool) -> Any:
-    """The part of a model that hook points are in, without weights; None where it cannot be built without them."""
+    """Build the part of a model that has the hook points, without weights; None if it needs weights to be built."""
     config = read_config(name, revision, reach_hub=reach_hub)
     try:
-        whole = skeleton(config)
+        model = skeleton(config)
     except RuntimeError:
         return None
     except (ValueError, TypeError, LookupError, AttributeError, ImportError) as error:
         raise ModelError(f"model {name!r} ({config.model_type}) cannot be built: {shortened(error)}") from None
     if model_type == "vit":
-        return vision_part(whole)
+        return vision_part(model)
     if model_type == "vlm":
-        return whole.get_decoder()
-    part = text_part(whole)
+        return model.get_decoder()
+    part = text_part(model)
     if part.main_input_name != "input_ids":
         raise ModelError(f"model {name!r} ({config.model_type}) reads {part.main_input_name}, not texts")
     return part

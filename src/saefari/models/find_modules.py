@@ -1,4 +1,4 @@
-"""Finding attention and MLP inside a block by watching one small forward pass, not by a model's name."""
+"""Locate attention and MLP inside a block by tracing one small forward pass, independent of the model's name."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from saefari.errors import ModelError
 
 
 @dataclass(frozen=True)
-class Tap:
-    """A module whose input or output is the tensor wanted."""
+class ModuleTensor:
+    """The input or output of a module."""
 
     module: nn.Module
     side: Literal["input", "output"]
@@ -22,35 +22,34 @@ class Tap:
 
 @dataclass(eq=False)
 class _Call:
-    """One module's run: the hidden states it was given, and what it returned."""
+    """One call of a module: its hidden-state inputs and its output."""
 
     module: nn.Module
     inputs: list[Tensor]
     output: Tensor | None = None
 
 
-class _Done(Exception):
-    """The traced block has run."""
+class _BlockTraced(Exception):
+    """Raised to stop the forward pass once the traced block has run."""
 
 
-def locate_inside(model: nn.Module, block: nn.Module, site: str, name: str) -> Tap:
-    """The module inside `block` whose input or output is the tensor at `site` (see models.hooks).
+def locate_inside(model: nn.Module, block: nn.Module, site: str, name: str) -> ModuleTensor:
+    """Find the module inside `block` whose input or output is the tensor at `site` (see models.hooks).
 
-    Attention is the first child with weights that is called attention; its projection is the last matrix it
-    applies. What attention (or the MLP) adds to the stream is that output after the modules that take it as
-    their input (dropout, Gemma's post-norm). Raises ModelError, which begins with `name`,
-    where the block has no such place.
+    Attention is the first child with weights whose name contains "attn" or "attention"; its projection is the last
+    matrix it applies. What attention (or the MLP) adds to the stream is its output after the modules that read it
+    alone (dropout, Gemma's post-norm). Raises ModelError, whose text begins with `name`, if there is no such tensor.
     """
     calls = _trace(model, block)
     attention = _attention(calls, block, name)
     projection = _last_projection(calls, attention.module)
     if site == "attn_z":
-        return Tap(projection.module, "input")
+        return ModuleTensor(projection.module, "input")
     attn_out = _end_of_chain(calls, projection)
     if site == "attn_out":
-        return Tap(attn_out.module, "output")
+        return ModuleTensor(attn_out.module, "output")
     if site == "mlp_out":
-        return Tap(_end_of_chain(calls, _mlp(calls, block, attention, name)).module, "output")
+        return ModuleTensor(_end_of_chain(calls, _mlp(calls, block, attention, name)).module, "output")
     return _between(calls, attn_out, name)
 
 
@@ -65,7 +64,7 @@ def _attention(calls: Sequence[_Call], block: nn.Module, name: str) -> _Call:
 
 
 def _mlp(calls: Sequence[_Call], block: nn.Module, attention: _Call, name: str) -> _Call:
-    """The last child with weights besides attention; its last matrix where it adds the stream back itself."""
+    """Find the last child with weights besides attention; its last matrix if the child adds the residual itself."""
     children = set(block.children()) - {attention.module}
     mlps = [call for call in calls if call.module in children and _has_projection(call.module)]
     if not mlps:
@@ -74,8 +73,8 @@ def _mlp(calls: Sequence[_Call], block: nn.Module, attention: _Call, name: str) 
     return last if len(last.inputs) == 1 else _last_projection(calls, last.module)
 
 
-def _between(calls: Sequence[_Call], attn_out: _Call, name: str) -> Tap:
-    """resid_mid: the first new tensor that a module after attention reads, if it is the sum it should be."""
+def _between(calls: Sequence[_Call], attn_out: _Call, name: str) -> ModuleTensor:
+    """Find resid_mid: the first new input after attention, if it equals block input + attention output."""
     block = calls[0]
     for call in calls[calls.index(attn_out) + 1 :]:
         if not call.inputs or _seen_before(calls, call):
@@ -83,7 +82,7 @@ def _between(calls: Sequence[_Call], attn_out: _Call, name: str) -> Tap:
         assert attn_out.output is not None
         expected = block.inputs[0] + attn_out.output
         if call.inputs[0].shape == expected.shape and torch.allclose(call.inputs[0], expected, rtol=1e-2):
-            return Tap(call.module, "input")
+            return ModuleTensor(call.module, "input")
         break
     kind = type(block.module).__name__
     raise ModelError(f"{name}: {kind} has no residual stream between attention and MLP")
@@ -95,7 +94,7 @@ def _seen_before(calls: Sequence[_Call], call: _Call) -> bool:
 
 
 def _end_of_chain(calls: Sequence[_Call], start: _Call) -> _Call:
-    """The last of the modules that pass on what `start` returned, each reading just the output before it."""
+    """Follow modules that each read only the previous output, from `start`; return the last one."""
     end = start
     while (following := _reader(calls, end)) is not None:
         end = following
@@ -105,7 +104,7 @@ def _end_of_chain(calls: Sequence[_Call], start: _Call) -> _Call:
 def _reader(calls: Sequence[_Call], source: _Call) -> _Call | None:
     assert source.output is not None
     for call in calls[calls.index(source) + 1 :]:
-        # What a block calls twice (a dropout) cannot be told apart by a hook, and passes on what it is given.
+        # A hook cannot distinguish two calls of one module (a dropout); such a module is skipped.
         once = sum(other.module is call.module for other in calls) == 1
         alone = once and len(call.inputs) == 1 and call.inputs[0] is source.output
         if alone and call.output is not None and call.output.shape == source.output.shape:
@@ -119,7 +118,7 @@ def _last_projection(calls: Sequence[_Call], parent: nn.Module) -> _Call:
 
 
 def _is_projection(module: nn.Module) -> bool:
-    """Whether a module is a matrix: Linear, GPT-2's Conv1D, or a quantised kind of either."""
+    """Return whether a module is a matrix: Linear, GPT-2's Conv1D, or a quantised variant."""
     weight = getattr(module, "weight", None)
     return isinstance(weight, Tensor) and weight.ndim == 2 and not isinstance(module, nn.Embedding)
 
@@ -129,7 +128,7 @@ def _has_projection(module: nn.Module) -> bool:
 
 
 def _trace(model: nn.Module, block: nn.Module) -> list[_Call]:
-    """Every module call within `block`, the block's own first, for four tokens or an image."""
+    """Record every module call within `block`, the block's own first, on `example_input`."""
     calls: list[_Call] = []
     open_calls: list[_Call] = []
 
@@ -142,7 +141,7 @@ def _trace(model: nn.Module, block: nn.Module) -> list[_Call]:
         first = output[0] if isinstance(output, (tuple, list)) else output
         open_calls.pop().output = first if _is_hidden(first) else None
         if module is block:
-            raise _Done
+            raise _BlockTraced
 
     handles = []
     try:
@@ -151,7 +150,7 @@ def _trace(model: nn.Module, block: nn.Module) -> list[_Call]:
             handles.append(module.register_forward_hook(leave))
         with torch.no_grad():
             model(**example_input(model))
-    except _Done:
+    except _BlockTraced:
         pass
     finally:
         for handle in handles:
@@ -160,7 +159,7 @@ def _trace(model: nn.Module, block: nn.Module) -> list[_Call]:
 
 
 def example_input(model: nn.Module) -> dict[str, Tensor]:
-    """Something that the model reads: four tokens, or one image."""
+    """Return a small input for the model: four tokens, or one image."""
     device = next(model.parameters()).device
     if getattr(model, "main_input_name", "") != "pixel_values":
         return {"input_ids": torch.arange(4, device=device)[None]}
@@ -172,5 +171,5 @@ def example_input(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _is_hidden(value: Any) -> bool:
-    """Whether a value is a hidden state, [batch, positions, d], and not a mask or a list of positions."""
+    """Return whether a value is a hidden state, [batch, positions, d], not a mask or a list of positions."""
     return isinstance(value, Tensor) and value.is_floating_point() and value.ndim == 3

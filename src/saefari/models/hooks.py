@@ -1,4 +1,4 @@
-"""Where in a transformer a hidden state is read, and reading or replacing it without leaving a hook behind."""
+"""Hook points of a transformer, and context managers that read or replace their tensors and remove the hooks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 from torch import Tensor, nn
 
 from saefari.errors import ModelError
-from saefari.models.find_modules import Tap, locate_inside
+from saefari.models.find_modules import ModuleTensor, locate_inside
 from saefari.models.registry import text_config
 
 Site = Literal["resid_pre", "resid_mid", "resid_post", "attn_out", "attn_z", "mlp_out"]
@@ -38,16 +38,16 @@ class HookPoint:
 
     @classmethod
     def parse(cls, name: str) -> HookPoint:
-        """The point a TransformerLens name means. Raises ModelError for a name of another kind."""
+        """Parse a TransformerLens name. Raises ModelError for an unsupported name."""
         match = re.fullmatch(r"blocks\.(\d+)\.(.+)", name)
         if match is None or match[2] not in _SITES:
             known = ", ".join(f"blocks.L.{known}" for known in _SITES)
-            raise ModelError(f"hook point {name!r} is not supported; those that are: {known}")
+            raise ModelError(f"hook point {name!r} is not supported; supported: {known}")
         return cls(int(match[1]), _SITES[match[2]])
 
     @classmethod
     def for_location(cls, layer: int, location: Location) -> HookPoint:
-        """The point that `settings.sae_location` means: res resid_post, mlp mlp_out, att attn_z."""
+        """Return the point for `settings.sae_location`: res = resid_post, mlp = mlp_out, att = attn_z."""
         return cls(layer, _SITE_OF_LOCATION[location])
 
     @property
@@ -60,14 +60,14 @@ class HookPoint:
 
 
 class _Stop(Exception):
-    """Everything asked for has been seen: the rest of the forward pass is not needed."""
+    """Raised to end the forward pass once every requested tensor is captured."""
 
 
 def find_blocks(model: nn.Module) -> nn.ModuleList:
-    """The model's transformer blocks, in order.
+    """Return the model's transformer blocks, in order.
 
-    They are the outermost `ModuleList` of `num_hidden_layers` modules of one class; where several fit, the
-    one with the most parameters. Raises ModelError when nothing fits, as for a model whose layers share one block.
+    They are the outermost `ModuleList` of `num_hidden_layers` modules of one class; of several, the one with the most
+    parameters. Raises ModelError if there is none, for example if all layers share one block.
     """
     count = text_config(model.config).num_hidden_layers
     lists = [(name, m) for name, m in model.named_modules() if isinstance(m, nn.ModuleList)]
@@ -85,22 +85,22 @@ def find_blocks(model: nn.Module) -> nn.ModuleList:
 def capture(model: nn.Module, hooks: Sequence[HookPoint]) -> Iterator[dict[HookPoint, Tensor]]:
     """Collect the tensors at `hooks` from the forward pass run inside the `with` block.
 
-    The forward pass ends as soon as the last of them is there, so its own result must not be used. Yields a
-    dict filled during the pass: [batch, positions, d] each, on the model's device, not copied. The hooks are
-    removed however the block ends. Raises ModelError for a layer or site that the model does not have.
+    The forward pass stops once the last of them is captured, so its own result must not be used. Yields a dict
+    filled during the pass: [batch, positions, d] each, on the model's device, not copied. The hooks are always
+    removed. Raises ModelError for a layer or site that the model does not have.
     """
-    taps = {hook: _tap(model, hook) for hook in hooks}
+    targets = {hook: _located(model, hook) for hook in hooks}
     found: dict[HookPoint, Tensor] = {}
     handles = []
 
     def keep(hook: HookPoint, tensor: Tensor) -> None:
         found[hook] = tensor
-        if len(found) == len(taps):
+        if len(found) == len(targets):
             raise _Stop
 
     try:
-        for hook, tap in taps.items():
-            handles.append(_register(tap, hook, keep))
+        for hook, target in targets.items():
+            handles.append(_register(target, hook, keep))
         yield found
     except _Stop:
         pass
@@ -109,31 +109,31 @@ def capture(model: nn.Module, hooks: Sequence[HookPoint]) -> Iterator[dict[HookP
             handle.remove()
 
 
-def _register(tap: Tap, hook: HookPoint, keep: Any) -> Any:
-    if tap.side == "input":
-        return tap.module.register_forward_pre_hook(
+def _register(target: ModuleTensor, hook: HookPoint, keep: Any) -> Any:
+    if target.side == "input":
+        return target.module.register_forward_pre_hook(
             lambda module, args, kwargs: keep(hook, hidden_input(args, kwargs)), with_kwargs=True
         )
-    return tap.module.register_forward_hook(lambda module, args, output: keep(hook, hidden_output(output)))
+    return target.module.register_forward_hook(lambda module, args, output: keep(hook, hidden_output(output)))
 
 
 @contextmanager
 def splice(model: nn.Module, hook: HookPoint, edit: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Within the `with` block, forward passes go on with `edit(tensor)` in place of the tensor at `hook`.
+    """Replace the tensor at `hook` by `edit(tensor)` in forward passes inside the `with` block.
 
-    edit: [batch, positions, d] to the same shape, type and device; it must not change what it is given.
-    The hook is removed however the block ends. Raises ModelError for a layer or site that the model does not
-    have, and for resid_mid, which no module passes on.
+    edit: maps [batch, positions, d] to the same shape, type and device, without modifying its argument. The hook is
+    always removed. Raises ModelError for a layer or site that the model does not have, and for resid_mid, which is
+    the output of no module.
     """
     if hook.site == "resid_mid":
-        raise ModelError(f"{hook}: what stands there cannot be replaced; choose resid_post, mlp_out or attn_z")
-    tap = _tap(model, hook)
-    if tap.side == "input":
-        handle = tap.module.register_forward_pre_hook(
+        raise ModelError(f"{hook}: this tensor cannot be replaced; choose resid_post, mlp_out or attn_z")
+    target = _located(model, hook)
+    if target.side == "input":
+        handle = target.module.register_forward_pre_hook(
             lambda module, args, kwargs: _with_input(args, kwargs, edit(hidden_input(args, kwargs))), with_kwargs=True
         )
     else:
-        handle = tap.module.register_forward_hook(
+        handle = target.module.register_forward_hook(
             lambda module, args, output: _with_output(output, edit(hidden_output(output)))
         )
     try:
@@ -143,47 +143,47 @@ def splice(model: nn.Module, hook: HookPoint, edit: Callable[[Tensor], Tensor]) 
 
 
 def hidden_input(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    """The hidden state among a block's arguments: the first positional one, or `hidden_states`."""
+    """Return the hidden state among a block's arguments: the first positional one, or `hidden_states`."""
     tensor = args[0] if args else kwargs["hidden_states"]
     assert isinstance(tensor, Tensor)
     return tensor
 
 
 def hidden_output(output: Any) -> Tensor:
-    """The hidden state in what a module returns: the tensor itself, or the first of a tuple."""
+    """Return the hidden state in a module's output: the tensor itself, or the first item of a tuple."""
     tensor = output[0] if isinstance(output, (tuple, list)) else output
     assert isinstance(tensor, Tensor)
     return tensor
 
 
 def _with_input(args: tuple[Any, ...], kwargs: dict[str, Any], tensor: Tensor) -> tuple[Any, Any]:
-    """A block's arguments with another hidden state."""
+    """Replace the hidden state in a block's arguments."""
     return ((tensor, *args[1:]), kwargs) if args else (args, {**kwargs, "hidden_states": tensor})
 
 
 def _with_output(output: Any, tensor: Tensor) -> Any:
-    """What a module returned, with another hidden state; the rest of a tuple stays."""
+    """Replace the hidden state in a module's output; keep the other items of a tuple."""
     return type(output)((tensor, *output[1:])) if isinstance(output, (tuple, list)) else tensor
 
 
-_TAPS: WeakKeyDictionary[nn.Module, dict[HookPoint, Tap]] = WeakKeyDictionary()
+_LOCATED: WeakKeyDictionary[nn.Module, dict[HookPoint, ModuleTensor]] = WeakKeyDictionary()
 
 
-def _tap(model: nn.Module, hook: HookPoint) -> Tap:
-    """Where `hook` is in `model`, looked up once per model."""
-    known = _TAPS.setdefault(model, {})
+def _located(model: nn.Module, hook: HookPoint) -> ModuleTensor:
+    """Locate `hook` in `model`, once per model."""
+    known = _LOCATED.setdefault(model, {})
     if hook not in known:
         known[hook] = _locate(model, hook)
     return known[hook]
 
 
-def _locate(model: nn.Module, hook: HookPoint) -> Tap:
+def _locate(model: nn.Module, hook: HookPoint) -> ModuleTensor:
     blocks = find_blocks(model)
     if hook.layer >= len(blocks):
         raise ModelError(f"{hook}: {type(model).__name__} has the layers 0 to {len(blocks) - 1}")
     block = blocks[hook.layer]
     if hook.site == "resid_pre":
-        return Tap(block, "input")
+        return ModuleTensor(block, "input")
     if hook.site == "resid_post":
-        return Tap(block, "output")
+        return ModuleTensor(block, "output")
     return locate_inside(model, block, hook.site, hook.name)

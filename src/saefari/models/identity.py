@@ -1,4 +1,4 @@
-"""What identifies a model and its precision, found without loading its weights."""
+"""Identity of a model and its precision, determined without loading its weights."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from saefari.provenance import library_versions
 
 
 def model_settings(name: str, revision: str | None, dtype: str, device: str) -> dict[str, str]:
-    """Everything about the model that shapes hidden states, without a path; part of every manifest.
+    """Return everything about the model that shapes hidden states, without a path; part of every manifest.
 
-    A hub model is named by its commit, any other by the digest of its weights (a second per gigabyte).
+    A hub model is identified by its commit, any other by the digest of its weights (a second per gigabyte).
     """
     info = describe(name, revision)
     location, _ = resolve_model(name, revision)

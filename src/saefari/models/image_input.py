@@ -1,4 +1,4 @@
-"""One image, with or without a text, as a model reads it."""
+"""Model input made of one image, with or without a text."""
 
 from __future__ import annotations
 
@@ -13,25 +13,24 @@ from PIL import Image
 from saefari.errors import ModelError
 
 LARGEST_VIEW = 336
-"""Pixels of a stored view's longer side: enough to look at."""
-_LOSSLESS = 64 * 64  # pixels up to which a PNG is hardly larger than a JPEG, and spoils nothing
+"""Maximum pixels of a stored view's longer side."""
+_LOSSLESS = 64 * 64  # pixels up to which a lossless PNG is hardly larger than a JPEG
 
 
 class TooLong(ModelError):
-    """A prompt has more tokens than the model reads: a mistake in the settings, not in a row."""
+    """A prompt has more tokens than the model can read: an error of the settings, not of a row."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """An image's tokens, and what the model is given.
+    """One image as the model reads it.
 
-    input_ids: int32 [length], of a prompt; empty where the model reads no text.
+    input_ids: int32 [length], tokens of the prompt; empty if the model reads no text.
     length: positions that the model computes. valid: int32 [m], those that count, ascending.
-    spans: int32 [m, 2], the characters (start, end) of the text that each covers; (0, 0) where none.
-    grid: rows and columns of the patches that the view is divided into; patch: int32 [m], the cell of each valid
-    position, row by row, or -1.
-    model_input: the model's arguments by name, without a batch dimension where they have one.
-    view: what the model sees of the image, RGB.
+    spans: int32 [m, 2], the characters (start, end) of the text that each valid position covers; (0, 0) if none.
+    grid: rows and columns of patches of the view; patch: int32 [m], the row-major cell of each valid position, or -1.
+    model_input: the model's arguments by name, without the batch dimension.
+    view: the image after resizing and cropping, RGB.
     """
 
     input_ids: np.ndarray
@@ -45,18 +44,18 @@ class Reading:
 
 
 class ImageReader(Protocol):
-    """Makes readings; picklable, so that worker processes can have one."""
+    """Interface of a reader of images; picklable for worker processes."""
 
     @property
     def digest(self) -> str:
-        """Changes whenever a reading would."""
+        """Digest of everything that shapes a reading."""
 
     def read(self, image: Image.Image, text: str | None) -> Reading:
-        """An RGB image, with a text where the model takes one. Raises ModelError where the model cannot take them."""
+        """Read an RGB image, and a text if the model takes one. Raises ModelError if the model cannot take them."""
 
 
 def encode_view(view: Image.Image) -> bytes:
-    """A view as a file of at most `LARGEST_VIEW` pixels a side: PNG where it is small, else JPEG."""
+    """Encode a view of at most `LARGEST_VIEW` pixels a side: PNG if it is small, else JPEG."""
     if max(view.size) > LARGEST_VIEW:
         view = view.copy()
         view.thumbnail((LARGEST_VIEW, LARGEST_VIEW), Image.Resampling.LANCZOS)
@@ -68,8 +67,8 @@ def encode_view(view: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def seen(pixels: torch.Tensor, processor: Any) -> Image.Image:
-    """The picture that pixel values stand for: [3, H, W], normalised as the image processor says."""
+def image_from_pixels(pixels: torch.Tensor, processor: Any) -> Image.Image:
+    """Undo the image processor's normalisation of pixel values [3, H, W]."""
     values = pixels.float()
     if processor.do_normalize:
         mean, std = (torch.tensor(getattr(processor, name)).view(-1, 1, 1) for name in ("image_mean", "image_std"))

@@ -1,4 +1,4 @@
-"""Images read in worker processes: decoded, preprocessed, and ready for the model when it is."""
+"""Decode and preprocess images in worker processes, ahead of the model."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from saefari.models.workers import default_workers, in_workers
 T = TypeVar("T")
 
 _AT_ONCE = 8
-"""Images of a task: enough that handing it over costs little."""
-_LOOKED_UP_AT_ONCE = 256  # where a table holds the images themselves, so many are in memory
-Unread = tuple[ImageSource | None, str | None]
-"""An image and a text that are to be read together."""
+"""Images per task; large enough to make the transfer cheap."""
+_LOOKED_UP_AT_ONCE = 256  # images in memory at once if the table itself holds them
+ImageAndText = tuple[ImageSource | None, str | None]
+"""An undecoded image and the text to read with it."""
 
 
 class StoredRow(Protocol):
-    """A row that was read before: its number in the dataset, text and positions are known, its pixels are not."""
+    """A prepared row: its number in the dataset, text and positions are stored, its pixels are not."""
 
     @property
     def row(self) -> int: ...
@@ -46,7 +46,7 @@ R = TypeVar("R", bound=StoredRow)
 
 @dataclass(frozen=True)
 class Described:
-    """A reading without what the model is given, its view as a file and the digest of the decoded picture."""
+    """A reading without model input, with its encoded view and the digest of the decoded pixels."""
 
     reading: Reading
     view: bytes
@@ -55,7 +55,7 @@ class Described:
 
 @dataclass(frozen=True)
 class Failed:
-    """An image that could not be read, or that the model cannot take, and why; setting: it is not the image's fault."""
+    """Why an image cannot be read or used by the model; setting: the cause is a setting, not the image."""
 
     reason: str
     setting: bool = False
@@ -63,7 +63,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class ReadRow:
-    """A row as a model is given it; see `models.forward.Row`."""
+    """A row ready for the model; see `models.forward.Row`."""
 
     length: int
     valid: np.ndarray
@@ -72,18 +72,18 @@ class ReadRow:
 
 @dataclass(frozen=True)
 class Images:
-    """A dataset split whose images were read before; fingerprint: of the dataset, as it was then."""
+    """A prepared dataset split with images; fingerprint: that of the dataset when it was prepared."""
 
     dataset: DatasetSpec
     split: str
     fingerprint: str
 
-    def of(self, rows: Iterable[R]) -> Iterator[tuple[R, Unread]]:
-        """Each row with its image and text, in order; those of many rows are looked up together.
+    def of(self, rows: Iterable[R]) -> Iterator[tuple[R, ImageAndText]]:
+        """Yield each row with its image and text, in order; look them up in chunks.
 
-        Raises DataError where the dataset is not what it was.
+        Raises DataError if the dataset changed.
         """
-        dataset = _opened(self)
+        dataset = _open_unchanged(self)
         rows = iter(rows)
         while chunk := list(islice(rows, _LOOKED_UP_AT_ONCE)):
             images = dataset.images([row.row for row in chunk])
@@ -91,8 +91,8 @@ class Images:
 
 
 @lru_cache(maxsize=8)
-def _opened(images: Images) -> Dataset:
-    """The dataset, checked once: of many files that takes a while."""
+def _open_unchanged(images: Images) -> Dataset:
+    """Open the dataset and check its fingerprint; cached, since many files take a while."""
     dataset = open_dataset(images.dataset, images.split)
     if dataset.fingerprint != images.fingerprint:
         raise DataError(
@@ -104,7 +104,7 @@ def _opened(images: Images) -> Dataset:
 
 @dataclass(frozen=True)
 class ImageLoader:
-    """What reads images for a model, and in how many processes; 0 = in this one."""
+    """The image reader of a model and the number of worker processes; 0 = this process."""
 
     reader: ReaderSpec
     n_workers: int
@@ -113,19 +113,19 @@ class ImageLoader:
     def of(
         cls, model_type: ModelType, name: str, revision: str | None, positions: str, settings: Settings
     ) -> ImageLoader:
-        """For a model, as a run is set."""
+        """Build the loader of a model from the run's settings."""
         spec = ReaderSpec(model_type, name, revision, positions, settings.max_length, settings.include_special_tokens)
         return cls(spec, default_workers() if settings.image_workers is None else settings.image_workers)
 
-    def describe(self, rows: Iterable[tuple[T, Unread]]) -> Iterator[tuple[T, Described | Failed]]:
-        """What each row's image is to the model, in order; a row without an image has failed."""
+    def describe(self, rows: Iterable[tuple[T, ImageAndText]]) -> Iterator[tuple[T, Described | Failed]]:
+        """Read each row's image, in order, without its pixels; a row without an image gives Failed."""
         for tickets, results in in_workers(partial(_describe, self.reader), _chunks(rows), self.n_workers):
             yield from zip(tickets, results, strict=True)
 
-    def load(self, rows: Iterable[tuple[R, Unread]]) -> Generator[ReadRow]:
-        """The rows with their pixels, in order. Raises DataError for an image that is not what it was.
+    def load(self, rows: Iterable[tuple[R, ImageAndText]]) -> Generator[ReadRow]:
+        """Yield the rows with their pixels, in order. Raises DataError for an image that changed.
 
-        Closing it ends the processes.
+        Closing the generator ends the processes.
         """
         for tickets, result in in_workers(partial(_load, self.reader), _chunks(rows), self.n_workers):
             if isinstance(result, Failed):
@@ -135,7 +135,7 @@ class ImageLoader:
 
 @dataclass(frozen=True)
 class _Packed:
-    """Tensors of one type end to end in one: each tensor that comes from another process holds a file open."""
+    """Tensors of one dtype concatenated into one, since each tensor from another process keeps a file open."""
 
     flat: torch.Tensor
     shapes: list[torch.Size]
@@ -145,39 +145,39 @@ class _Packed:
         return cls(torch.cat([part.flatten() for part in parts]), [part.shape for part in parts])
 
     def parts(self) -> Iterator[torch.Tensor]:
-        """The tensors again, as views."""
+        """Return the original tensors as views."""
         flat = torch.split_with_sizes(self.flat, [shape.numel() for shape in self.shapes])
         return (part.view(shape) for part, shape in zip(flat, self.shapes, strict=True))
 
 
 @dataclass(frozen=True)
-class _Task:
-    """Images that were read together: the length of each, and what the model is given of them."""
+class _TaskResult:
+    """The result of one task: the length of each image and the packed model inputs."""
 
     lengths: list[int]
     model_inputs: dict[str, _Packed]
 
 
-def _checked(tickets: Sequence[StoredRow], task: _Task) -> Iterator[ReadRow]:
-    """The rows that a task read. Raises DataError for one that is not as long as it was."""
-    columns = [packed.parts() for packed in task.model_inputs.values()]
-    for row, length, *parts in zip(tickets, task.lengths, *columns, strict=True):
+def _checked(tickets: Sequence[StoredRow], result: _TaskResult) -> Iterator[ReadRow]:
+    """Yield the rows of a task. Raises DataError if the length of one changed."""
+    columns = [packed.parts() for packed in result.model_inputs.values()]
+    for row, length, *parts in zip(tickets, result.lengths, *columns, strict=True):
         if length != row.length:
             raise DataError(
-                f"an image has {length} positions where the stored samples have {row.length}: "
+                f"an image has {length} positions, but {row.length} in the stored samples: "
                 "it changed since; run again with --overwrite"
             )
-        yield ReadRow(row.length, row.valid, dict(zip(task.model_inputs, parts, strict=True)))
+        yield ReadRow(row.length, row.valid, dict(zip(result.model_inputs, parts, strict=True)))
 
 
-def _chunks(rows: Iterable[tuple[T, Unread]]) -> Iterator[tuple[list[T], list[Unread]]]:
+def _chunks(rows: Iterable[tuple[T, ImageAndText]]) -> Iterator[tuple[list[T], list[ImageAndText]]]:
     rows = iter(rows)
     while chunk := list(islice(rows, _AT_ONCE)):
-        yield [ticket for ticket, _ in chunk], [unread for _, unread in chunk]
+        yield [ticket for ticket, _ in chunk], [item for _, item in chunk]
 
 
-def _describe(spec: ReaderSpec, chunk: Sequence[Unread]) -> list[Described | Failed]:
-    return [_described(spec, *unread) for unread in chunk]
+def _describe(spec: ReaderSpec, chunk: Sequence[ImageAndText]) -> list[Described | Failed]:
+    return [_described(spec, *item) for item in chunk]
 
 
 def _described(spec: ReaderSpec, source: ImageSource | None, text: str | None) -> Described | Failed:
@@ -188,23 +188,23 @@ def _described(spec: ReaderSpec, source: ImageSource | None, text: str | None) -
         reading = spec.load().read(image, text)
     except (BadImage, ModelError) as error:
         return _failed(source, error)
-    light = replace(reading, model_input={}, view=reading.view.resize((1, 1)))  # nothing heavy travels back
+    light = replace(reading, model_input={}, view=reading.view.resize((1, 1)))  # cheap to send between processes
     return Described(light, encode_view(reading.view), pixels_digest(image))
 
 
-def _load(spec: ReaderSpec, chunk: Sequence[Unread]) -> _Task | Failed:
-    """What the model is given of these images, or what is wrong with the first of them that cannot be read."""
+def _load(spec: ReaderSpec, chunk: Sequence[ImageAndText]) -> _TaskResult | Failed:
+    """Return the model inputs of these images, or Failed for the first that cannot be read."""
     readings = []
     for source, text in chunk:
         try:
             if source is None:
-                raise BadImage("an image that was there is missing now: run again with --overwrite")
+                raise BadImage("the image of a prepared row is missing: run again with --overwrite")
             readings.append(spec.load().read(decode_image(source), text))
         except (BadImage, ModelError) as error:
             return _failed(source, error)
     inputs = [reading.model_input for reading in readings]
     packed = {key: _Packed.of([given[key] for given in inputs]) for key in inputs[0]}
-    return _Task([reading.length for reading in readings], packed)
+    return _TaskResult([reading.length for reading in readings], packed)
 
 
 def _failed(source: ImageSource | None, error: BadImage | ModelError) -> Failed:

@@ -1,4 +1,4 @@
-"""Reading a model's image processor, and how many patches it makes of an image."""
+"""Load a model's image processor, check images against it, and fingerprint it."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from saefari.models.pretrained import quiet
 from saefari.models.registry import ModelInfo, read_cache_first
 
 MOST_PIXELS = 2**24
-"""Pixels that an image may have after it is resized and before it is cropped: 200 MB as floats."""
+"""Maximum pixels of an image after resizing and before cropping: 200 MB as floats."""
 
 
 def load_image_processor(info: ModelInfo, location: str) -> Any:
-    """How the model's pixels are made, by Pillow: other backends resize otherwise, and are not installed everywhere.
+    """Load the model's image processor with the Pillow backend; others resize differently and may be missing.
 
-    Raises ModelError where the model has none.
+    Raises ModelError if the model has none.
     """
     from transformers import AutoImageProcessor
 
     auto: Any = AutoImageProcessor
 
     def read(local_files_only: bool) -> Any:
-        """The processor."""
         return auto.from_pretrained(
             location,
             revision=info.revision,
@@ -42,26 +41,26 @@ def load_image_processor(info: ModelInfo, location: str) -> Any:
 
 
 def check_shape(processor: Any, image: Image.Image) -> None:
-    """Raises ModelError for an image that is enormous once its shorter side is brought to the processor's size."""
+    """Raise ModelError for an image that becomes too large when its shorter side is resized to the processor's size."""
     size = processor.size if processor.do_resize else None
-    bounded = getattr(size, "longest_edge", None) is not None  # Qwen's, whose edges are numbers of pixels
+    bounded = getattr(size, "longest_edge", None) is not None  # Qwen: its "edges" are pixel counts
     shortest = None if bounded else getattr(size, "shortest_edge", None)
     if shortest and shortest**2 * max(image.size) / min(image.size) > MOST_PIXELS:
         raise ModelError(
-            f"an image of {image.width} x {image.height} pixels is too thin: with its shorter side brought to "
+            f"an image of {image.width} x {image.height} pixels is too thin: with its shorter side resized to "
             f"{shortest} it would have more than {MOST_PIXELS:,} pixels"
         )
 
 
 def processor_digest(processor: Any) -> str:
-    """Changes whenever the pixels that a processor makes would."""
+    """Return a digest of everything that shapes the processor's pixels."""
     settings = {key: value for key, value in processor.to_dict().items() if not key.startswith("_")}
     settings.pop("transformers_version", None)
     return fingerprint(_plain(settings))
 
 
 def _plain(value: Any) -> Any:
-    """A setting as JSON would have it."""
+    """Convert a setting to JSON-able types."""
     if isinstance(value, dict):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""A model and what reads for it, by the kind of model."""
+"""Load a model or its image reader by model type."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 from saefari.config import ModelType
 from saefari.models.forward import Model
 from saefari.models.image_input import ImageReader
+from saefari.models.source import ModelSource
 
 
 @dataclass(frozen=True)
 class ReaderSpec:
-    """What reads images for a model, by its name: small and picklable, so that a worker process can load its own."""
+    """Which image reader to load; small and picklable, so that each worker process loads its own."""
 
     model_type: ModelType
     name: str
@@ -23,7 +24,7 @@ class ReaderSpec:
     include_special_tokens: bool
 
     def load(self) -> ImageReader:
-        """The reader, kept for the next call. Raises ModelError where it cannot be found, reached or used safely."""
+        """Load the reader, cached. Raises ModelError if it cannot be found, reached or used safely."""
         folder = Path(self.name).expanduser()
         written = tuple(sorted(file.stat().st_mtime_ns for file in folder.glob("*.json"))) if folder.is_dir() else ()
         return _reader(self, written)
@@ -31,7 +32,7 @@ class ReaderSpec:
 
 @lru_cache(maxsize=2)
 def _reader(spec: ReaderSpec, written: tuple[int, ...]) -> ImageReader:
-    """`written` tells a model that was trained anew in the same folder from the one before."""
+    """Load a reader. written: file times, so that a retrained model in the same folder is loaded again."""
     if spec.model_type == "vit":
         from saefari.models.vision_model import VisionReader
 
@@ -47,16 +48,17 @@ def _reader(spec: ReaderSpec, written: tuple[int, ...]) -> ImageReader:
     )
 
 
-def load_model(model_type: ModelType, name: str, revision: str | None, dtype: str, device: str) -> Model:
-    """The model of a kind, without its head, its weights frozen; `TextModel.load` says what may be raised."""
-    if model_type == "vit":
+def load_model(source: ModelSource) -> Model:
+    """Load a model of any type, without its head and with frozen weights. Raises what `TextModel.load` raises."""
+    arguments = (source.name, source.revision, source.dtype, source.device)
+    if source.model_type == "vit":
         from saefari.models.vision_model import VisionModel
 
-        return VisionModel.load(name, revision, dtype, device)
-    if model_type == "vlm":
+        return VisionModel.load(*arguments)
+    if source.model_type == "vlm":
         from saefari.models.vision_language_model import VisionLanguageModel
 
-        return VisionLanguageModel.load(name, revision, dtype, device)
+        return VisionLanguageModel.load(*arguments)
     from saefari.models.text_model import TextModel
 
-    return TextModel.load(name, revision, dtype, device)
+    return TextModel.load(*arguments)

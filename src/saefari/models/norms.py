@@ -1,4 +1,4 @@
-"""Norms of hidden states: the median of a layer, and the positions far above it (attention sinks)."""
+"""Norms of hidden states: a layer's median, and positions far above it (attention sinks)."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from saefari.models.forward import Forward, Model, Row
 from saefari.models.hooks import HookPoint
 
 MEASURED_POSITIONS = 4096
-"""Positions that a median is taken over, about."""
+"""Approximate number of positions that a median is taken over."""
 _BATCH_TOKENS = 2048
-"""Always the same, whatever a run's own batches: the last bits of a hidden state depend on the batch it is in."""
+"""Fixed, independent of a run's batch size, since the last bits of a hidden state depend on its batch."""
 
 
 def norm_medians(
     model: Model, windows: Iterable[Sequence[Row]], hooks: Sequence[HookPoint]
 ) -> dict[HookPoint, float | None]:
-    """Median L2 norm of the hidden states at positions that count, for each hook point; None where there are none.
+    """Compute the median L2 norm of hidden states at valid positions, per hook point; None if there are none.
 
     windows: rows that are in memory together.
     """
@@ -33,7 +33,7 @@ def norm_medians(
 
 
 def outliers(hidden: torch.Tensor, limit: float | None) -> np.ndarray | None:
-    """Which of the hidden states [n, d] have an L2 norm above `limit`: bool [n], or None where none has."""
+    """Return which hidden states [n, d] have an L2 norm above `limit`: bool [n], or None if none has."""
     if limit is None:
         return None
     above = _norms(hidden) > limit
@@ -41,7 +41,7 @@ def outliers(hidden: torch.Tensor, limit: float | None) -> np.ndarray | None:
 
 
 def without_outliers(hidden: torch.Tensor, limit: float | None) -> torch.Tensor:
-    """The hidden states [n, d] whose L2 norm is at most `limit`; None = all."""
+    """Return the hidden states [n, d] whose L2 norm is at most `limit`; None = all."""
     above = outliers(hidden, limit)
     return hidden if above is None else hidden[torch.from_numpy(~above).to(hidden.device)]
 

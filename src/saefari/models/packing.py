@@ -1,4 +1,4 @@
-"""A corpus as contexts of a fixed length, texts following one another, as language models are trained."""
+"""Pack the texts of a corpus into contexts of fixed length, as in language-model training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TOKENISED_AT_ONCE = 512
 
 
 class Context(NamedTuple):
-    """Tokens that the model reads at once: input_ids int32 [n]; valid int32 [m], those of them that are text."""
+    """Tokens of one model input: input_ids int32 [n]; valid int32 [m], indices of those that are text."""
 
     input_ids: np.ndarray
     valid: np.ndarray
@@ -26,31 +26,31 @@ class Context(NamedTuple):
 
     @property
     def model_input(self) -> np.ndarray:
-        """What the model is given."""
+        """The model's input."""
         return self.input_ids
 
 
 def pack(texts: Iterable[str], tokenizer: TextTokenizer, context_size: int) -> Iterator[Context]:
-    """Contexts of exactly `context_size` tokens (the model's limit if that is less), save the last, shorter one.
+    """Yield contexts of exactly `context_size` tokens (at most the model's limit); the last may be shorter.
 
-    Each begins and ends with the special tokens that stand around a text (BOS; CLS and SEP). Between two
-    texts stands what ends one, or the end-of-text token; a text goes on in the next context where one is full.
+    Each begins and ends with the special tokens around a text (BOS; CLS and SEP). Texts are separated by the special
+    tokens that end a text, else by the end-of-text token; a text may continue in the next context.
     """
     before, after = tokenizer.frame()
     room = min(context_size, tokenizer.limit) - len(before) - len(after)
     ending = after or [token for token in [tokenizer.tokenizer.eos_token_id] if token is not None]
-    waiting = np.zeros(0, dtype=np.int32)
+    pending = np.zeros(0, dtype=np.int32)
     for ids in _token_ids(texts, tokenizer):
-        waiting = np.concatenate([waiting, ids, np.asarray(ending, dtype=np.int32)])
-        while len(waiting) >= room:
-            yield _context(before, waiting[:room], after, tokenizer)
-            waiting = waiting[room:]
-    if len(waiting):
-        yield _context(before, waiting, after, tokenizer)
+        pending = np.concatenate([pending, ids, np.asarray(ending, dtype=np.int32)])
+        while len(pending) >= room:
+            yield _context(before, pending[:room], after, tokenizer)
+            pending = pending[room:]
+    if len(pending):
+        yield _context(before, pending, after, tokenizer)
 
 
 def _token_ids(texts: Iterable[str], tokenizer: TextTokenizer) -> Iterator[np.ndarray]:
-    """Every text's own tokens, uncut, int32; an empty text has none and is left out."""
+    """Yield each text's tokens, int32, untruncated and without special tokens; skip empty texts."""
     texts = iter(texts)
     while chunk := list(islice(texts, _TOKENISED_AT_ONCE)):
         for ids in tokenizer.tokenizer(chunk, add_special_tokens=False, truncation=False, verbose=False)["input_ids"]:
@@ -59,5 +59,5 @@ def _token_ids(texts: Iterable[str], tokenizer: TextTokenizer) -> Iterator[np.nd
 
 
 def _context(before: list[int], ids: np.ndarray, after: list[int], tokenizer: TextTokenizer) -> Context:
-    whole = np.concatenate([before, ids, after]).astype(np.int32)
-    return Context(whole, np.flatnonzero(~np.isin(whole, tokenizer.special_ids)).astype(np.int32))
+    input_ids = np.concatenate([before, ids, after]).astype(np.int32)
+    return Context(input_ids, np.flatnonzero(~np.isin(input_ids, tokenizer.special_ids)).astype(np.int32))

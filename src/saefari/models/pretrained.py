@@ -1,4 +1,4 @@
-"""Reading a model's weights and tokenizer, safely and without noise."""
+"""Load a model's weights and tokenizer, safely and without console output."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 def pick_device(device: str) -> torch.device:
-    """The device a setting names; auto = a CUDA GPU if there is one, else the CPU. Raises ModelError."""
+    """Resolve a device setting; auto = a CUDA GPU if there is one, else the CPU. Raises ModelError."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     picked = torch.device(device)
     if picked.type == "cuda" and (picked.index or 0) >= torch.cuda.device_count():
         count = torch.cuda.device_count()
-        raise ModelError(f"device {device!r}: this machine shows {count} CUDA devices; use 'auto'")
+        raise ModelError(f"device {device!r}: this machine has {count} CUDA devices; use 'auto'")
     if picked.type == "mps" and not torch.backends.mps.is_available():
         raise ModelError("device 'mps' is not available on this machine; use 'auto'")
     return picked
 
 
 def pick_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """The precision a setting names; auto = bfloat16 on a CUDA GPU, float32 elsewhere."""
+    """Resolve a dtype setting; auto = bfloat16 on a CUDA GPU, float32 elsewhere."""
     if dtype == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     return _DTYPES[dtype]
 
 
 def load_weights(info: ModelInfo, location: str, dtype: torch.dtype, part: Callable[[Any], Any] | None = None) -> Any:
-    """The base model on the CPU, in evaluation mode, frozen, without the key-value cache.
+    """Load the base model on the CPU, in evaluation mode, frozen, without the key-value cache.
 
-    part: what of a model is kept; none = what reads texts (see `text_part`).
+    part: selects the part of the model to keep; None = `text_part`.
 
     Raises ModelError for an embedded model whose weights are not the official ones, for weights that are not
-    safetensors, and for a checkpoint that lacks some of the weights of what is kept.
+    safetensors, and for a checkpoint that lacks weights of the kept part.
     """
     from transformers import AutoModel
 
@@ -56,19 +56,18 @@ def load_weights(info: ModelInfo, location: str, dtype: torch.dtype, part: Calla
 
 
 def read_weights(auto_class: Any, info: ModelInfo, location: str, dtype: torch.dtype) -> tuple[Any, list[str]]:
-    """The model that one of transformers' auto classes makes of a checkpoint, and the weights that its files lack.
+    """Load a checkpoint with one of transformers' auto classes; return the model and the names of missing weights.
 
-    Raises ModelError as `load_weights` does, but for missing weights.
+    Raises ModelError as `load_weights` does, except for missing weights.
     """
     _check_embedded(info, location)
 
     config = read_config(info.name, info.revision)
-    # Other attention kernels leave Gemma 2's soft cap out, and give other hidden states.
+    # Other attention kernels ignore Gemma 2's soft cap and so give different hidden states.
     capped = getattr(text_config(config), "attn_logit_softcapping", None)
-    chosen = {"attn_implementation": "eager"} if capped else {}
+    attention = {"attn_implementation": "eager"} if capped else {}
 
     def read(local_files_only: bool) -> Any:
-        """The model and what transformers says of its weights."""
         return auto_class.from_pretrained(
             location,
             config=config,
@@ -78,7 +77,7 @@ def read_weights(auto_class: Any, info: ModelInfo, location: str, dtype: torch.d
             dtype=dtype,
             use_safetensors=True,
             output_loading_info=True,
-            **chosen,
+            **attention,
         )
 
     with quiet():
@@ -88,11 +87,10 @@ def read_weights(auto_class: Any, info: ModelInfo, location: str, dtype: torch.d
 
 
 def load_tokenizer(info: ModelInfo, location: str) -> Any:
-    """The model's fast tokenizer, cutting at the end of a text. Raises ModelError where it has none."""
+    """Load the model's fast tokenizer, truncating on the right. Raises ModelError if it has none."""
     from transformers import AutoTokenizer
 
     def read(local_files_only: bool) -> Any:
-        """The tokenizer."""
         return AutoTokenizer.from_pretrained(
             location, revision=info.revision, local_files_only=local_files_only, trust_remote_code=False
         )
@@ -105,16 +103,16 @@ def load_tokenizer(info: ModelInfo, location: str) -> Any:
 
 
 def check_tokenizer(info: ModelInfo, tokenizer: Any) -> None:
-    """Raises ModelError where a tokenizer cannot place tokens in a text."""
-    # Without its files a tokenizer is made up, and knows no more than its special tokens.
+    """Raise ModelError for a tokenizer that is empty or returns no offsets into the text."""
+    # Without its files, transformers makes up a tokenizer that has special tokens only.
     if len(tokenizer) == len(tokenizer.added_tokens_decoder):
         raise ModelError(f"model {info.name!r}: its tokenizer's files (tokenizer.json) are missing or empty")
     if not tokenizer.is_fast:
-        raise ModelError(f"model {info.name!r} has no fast tokenizer, which places tokens in the text")
+        raise ModelError(f"model {info.name!r} has no fast tokenizer, which is needed to locate tokens in a text")
 
 
 def weights_digest(folder: Path) -> str:
-    """One digest of all safetensors files of a local model."""
+    """Return one digest of all safetensors files of a local model."""
     return fingerprint({file.name: file_digest(file) for file in sorted(folder.glob("*.safetensors"))})
 
 
@@ -131,7 +129,7 @@ def _check_embedded(info: ModelInfo, location: str) -> None:
 
 
 def skeleton(config: Any) -> Any:
-    """The base model of a configuration without weights, on the meta device."""
+    """Build the base model of a configuration without weights, on the meta device."""
     from transformers import AutoModel
 
     auto: Any = AutoModel
@@ -140,7 +138,7 @@ def skeleton(config: Any) -> Any:
 
 
 def text_part(model: Any) -> Any:
-    """What reads texts: the encoder of an encoder-decoder, the language model of a multimodal one, else the model."""
+    """Return the encoder of an encoder-decoder, the language model of a multimodal one, else the model itself."""
     own = text_config(model.config)
     own.use_cache = False
     if all(isinstance(getattr(model, part, None), torch.nn.Module) for part in ("encoder", "decoder")):
@@ -150,7 +148,7 @@ def text_part(model: Any) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """No progress bars or warnings of transformers while it reads files; what matters is raised."""
+    """Suppress transformers' progress bars and warnings while it reads files."""
     from transformers.utils import logging as hf_logging
 
     logging: Any = hf_logging

@@ -1,25 +1,25 @@
-"""The prompt that a vision-language model is asked: an image, and a text where there is one."""
+"""The prompt of a vision-language model: an image, optionally with a text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-_PLACE = "\ue000text\ue000"  # of a private area: no template has it
+_PLACE = "\ue000text\ue000"  # private-use characters, which no template contains
 
 
 @dataclass(frozen=True)
 class Template:
-    """What stands before and after the text in a prompt; `before` holds the image's placeholder."""
+    """The parts of a prompt before and after the text; `before` contains the image placeholder."""
 
     before: str
     after: str
 
     @classmethod
     def of(cls, processor: Any) -> Template:
-        """The processor's chat template, its tokenizer's, or the image followed by the text.
+        """Use the processor's chat template, else its tokenizer's, else the image followed by the text.
 
-        A chat template ends where the model would begin to answer.
+        A chat template ends where the model's answer would begin.
         """
         image = processor.image_token
         if processor.chat_template:
@@ -29,18 +29,18 @@ class Template:
             message = {"role": "user", "content": f"{image}\n{_PLACE}"}
             rendered = processor.tokenizer.apply_chat_template([message], tokenize=False, add_generation_prompt=True)
         else:
-            # PaliGemma's processor puts the text's beginning behind the image itself.
+            # PaliGemma's processor itself inserts BOS between image and text.
             rendered = image + ("" if type(processor).__name__.startswith("PaliGemma") else "\n") + _PLACE
         before, _, after = rendered.partition(_PLACE)
         return cls(before, after)
 
     def fill(self, text: str) -> str:
-        """The prompt with this text."""
+        """Insert a text into the prompt."""
         return self.before + text + self.after
 
 
 class RecordingTokenizer:
-    """A tokenizer that remembers what it read last: a processor expands the image's placeholder before it tokenises."""
+    """A tokenizer that remembers its last input: the prompt after a processor expanded the image placeholder."""
 
     def __init__(self, tokenizer: Any) -> None:
         self.inner = tokenizer
@@ -51,6 +51,6 @@ class RecordingTokenizer:
         return self.inner(text, **options)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "inner":  # not there while it is unpickled
+        if name == "inner":  # missing during unpickling
             raise AttributeError(name)
         return getattr(self.inner, name)

@@ -1,4 +1,4 @@
-"""Which model a name means, and what its configuration says, without loading its weights."""
+"""Resolve model names and read model configurations, without loading weights."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from saefari.names import folder_name
 T = TypeVar("T")
 Source = Literal["local", "embedded", "hub"]
 
-_CAUSAL_KINDS = ("llava", "llava_next", "qwen2_vl", "qwen2_5_vl", "gemma3")
-"""`model_type` of vision-language models in which an image's tokens see no text behind them."""
+_CAUSAL_VLM_TYPES = ("llava", "llava_next", "qwen2_vl", "qwen2_5_vl", "gemma3")
+"""`model_type` of vision-language models whose image tokens do not attend to the text after them."""
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?", re.ASCII)
 
 
 class UnreachableModel(ModelError):
-    """The model is on the hub, and neither the hub nor a cached copy can be reached."""
+    """The model is on the hub, but neither the hub nor a cached copy can be reached."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ EMBEDDED = {
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What planning needs to know of a model: its place in the store and its shape."""
+    """A model's identity and shape, from its configuration."""
 
     name: str
     slug: str
@@ -56,33 +56,33 @@ class ModelInfo:
     n_layers: int
     d_model: int
     revision: str | None
-    """The hub commit that was read, or the one asked for; none for a local or embedded model."""
+    """The hub commit; None for a local or embedded model."""
 
 
 def model_slug(name: str) -> str:
-    """The model's folder name in the store: of a hub id 'a/b' 'a--b', of a local path its last two parts."""
+    """Return the model's folder name in the store: 'a--b' for hub id 'a/b', the last two parts of a local path."""
     folder = Path(name).expanduser()
     parts = folder.resolve().parts if folder.is_dir() or _is_path(name) else tuple(name.split("/"))
     return folder_name([part for part in parts if part.strip("/")], "model")
 
 
 def resolve_model(name: str, revision: str | None = None) -> tuple[str, Source]:
-    """Where `name` is loaded from, a folder or a hub id, and which kind that is.
+    """Return the location that `name` is loaded from, a folder or a hub id, and its kind.
 
-    A local folder with a config.json comes first, then an embedded model whose package is installed (unless a
-    hub `revision` is asked for), then the hub. Does not touch the network. Raises ModelError for a path that
-    holds no model, a revision of a local folder, or a name that the hub does not allow.
+    Order: a local folder with a config.json; an embedded model whose package is installed, if no `revision` is given;
+    the hub. Does not use the network. Raises ModelError for a path without a model, a revision of a local folder, or
+    an invalid hub id.
     """
     folder, quoted = Path(name).expanduser(), shown(name, PATH_LENGTH)
     if (folder / "config.json").is_file():
         if revision is not None:
-            raise ModelError(f"model {quoted} is a local folder and has no revision: leave {shown(revision)} out")
+            raise ModelError(f"model {quoted} is a local folder and has no revision: remove {shown(revision)}")
         return str(folder), "local"
     if _is_path(name):
-        raise ModelError(f"model {quoted}: no folder with a config.json there")
+        raise ModelError(f"model {quoted}: no such folder with a config.json")
     embedded = EMBEDDED.get(name)
-    if embedded is not None and revision is None and (inside := _package_folder(embedded)) is not None:
-        return str(inside), "embedded"
+    if embedded is not None and revision is None and (package_folder := _package_folder(embedded)) is not None:
+        return str(package_folder), "embedded"
     if not _HUB_ID.fullmatch(name):
         raise ModelError(f"model {quoted} is neither a local folder nor a hub id such as 'google/gemma-2-2b'")
     return name, "hub"
@@ -91,16 +91,16 @@ def resolve_model(name: str, revision: str | None = None) -> tuple[str, Source]:
 def describe(
     name: str, revision: str | None = None, *, reach_hub: bool = True, model_type: ModelType = "llm"
 ) -> ModelInfo:
-    """Layers and width of a model, from its configuration alone; model_type says which of its towers is meant.
+    """Read the number of layers and the width of a model from its configuration; model_type selects the tower.
 
-    A hub model is looked up in the local cache first, then, if `reach_hub`, on the hub. Raises
-    UnreachableModel where neither has it, ModelError for anything else that is wrong.
+    A hub model is looked up in the local cache, then, if `reach_hub`, on the hub. Raises UnreachableModel if neither
+    has it, ModelError for any other problem.
     """
     config = read_config(name, revision, reach_hub=reach_hub)
     if model_type != "llm" and getattr(config, "is_encoder_decoder", False):
-        raise ModelError(f"model {name!r} ({config.model_type}) is an encoder-decoder, which only an llm may be")
+        raise ModelError(f"model {name!r} ({config.model_type}) is an encoder-decoder, which is supported for llm only")
     if model_type == "vlm" and (not hasattr(config, "vision_config") or image_token_id(config) is None):
-        raise ModelError(f"model {name!r} ({config.model_type}) reads no images in its prompts: it is no vlm")
+        raise ModelError(f"model {name!r} ({config.model_type}) takes no images in its prompts, so it is no vlm")
     part = vision_config(config) if model_type == "vit" else text_config(config)
     n_layers, d_model = getattr(part, "num_hidden_layers", None), getattr(part, "hidden_size", None)
     if n_layers is None or d_model is None:
@@ -110,7 +110,7 @@ def describe(
 
 
 def text_config(config: Any) -> Any:
-    """The configuration of the part of a model that reads texts: of an encoder-decoder its encoder."""
+    """Return the configuration of the part that reads texts; for an encoder-decoder, of its encoder."""
     from transformers import PretrainedConfig
 
     encoder = getattr(config, "encoder", None)
@@ -118,24 +118,24 @@ def text_config(config: Any) -> Any:
 
 
 def is_causal(config: Any) -> bool:
-    """Whether a text model's positions see only those before them, by its kind: a decoder, no encoder."""
+    """Return whether a text model's type has causal attention: a decoder, not an encoder."""
     from transformers.models.auto import modeling_auto as auto
 
     text = text_config(config)
     decoder = text.model_type in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-    # Encoders of the BERT family are in both tables: their language models are causal only if told so.
+    # BERT-like encoders are in both tables; they are causal only if `is_decoder` is set.
     encoder = text.model_type in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
     both_ways = getattr(text, "use_bidirectional_attention", None) is True
     return decoder and not both_ways and (not encoder or bool(getattr(text, "is_decoder", False)))
 
 
 def vision_config(config: Any) -> Any:
-    """The configuration of a model's vision transformer: its own, or that of its vision tower."""
+    """Return the configuration of the vision tower, or the model's own if it has none."""
     return getattr(config, "vision_config", config)
 
 
 def image_token_id(config: Any) -> int | None:
-    """The token in whose place a vision-language model puts an image's patches; None where there is none."""
+    """Return the id of the token that image patches replace; None if there is none."""
     for name in ("image_token_id", "image_token_index"):
         if (token := getattr(config, name, None)) is not None:
             return int(token)
@@ -143,26 +143,26 @@ def image_token_id(config: Any) -> int | None:
 
 
 def image_tokens_see_text(name: str, revision: str | None = None, *, reach_hub: bool = True) -> bool:
-    """Whether the image tokens of a vision-language model see the text that follows them in the prompt.
+    """Return whether a vision-language model's image tokens attend to the text after them in the prompt.
 
-    They do not where attention is causal, which is known of the kinds in `_CAUSAL_KINDS` (Gemma 3's image tokens see
-    one another, not the text). PaliGemma's see the whole prompt, and what is not known counts as seeing it. A model
-    whose configuration is not within reach is judged by its name.
+    They do not in the types of `_CAUSAL_VLM_TYPES`, whose attention is causal (Gemma 3's image tokens attend to one
+    another, not to the text). PaliGemma's attend to the whole prompt; unknown types are assumed to as well. If the
+    configuration cannot be read, the type is guessed from the name.
     """
     try:
-        return read_config(name, revision, reach_hub=reach_hub).model_type not in _CAUSAL_KINDS
+        return read_config(name, revision, reach_hub=reach_hub).model_type not in _CAUSAL_VLM_TYPES
     except ModelError:
-        known = [_letters(kind) for kind in _CAUSAL_KINDS]
-        return not any(kind in _letters(name.split("/")[-1]) for kind in known)
+        known = [_letters(model_type) for model_type in _CAUSAL_VLM_TYPES]
+        return not any(model_type in _letters(name.split("/")[-1]) for model_type in known)
 
 
 def _letters(name: str) -> str:
-    """A name without what it is divided by: `gemma-3` and `gemma3` are the same."""
+    """Remove separators from a name, so that `gemma-3` equals `gemma3`."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def read_config(name: str, revision: str | None = None, *, reach_hub: bool = True) -> Any:
-    """A model's Hugging Face configuration; `describe` says what may be raised."""
+    """Read a model's Hugging Face configuration. Raises what `describe` raises."""
     from transformers import AutoConfig
 
     from saefari.models.alexnet_transformer_config import AlexNetTransformerConfig, register
@@ -171,7 +171,6 @@ def read_config(name: str, revision: str | None = None, *, reach_hub: bool = Tru
     location, source = resolve_model(name, revision)
 
     def read(local_files_only: bool) -> Any:
-        """The configuration."""
         return AutoConfig.from_pretrained(
             location, revision=revision, local_files_only=local_files_only, trust_remote_code=False
         )
@@ -183,9 +182,9 @@ def read_config(name: str, revision: str | None = None, *, reach_hub: bool = Tru
 
 
 def read_cache_first(name: str, read: Callable[[bool], T], *, reach_hub: bool) -> T:
-    """`read(True)`, which must stay on this machine, and where files are missing, if allowed, `read(False)`.
+    """Call `read(True)`, local files only; if files are missing and `reach_hub`, call `read(False)`.
 
-    Raises ModelError in our words for whatever Hugging Face raises while reading model `name`.
+    Turns Hugging Face's errors while reading model `name` into ModelError.
     """
     with _explained(name):
         if reach_hub:
@@ -198,7 +197,7 @@ def read_cache_first(name: str, read: Callable[[bool], T], *, reach_hub: bool) -
 
 @contextmanager
 def _explained(name: str) -> Iterator[None]:
-    """Turn what Hugging Face raises while reading model `name` into a ModelError that says what to do."""
+    """Turn Hugging Face's errors while reading model `name` into a ModelError with a remedy."""
     from safetensors import SafetensorError
 
     try:
@@ -219,26 +218,26 @@ def _explanation(name: str, error: BaseException) -> ModelError:
     if any(isinstance(e, hub.GatedRepoError) for e in chain):
         return ModelError(f"model {name!r} is gated: accept its terms on the hub, then run `hf auth login`")
     if any(isinstance(e, hub.RepositoryNotFoundError) for e in chain):
-        return ModelError(f"model {name!r} is not on the hub, or is private: check the name or log in there")
+        return ModelError(f"model {name!r} is not on the hub, or is private: check the name, or log in")
     if any(isinstance(e, hub.RevisionNotFoundError) for e in chain):
         return ModelError(f"model {name!r} has no such revision on the hub: {first_line}")
     if any(isinstance(e, (hub.LocalEntryNotFoundError, hub.OfflineModeIsEnabled)) for e in chain):
         return UnreachableModel(
-            f"model {name!r} is not on this machine and the hub cannot be reached: "
-            "go online once to fetch it, or give the folder of a local copy"
+            f"model {name!r} is not cached and the hub cannot be reached: "
+            "download it once with a network connection, or give the folder of a local copy"
         )
     if any("trust_remote_code" in str(e) for e in chain):
-        return ModelError(f"model {name!r} needs code from its own repository, which is never run here")
+        return ModelError(f"model {name!r} needs code from its own repository, which is never executed")
     if "no file named model.safetensors" in first_line or "use_safetensors=True" in first_line:
         return ModelError(
             f"model {name!r} has no safetensors weights, and pickled ones are never read: "
-            "save it anew with transformers' `save_pretrained`"
+            "save it again with transformers' `save_pretrained`"
         )
     return ModelError(f"model {name!r} cannot be read: {first_line}")
 
 
 def _package_folder(embedded: Embedded) -> Path | None:
-    """The model's folder inside its package, or None where the package is not installed."""
+    """Return the model's folder inside its package, or None if the package is not installed."""
     spec = importlib.util.find_spec(embedded.package)
     if spec is None or spec.origin is None:
         return None
@@ -247,5 +246,5 @@ def _package_folder(embedded: Embedded) -> Path | None:
 
 
 def _is_path(name: str) -> bool:
-    """Whether a name can only be meant as a path."""
+    """Return whether a name can only be a path."""
     return name.startswith(("/", "./", "../", "~", ".\\")) or name in (".", "..") or name.count("/") > 1

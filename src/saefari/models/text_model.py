@@ -1,4 +1,4 @@
-"""A text model and the hidden states it gives for a batch."""
+"""A text model and its hidden states."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class TextModel:
     """A decoder or encoder without its head, and its tokenizer."""
 
     def __init__(self, info: ModelInfo, model: Any, tokenizer: TextTokenizer) -> None:
-        """Put loaded parts together; `load` is the usual way in."""
+        """Combine loaded parts; use `load` to load them."""
         self.info = info
         self.d_model = info.d_model
         self.model = model
@@ -29,17 +29,17 @@ class TextModel:
 
     @classmethod
     def load(cls, name: str, revision: str | None = None, dtype: str = "auto", device: str = "auto") -> TextModel:
-        """Load a model by local path, embedded name or hub id, in evaluation mode, its weights frozen.
+        """Load a model by local path, embedded name or hub id, in evaluation mode with frozen weights.
 
         dtype: auto (bfloat16 on a GPU, float32 elsewhere), float32, bfloat16 or float16. device: auto (a GPU
         if there is one), cpu, mps, cuda or cuda:1. Raises ModelError for a model that cannot be found,
-        reached or used safely: pickled weights and code from a model's own repository are never read.
+        reached or used safely: pickled weights and code from a model's repository are never used.
         """
-        where = pick_device(device)
+        target = pick_device(device)
         info = describe(name, revision)
         tokenizer = TextTokenizer.load(name, revision)
-        model = load_weights(info, resolve_model(name, revision)[0], pick_dtype(dtype, where))
-        return cls(info, model.to(where), tokenizer)
+        model = load_weights(info, resolve_model(name, revision)[0], pick_dtype(dtype, target))
+        return cls(info, model.to(target), tokenizer)
 
     def tokenize(
         self,
@@ -48,22 +48,22 @@ class TextModel:
         include_special_tokens: bool = False,
         positions: Positions = "tokens",
     ) -> list[Tokens]:
-        """The texts as this model reads them; see `TextTokenizer.tokenize`."""
+        """Tokenise texts; see `TextTokenizer.tokenize`."""
         return self.tokenizer.tokenize(texts, max_length, include_special_tokens, positions)
 
     def capture(self, input_ids: Sequence[np.ndarray], hooks: Sequence[HookPoint]) -> dict[HookPoint, torch.Tensor]:
-        """Hidden states of a batch of texts, from one forward pass that ends after the deepest hook.
+        """Return hidden states of a batch of texts, from one forward pass that stops after the deepest hook.
 
-        input_ids: int [n_i] each. Returns [B, T, d] per hook on the model's device in its dtype, where
-        T = max(n_i); rows are padded on the right, and what stands at padding has no meaning. They are
-        inference tensors: index or copy them before they enter a computation that needs gradients.
+        input_ids: int [n_i] each. Returns [B, T, d] per hook on the model's device in its dtype, T = max(n_i), padded
+        on the right; values at padding are undefined. They are inference tensors: index or copy them before using
+        them in a computation that needs gradients.
         """
         with torch.inference_mode(), capture(self.model, hooks) as found:
             self.model(**self.padded(input_ids))
         return found
 
     def padded(self, input_ids: Sequence[np.ndarray]) -> dict[str, torch.Tensor | None]:
-        """A batch of texts as the model's arguments input_ids and attention_mask, [B, T], padded on the right."""
+        """Build the model's arguments input_ids and attention_mask, [B, T], padded on the right."""
         lengths = [len(ids) for ids in input_ids]
         padded = np.full((len(lengths), max([1, *lengths])), self.tokenizer.pad_id, dtype=np.int64)
         for row, ids in zip(padded, input_ids, strict=True):
@@ -74,7 +74,7 @@ class TextModel:
         }
 
     def _mask(self, lengths: list[int], width: int) -> torch.Tensor | None:
-        """int64 [B, T], 1 at tokens; None where nothing is padded, which lets attention go fastest."""
+        """Return int64 [B, T], 1 at tokens; None without padding, which is fastest."""
         if min(lengths) == width:
             return None
         mask = np.arange(width) < np.array(lengths)[:, None]

@@ -1,4 +1,4 @@
-"""Texts to tokens, without the model's weights."""
+"""Tokenisation of texts, without the model's weights."""
 
 from __future__ import annotations
 
@@ -37,63 +37,63 @@ class Tokens:
 
     @property
     def model_input(self) -> np.ndarray:
-        """What the model is given."""
+        """The model's input."""
         return self.input_ids
 
 
 class TextTokenizer:
-    """A model's fast tokenizer, the length at which the model stops reading, and whether BOS begins every text."""
+    """A model's fast tokenizer, with the model's length limit and the rule for BOS."""
 
     def __init__(self, tokenizer: Any, limit: int | Callable[[], int]) -> None:
-        """tokenizer: as it was loaded; its use changes its state, and so the digest.
+        """tokenizer: freshly loaded, since use changes its state and thereby the digest.
 
-        limit: as a function it is called when it is first needed, since it may have to build a model.
+        limit: a function is called on first use, since it may build a model.
         """
         self.tokenizer = tokenizer
         self._limit = limit
         self.digest = hashlib.sha256(tokenizer.backend_tokenizer.to_str().encode()).hexdigest()
-        """Changes whenever the tokenizer's own tokens would."""
+        """SHA-256 of the tokenizer's serialised state."""
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
         self.special_ids = _special_ids(tokenizer)
         self._set_bos(None)
 
     def _set_bos(self, prepend_bos: bool | None) -> None:
         self.bos_change = bos_change(self.tokenizer, prepend_bos)
-        """True: BOS is put, which the tokenizer does not do itself; False: its BOS is left out; None: as it does."""
-        self._n_put = {None: 0, True: 1, False: -1}[self.bos_change]
+        """True: add BOS, which the tokenizer does not; False: remove its BOS; None: unchanged."""
+        self._n_added = {None: 0, True: 1, False: -1}[self.bos_change]
         before, _ = self.frame()
         self.begins_with_special = bool(before)
-        """Every text begins with a special token (CLS, BOS)."""
+        """Whether every text begins with a special token (CLS, BOS)."""
         self.prepends_bos = bool(before) and before[0] == self.tokenizer.bos_token_id
-        """Every text begins with BOS."""
+        """Whether every text begins with BOS."""
 
     @cached_property
     def limit(self) -> int:
-        """Tokens that the model can read at once, special tokens included."""
+        """Maximum number of tokens per input, special tokens included."""
         return self._limit() if callable(self._limit) else self._limit
 
     @classmethod
     def load(cls, name: str, revision: str | None = None) -> TextTokenizer:
-        """Load by the model's name. Raises ModelError where it cannot be found, reached or used safely."""
+        """Load by the model's name. Raises ModelError if it cannot be found, reached or used safely."""
         location, _ = resolve_model(name, revision)
         tokenizer = load_tokenizer(describe(name, revision), location)
         return cls(tokenizer, partial(_longest_text, read_config(name, revision), tokenizer))
 
     def with_bos(self, prepend_bos: bool | None) -> TextTokenizer:
-        """The same tokenizer, with BOS before every text or before none; None = as the tokenizer itself does.
+        """Return a copy that adds BOS to every text or to none; None = the tokenizer's own behaviour.
 
-        Raises ModelError for True where the tokenizer has no BOS.
+        Raises ModelError for True if the tokenizer has no BOS.
         """
         changed = copy(self)
         changed._set_bos(prepend_bos)
         return changed
 
     def frame(self) -> tuple[list[int], list[int]]:
-        """Ids of the special tokens before and after every text."""
+        """Return the ids of the special tokens before and after every text."""
         before, after = _own_frame(self.tokenizer)
-        if self._n_put > 0:
+        if self._n_added > 0:
             before = [self.tokenizer.bos_token_id, *before]
-        return before[1:] if self._n_put < 0 else before, after
+        return before[1:] if self._n_added < 0 else before, after
 
     def tokenize(
         self,
@@ -102,12 +102,12 @@ class TextTokenizer:
         include_special_tokens: bool = False,
         positions: Positions = "tokens",
     ) -> list[Tokens]:
-        """Tokenize texts as the model was trained to read them, cut at max_length or the model's own limit.
+        """Tokenise texts, truncated at max_length or the model's own limit.
 
-        max_length counts special tokens, BOS among them. Special tokens, those spelt out in a text too, are not valid
-        positions unless `include_special_tokens`; an unknown word's token is valid, for it stands for text.
-        positions: 'cls' makes the special token that begins every text the one valid position.
-        Raises ModelError where there is no such token.
+        max_length includes special tokens such as BOS. Special tokens, even if spelt out in a text, are valid positions
+        only with `include_special_tokens`; the unknown token is valid, since it stands for text.
+        positions: 'cls' makes the special token at the start of every text the only valid position; raises ModelError
+        if there is none.
         """
         if positions == "cls" and not self.begins_with_special:
             raise ModelError(no_class_token(self.tokenizer.name_or_path))
@@ -116,7 +116,7 @@ class TextTokenizer:
         batch = self.tokenizer(
             list(texts),
             truncation=True,
-            max_length=min(max_length, self.limit) - self._n_put,
+            max_length=min(max_length, self.limit) - self._n_added,
             padding=False,
             return_attention_mask=False,
             return_offsets_mapping=True,
@@ -124,12 +124,12 @@ class TextTokenizer:
         )
         columns = batch["input_ids"], batch["special_tokens_mask"], batch["offset_mapping"]
         found = [self._tokens(*row, include_special_tokens) for row in zip(*columns, strict=True)]
-        return [_first_alone(tokens) for tokens in found] if positions == "cls" else found
+        return [_first_only(tokens) for tokens in found] if positions == "cls" else found
 
     def _tokens(self, ids: list[int], added: list[int], spans: list[Any], keep_special: bool) -> Tokens:
-        if self._n_put > 0:
+        if self._n_added > 0:
             ids, added, spans = [self.tokenizer.bos_token_id, *ids], [1, *added], [(0, 0), *spans]
-        elif self._n_put < 0:
+        elif self._n_added < 0:
             ids, added, spans = ids[1:], added[1:], spans[1:]
         input_ids = np.array(ids, dtype=np.int32)
         special = np.array(added, dtype=bool) | np.isin(input_ids, self.special_ids)
@@ -138,32 +138,32 @@ class TextTokenizer:
 
 
 def no_class_token(model: str) -> str:
-    """What is wrong where `positions: cls` meets a model whose texts begin with no special token."""
+    """Return the error message of `positions: cls` for a model whose texts begin with no special token."""
     return (
-        f"'cls' counts the special token that begins a text (CLS, BOS), and the tokenizer of {model!r} adds none: "
+        f"'cls' selects the special token at the start of a text (CLS, BOS), and the tokenizer of {model!r} adds none: "
         "use tokens, or another model"
     )
 
 
-def _first_alone(tokens: Tokens) -> Tokens:
-    """The same text, with its first token as the only position that counts; it covers no characters."""
+def _first_only(tokens: Tokens) -> Tokens:
+    """Make the first token the only valid position; it covers no characters."""
     return Tokens(tokens.input_ids, np.zeros(1, dtype=np.int32), np.zeros((1, 2), dtype=np.int32))
 
 
 def bos_change(tokenizer: Any, prepend_bos: bool | None) -> bool | None:
-    """`prepend_bos` where it changes what a transformers tokenizer does, else None.
+    """Return `prepend_bos` if it changes the behaviour of a transformers tokenizer, else None.
 
-    Raises ModelError for True where the tokenizer has no BOS.
+    Raises ModelError for True if the tokenizer has no BOS.
     """
     bos = tokenizer.bos_token_id
     if prepend_bos and bos is None:
-        raise ModelError(f"the tokenizer of {tokenizer.name_or_path!r} has no BOS token to put before a text")
+        raise ModelError(f"the tokenizer of {tokenizer.name_or_path!r} has no BOS token to add before a text")
     own = bos is not None and _own_frame(tokenizer)[0][:1] == [bos]
     return None if prepend_bos in (None, own) else prepend_bos
 
 
 def _own_frame(tokenizer: Any) -> tuple[list[int], list[int]]:
-    """Ids of the special tokens that a transformers tokenizer puts before and after a text."""
+    """Return the ids of the special tokens that a transformers tokenizer adds before and after a text."""
     encoded = tokenizer("a", return_special_tokens_mask=True)
     ids, special = encoded["input_ids"], encoded["special_tokens_mask"]
     text = [place for place, added in enumerate(special) if not added]
@@ -171,7 +171,7 @@ def _own_frame(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 def _special_ids(tokenizer: Any) -> list[int]:
-    """Ids of all special tokens except a separate 'unknown' token, which stands for a word of the text."""
+    """Return the ids of all special tokens except a separate unknown token, which stands for a word."""
     ids = set(tokenizer.all_special_ids)
     ids |= {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     others = (tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id)
@@ -181,12 +181,12 @@ def _special_ids(tokenizer: Any) -> list[int]:
 
 
 def _longest_text(config: Any, tokenizer: Any) -> int:
-    """Tokens that a model can read at once, special tokens included."""
+    """Return the maximum number of tokens per input, special tokens included."""
     from torch.nn import Embedding
 
     limit = getattr(text_config(config), "max_position_embeddings", None) or tokenizer.model_max_length
     for name, module in text_part(skeleton(config)).named_modules():
-        # RoBERTa's positions begin after the padding id; subclasses (BART, Marian) have rows for what they skip.
+        # RoBERTa's positions start after the padding id; subclasses of Embedding (BART, Marian) have extra rows.
         if type(module) is Embedding and "position" in name and module.padding_idx is not None:
             limit -= module.padding_idx + 1
     return int(min(limit, tokenizer.model_max_length))

@@ -1,4 +1,4 @@
-"""A vision-language model and the hidden states of its language model, under a prompt with an image."""
+"""A vision-language model and the hidden states of its language model."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from saefari.models.registry import ModelInfo, describe, resolve_model
 
 
 class VisionLanguageModel:
-    """The whole model without its language head; hook points are those of its language model."""
+    """A vision-language model without its head; hook points are those of its language model."""
 
     def __init__(self, info: ModelInfo, model: Any) -> None:
-        """Put loaded parts together; `load` is the usual way in."""
+        """Combine loaded parts; use `load` to load them."""
         self.info = info
         self.d_model = info.d_model
         self.model = model
@@ -30,20 +30,20 @@ class VisionLanguageModel:
     def load(
         cls, name: str, revision: str | None = None, dtype: str = "auto", device: str = "auto"
     ) -> VisionLanguageModel:
-        """Load a model by local path or hub id, in evaluation mode, its weights frozen; see `TextModel.load`."""
-        where = pick_device(device)
+        """Load a model by local path or hub id, in evaluation mode with frozen weights; see `TextModel.load`."""
+        target = pick_device(device)
         info = describe(name, revision, model_type="vlm")
-        model = load_weights(info, resolve_model(name, revision)[0], pick_dtype(dtype, where), _whole)
-        return cls(info, model.to(where))
+        model = load_weights(info, resolve_model(name, revision)[0], pick_dtype(dtype, target), _without_cache)
+        return cls(info, model.to(target))
 
     def capture(
         self, inputs: Sequence[dict[str, torch.Tensor]], hooks: Sequence[HookPoint]
     ) -> dict[HookPoint, torch.Tensor]:
-        """Hidden states of a batch of prompts, from one forward pass that ends after the deepest hook.
+        """Return hidden states of a batch of prompts, from one forward pass that stops after the deepest hook.
 
-        inputs: what `PromptReader` made: along the prompt [n_i], of its image [n_images, ...]. Returns [B, T, d] per
-        hook on the model's device in its dtype, T = max(n_i); prompts are padded on the right, and what stands at
-        padding has no meaning. Raises ModelError where the model finds other image tokens than its images give.
+        inputs: model inputs from `PromptReader`: [n_i] along the prompt, [n_images, ...] for its image. Returns
+        [B, T, d] per hook on the model's device in its dtype, T = max(n_i), padded on the right; values at padding are
+        undefined. Raises ModelError if the number of image tokens does not match the images.
         """
         try:
             with torch.inference_mode(), capture(self.language, hooks) as found:
@@ -53,9 +53,9 @@ class VisionLanguageModel:
         return found
 
     def _batch(self, inputs: Sequence[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-        """Prompts and images as the model's arguments."""
+        """Build the model's arguments from prompts and images."""
         lengths = [len(row["input_ids"]) for row in inputs]
-        batch = {key: _joined([row[key] for row in inputs], key) for key in inputs[0]}
+        batch = {key: _batched([row[key] for row in inputs], key) for key in inputs[0]}
         mask = torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]
         batch["attention_mask"] = mask.long()
         return {
@@ -64,8 +64,8 @@ class VisionLanguageModel:
         }
 
 
-def _joined(rows: Sequence[torch.Tensor], key: str) -> torch.Tensor:
-    """Rows along a prompt [n_i] padded into [B, T]; images joined, padded in all dimensions but the first."""
+def _batched(rows: Sequence[torch.Tensor], key: str) -> torch.Tensor:
+    """Pad rows along a prompt [n_i] into [B, T]; concatenate images, padded in all dimensions but the first."""
     if rows[0].ndim == 1:
         return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True)
     largest = [max(row.shape[dim] for row in rows) for dim in range(1, rows[0].ndim)]
@@ -76,7 +76,7 @@ def _joined(rows: Sequence[torch.Tensor], key: str) -> torch.Tensor:
     return torch.cat(padded)
 
 
-def _whole(model: Any) -> Any:
-    """A model with all its towers, its language model without a cache."""
+def _without_cache(model: Any) -> Any:
+    """Disable the key-value cache of the language model; keep all towers."""
     model.config.get_text_config().use_cache = False
     return model

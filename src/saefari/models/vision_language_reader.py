@@ -1,4 +1,4 @@
-"""How a vision-language model reads an image and a text: its prompt's tokens, and which of them count."""
+"""Model input of a vision-language model: prompt tokens and pixels, and which tokens count."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from saefari.models.registry import (
     resolve_model,
 )
 
-_NOT_FOR_THE_MODEL = {"attention_mask", "labels", "offset_mapping"}
+_NOT_MODEL_INPUTS = {"attention_mask", "labels", "offset_mapping"}
 
 
 class PromptReader:
-    """A processor, and the rules for what counts."""
+    """A reader of images and texts: a processor, and the rules for which positions count."""
 
     def __init__(
         self,
@@ -40,9 +40,9 @@ class PromptReader:
         max_length: int = 512,
         include_special_tokens: bool = False,
     ) -> None:
-        """positions: image, text, last or all. max_length: tokens that a text is cut at, the prompt's own aside.
+        """positions: image, text, last or all. max_length: maximum tokens of the text, without the prompt's own.
 
-        include_special_tokens: `all` counts them too.
+        include_special_tokens: include them in `all`.
         """
         self._processor = processor
         self._config = config
@@ -65,39 +65,39 @@ class PromptReader:
 
     @classmethod
     def load(cls, name: str, revision: str | None = None, **rules: Any) -> PromptReader:
-        """Load by the model's name; rules: as for `PromptReader`. Raises ModelError for what cannot be had."""
+        """Load by the model's name; rules: options of `PromptReader`. Raises ModelError if it cannot be loaded."""
         location, _ = resolve_model(name, revision)
         config = read_config(name, revision)
         processor = load_processor(describe(name, revision, model_type="vlm"), location, config)
         return cls(name, processor, config, **rules)
 
     def read(self, image: Image.Image, text: str | None) -> Reading:
-        """The prompt's tokens and pixels. Raises ModelError for an image that the model cannot take."""
+        """Build the prompt's tokens and pixels. Raises ModelError for an image that the model cannot take."""
         text = self._cut(text or "")
         prompt = self._template.fill(text)
         check_shape(self._processor.image_processor, image)
         try:
             with quiet():
-                read = self._processor(
+                encoded = self._processor(
                     images=[image],
                     text=[prompt],
                     return_tensors="np",
                     return_offsets_mapping=True,
-                    # Chat templates spell the beginning token out.
+                    # Chat templates already contain BOS.
                     add_special_tokens=not prompt.startswith(self._tokenizer.bos_token or "\0"),
                 )
         except (ValueError, ZeroDivisionError) as error:
             size = f"{image.width} x {image.height}"
             raise ModelError(f"the model cannot take an image of {size} pixels: {error}") from None
-        made = {key: torch.from_numpy(np.asarray(value)) for key, value in read.items()}
-        ids = made["input_ids"][0].numpy().astype(np.int32)
+        output = {key: torch.from_numpy(np.asarray(value)) for key, value in encoded.items()}
+        ids = output["input_ids"][0].numpy().astype(np.int32)
         if self.limit is not None and len(ids) > self.limit:
             raise TooLong(f"the model reads {self.limit} tokens, a prompt has {len(ids)}: lower settings.max_length")
         is_image: np.ndarray = ids == self._image_token
-        spans = self._spans(made["offset_mapping"][0].numpy(), text, is_image)
+        spans = self._spans(output["offset_mapping"][0].numpy(), text, is_image)
         in_text = (spans[:, 1] > spans[:, 0]) & ~np.isin(ids, self._special)
-        valid = np.flatnonzero(self._counting(ids, is_image, in_text))
-        found = patches_of(made, int(is_image.sum()), image, self._processor.image_processor, self._config)
+        valid = np.flatnonzero(self._counted(ids, is_image, in_text))
+        found = patches_of(output, int(is_image.sum()), image, self._processor.image_processor, self._config)
         cells = np.full(len(ids), -1, dtype=np.int32)
         cells[is_image] = found.cells
         return Reading(
@@ -107,24 +107,24 @@ class PromptReader:
             spans=np.where(in_text[:, None], spans, 0)[valid].astype(np.int32),
             grid=found.grid,
             patch=cells[valid],
-            model_input=_arguments(made),
+            model_input=_arguments(output),
             view=found.view,
         )
 
     def _cut(self, text: str) -> str:
-        """The text up to max_length tokens; blanks stand for what would be read as a special token."""
-        spelt = [token for token in self._tokenizer.all_special_tokens if token]
-        if spelt:
-            text = re.sub("|".join(map(re.escape, spelt)), lambda found: " " * len(found[0]), text)
-        read = self._tokenizer(
+        """Truncate the text to max_length tokens; replace spelt-out special tokens by blanks."""
+        special = [token for token in self._tokenizer.all_special_tokens if token]
+        if special:
+            text = re.sub("|".join(map(re.escape, special)), lambda found: " " * len(found[0]), text)
+        encoded = self._tokenizer(
             text, add_special_tokens=False, truncation=True, max_length=self._max_length, return_offsets_mapping=True
         )
-        ends = [end for _, end in read["offset_mapping"]]
+        ends = [end for _, end in encoded["offset_mapping"]]
         return text[: max(ends, default=0)].rstrip() if len(ends) >= self._max_length else text
 
     def _spans(self, offsets: np.ndarray, text: str, is_image: np.ndarray) -> np.ndarray:
-        """int [n, 2]: the characters of the text that each token covers; (0, 0) for the prompt's own tokens."""
-        for kept in (text, text.strip()):  # some templates trim
+        """Return int [n, 2]: the characters of the text that each token covers; (0, 0) for the prompt's own tokens."""
+        for kept in (text, text.strip()):  # some templates strip the text
             start = self._recorder.last.rfind(kept + self._template.after)
             if start >= 0:
                 break
@@ -136,8 +136,8 @@ class PromptReader:
         spans[outside] = 0
         return spans
 
-    def _counting(self, ids: np.ndarray, is_image: np.ndarray, in_text: np.ndarray) -> np.ndarray:
-        """bool [n]: which tokens count."""
+    def _counted(self, ids: np.ndarray, is_image: np.ndarray, in_text: np.ndarray) -> np.ndarray:
+        """Return bool [n]: which tokens count."""
         if self._positions == "image":
             return is_image
         if self._positions == "text":
@@ -147,16 +147,15 @@ class PromptReader:
 
 
 def load_processor(info: ModelInfo, location: str, config: Any) -> Any:
-    """A model's processor, for images and texts alone. Raises ModelError where it has none, or no fast tokenizer."""
+    """Load a processor for images and texts. Raises ModelError if there is none, or no fast tokenizer."""
     from transformers import PROCESSOR_MAPPING
 
     if type(config) not in PROCESSOR_MAPPING:
-        raise ModelError(f"model {info.name!r}: transformers has no processor for the kind {config.model_type}")
-    of_images = without_videos(PROCESSOR_MAPPING[type(config)])
+        raise ModelError(f"model {info.name!r}: transformers has no processor for type {config.model_type}")
+    processor_class = without_videos(PROCESSOR_MAPPING[type(config)])
 
     def read(local_files_only: bool) -> Any:
-        """The processor."""
-        return of_images.from_pretrained(
+        return processor_class.from_pretrained(
             location, revision=info.revision, local_files_only=local_files_only, trust_remote_code=False
         )
 
@@ -168,13 +167,13 @@ def load_processor(info: ModelInfo, location: str, config: Any) -> Any:
 
 
 def without_videos(cls: Any) -> Any:
-    """A processor class that needs no video processor, which needs packages that are not installed everywhere."""
+    """Return the processor class without its video processor, which needs extra packages."""
     parts = [part for part in cls.get_attributes() if part in ("image_processor", "tokenizer")]
     return type(cls.__name__, (cls,), {"get_attributes": classmethod(lambda _: parts), "__module__": cls.__module__})
 
 
 def _completed(processor: Any, config: Any) -> Any:
-    """With what older LLaVA checkpoints lack: what counting image tokens needs, which the model knows."""
+    """Fill in from the model what older LLaVA processors lack to count image tokens."""
     if hasattr(processor, "patch_size") and processor.patch_size is None:
         tower = config.vision_config
         processor.patch_size = tower.patch_size
@@ -184,11 +183,11 @@ def _completed(processor: Any, config: Any) -> Any:
     return processor
 
 
-def _arguments(made: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """What the model is given: along the prompt [n], of the image with its dimension of images."""
-    n_tokens = made["input_ids"].shape
+def _arguments(output: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Select the model's arguments: [n] along the prompt, with the dimension of images for the image."""
+    n_tokens = output["input_ids"].shape
     return {
         key: value[0] if value.shape == n_tokens else value
-        for key, value in made.items()
-        if key not in _NOT_FOR_THE_MODEL
+        for key, value in output.items()
+        if key not in _NOT_MODEL_INPUTS
     }

@@ -1,4 +1,4 @@
-"""A vision transformer, alone or as the tower of CLIP or SigLIP: how it reads an image, and its hidden states."""
+"""A vision transformer, alone or as the tower of CLIP or SigLIP: its image reader and hidden states."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from PIL import Image
 
 from saefari.errors import ModelError
 from saefari.models.hooks import HookPoint, capture
-from saefari.models.image_input import Reading, seen
+from saefari.models.image_input import Reading, image_from_pixels
 from saefari.models.image_processor import check_shape, load_image_processor, processor_digest
 from saefari.models.pretrained import load_weights, pick_device, pick_dtype
 from saefari.models.registry import ModelInfo, describe, read_config, resolve_model, vision_config
 
 
 class VisionReader:
-    """Images to pixels, without the model's weights."""
+    """A reader of images, without the model's weights."""
 
     def __init__(self, name: str, processor: Any, config: Any, positions: str) -> None:
-        """config: of the vision transformer. positions: patches, cls or all. Raises ModelError where it has no cls."""
+        """config: of the vision transformer. positions: patches, cls or all. Raises ModelError for cls without one."""
         self._processor = processor
         self._config = config
         self._positions = positions
@@ -32,13 +32,13 @@ class VisionReader:
 
     @classmethod
     def load(cls, name: str, revision: str | None = None, positions: str = "patches") -> VisionReader:
-        """Load by the model's name. Raises ModelError where it cannot be found, reached or used safely."""
+        """Load by the model's name. Raises ModelError if it cannot be found, reached or used safely."""
         location, _ = resolve_model(name, revision)
         processor = load_image_processor(describe(name, revision, model_type="vit"), location)
         return cls(name, processor, vision_config(read_config(name, revision)), positions)
 
     def read(self, image: Image.Image, text: str | None = None) -> Reading:
-        """Pixels as the model's own processor makes them; `text` is not looked at."""
+        """Preprocess an image with the model's processor; `text` is ignored."""
         pixels = self._pixels(image)
         rows, columns = grid = _grid(self._config, pixels.shape)
         cells = np.concatenate([np.full(self._n_before, -1), np.arange(rows * columns)]).astype(np.int32)
@@ -52,26 +52,26 @@ class VisionReader:
             grid=grid,
             patch=cells[valid],
             model_input={"pixel_values": pixels},
-            view=seen(pixels, self._processor),
+            view=image_from_pixels(pixels, self._processor),
         )
 
     def _pixels(self, image: Image.Image) -> torch.Tensor:
-        """Float32 [3, H, W]."""
+        """Preprocess an image to float32 [3, H, W]."""
         check_shape(self._processor, image)
         try:
-            made = self._processor([image], return_tensors="pt")["pixel_values"][0]
+            pixels = self._processor([image], return_tensors="pt")["pixel_values"][0]
         except (ValueError, ZeroDivisionError) as error:
             size = f"{image.width} x {image.height}"
             raise ModelError(f"the model cannot take an image of {size} pixels: {error}") from None
-        assert isinstance(made, torch.Tensor)
-        return made
+        assert isinstance(pixels, torch.Tensor)
+        return pixels
 
 
 class VisionModel:
     """A vision transformer without its head."""
 
     def __init__(self, info: ModelInfo, model: Any) -> None:
-        """Put loaded parts together; `load` is the usual way in."""
+        """Combine loaded parts; use `load` to load them."""
         self.info = info
         self.d_model = info.d_model
         self.model = model
@@ -80,29 +80,29 @@ class VisionModel:
 
     @classmethod
     def load(cls, name: str, revision: str | None = None, dtype: str = "auto", device: str = "auto") -> VisionModel:
-        """Load a model by local path or hub id, in evaluation mode, its weights frozen; see `TextModel.load`."""
-        where = pick_device(device)
+        """Load a model by local path or hub id, in evaluation mode with frozen weights; see `TextModel.load`."""
+        target = pick_device(device)
         info = describe(name, revision, model_type="vit")
-        model = load_weights(info, resolve_model(name, revision)[0], pick_dtype(dtype, where), vision_part)
-        return cls(info, model.to(where))
+        model = load_weights(info, resolve_model(name, revision)[0], pick_dtype(dtype, target), vision_part)
+        return cls(info, model.to(target))
 
     def capture(
         self, inputs: Sequence[dict[str, torch.Tensor]], hooks: Sequence[HookPoint]
     ) -> dict[HookPoint, torch.Tensor]:
-        """Hidden states of a batch of images, from forward passes that end after the deepest hook.
+        """Return hidden states of a batch of images, from forward passes that stop after the deepest hook.
 
-        inputs: pixel_values [3, H_i, W_i] each; images of one size go through the model together. Returns [B, T, d]
-        per hook on the model's device in its dtype, T = the most positions of any.
+        inputs: pixel_values [3, H_i, W_i] each; images of equal size share a forward pass. Returns [B, T, d] per hook
+        on the model's device in its dtype; T = the largest number of positions.
         """
         shapes: dict[torch.Size, list[int]] = {}
         for i, row in enumerate(inputs):
             shapes.setdefault(row["pixel_values"].shape, []).append(i)
-        parts = [(rows, self._pass([inputs[i]["pixel_values"] for i in rows], hooks)) for rows in shapes.values()]
+        parts = [(rows, self._forward([inputs[i]["pixel_values"] for i in rows], hooks)) for rows in shapes.values()]
         if len(parts) == 1:
             return parts[0][1]
-        return {hook: _together([(rows, found[hook]) for rows, found in parts], len(inputs)) for hook in hooks}
+        return {hook: _merged([(rows, found[hook]) for rows, found in parts], len(inputs)) for hook in hooks}
 
-    def _pass(self, pixels: Sequence[torch.Tensor], hooks: Sequence[HookPoint]) -> dict[HookPoint, torch.Tensor]:
+    def _forward(self, pixels: Sequence[torch.Tensor], hooks: Sequence[HookPoint]) -> dict[HookPoint, torch.Tensor]:
         batch = torch.stack(list(pixels)).to(self.device, self.dtype, non_blocking=True)
         with torch.inference_mode(), capture(self.model, hooks) as found:
             self.model(pixel_values=batch)
@@ -110,7 +110,7 @@ class VisionModel:
 
 
 def vision_part(model: Any) -> Any:
-    """The vision tower of a model that has one; any other model as it is."""
+    """Return the vision tower of a model that has one, else the model."""
     for name in ("vision_model", "vision_tower"):
         if vision_config(model.config) is not model.config and hasattr(model, name):
             return getattr(model, name)
@@ -118,21 +118,21 @@ def vision_part(model: Any) -> Any:
 
 
 def no_class_position(model: str) -> str:
-    """What is wrong where `positions: cls` meets a model that puts nothing before an image's patches."""
-    return f"'cls' counts the class token before an image's patches, and {model!r} has none: use patches or all"
+    """Return the error message of `positions: cls` for a model without a class token."""
+    return f"'cls' selects the class token before an image's patches, and {model!r} has none: use patches or all"
 
 
-def _together(parts: Sequence[tuple[list[int], torch.Tensor]], n_rows: int) -> torch.Tensor:
-    """[B, T, d] of rows that went through the model in parts, zeros beyond a row's own positions."""
+def _merged(parts: Sequence[tuple[list[int], torch.Tensor]], n_rows: int) -> torch.Tensor:
+    """Merge parts of a batch into [B, T, d], with zeros beyond a row's own positions."""
     first = parts[0][1]
-    whole = first.new_zeros(n_rows, max(states.shape[1] for _, states in parts), first.shape[2])
+    merged = first.new_zeros(n_rows, max(states.shape[1] for _, states in parts), first.shape[2])
     for rows, states in parts:
-        whole[rows, : states.shape[1]] = states
-    return whole
+        merged[rows, : states.shape[1]] = states
+    return merged
 
 
 def _grid(config: Any, shape: torch.Size) -> tuple[int, int]:
-    """Rows and columns of patches that an image [3, H, W] is cut into; a convolutional stem says it itself."""
+    """Return the rows and columns of patches of an image [3, H, W]; a convolutional stem has its own `grid`."""
     own = getattr(config, "grid", None)
     if own is not None:
         return int(own[0]), int(own[1])
@@ -142,9 +142,9 @@ def _grid(config: Any, shape: torch.Size) -> tuple[int, int]:
 
 
 def _positions_before_patches(name: str, config: Any, pixels: torch.Tensor) -> int:
-    """How many positions (class, distillation, register tokens) come before the patches: the model itself is asked.
+    """Count the positions (class, distillation, register tokens) before the patches, by a pass on the meta device.
 
-    Raises ModelError where the processor makes images that the model does not take.
+    Raises ModelError if the model rejects the images of its processor.
     """
     from transformers import AutoModel
 
@@ -157,9 +157,9 @@ def _positions_before_patches(name: str, config: Any, pixels: torch.Tensor) -> i
             skeleton(pixel_values=pixels[None].to("meta"))
     except (ValueError, RuntimeError, TypeError) as error:
         size = "x".join(map(str, pixels.shape))
-        raise ModelError(f"model {name!r} does not take the images [{size}] of its processor: {error}") from None
+        raise ModelError(f"model {name!r} rejects the images [{size}] of its processor: {error}") from None
     rows, columns = _grid(config, pixels.shape)
     n_before = int(found[hook].shape[1]) - rows * columns
     if n_before < 0:
-        raise ModelError(f"model {name!r}: its patches are not a grid of {rows} x {columns} positions")
+        raise ModelError(f"model {name!r}: its patches do not form a grid of {rows} x {columns} positions")
     return n_before

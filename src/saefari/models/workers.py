@@ -1,4 +1,4 @@
-"""Work in other processes, so that the model does not wait for it: results come in order, a few are made ahead."""
+"""Run work in other processes, ahead of the consumer, with results in order."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 AHEAD = 4
-"""Tasks that each process may be ahead of what was taken: bounds the memory of results that wait."""
-MOST_WORKERS = 8
+"""Tasks that each process may prefetch; bounds the memory of waiting results."""
+MAX_WORKERS = 8
 
 
 def default_workers() -> int:
-    """A process per core that this process may use, up to `MOST_WORKERS`."""
+    """Return the number of cores this process may use, at most `MAX_WORKERS`."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, MOST_WORKERS)
+    return min(cores, MAX_WORKERS)
 
 
 def in_workers(work: Callable[[P], R], tasks: Iterable[tuple[T, P]], n_workers: int) -> Generator[tuple[T, R]]:
-    """(ticket, work(payload)) of every (ticket, payload), in order; tickets stay in this process.
+    """Yield (ticket, work(payload)) for every (ticket, payload), in order; tickets stay in this process.
 
-    work and payloads must be picklable; tensors in results travel through shared memory. n_workers = 0: here.
-    What `work` raises ends everything, with the traceback of the other process: let it return what may go wrong.
-    The processes end with the last result, with whatever is raised, or when this is closed.
+    work and payloads must be picklable; tensors in results use shared memory. n_workers = 0: run in this process.
+    An exception in `work` ends the iteration with the other process's traceback, so return expected errors instead.
+    The processes end with the last result, on an exception, or when the generator is closed.
     """
     if n_workers == 0:
         yield from ((ticket, work(payload)) for ticket, payload in tasks)
         return
-    # Tokenizers would warn that they were forked, and go on without their threads.
+    # Otherwise tokenizers warn about forking and disable their threads.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     payloads = _Payloads(tasks)
     loader: DataLoader[R] = DataLoader(
@@ -43,21 +43,21 @@ def in_workers(work: Callable[[P], R], tasks: Iterable[tuple[T, P]], n_workers: 
         batch_size=None,
         num_workers=n_workers,
         prefetch_factor=AHEAD,
-        collate_fn=_as_it_is,
+        collate_fn=_identity,
     )
     results: Any = iter(loader)
     try:
         for result in results:
             yield payloads.tickets.popleft(), result
     finally:
-        # The loader ends its processes when nothing refers to it: an error that is kept would keep them too.
+        # The loader ends its processes when it is garbage-collected, which a kept exception would delay.
         results._shutdown_workers()
     if payloads.error is not None:
         raise payloads.error
 
 
 class _Work(Dataset[Any]):
-    """The work as a dataset whose indices are the payloads."""
+    """A dataset whose indices are the payloads and whose items are the results."""
 
     def __init__(self, work: Callable[[Any], Any]) -> None:
         self._work = work
@@ -67,9 +67,10 @@ class _Work(Dataset[Any]):
 
 
 class _Payloads:
-    """The payloads as a sampler, drawn as they are needed; their tickets are kept in the same order.
+    """A sampler that draws payloads on demand and keeps their tickets in the same order.
 
-    What drawing one raises ends them, and is kept: in the loader it would come before results that are under way.
+    An exception while drawing ends the sampler and is kept in `error`; raised in the loader, it would overtake pending
+    results.
     """
 
     def __init__(self, tasks: Iterable[tuple[Any, Any]]) -> None:
@@ -86,5 +87,5 @@ class _Payloads:
             self.error = error
 
 
-def _as_it_is(result: Any) -> Any:
+def _identity(result: Any) -> Any:
     return result

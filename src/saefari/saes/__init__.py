@@ -1,1 +1,1 @@
-"""Sparse autoencoders: which one, loading, encoding to sparse codes, and how well it reconstructs."""
+"""Sparse autoencoders: catalogue, loading, sparse encoding, reconstruction quality."""

@@ -1,4 +1,4 @@
-"""sae-lens' catalogue, read as data: every SAE with its model, hook point and width."""
+"""The entries of sae-lens' catalogue: each SAE with its model, hook point and width."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Entry:
     release: str
     sae_id: str
     model: str
-    """As `model_key` gives it."""
+    """The model's `model_key`."""
     layer: int
     hook: str
     """Within the block, in TransformerLens' spelling: 'hook_resid_post', 'attn.hook_z' …"""
@@ -50,32 +50,32 @@ class Entry:
 
     @property
     def width(self) -> str:
-        """Width as the field writes it: '16k', '65k', '1m'."""
+        """Usual name of the width: '16k', '65k', '1m'."""
         return width_names(self.d_sae)[0] if self.d_sae else "unknown"
 
 
 def model_key(name: str) -> str:
-    """One name for one model: 'google/gemma-2-2b', './models/gemma-2-2b' and 'gemma-2-2b' are the same.
+    """Normalise a model name: 'google/gemma-2-2b', './models/gemma-2-2b' and 'gemma-2-2b' give the same key.
 
-    A vision-language model goes by the language model inside it.
+    A vision-language model gets the key of its language model.
     """
     last = name.rstrip("/").split("/")[-1].lower()
     aliases: dict[str, str] = _supplement()["aliases"]
-    inside: dict[str, str] = _supplement()["language_models"]
-    return next((model for start, model in inside.items() if last.startswith(start)), aliases.get(last, last))
+    language_models: dict[str, str] = _supplement()["language_models"]
+    return next((model for start, model in language_models.items() if last.startswith(start)), aliases.get(last, last))
 
 
 def d_model_of(entry: Entry) -> int | None:
-    """Length of the hidden states of the model that an SAE was trained on; None where that is not known here.
+    """Return the hidden size of the model that an SAE was trained on; None if unknown.
 
-    Of SAEs of heads' outputs, which are as long as all heads together, nothing is said.
+    Also None for SAEs of the heads' outputs, whose input has another length.
     """
     sizes: dict[str, int] = _supplement()["d_model"]
     return None if entry.hook == "attn.hook_z" else sizes.get(entry.model)
 
 
 def width_names(d_sae: int) -> tuple[str, ...]:
-    """What a width may be called: 65536 is '65k' (thousands, rounded down), '64k' (binary) or '65536'."""
+    """Return the accepted names of a width: 65536 is '65k' (thousands, rounded down), '64k' (binary) or '65536'."""
     names = [f"{d_sae // size}{unit}" for size, unit in ((1_000_000, "m"), (1_000, "k")) if d_sae >= size]
     binary = [f"{d_sae // 1024}k"] if d_sae % 1024 == 0 else []
     return tuple(dict.fromkeys([*names[:1], *binary, str(d_sae)]))
@@ -83,19 +83,19 @@ def width_names(d_sae: int) -> tuple[str, ...]:
 
 @cache
 def entries() -> tuple[Entry, ...]:
-    """Every SAE of the installed sae-lens whose input is one hidden state, in the catalogue's order.
+    """Return every SAE of the installed sae-lens whose input is one hidden state, in the catalogue's order.
 
-    Read from its package data: importing sae-lens takes seconds. Raises SaeError where it is not installed.
+    Reads its package data, since importing sae-lens takes seconds. Raises SaeError if it is not installed.
     """
     return tuple(entry for release, record in catalogue().items() for entry in _entries(release, record))
 
 
 @cache
 def catalogue() -> Mapping[str, Any]:
-    """sae-lens' own file: release name -> record."""
+    """Read sae-lens' catalogue file: release name -> record."""
     spec = find_spec("sae_lens")
     if spec is None or not spec.submodule_search_locations:
-        raise SaeError("sae-lens is not installed, so there is no catalogue of SAEs; pip install sae-lens")
+        raise SaeError("sae-lens is not installed, so its catalogue of SAEs is missing: pip install sae-lens")
     path = Path(spec.submodule_search_locations[0], "pretrained_saes.yaml")
     record: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=_loader())
     return record
@@ -108,19 +108,19 @@ def _supplement() -> dict[str, Any]:
 
 
 def _loader() -> Any:
-    """The C loader is five times faster; PyYAML may be built without it."""
+    """Return the C loader, five times faster, if PyYAML has it."""
     return getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def _entries(release: str, record: Mapping[str, Any]) -> Iterator[Entry]:
-    ours = _supplement()
-    if record.get("conversion_func") in ours["unsupported_loaders"] or "transcoder" in release:
+    supplement = _supplement()
+    if record.get("conversion_func") in supplement["unsupported_loaders"] or "transcoder" in release:
         return
-    model = model_key(ours["models"].get(release, record["model"]))
+    model = model_key(supplement["models"].get(release, record["model"]))
     for sae in record["saes"]:
         sae_id, path = sae["id"], str(sae["path"])
-        place = _place(release, sae_id)
-        if place is None or _CHECKPOINT.search(sae_id):
+        site = _layer_and_hook(release, sae_id)
+        if site is None or _CHECKPOINT.search(sae_id):
             continue
         l0 = re.search(r"average_l0_(\d+)", path)
         explained = sae.get("variance_explained")
@@ -128,18 +128,18 @@ def _entries(release: str, record: Mapping[str, Any]) -> Iterator[Entry]:
             release=release,
             sae_id=sae_id,
             model=model,
-            layer=place[0],
-            hook=place[1],
+            layer=site[0],
+            hook=site[1],
             d_sae=_d_sae(release, model, sae_id, path, str(record["repo_id"]), sae.get("neuronpedia") or ""),
             l0=float(sae["l0"]) if sae.get("l0") else float(l0[1]) if l0 else None,
             variance_explained=float(explained) if explained is not None and explained < 1 else None,
             neuronpedia_id=sae.get("neuronpedia"),
-            is_study=release.startswith(tuple(ours["studies"])),
+            is_study=release.startswith(tuple(supplement["studies"])),
         )
 
 
-def _place(release: str, sae_id: str) -> tuple[int, str] | None:
-    """Layer and hook point, from the id or, where that has no site, the release; None for embeddings."""
+def _layer_and_hook(release: str, sae_id: str) -> tuple[int, str] | None:
+    """Parse layer and hook point from the id, or from the release if the id has no site; None for embeddings."""
     if match := re.match(r"blocks\.(\d+)\.(hook_[a-z]+(?:_[a-z]+)?)", sae_id):
         return int(match[1]), "attn.hook_z" if match[2] == "hook_z" else match[2]
     if match := re.match(r"l(\d+)([rma])_", sae_id):
@@ -151,12 +151,12 @@ def _place(release: str, sae_id: str) -> tuple[int, str] | None:
 
 
 def _d_sae(release: str, model: str, sae_id: str, path: str, repo_id: str, neuronpedia_id: str) -> int | None:
-    """Number of latents, from whichever of the SAE's names says it first; None where none does."""
-    ours = _supplement()
-    if release in ours["d_sae"]:
-        return int(ours["d_sae"][release])
+    """Parse the number of latents from the SAE's names; None if none contains it."""
+    supplement = _supplement()
+    if release in supplement["d_sae"]:
+        return int(supplement["d_sae"][release])
     if match := re.search(r"_(\d+)x$", sae_id):
-        return int(match[1]) * int(ours["d_model"][model])
+        return int(match[1]) * int(supplement["d_model"][model])
     if match := re.search(r"2pow(\d+)", release):
         return int(2 ** int(match[1]))
     if match := re.search(r"hook_\w+?_(\d{3,})|_ds(\d+)_", f"{sae_id} {path}"):
@@ -170,6 +170,6 @@ def _d_sae(release: str, model: str, sae_id: str, path: str, repo_id: str, neuro
     return None
 
 
-def _power_of_two(about: int) -> int:
-    """The power of two that a rounded width means: 65,000 -> 65,536; 1,000,000 -> 1,048,576."""
-    return 1 << round(math.log2(about))
+def _power_of_two(rounded: int) -> int:
+    """Return the power of two nearest a rounded width: 65,000 -> 65,536; 1,000,000 -> 1,048,576."""
+    return 1 << round(math.log2(rounded))

@@ -1,4 +1,4 @@
-"""What identifies an SAE, found without loading it."""
+"""Identity of an SAE, determined without loading it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from saefari.saes.ref import SaeRef
 
 
 def sae_settings(ref: SaeRef) -> dict[str, Any]:
-    """What identifies an SAE before it is loaded: its place in the catalogue, or its files' digests.
+    """Return what identifies an SAE: its release and id in the catalogue, or the digests of its files.
 
-    Raises SaeError when its files cannot be read.
+    Raises SaeError if its files cannot be read.
     """
     if ref.path is None:
         return {"release": ref.release, "sae_id": ref.sae_id, **library_versions("sae-lens")}

@@ -1,4 +1,4 @@
-"""Load an SAE with sae-lens and settle how hidden states must be handed to it."""
+"""Load an SAE with sae-lens and prepare hidden states as its input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from saefari.saes.ref import SaeRef
 log = logging.getLogger(__name__)
 
 ARCHITECTURES = ("standard", "gated", "topk", "jumprelu")
-"""What sae-lens calls the SAEs whose latents are non-negative and whose output is their own input.
+"""sae-lens architectures with non-negative latents that reconstruct their own input.
 
 BatchTopK and Matryoshka SAEs are saved as jumprelu.
 """
@@ -27,16 +27,16 @@ BatchTopK and Matryoshka SAEs are saved as jumprelu.
 
 @dataclass
 class LoadedSae:
-    """An SAE ready to encode, in float32, with what its metadata says about its input."""
+    """An SAE in float32, ready to encode, with the properties of its input."""
 
     ref: SaeRef
     sae: Any
     """The sae-lens SAE."""
     hook: HookPoint
     center: bool
-    """It was trained on weights processed by TransformerLens: subtract the mean over d_model first."""
-    blocks: tuple[torch.Tensor, torch.Tensor] | None = None
-    """Memory that encoding reuses; not part of the SAE."""
+    """Subtract the mean over d_model from its input: it was trained on weights processed by TransformerLens."""
+    buffers: tuple[torch.Tensor, torch.Tensor] | None = None
+    """Buffers reused by encoding; not part of the SAE."""
 
     @property
     def d_in(self) -> int:
@@ -52,7 +52,7 @@ class LoadedSae:
 
     @cached_property
     def decoder_scale(self) -> torch.Tensor | None:
-        """[d_sae] factor of each latent before decoding, where the SAE rescales by its decoder's norms."""
+        """Factor of each latent before decoding, [d_sae], if the SAE rescales by its decoder norms."""
         if not getattr(self.sae.cfg, "rescale_acts_by_decoder_norm", False):
             return None
         scale: torch.Tensor = 1 / self.sae.W_dec.norm(dim=-1)
@@ -89,32 +89,31 @@ class LoadedSae:
 def load_sae(ref: SaeRef, device: torch.device | str = "cpu") -> LoadedSae:
     """Load the SAE that `ref` names, in float32, without gradients.
 
-    The hook point in the SAE's own metadata decides where its input comes from.
-    Raises SaeError when it cannot be reached or read, is of an architecture whose codes are not
-    non-negative latents of its own input, or sits at another layer than `ref` says.
+    The hook point comes from the SAE's own metadata. Raises SaeError if the SAE cannot be reached or read, has an
+    unsupported architecture, or its hook point is at another layer than `ref.layer`.
     """
     sae = _read(ref, str(device))
     architecture = sae.cfg.architecture()
     if architecture not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
-        raise SaeError(f"{ref.title}: architecture {architecture!r} is not supported; those that are: {known}")
+        raise SaeError(f"{ref.title}: architecture {architecture!r} is not supported; supported: {known}")
     hook = _hook(ref, sae.cfg.metadata.hook_name)
     if hook.layer != ref.layer:
         raise SaeError(f"{ref.title}: its hook point {hook.name} is layer {hook.layer}, not layer {ref.layer}")
     if sae.cfg.normalize_activations in ("expected_average_only_in", "covariance_whitening"):
-        log.warning("%s: its input scaling is not stored with it; codes may be off in scale", ref.title)
+        log.warning("%s: its input scaling is not stored; the scale of its codes may be wrong", ref.title)
         sae.cfg.normalize_activations = "none"
-    # Attention outputs arrive with their heads side by side already.
+    # The heads of attention outputs are already flattened.
     sae.turn_off_forward_pass_hook_z_reshaping()
     sae.eval().requires_grad_(False)
     kwargs = sae.cfg.metadata.model_from_pretrained_kwargs or {}
-    # Centring acts on what is written to the residual stream: the heads' outputs keep their mean.
+    # Only what is written to the residual stream is centred, not the heads' outputs.
     center = bool(kwargs.get("center_writing_weights")) and hook.site != "attn_z"
     return LoadedSae(ref=ref, sae=sae, hook=hook, center=center)
 
 
 def check_width(loaded: LoadedSae, d_model: int, model: str) -> None:
-    """Raise SaeError unless the SAE takes vectors as long as the model's hook point gives."""
+    """Raise SaeError unless the SAE's input has the length of the model's hook point."""
     if loaded.d_in != d_model:
         raise SaeError(
             f"{loaded.ref.title} takes vectors of {loaded.d_in} values, but {loaded.hook.name} of "
@@ -123,13 +122,13 @@ def check_width(loaded: LoadedSae, d_model: int, model: str) -> None:
 
 
 def centred(loaded: LoadedSae, hidden: torch.Tensor) -> torch.Tensor:
-    """Hidden states [n, d_in] as the SAE expects them: float32, on its device, mean-free if it needs that."""
+    """Prepare hidden states [n, d_in] as SAE input: float32, on its device, centred if it needs that."""
     hidden = hidden.to(loaded.sae.W_dec.device, torch.float32)
     return hidden - hidden.mean(dim=-1, keepdim=True) if loaded.center else hidden
 
 
 def with_weights(loaded: LoadedSae, weights: dict[str, torch.Tensor]) -> LoadedSae:
-    """The same SAE with other weights, as a new object; `loaded` stays as it is."""
+    """Return a copy of the SAE with other weights."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         config = type(loaded.sae.cfg).from_dict(loaded.sae.cfg.to_dict())
@@ -138,32 +137,32 @@ def with_weights(loaded: LoadedSae, weights: dict[str, torch.Tensor]) -> LoadedS
             sae = type(loaded.sae)(config)
     sae.load_state_dict(weights)
     sae.eval().requires_grad_(False)
-    return replace(loaded, sae=sae, blocks=None)
+    return replace(loaded, sae=sae, buffers=None)
 
 
 def _read(ref: SaeRef, device: str) -> Any:
-    """The sae-lens object; every failure of its loaders becomes one SaeError."""
+    """Load the sae-lens object. Raises SaeError for every failure of its loaders."""
     from sae_lens import SAE
 
     try:
         with warnings.catch_warnings():
-            # sae-lens warns of weights processed by TransformerLens; `center` deals with them.
+            # sae-lens warns about weights processed by TransformerLens, which `center` handles.
             warnings.simplefilter("ignore")
             if ref.path is not None:
                 return SAE.load_from_disk(ref.path, device=device, dtype="float32")
             return SAE.from_pretrained(ref.release, ref.sae_id, device=device, dtype="float32")
     except Exception as error:
         reason = " ".join(str(error).split()) or "no reason given"
-        where = (
+        remedy = (
             "check that the folder holds cfg.json and sae_weights.safetensors"
             if ref.path
             else "check the network or the Hugging Face cache (gated releases need a login)"
         )
-        raise SaeError(f"{ref.title} cannot be loaded ({type(error).__name__}: {reason}); {where}") from error
+        raise SaeError(f"{ref.title} cannot be loaded ({type(error).__name__}: {reason}); {remedy}") from error
 
 
 def _hook(ref: SaeRef, name: str | None) -> HookPoint:
-    """The SAE's own hook point, or the one expected where its metadata has none."""
+    """Return the SAE's own hook point, or the expected one if its metadata has none."""
     if name is None and ref.hook is None:
         raise SaeError(f"{ref.title}: its metadata names no hook point (metadata.hook_name in cfg.json)")
     try:

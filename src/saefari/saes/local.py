@@ -1,4 +1,4 @@
-"""An SAE in a local SAELens folder, looked at without loading it."""
+"""Find an SAE in a local SAELens folder, without loading it."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from saefari.saes.ref import SaeRef
 
 
 def find_local_sae(template: str, layer: int, width: str, location: Location) -> SaeRef:
-    """The SAE in the folder that `template` names once {layer} and {width} are filled in.
+    """Find the SAE in the folder given by `template` with {layer} and {width} filled in.
 
-    Its metadata says which hook point it reads. Where that is left out, as `SAE.save_model` does by default, it is
-    assumed to be `location` of the layer. Raises SaeError when there is no such folder, it is not in SAELens' format,
-    or its hook point is at another layer.
+    The hook point comes from its metadata. If missing, as `SAE.save_model` leaves it by default, `location` of the
+    layer is assumed. Raises SaeError if the folder is missing, is not in SAELens' format, or has another layer's hook
+    point.
     """
     path = template.replace("{layer}", str(layer)).replace("{width}", width)
     for name in ("cfg.json", "sae_weights.safetensors"):
         if not Path(path, name).is_file():
-            raise SaeError(f"{shown(path, PATH_LENGTH)} is no SAELens folder: there is no {name} in it")
+            raise SaeError(f"{shown(path, PATH_LENGTH)} is no SAELens folder: {name} is missing")
     hook = _hook_name(path)
     if hook is None:
-        return SaeRef(layer=layer, width=width, path=path, hook=_at(layer, location), hook_is_assumed=True)
+        return SaeRef(layer=layer, width=width, path=path, hook=_hook_at(layer, location), hook_is_assumed=True)
     _check_layer(path, hook, layer)
     return SaeRef(layer=layer, width=width, path=path, hook=hook)
 
 
 def _hook_name(path: str) -> str | None:
-    """The hook point in the folder's metadata, where it is in newer and in older SAELens folders."""
+    """Read the hook point from the metadata of a newer or older SAELens folder."""
     try:
         config = json.loads(Path(path, "cfg.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -38,7 +38,7 @@ def _hook_name(path: str) -> str | None:
     return None if name is None else str(name)
 
 
-def _at(layer: int, location: Location) -> str:
+def _hook_at(layer: int, location: Location) -> str:
     from saefari.models.hooks import HookPoint
 
     return HookPoint.for_location(layer, location).name

@@ -1,4 +1,4 @@
-"""How well an SAE reconstructs: statistics that add up over batches, shards and runs."""
+"""Reconstruction quality of an SAE: statistics that can be merged over batches, shards and runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from saefari.saes.load import LoadedSae, centred
 
 @dataclass(frozen=True)
 class Quality:
-    """Reconstruction statistics over valid positions; merging two gives those of both together."""
+    """Reconstruction statistics over valid positions."""
 
     n_positions: int
     squared_error: float
@@ -24,19 +24,19 @@ class Quality:
     scatter: float
     """Sum of |x - mean|^2 over positions."""
     counts: np.ndarray
-    """int64 [d_sae], positions at which each latent is active."""
+    """int64 [d_sae], number of positions at which each latent is active."""
 
     @classmethod
     @torch.no_grad()
     def measure(cls, loaded: LoadedSae, hidden: torch.Tensor, codes: Codes) -> Quality:
-        """Statistics of hidden states [n, d_in] and the codes they were encoded to."""
+        """Compute the statistics of hidden states [n, d_in] and their codes."""
         counts = np.bincount(codes.indices, minlength=loaded.d_sae).astype(np.int64)
         return cls.compare(centred(loaded, hidden), reconstruct(loaded, codes, hidden), counts)
 
     @classmethod
     @torch.no_grad()
     def compare(cls, x: torch.Tensor, rebuilt: torch.Tensor, counts: np.ndarray) -> Quality:
-        """Statistics of float32 states [n, d_in] as the SAE takes them, what it made of them, and `counts`."""
+        """Compute the statistics of float32 SAE inputs [n, d_in] and their reconstructions; counts: see `Quality`."""
         mean = x.mean(dim=0, dtype=torch.float64) if len(x) else x.new_zeros(x.shape[1], dtype=torch.float64)
         return cls(
             n_positions=len(x),
@@ -47,7 +47,7 @@ class Quality:
         )
 
     def merge(self, other: Quality) -> Quality:
-        """Statistics of both sets of positions together (Chan, Golub and LeVeque 1983)."""
+        """Combine the statistics of two sets of positions (Chan, Golub and LeVeque 1983)."""
         n = self.n_positions + other.n_positions
         if n == 0:
             return self
@@ -62,12 +62,12 @@ class Quality:
         )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """The statistics as arrays, to be stored; `from_arrays` is the way back."""
+        """Convert the statistics to arrays for storage; inverse of `from_arrays`."""
         return {field.name: np.asarray(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Quality:
-        """The statistics that `to_arrays` gave."""
+        """Restore statistics from `to_arrays`."""
         return cls(
             n_positions=int(arrays["n_positions"]),
             squared_error=float(arrays["squared_error"]),
@@ -77,7 +77,7 @@ class Quality:
         )
 
     def summary(self) -> dict[str, float | int | None]:
-        """fvu, explained_variance, l0, dead_fraction and n_positions; None where they are undefined."""
+        """Return fvu, explained_variance, l0, dead_fraction and n_positions; None if undefined."""
         n = self.n_positions
         fvu = self.squared_error / self.scatter if self.scatter > 0 else None
         return {
@@ -90,5 +90,5 @@ class Quality:
 
 
 def _sum_of_squares(x: torch.Tensor) -> float:
-    """Over all entries; rows in float32, their sum in float64."""
+    """Sum over all entries; rows in float32, their sum in float64."""
     return float(torch.linalg.vector_norm(x, dim=-1).double().square().sum())

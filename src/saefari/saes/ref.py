@@ -1,4 +1,4 @@
-"""Which SAE is meant: the answer to a search, before anything is loaded."""
+"""Reference to an SAE, before it is loaded."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ class SaeRef:
     """One SAE, either in sae-lens' catalogue (release and sae_id) or in a local folder (path)."""
 
     layer: int
-    """The block its hook point names, 0-based."""
+    """Block of its hook point, 0-based."""
     width: str
-    """The name the user gave it, for example '16k'."""
+    """Name from the configuration, for example '16k'."""
     release: str | None = None
     sae_id: str | None = None
     path: str | None = None
@@ -20,13 +20,13 @@ class SaeRef:
     hook: str | None = None
     """Hook point expected before loading, in TransformerLens' spelling."""
     hook_is_assumed: bool = False
-    """The SAE's own metadata names none: `hook` is what the configuration says."""
+    """The SAE's metadata has no hook point; `hook` comes from the configuration."""
     expected_variance_explained: float | None = None
-    """The catalogue's figure; None where it has none (its 1.00 is a placeholder)."""
+    """From the catalogue; None if it has none (its 1.00 is a placeholder)."""
     expected_l0: float | None = None
     neuronpedia_id: str | None = None
 
     @property
     def title(self) -> str:
-        """How messages name this SAE."""
+        """Name of the SAE in messages."""
         return f"{self.release}/{self.sae_id}" if self.release else f"the SAE in {self.path!r}"

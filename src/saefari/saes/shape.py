@@ -1,4 +1,4 @@
-"""How large an SAE is, as far as its folder or the catalogue say before it is loaded."""
+"""Size of an SAE according to its folder or the catalogue, before it is loaded."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from saefari.saes.ref import SaeRef
 
 @dataclass(frozen=True)
 class SaeShape:
-    """Lengths of an SAE's input and of its codes; None where they are not known.
+    """Lengths of an SAE's input and codes; None if unknown.
 
-    k: the active latents that a position has at most, of an SAE whose activation function fixes them.
+    k: maximum number of active latents per position, if the activation function fixes it.
     """
 
     d_in: int | None = None
@@ -25,7 +25,7 @@ class SaeShape:
 
 
 def sae_shape(ref: SaeRef) -> SaeShape:
-    """The shape of an SAE that is there: from the cfg.json of its folder, or from its entry in the catalogue."""
+    """Read the shape of an SAE from the cfg.json of its folder or from its entry in the catalogue."""
     if ref.path is not None:
         return _local_shape(Path(ref.path))
     entry = _catalogue().get((ref.release, ref.sae_id))
@@ -39,9 +39,9 @@ def _local_shape(folder: Path) -> SaeShape:
         return SaeShape()
     if not isinstance(config, dict):
         return SaeShape()
-    named = config.get("k") if config.get("architecture") == "topk" else None
+    k_setting = config.get("k") if config.get("architecture") == "topk" else None
     older = config.get("activation_fn_kwargs")
-    k = named or (older.get("k") if isinstance(older, dict) else None)
+    k = k_setting or (older.get("k") if isinstance(older, dict) else None)
     return SaeShape(
         *(value if isinstance(value, int) else None for value in (config.get("d_in"), config.get("d_sae"), k))
     )

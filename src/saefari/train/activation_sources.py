@@ -1,4 +1,4 @@
-"""Where training activations come from: a model's forward passes, or positions that were stored before.
+"""Sources of training activations: a model's forward passes, or stored positions.
 
 Shapes: n positions, d the length of a hook point's vectors.
 """
@@ -21,83 +21,83 @@ from saefari.store import HiddenShard, hidden_folder, iter_hidden_positions
 from saefari.train.training_rows import RowPlan, StoredRows
 
 Block = dict[HookPoint, torch.Tensor]
-"""Float32 hidden states [n, d] of every hook point, all of the same positions."""
+"""Float32 hidden states [n, d] per hook point, at the same positions."""
 
 WINDOW_BATCHES = 4
-"""Batches whose texts are sorted by length together, so that little padding is computed."""
+"""Number of batches whose rows are sorted by length together, to reduce padding."""
 STORED_BLOCK = 8192
-"""Stored positions that are made float32 at a time."""
+"""Stored positions converted to float32 at a time."""
 
 
 class Cursor(NamedTuple):
-    """A place in the stream: rows that were taken in this pass over the data."""
+    """A position in the stream: the epoch, and the rows consumed in it."""
 
     epoch: int = 0
     rows: int = 0
 
 
 class StoredRow(Protocol):
-    """A row of the training data, of which it is known what counts."""
+    """A row of the training data with its valid positions."""
 
     @property
     def valid(self) -> np.ndarray: ...
 
 
 class Rows(Protocol):
-    """The rows of a pass over the training data, and those that are held out."""
+    """Interface of the training rows of an epoch and the held-out rows."""
 
     def training(self, epoch: int) -> Iterator[StoredRow]: ...
     def held_out(self) -> Iterator[StoredRow]: ...
 
 
-class Source(Protocol):
-    """An endless stream of training activations, and those that are held out from it."""
+class ActivationSource(Protocol):
+    """Interface of an endless stream of training activations, with held-out ones."""
 
     @property
     def rows(self) -> Rows:
-        """The texts that the activations are of."""
+        """Rows that the activations belong to."""
 
     def blocks(self, start: Cursor) -> Iterator[tuple[Block, Cursor]]:
-        """Blocks from a place on, each with the place after it. Raises SaeError where there is nothing."""
+        """Yield blocks from a cursor on, each with the cursor after it. Raises SaeError if there are no positions."""
 
     def held_out(self) -> Iterator[Block]:
-        """Activations of rows that `blocks` never gives."""
+        """Yield activations of rows that `blocks` never yields."""
 
-    def positions(self, enough: int) -> int:
-        """Positions of one pass, counted no further than `enough`."""
+    def positions(self, limit: int) -> int:
+        """Count the positions of one epoch, stopping at `limit`."""
 
 
 @dataclass(frozen=True)
-class FromModel:
-    """Forward passes over rows; one pass gives all hook points."""
+class ModelActivations:
+    """Activations from forward passes over rows; one pass serves all hook points."""
 
     forward: Forward
     rows: Rows
     hooks: Sequence[HookPoint]
     load: Callable[[Iterator[Any]], Iterator[Row]] = iter
-    """Makes of the rows what the model is given, in order: nothing where they are tokens, pixels of images."""
+    """Turns rows into model inputs, in order: reads the pixels of images; tokens need nothing."""
 
     def blocks(self, start: Cursor) -> Iterator[tuple[Block, Cursor]]:
-        """A block per window of rows; see Source."""
+        """Yield a block per window of rows; see ActivationSource."""
         epoch, taken = start
         while True:
-            rows = self.load(islice(_usable(self.rows.training(epoch)), taken, None))
+            rows = self.load(islice(_with_positions(self.rows.training(epoch)), taken, None))
             while window := _window(rows, WINDOW_BATCHES * self.forward.max_tokens):
                 taken += len(window)
                 yield self._states(window), Cursor(epoch, taken)
             if not taken:
-                raise _nothing()
+                raise _no_positions()
             epoch, taken = epoch + 1, 0
 
     def held_out(self) -> Iterator[Block]:
-        """See Source."""
-        rows = self.load(_usable(self.rows.held_out()))
+        """See ActivationSource."""
+        rows = self.load(_with_positions(self.rows.held_out()))
         while window := _window(rows, WINDOW_BATCHES * self.forward.max_tokens):
             yield self._states(window)
 
-    def positions(self, enough: int) -> int:
-        """See Source; the model does not run."""
-        return _count(self.rows, enough)
+    def positions(self, limit: int) -> int:
+        """See ActivationSource; does not run the model."""
+        return _count(self.rows, limit)
 
     def _states(self, window: Sequence[Row]) -> Block:
         parts = [states for _, _, states in self.forward(window, self.hooks)]
@@ -105,10 +105,10 @@ class FromModel:
 
 
 @dataclass(frozen=True)
-class FromStore:
-    """Positions that an `act_only` extraction stored (float16); the model does not run.
+class StoredActivations:
+    """Activations stored in float16 by an `act_only` extraction; does not run the model.
 
-    plan: which rows of each samples folder train, and in which order.
+    plan: the training rows of each samples folder, and their order.
     """
 
     plan: RowPlan
@@ -117,11 +117,11 @@ class FromStore:
 
     @property
     def rows(self) -> StoredRows:
-        """See Source."""
+        """See ActivationSource."""
         return StoredRows(self.plan)
 
     def blocks(self, start: Cursor) -> Iterator[tuple[Block, Cursor]]:
-        """A block of up to `STORED_BLOCK` positions and a row; see Source."""
+        """Yield blocks of about `STORED_BLOCK` positions in whole rows; see ActivationSource."""
         epoch, taken = start
         while True:
             skip = taken
@@ -132,21 +132,21 @@ class FromStore:
                     if len(next(iter(block.values()))):
                         yield block, Cursor(epoch, taken)
             if not self.positions(1):
-                raise _nothing()
+                raise _no_positions()
             epoch, taken = epoch + 1, 0
 
     def held_out(self) -> Iterator[Block]:
-        """See Source."""
+        """See ActivationSource."""
         for folder, shard, rows in self.plan.held_out():
             for _, block in self._blocks(folder, shard, rows):
                 yield block
 
-    def positions(self, enough: int) -> int:
-        """See Source."""
-        return _count(self.rows, enough)
+    def positions(self, limit: int) -> int:
+        """See ActivationSource."""
+        return _count(self.rows, limit)
 
     def _blocks(self, folder: Path, shard: int, rows: np.ndarray) -> Iterator[tuple[int, Block]]:
-        """(rows, their positions) of one shard, in the order asked for, a few rows at a time."""
+        """Yield (number of rows, their block) of one shard in the given order, a few rows at a time."""
         if not len(rows):
             return
         shards = {hook: self._shard(folder, shard, hook) for hook in self.hooks}
@@ -155,22 +155,22 @@ class FromStore:
         groups = (np.cumsum(lengths) - lengths) // STORED_BLOCK
         for group in np.unique(groups):
             chosen = rows[groups == group]
-            places = np.concatenate([np.arange(offsets[row], offsets[row + 1]) for row in chosen])
-            yield len(chosen), {hook: self._states(stored.positions, places) for hook, stored in shards.items()}
+            indices = np.concatenate([np.arange(offsets[row], offsets[row + 1]) for row in chosen])
+            yield len(chosen), {hook: self._states(stored.positions, indices) for hook, stored in shards.items()}
 
     def _shard(self, folder: Path, shard: int, hook: HookPoint) -> HiddenShard:
         return next(iter_hidden_positions(hidden_folder(folder, hook.layer), [shard]))
 
-    def _states(self, positions: np.ndarray, places: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(positions[places]).to(self.device).float()
+    def _states(self, positions: np.ndarray, indices: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(positions[indices]).to(self.device).float()
 
 
-def _usable(rows: Iterator[StoredRow]) -> Iterator[StoredRow]:
+def _with_positions(rows: Iterator[StoredRow]) -> Iterator[StoredRow]:
     return (row for row in rows if len(row.valid))
 
 
 def _window(rows: Iterator[Row], n_tokens: int) -> list[Row]:
-    """The next texts, until they hold `n_tokens` tokens."""
+    """Return the next rows with at least `n_tokens` tokens in total."""
     window: list[Row] = []
     total = 0
     for row in rows:
@@ -181,15 +181,15 @@ def _window(rows: Iterator[Row], n_tokens: int) -> list[Row]:
     return window
 
 
-def _count(rows: Rows, enough: int) -> int:
-    """Positions of one pass, counted no further than `enough`."""
+def _count(rows: Rows, limit: int) -> int:
+    """Count the positions of one epoch, stopping at `limit`."""
     total = 0
     for row in rows.training(0):
         total += len(row.valid)
-        if total >= enough:
+        if total >= limit:
             break
     return total
 
 
-def _nothing() -> SaeError:
-    return SaeError("there is nothing to train an SAE on: no training row holds a valid token")
+def _no_positions() -> SaeError:
+    return SaeError("no SAE can be trained: no training row has a valid position")

@@ -1,4 +1,4 @@
-"""sae-lens' training SAE of each architecture, from a training section of conf.yaml."""
+"""Build sae-lens' training SAE of each architecture from a training section of conf.yaml."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from saefari.config import SaeTraining
 from saefari.train.normalise import is_per_position
 
 WARM_UP_SHARE = 0.1
-"""First share of the steps, in which a sparsity penalty rises to its coefficient."""
+"""First share of the steps, over which the sparsity penalty rises to its coefficient."""
 PRE_ACT_LOSS = 0.01
 """Coefficient of the loss that raises the pre-activations of dead latents towards their threshold (jumprelu)."""
 
@@ -18,9 +18,9 @@ PRE_ACT_LOSS = 0.01
 def new_sae(
     training: SaeTraining, d_in: int, d_sae: int, n_steps: int, device: torch.device, metadata: dict[str, Any]
 ) -> Any:
-    """A fresh sae-lens training SAE; draws its weights from torch's global generator.
+    """Create a sae-lens training SAE; draws its weights from torch's global generator.
 
-    metadata: what sae-lens is to store with the SAE.
+    metadata: stored with the SAE by sae-lens.
     """
     from sae_lens.registry import get_sae_training_class
     from sae_lens.saes.sae import SAEMetadata
@@ -43,9 +43,9 @@ def new_sae(
 
 
 def _options(training: SaeTraining, d_sae: int, n_steps: int) -> dict[str, Any]:
-    """What each of sae-lens' training configurations takes beside the common fields."""
+    """Return the architecture-specific fields of sae-lens' training configuration."""
     warm_up = int(WARM_UP_SHARE * n_steps)
-    # sae-lens' threshold is a moving average from zero over 100 steps; a short run must reach it too.
+    # sae-lens' threshold is a moving average that starts at zero; raise its rate for short runs.
     batch_topk = {"k": training.k, "topk_threshold_lr": min(1.0, max(0.01, 20 / n_steps))}
     if training.architecture == "topk":
         return {"k": training.k}
@@ -57,7 +57,7 @@ def _options(training: SaeTraining, d_sae: int, n_steps: int) -> dict[str, Any]:
         return {"l1_coefficient": training.l1_coefficient, "l1_warm_up_steps": warm_up}
     if training.target_l0 is None:
         return {"l0_coefficient": training.l0_coefficient, "l0_warm_up_steps": warm_up}
-    # No warm-up, since it starts at the target.
+    # No warm-up, since training starts at the target L0.
     return {
         "l0_coefficient": training.l0_coefficient,
         "target_l0": training.target_l0,

@@ -1,4 +1,4 @@
-"""A bounded buffer that mixes a stream of activations, and can be taken up again where it was left.
+"""A bounded shuffle buffer over a stream of activations, which can be saved and restored.
 
 Shapes: n positions, d the length of a hook point's vectors.
 """
@@ -11,94 +11,94 @@ import numpy as np
 import torch
 
 from saefari.models.hooks import HookPoint
-from saefari.train.activation_sources import Block, Cursor, Source
+from saefari.train.activation_sources import ActivationSource, Block, Cursor
 
-_ROOM, _WAITING = "room/", "waiting/"
+_BUFFER_KEY, _PENDING_KEY = "room/", "waiting/"
 
 
 class ShuffleBuffer:
-    """Gives `total` positions of a source in batches, each drawn from at most `size` positions in memory.
+    """Draws `total` positions of a source in batches, each from at most `size` positions in memory.
 
-    A batch is drawn without replacement from the whole buffer, and the next positions of the stream take the places
-    that it leaves. So nothing is copied but the batch, every position of a pass comes exactly once, and no more than
-    `total` are ever asked of the source. What is drawn depends on the seed alone.
+    A batch is drawn without replacement from the whole buffer, and the next positions of the stream fill its slots.
+    So only the batch is copied, every position of an epoch is drawn exactly once, and at most `total` positions are
+    taken from the source. The order depends on the seed only.
     """
 
-    def __init__(self, source: Source, size: int, batch_size: int, total: int, seed: int) -> None:
+    def __init__(self, source: ActivationSource, size: int, batch_size: int, total: int, seed: int) -> None:
         """total: a multiple of batch_size; size: at least batch_size."""
         self._source = source
         self._batch_size = batch_size
         self._random = np.random.default_rng(seed)
         self._size = min(size, total)
-        self._to_come = total
-        self._room: Block = {}
-        self._waiting: Block = {}
+        self._remaining = total
+        self._buffer: Block = {}
+        self._pending: Block = {}
         self._cursor = Cursor()
         self._stream = source.blocks(self._cursor)
 
     def draw(self) -> Block:
-        """The next batch, [batch_size, d] for every hook point."""
-        if not self._room:
+        """Draw the next batch, [batch_size, d] per hook point."""
+        if not self._buffer:
             self._fill(np.arange(self._size))
         chosen = self._random.choice(self._size, self._batch_size, replace=False, shuffle=False)
-        batch = {hook: room[_index(chosen, room)] for hook, room in self._room.items()}
-        self._close(self._fill(chosen))
+        batch = {hook: buffer[_index(chosen, buffer)] for hook, buffer in self._buffer.items()}
+        self._shrink(self._fill(chosen))
         return batch
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """Everything that the next draws depend on: tensors, and what JSON holds."""
-        tensors = {_ROOM + hook.name: room[: self._size].contiguous() for hook, room in self._room.items()}
-        tensors |= {_WAITING + hook.name: waiting.contiguous() for hook, waiting in self._waiting.items()}
+        """Return the state that determines the next draws: tensors and JSON-able values."""
+        tensors = {_BUFFER_KEY + hook.name: buffer[: self._size].contiguous() for hook, buffer in self._buffer.items()}
+        tensors |= {_PENDING_KEY + hook.name: pending.contiguous() for hook, pending in self._pending.items()}
         random = self._random.bit_generator.state
-        return tensors, {"random": random, "size": self._size, "to_come": self._to_come, "cursor": list(self._cursor)}
+        return tensors, {"random": random, "size": self._size, "to_come": self._remaining, "cursor": list(self._cursor)}
 
     @property
     def lengths(self) -> dict[HookPoint, int]:
-        """d of every hook point, once something was drawn or restored."""
-        return {hook: room.shape[1] for hook, room in self._room.items()}
+        """d of every hook point; empty before the first draw or restore."""
+        return {hook: buffer.shape[1] for hook, buffer in self._buffer.items()}
 
     def restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any], device: torch.device) -> None:
-        """Go on from what `state` gave, with a source over the same data."""
+        """Restore a `state`, with a source over the same data."""
         self._random.bit_generator.state = state["random"]
-        self._size, self._to_come, self._cursor = state["size"], state["to_come"], Cursor(*state["cursor"])
+        self._size, self._remaining, self._cursor = state["size"], state["to_come"], Cursor(*state["cursor"])
         self._stream = self._source.blocks(self._cursor)
-        self._room, self._waiting = (
+        self._buffer, self._pending = (
             {
                 HookPoint.parse(key.removeprefix(name)): x.to(device)
                 for key, x in tensors.items()
                 if key.startswith(name)
             }
-            for name in (_ROOM, _WAITING)
+            for name in (_BUFFER_KEY, _PENDING_KEY)
         )
 
-    def _fill(self, places: np.ndarray) -> np.ndarray:
-        """Put the stream's next positions into these places; returns the places that it had none for."""
-        while len(places) and self._to_come:
-            waiting = self._next_waiting()
-            n = min(len(places), len(next(iter(waiting.values()))), self._to_come)
-            for hook, states in waiting.items():
-                room = self._room.setdefault(hook, states.new_empty(self._size, states.shape[1]))
-                room[_index(places[:n], room)] = states[:n]
-            self._waiting = {hook: states[n:] for hook, states in waiting.items()}
-            self._to_come -= n
-            places = places[n:]
-        return places
+    def _fill(self, slots: np.ndarray) -> np.ndarray:
+        """Fill slots with the stream's next positions; return the slots that remain empty at its end."""
+        while len(slots) and self._remaining:
+            pending = self._next_pending()
+            n = min(len(slots), len(next(iter(pending.values()))), self._remaining)
+            for hook, states in pending.items():
+                buffer = self._buffer.setdefault(hook, states.new_empty(self._size, states.shape[1]))
+                buffer[_index(slots[:n], buffer)] = states[:n]
+            self._pending = {hook: states[n:] for hook, states in pending.items()}
+            self._remaining -= n
+            slots = slots[n:]
+        return slots
 
-    def _next_waiting(self) -> Block:
-        """Positions that came from the source and are not in the buffer yet: at least one."""
-        while not self._waiting or not len(next(iter(self._waiting.values()))):
-            self._waiting, self._cursor = next(self._stream)
-        return self._waiting
+    def _next_pending(self) -> Block:
+        """Return positions, at least one, that were read from the source but are not in the buffer yet."""
+        while not self._pending or not len(next(iter(self._pending.values()))):
+            self._pending, self._cursor = next(self._stream)
+        return self._pending
 
-    def _close(self, places: np.ndarray) -> None:
-        """Shrink the buffer by the empty places: what lies behind its new end moves into those before it."""
-        end = self._size - len(places)
-        moving = np.setdiff1d(np.arange(end, self._size), places)
-        into = places[places < end]
-        for room in self._room.values():
-            room[_index(into, room)] = room[_index(moving, room)]
+    def _shrink(self, slots: np.ndarray) -> None:
+        """Shrink the buffer by its empty slots; move positions after the new end into slots before it."""
+        end = self._size - len(slots)
+        moving = np.setdiff1d(np.arange(end, self._size), slots)
+        into = slots[slots < end]
+        for buffer in self._buffer.values():
+            buffer[_index(into, buffer)] = buffer[_index(moving, buffer)]
         self._size = end
 
 
-def _index(places: np.ndarray, room: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(places).to(room.device)
+def _index(slots: np.ndarray, buffer: torch.Tensor) -> torch.Tensor:
+    return torch.from_numpy(slots).to(buffer.device)

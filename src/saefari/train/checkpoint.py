@@ -1,4 +1,4 @@
-"""Keep a training's state on the disk every few minutes, and find it again."""
+"""Save and load the state of a training, every few minutes."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from saefari.store.checkpoints import (
 from saefari.train.job import SaeJob, changed_settings
 
 State = tuple[dict[str, torch.Tensor], dict[str, Any]]
-"""Tensors, and what JSON holds."""
+"""Tensors, and JSON-able values."""
 
 
 @dataclass
 class Checkpoint:
-    """The place of a training's state. minutes: the least time between two writings."""
+    """The folder of a training's state. minutes: minimum time between two checkpoints."""
 
     folder: Path
     minutes: float
     _written: float = field(default_factory=time.monotonic)
 
     def check(self, jobs: list[SaeJob], overwrite: bool) -> None:
-        """Make sure that what is there, if anything, belongs to these jobs.
+        """Check that a stored state, if any, belongs to these jobs.
 
-        Raises ConflictError for the state of SAEs with other settings; with `overwrite` it is removed instead. The
-        state of other SAEs, which no job of these could go on from, is removed.
+        Raises ConflictError for a state of SAEs with other settings; with `overwrite`, removes it instead. Removes the
+        state if it lacks one of the jobs' SAEs.
         """
         state = read_checkpoint_state(self.folder)
         if state is None:
@@ -50,19 +50,19 @@ class Checkpoint:
         if changes and not overwrite:
             raise ConflictError(
                 f"{self.folder} holds the unfinished training of an SAE with other settings ({'; '.join(changes)}); "
-                "set them back to go on with it, or add --overwrite to start anew"
+                "restore them to resume it, or add --overwrite to start again"
             )
         if changes or {job.title for job in jobs} - set(stored):
-            logger.warning("%s: removed, these SAEs are trained from the start", self.folder)
+            logger.warning("%s: checkpoint removed; these SAEs are trained from the start", self.folder)
             remove_checkpoint(self.folder)
 
     def load(self) -> State | None:
-        """The last state that was saved; None where there is none."""
+        """Return the last saved state; None if there is none."""
         state = read_checkpoint_state(self.folder)
         return None if state is None else (read_checkpoint_tensors(self.folder), state)
 
     def save_if_due(self, step: int, state: Callable[[], State]) -> None:
-        """Write the state of a step if the last writing was long enough ago."""
+        """Save the state of a step if the last checkpoint is old enough."""
         if time.monotonic() - self._written < 60 * self.minutes:
             return
         tensors, record = state()
@@ -70,10 +70,10 @@ class Checkpoint:
         self._written = time.monotonic()
 
     def remove(self) -> None:
-        """Remove the state: what was trained is saved."""
+        """Remove the stored state."""
         remove_checkpoint(self.folder)
 
 
-def below(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """The tensors whose names begin with `prefix`, named without it."""
+def select_prefix(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """Return the tensors whose names start with `prefix`, without the prefix."""
     return {key.removeprefix(prefix): x for key, x in tensors.items() if key.startswith(prefix)}

@@ -1,4 +1,4 @@
-"""What training looks like from outside: figures of a step, and their curves."""
+"""Figures of a training step, and their curves."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import torch
 
 POINTS = 200
-"""Points of a curve, at most."""
+"""Maximum number of points of a curve."""
 
 
 class Figures(NamedTuple):
-    """Of one batch: FVU, mean active latents, latents not active of late, squared error per position and dimension."""
+    """FVU, L0, share of recently inactive latents, and mean squared error per dimension, of one batch."""
 
     fvu: float
     l0: float
@@ -28,7 +28,7 @@ class Figures(NamedTuple):
 
 @torch.no_grad()
 def figures_of(output: Any, scale: float, dead: float) -> Figures:
-    """Figures of a sae-lens training step. scale: what its inputs [n, d_in] were multiplied by."""
+    """Compute the figures of a sae-lens training step. scale: factor applied to its inputs [n, d_in]."""
     x, x_hat = output.sae_in.float(), output.sae_out.float()
     error = (x_hat - x).square().sum()
     variance = (x - x.mean(dim=0)).square().sum()
@@ -38,7 +38,7 @@ def figures_of(output: Any, scale: float, dead: float) -> Figures:
 
 @dataclass
 class Curves:
-    """Figures over training; positions: how many the SAE had seen by then."""
+    """Figures over training; positions: number of training positions at each point."""
 
     positions: list[int] = field(default_factory=list)
     fvu: list[float] = field(default_factory=list)
@@ -53,10 +53,10 @@ class Curves:
             getattr(self, name).append(value)
 
     def to_json(self) -> dict[str, list[float]]:
-        """The curves as quality.json holds them."""
+        """Return the curves as stored in quality.json."""
         return asdict(self)
 
 
 def is_point(step: int, n_steps: int) -> bool:
-    """Whether a curve has a point after this step (1 to n_steps); the last step always has one."""
+    """Return whether curves have a point at this step (1 to n_steps); the last step always does."""
     return step == n_steps or step % math.ceil(n_steps / POINTS) == 0

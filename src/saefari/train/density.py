@@ -1,4 +1,4 @@
-"""How often latents are active, and the cluster of those that hardly ever are, set off from the others by a gap."""
+"""Densities of latents, and detection of an ultra-low-density cluster separated by a gap."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 MIN_BANDWIDTH = 0.2
-"""Decades. Counts of 1 and 2 lie 0.3 apart, which must not look like a gap."""
+"""In decades. Counts of 1 and 2 are 0.3 apart, which must not be mistaken for a gap."""
 GRID_PER_BANDWIDTH = 20
+"""Grid points per bandwidth of the density estimate."""
 VALLEY = 0.5
-"""A valley separates two clusters when it is at most this share of the lower one's peak …"""
+"""A valley separates two clusters if it is at most this share of the lower peak …"""
 STANDARD_ERRORS = 3.0
-"""… and lies this many standard errors of the estimate under it, so that a few stray latents are no cluster."""
+"""… and this many standard errors below it, so that a few stray latents are no cluster."""
 UPPER_SHARE = 0.1
-"""Share of the active latents above the gap; fewer are a small group of dense latents, and the others ordinary."""
+"""Minimum share of active latents above the gap; fewer are a small group of dense latents."""
 KERNEL_ROUGHNESS = 1 / (2 * np.sqrt(np.pi))
 """Integral of the squared Gaussian kernel, which gives a density estimate's variance (Silverman 1986, 3.3)."""
 
@@ -24,20 +25,20 @@ class LowDensityCluster:
     """The latents below the gap in the distribution of log10 densities (Bricken et al. 2023, ultra-low density)."""
 
     share: float
-    """Of all latents, those never active included."""
+    """Share of all latents, including those never active."""
     gap: tuple[float, float] | None
-    """log10 density of the cluster's highest latent and of the lowest above it; None where there is no gap."""
+    """log10 density of the cluster's densest latent and of the next one above; None without a gap."""
 
     def summary(self) -> dict[str, float | list[float] | None]:
-        """share and gap, JSON-able."""
+        """Return share and gap, JSON-able."""
         return {"share": self.share, "gap": None if self.gap is None else list(self.gap)}
 
 
 def find_cluster(log_density: np.ndarray) -> LowDensityCluster:
-    """Find the ultra-low-density cluster among log10 densities [d_sae], of which only the finite ones are looked at.
+    """Find the ultra-low-density cluster among log10 densities [d_sae], using the finite ones.
 
-    Their smoothed distribution is cut at its deepest valley, if that is one by the constants above. Only
-    differences of log densities matter, not how many positions were counted.
+    The smoothed distribution is cut at its deepest valley that satisfies the constants above. Only differences of log
+    densities matter, not the number of positions.
     """
     active = np.sort(log_density[np.isfinite(log_density)].astype(np.float64))
     cut = _deepest_valley(active) if len(active) else None
@@ -48,8 +49,8 @@ def find_cluster(log_density: np.ndarray) -> LowDensityCluster:
 
 
 def _deepest_valley(values: np.ndarray) -> float | None:
-    """Where the distribution of sorted values falls apart most clearly, if it does."""
-    from scipy.signal import find_peaks  # slow to import, and of no use to a run that trains nothing
+    """Return the location of the deepest separating valley of sorted values; None if there is none."""
+    from scipy.signal import find_peaks  # slow to import; needed only when training
 
     bandwidth = _bandwidth(values)
     grid, smooth = _smoothed(values, bandwidth)
@@ -68,14 +69,14 @@ def _deepest_valley(values: np.ndarray) -> float | None:
 
 
 def _bandwidth(values: np.ndarray) -> float:
-    """Silverman's rule of thumb, in decades, but no less than counting allows."""
+    """Return Silverman's rule-of-thumb bandwidth in decades, at least `MIN_BANDWIDTH`."""
     quartiles = np.quantile(values, [0.25, 0.75])
     spread = min(float(values.std()), float(quartiles[1] - quartiles[0]) / 1.34)
     return float(max(MIN_BANDWIDTH, 0.9 * spread * len(values) ** -0.2))
 
 
 def _smoothed(values: np.ndarray, bandwidth: float) -> tuple[np.ndarray, np.ndarray]:
-    """A Gaussian kernel estimate, in values per decade, at the middles of fine bins from below to above all values."""
+    """Return bin centres and a Gaussian kernel density estimate, in values per decade."""
     from scipy.ndimage import gaussian_filter1d
 
     step = bandwidth / GRID_PER_BANDWIDTH

@@ -1,4 +1,4 @@
-"""How well a language model still predicts when an SAE's reconstruction takes the place of what the SAE reads."""
+"""Loss recovered: cross-entropy of a language model with an SAE's reconstruction spliced in at its hook point."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ class CrossEntropy:
     spliced: float
     """With the SAE's reconstruction at every valid position of its hook point."""
     zero: float
-    """With zeros there."""
+    """With zeros at these positions."""
     n_tokens: int
 
     @property
     def recovered(self) -> float | None:
-        """(zero - spliced) / (zero - clean): 1 for a perfect SAE; None where zeros change nothing."""
+        """(zero - spliced) / (zero - clean): 1 for a perfect SAE; None if zero equals clean."""
         return (self.zero - self.spliced) / (self.zero - self.clean) if self.zero != self.clean else None
 
     def summary(self) -> dict[str, float | int | None]:
-        """clean, spliced, zero, n_tokens and recovered."""
+        """Return clean, spliced, zero, n_tokens and recovered."""
         return {**asdict(self), "recovered": self.recovered}
 
 
 class LossRecovered:
-    """Measures SAEs of one language model on the same rows; what they share is computed once.
+    """Measures SAEs of one language model on the same rows; shared results are computed once.
 
-    rows: held-out texts; see `LanguageModel.losses` for the tokens that count.
-    max_tokens: padded tokens of a batch, lowered for good when the GPU's memory does not hold one.
+    rows: held-out texts; see `LanguageModel.losses` for the target tokens.
+    max_tokens: padded tokens of a batch, lowered permanently when the GPU runs out of memory.
     """
 
     def __init__(self, model: LanguageModel, rows: Sequence[TokenRow], max_tokens: int) -> None:
@@ -58,52 +58,52 @@ class LossRecovered:
 
     @cached_property
     def clean(self) -> float:
-        """Cross-entropy of the model as it is."""
+        """Cross-entropy of the unchanged model."""
         return self._mean_loss()
 
     def zero(self, hook: HookPoint, limit: float | None = None) -> float:
-        """Cross-entropy with zeros at every valid position of `hook` whose norm is at most `limit`."""
+        """Compute the cross-entropy with zeros at valid positions of `hook` whose norm is at most `limit`."""
         if (hook, limit) not in self._zero:
-            self._zero[hook, limit] = self._mean_loss(hook, _but_outliers(torch.zeros_like, limit))
+            self._zero[hook, limit] = self._mean_loss(hook, _except_outliers(torch.zeros_like, limit))
         return self._zero[hook, limit]
 
     def measure(self, loaded: LoadedSae, limit: float | None = None) -> CrossEntropy | None:
-        """The SAE's figures, at its own hook point; None where no token counts.
+        """Measure an SAE at its own hook point; None if there are no target tokens.
 
-        limit: hidden states of a larger norm stay as they are.
+        limit: hidden states of a larger norm are unchanged.
         Raises ModelError for a hook point that cannot be replaced or a text that does not fit the GPU.
         """
         if not self.n_tokens:
             return None
-        spliced = self._mean_loss(loaded.hook, _but_outliers(lambda hidden: reconstructed(loaded, hidden), limit))
+        spliced = self._mean_loss(loaded.hook, _except_outliers(lambda hidden: reconstructed(loaded, hidden), limit))
         return CrossEntropy(self.clean, spliced, self.zero(loaded.hook, limit), self.n_tokens)
 
     def _mean_loss(self, hook: HookPoint | None = None, edit: Edit | None = None) -> float:
-        """Nats per token over all rows."""
+        """Return nats per token over all rows."""
         batches = self.batches.run(self._lengths, lambda batch: self._nats(batch, hook, edit))
         return sum(nats for _, nats in batches) / self.n_tokens
 
     def _nats(self, batch: np.ndarray, hook: HookPoint | None, edit: Edit | None) -> float:
-        """Of the rows of one batch together."""
+        """Return the summed loss of a batch in nats."""
         return float(self.model.losses([self.rows[i] for i in batch], hook, edit).double().sum())
 
 
 def reconstructed(loaded: LoadedSae, hidden: torch.Tensor) -> torch.Tensor:
-    """What the SAE makes of hidden states [n, d_in], as float32 in their own space: a mean it removed is back."""
+    """Reconstruct hidden states [n, d_in] as float32 in their original space, adding back a removed mean."""
     rebuilt = reconstruct(loaded, encode(loaded, hidden), hidden)
     return rebuilt + hidden.float().mean(dim=-1, keepdim=True).to(rebuilt) if loaded.center else rebuilt
 
 
-def _but_outliers(edit: Edit, limit: float | None) -> Edit:
-    """`edit` of hidden states [n, d] whose norm is at most `limit`; the others stay."""
+def _except_outliers(edit: Edit, limit: float | None) -> Edit:
+    """Restrict `edit` to hidden states [n, d] whose norm is at most `limit`."""
 
-    def edit_ordinary(hidden: torch.Tensor) -> torch.Tensor:
-        above = outliers(hidden, limit)
-        if above is None:
+    def edit_without_outliers(hidden: torch.Tensor) -> torch.Tensor:
+        outlier_mask = outliers(hidden, limit)
+        if outlier_mask is None:
             return edit(hidden)
-        below = torch.from_numpy(~above).to(hidden.device)
+        kept = torch.from_numpy(~outlier_mask).to(hidden.device)
         edited = hidden.float().clone()
-        edited[below] = edit(hidden[below]).to(edited)
+        edited[kept] = edit(hidden[kept]).to(edited)
         return edited
 
-    return edit_ordinary
+    return edit_without_outliers

@@ -1,7 +1,7 @@
-"""Normalising each position by itself, as sae-lens does wherever such an SAE runs.
+"""Normalise each position separately, as sae-lens does when such an SAE runs.
 
-sae-lens' trainers would undo it before the loss, which their auxiliary loss for dead latents does not allow. Here an
-SAE is trained on what was normalised, and says so once it is saved.
+sae-lens' trainers would undo the normalisation before the loss, which is incompatible with their auxiliary loss for
+dead latents. Here the SAE is trained on normalised inputs, and the rule is set when it is saved.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _EPSILON = 1e-5
 
 
 def is_per_position(training: SaeTraining) -> bool:
-    """Whether the SAE normalises each of its inputs, other than by one scale for all."""
+    """Return whether the SAE normalises each position, instead of using one scale for all."""
     return training.normalize_activations in PER_POSITION
 
 
 def normalised(x: torch.Tensor, how: str) -> torch.Tensor:
-    """Each position of x [n, d] by sae-lens' rule `how`; any other rule leaves it as it is.
+    """Normalise each position of x [n, d] by sae-lens' rule `how`; other rules return x unchanged.
 
     constant_norm_rescale: to the norm d^1/2. layer_norm: to mean 0 and standard deviation 1.
     """

@@ -1,4 +1,4 @@
-"""Seeing a training while it runs: a progress bar with its figures and, if asked for, TensorBoard or W&B."""
+"""Progress of a training: a progress bar with figures and, optionally, TensorBoard or W&B."""
 
 from __future__ import annotations
 
@@ -14,47 +14,47 @@ from saefari.train.curves import Figures
 
 
 class Log(Protocol):
-    """Takes the points of training curves; one line of figures per SAE."""
+    """Interface of a log of training curves; figures by SAE title."""
 
     def add(self, positions: int, figures: dict[str, Figures]) -> None: ...
     def close(self) -> None: ...
 
 
-class Watcher:
-    """What is told of a training's steps: see `saefari.train.training_loop.Watch`."""
+class ProgressReporter:
+    """An `OnStep` callback that updates a progress bar and a log."""
 
     def __init__(self, title: str, n_positions: int, kind: str, folder: Path) -> None:
-        """kind: settings.training_log; what it writes goes below `folder`.
+        """kind: settings.training_log; folder: parent of the log files.
 
-        Raises SaeError, before anything is trained, where its package is not installed.
+        Raises SaeError if the log's package is not installed.
         """
         self._log = _open_log(kind, folder, title)
         self._bar: Any = None
         self._new_bar = partial(progress_bar, n_positions, title, "positions")
 
     def __call__(self, positions: int, figures: dict[str, Figures]) -> None:
-        if self._bar is None:  # the first call says where the training begins
+        if self._bar is None:  # the first call gives the start position
             self._bar = self._new_bar(initial=positions)
         self._bar.update(positions - self._bar.n)
         if figures:
-            self._bar.set_postfix_str(_spans(list(figures.values())), refresh=False)
+            self._bar.set_postfix_str(_format_figures(list(figures.values())), refresh=False)
             if self._log is not None:
                 self._log.add(positions, figures)
 
     def close(self) -> None:
-        """End the bar and the log."""
+        """Close the bar and the log."""
         for one in (self._bar, self._log):
             if one is not None:
                 one.close()
 
 
-def _spans(figures: list[Figures]) -> str:
-    """FVU, L0 and dead latents, each from the smallest to the largest of the SAEs."""
+def _format_figures(figures: list[Figures]) -> str:
+    """Format the range of FVU, L0 and dead latents over the SAEs."""
     parts = (("FVU", [f.fvu for f in figures]), ("L0", [f.l0 for f in figures]), ("dead", [f.dead for f in figures]))
-    return ", ".join(f"{name} {_span(values)}" for name, values in parts)
+    return ", ".join(f"{name} {_format_range(values)}" for name, values in parts)
 
 
-def _span(values: list[float]) -> str:
+def _format_range(values: list[float]) -> str:
     low, high = f"{min(values):.3g}", f"{max(values):.3g}"
     return low if low == high else f"{low}-{high}"
 
@@ -94,8 +94,8 @@ class _WeightsAndBiases:
         import wandb
 
         folder.mkdir(parents=True, exist_ok=True)
-        same = fingerprint([str(folder.resolve()), title])[:16]  # a training that is taken up again goes on in its run
-        self._run: Any = wandb.init(project="saefari", name=title, dir=folder, id=same, resume="allow")
+        run_id = fingerprint([str(folder.resolve()), title])[:16]  # a resumed training continues its run
+        self._run: Any = wandb.init(project="saefari", name=title, dir=folder, id=run_id, resume="allow")
 
     def add(self, positions: int, figures: dict[str, Figures]) -> None:
         values = {f"{name}/{sae}": value for sae, of_sae in figures.items() for name, value in of_sae._asdict().items()}

@@ -1,4 +1,4 @@
-"""What quality.json says of a trained SAE, measured on held-out hidden states a block at a time."""
+"""Evaluation of a trained SAE on held-out hidden states, for quality.json."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from saefari.store.trained_saes import log10_density
 from saefari.train.density import find_cluster
 
 BLOCK_POSITIONS = 8192
-"""Positions whose codes are in memory at once."""
+"""Maximum positions whose codes are in memory."""
 DENSE = 0.1
-"""A latent active at a larger share of the positions than this is dense."""
+"""A latent active at a larger share of positions is dense."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Statistics of an SAE over held-out positions; merging two gives those of both together."""
+    """Statistics of an SAE over held-out positions."""
 
     quality: Quality
     activation_sum: float
-    """Of all codes over all positions."""
+    """Sum of all activations over all positions."""
     cosine_sum: float
-    """Of the cosine between each state and its reconstruction; 0 where either is zero."""
+    """Sum of the cosines between state and reconstruction; 0 if either is zero."""
 
     @classmethod
     @torch.no_grad()
     def measure(cls, loaded: LoadedSae, hidden: torch.Tensor) -> Evaluation:
-        """Statistics of hidden states [n, d_in], centred first where the SAE needs it."""
+        """Compute the statistics of hidden states [n, d_in], centred first if the SAE needs it."""
         codes = encode(loaded, hidden)
         x, rebuilt = centred(loaded, hidden), reconstruct(loaded, codes, hidden)
         counts = np.bincount(codes.indices, minlength=loaded.d_sae).astype(np.int64)
@@ -47,7 +47,7 @@ class Evaluation:
         )
 
     def merge(self, other: Evaluation) -> Evaluation:
-        """Statistics of both sets of positions together."""
+        """Combine the statistics of two sets of positions."""
         return Evaluation(
             self.quality.merge(other.quality),
             self.activation_sum + other.activation_sum,
@@ -56,20 +56,20 @@ class Evaluation:
 
     @property
     def counts(self) -> np.ndarray:
-        """int64 [d_sae], positions at which each latent is active."""
+        """int64 [d_sae], number of positions at which each latent is active."""
         return self.quality.counts
 
     @property
     def log10_density(self) -> np.ndarray:
-        """float32 [d_sae], -inf where a latent is never active."""
+        """float32 [d_sae], -inf for a latent that is never active."""
         return log10_density(self.counts, self.quality.n_positions)
 
     def summary(self) -> dict[str, Any]:
-        """The figures of quality.json that come from activations, JSON-able; None where they are undefined.
+        """Return the figures of quality.json that come from activations, JSON-able; None if undefined.
 
-        fvu, explained_variance, l0, dead_fraction and n_positions as `Quality` has them; mse: the mean over
-        positions and dimensions; l1: the mean sum of a position's codes; dense_fraction: of all latents;
-        cosine: the mean over positions; ultra_low_density: see `find_cluster`.
+        fvu, explained_variance, l0, dead_fraction and n_positions: see `Quality`; mse: mean over positions and
+        dimensions; l1: mean over positions of the sum of activations; dense_fraction: share of all latents;
+        cosine: mean over positions; ultra_low_density: see `find_cluster`.
         """
         n = self.quality.n_positions
         return {
@@ -83,7 +83,7 @@ class Evaluation:
 
 
 def evaluate(loaded: LoadedSae, hidden: Iterable[torch.Tensor]) -> Evaluation:
-    """Measure an SAE on blocks of hidden states [n, d_in], with bounded memory beside them."""
+    """Measure an SAE on blocks of hidden states [n, d_in], with bounded additional memory."""
     parts = (part for block in hidden for part in torch.split(block, BLOCK_POSITIONS))
-    nothing = Evaluation(Quality(0, 0.0, np.zeros(loaded.d_in), 0.0, np.zeros(loaded.d_sae, np.int64)), 0.0, 0.0)
-    return reduce(Evaluation.merge, (Evaluation.measure(loaded, part) for part in parts), nothing)
+    empty = Evaluation(Quality(0, 0.0, np.zeros(loaded.d_in), 0.0, np.zeros(loaded.d_sae, np.int64)), 0.0, 0.0)
+    return reduce(Evaluation.merge, (Evaluation.measure(loaded, part) for part in parts), empty)

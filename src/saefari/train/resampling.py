@@ -1,6 +1,6 @@
-"""Start the dead latents of a standard SAE anew, from inputs that it reconstructs poorly.
+"""Resample the dead latents of a standard SAE from inputs that it reconstructs poorly.
 
-Bricken et al., "Towards Monosemanticity" (2023), appendix "Neuron Resampling", with times given as shares of the
+Bricken et al., "Towards Monosemanticity" (2023), appendix "Neuron Resampling", with times as shares of the
 training. Shapes: B positions of a batch, d_in the input's length, d_sae latents.
 """
 
@@ -14,24 +14,23 @@ import torch
 from saefari.config import Resampling
 
 POOL_BATCHES = 8
-"""Batches before a resampling whose inputs are candidates."""
+"""Number of batches before a resampling whose inputs are candidates."""
 
 
 class Resampler:
-    """Watches the steps of one of sae-lens' trainers and resamples its SAE when it is time."""
+    """Resamples the SAE of a sae-lens trainer at regular steps."""
 
     def __init__(self, resampling: Resampling, n_steps: int, generator: torch.Generator) -> None:
-        """The last resampling is no later than `resampling.until` of `n_steps`; draws come from `generator`."""
+        """Resample until the share `resampling.until` of `n_steps`, with draws from `generator`."""
         self.every = max(2, round(resampling.every * n_steps))
         self.last = int(resampling.until * n_steps)
         self._generator = generator
         self._pool: deque[torch.Tensor] = deque(maxlen=POOL_BATCHES)
 
     def after_step(self, trainer: Any, batch: torch.Tensor) -> int:
-        """To be called after every step, with its inputs [B, d_in] as the SAE saw them.
+        """Call after every step with the SAE's inputs [B, d_in]. Returns the number of resampled latents.
 
-        A latent is dead that was not active in the last half of the time between two resamplings.
-        Returns how many latents were resampled.
+        A latent is dead if it was not active in the last half of the interval between two resamplings.
         """
         step = trainer.n_training_steps
         if step > self.last:
@@ -47,12 +46,12 @@ class Resampler:
         return len(dead)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """What the next resamplings depend on beside the trainer."""
+        """Return the state that determines the next resamplings, besides the trainer."""
         pool = {f"pool{i}": batch.contiguous() for i, batch in enumerate(self._pool)}
         return {"generator": self._generator.get_state(), **pool}
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Go on from what `state` gave."""
+        """Restore a `state`."""
         self._generator.set_state(state["generator"])
         self._pool.extend(state[f"pool{i}"].to(self._generator.device) for i in range(len(state) - 1))
 
@@ -65,12 +64,12 @@ def resample(
     inputs: torch.Tensor,
     generator: torch.Generator,
 ) -> None:
-    """Give each dead latent an input to stand for, drawn in proportion to its squared loss.
+    """Set each dead latent to the direction of an input, drawn in proportion to its squared loss.
 
-    sae: a standard training SAE of sae-lens, changed in place, as is the optimizer's state of these latents.
-    dead: int64 [n], latents. inputs: [B, d_in], as the SAE sees them. A new latent's decoder has the
-    input's direction and the mean norm of those alive, so has its encoder, and its bias is zero. (The paper gives
-    encoders a fifth of that norm; in runs of a few hundred steps most of those die again.)
+    sae: a standard training SAE of sae-lens, modified in place, as is the optimizer's state of these latents.
+    dead: int64 [n], latents. inputs: [B, d_in], the SAE's inputs. Decoder and encoder of a new latent get the input's
+    direction and the mean norm of the living latents; its bias is zero. (The paper scales encoders to a fifth of that
+    norm; in runs of a few hundred steps most of those die again.)
     """
     loss = (inputs - sae(inputs)).square().sum(dim=-1)
     chosen = torch.multinomial(loss.square(), len(dead), replacement=len(dead) > len(inputs), generator=generator)

@@ -1,4 +1,4 @@
-"""Which stored rows an SAE is trained on, in which order, and which are held out to measure it."""
+"""Training rows of SAEs: their order, and the rows held out for evaluation."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from saefari.models.forward import Row
-from saefari.models.image_loader import ImageLoader, Images, Unread
+from saefari.models.image_loader import ImageAndText, ImageLoader, Images
 from saefari.store import ImageRow, TokenisedRow, iter_image_rows, iter_token_rows, shard_ranges
 
 HELD_OUT_SHARE = 0.1
-MOST_HELD_OUT = 1000
-"""Rows of all datasets together that are held out at most."""
+MAX_HELD_OUT = 1000
+"""Maximum held-out rows, over all datasets."""
 
 Piece = tuple[Path, int, np.ndarray]
-"""Samples folder, shard, and int64 rows in that shard, in the order of their use."""
+"""Samples folder, shard, and int64 row indices in the shard, in order of use."""
 
 
 @dataclass(frozen=True)
 class RowPlan:
-    """The training rows of dataset splits, less those that are held out.
+    """The training rows of dataset splits, and those held out of them.
 
-    splits: samples folder -> the side of each row, int8 [n_rows], 0 = train. Test rows are never touched.
+    splits: samples folder -> part of each row, int8 [n_rows], 0 = train. Test rows are never used.
     """
 
     splits: Mapping[Path, np.ndarray]
     seed: int
 
     def order(self, epoch: int) -> Iterator[Piece]:
-        """One pass over the training rows in a seeded order that mixes datasets and classes, shard by shard."""
+        """Yield the training rows of an epoch shard by shard, in a seeded order that mixes datasets and classes."""
         generator = np.random.default_rng([self.seed, epoch])
         pieces = [
-            (folder, shard, np.flatnonzero((parts[slice(*span)] == 0) & ~self._kept_back[folder][slice(*span)]))
+            (folder, shard, np.flatnonzero((parts[slice(*span)] == 0) & ~self._held_out_masks[folder][slice(*span)]))
             for folder, parts in self.splits.items()
             for shard, span in enumerate(shard_ranges(len(parts)))
         ]
@@ -47,25 +47,25 @@ class RowPlan:
             yield folder, shard, generator.permutation(rows)
 
     def held_out(self) -> Iterator[Piece]:
-        """The rows that are held out, in their own order."""
-        for folder, kept in self._kept_back.items():
-            for shard, span in enumerate(shard_ranges(len(kept))):
-                rows = np.flatnonzero(kept[slice(*span)])
+        """Yield the held-out rows in dataset order."""
+        for folder, mask in self._held_out_masks.items():
+            for shard, span in enumerate(shard_ranges(len(mask))):
+                rows = np.flatnonzero(mask[slice(*span)])
                 if len(rows):
                     yield folder, shard, rows
 
     @cached_property
-    def _kept_back(self) -> dict[Path, np.ndarray]:
-        """bool [n_rows] of each folder: a seeded tenth of its training rows, or its share of `MOST_HELD_OUT`."""
+    def _held_out_masks(self) -> dict[Path, np.ndarray]:
+        """bool [n_rows] per folder: a seeded tenth of its training rows, at most its share of `MAX_HELD_OUT`."""
         generator = np.random.default_rng(self.seed)
         total = sum(int((parts == 0).sum()) for parts in self.splits.values())
-        share = min(HELD_OUT_SHARE, MOST_HELD_OUT / max(total, 1))
-        kept = {}
+        share = min(HELD_OUT_SHARE, MAX_HELD_OUT / max(total, 1))
+        masks = {}
         for folder, parts in self.splits.items():
             training = np.flatnonzero(parts == 0)
-            kept[folder] = np.zeros(len(parts), dtype=bool)
-            kept[folder][generator.permutation(training)[: round(share * len(training))]] = True
-        return kept
+            masks[folder] = np.zeros(len(parts), dtype=bool)
+            masks[folder][generator.permutation(training)[: round(share * len(training))]] = True
+        return masks
 
 
 R = TypeVar("R", TokenisedRow, ImageRow)
@@ -73,21 +73,21 @@ R = TypeVar("R", TokenisedRow, ImageRow)
 
 @dataclass(frozen=True)
 class StoredRows:
-    """The tokenised texts of a plan's rows; one shard in memory at a time."""
+    """The tokenised texts of a plan; one shard per folder in memory at a time."""
 
     plan: RowPlan
 
     def training(self, epoch: int) -> Iterator[TokenisedRow]:
-        """One pass over the training rows."""
+        """Yield the training rows of an epoch."""
         return (row for _, row in _read(list(self.plan.order(epoch)), iter_token_rows))
 
     def held_out(self) -> Iterator[TokenisedRow]:
-        """The rows that are held out."""
+        """Yield the held-out rows."""
         return (row for _, row in _read(list(self.plan.held_out()), iter_token_rows))
 
 
 class FolderRow(NamedTuple):
-    """A row whose image is not read yet, and the samples folder that it is of."""
+    """A row whose image is not read yet, with its samples folder."""
 
     folder: Path
     stored: ImageRow
@@ -100,9 +100,9 @@ class FolderRow(NamedTuple):
 
 @dataclass(frozen=True)
 class StoredImages:
-    """The rows of a plan whose images are still to be read.
+    """The rows of a plan whose images are not read yet.
 
-    images: of each samples folder.
+    images: per samples folder.
     """
 
     plan: RowPlan
@@ -110,18 +110,18 @@ class StoredImages:
     loader: ImageLoader
 
     def training(self, epoch: int) -> Iterator[FolderRow]:
-        """One pass over the training rows."""
+        """Yield the training rows of an epoch."""
         return starmap(FolderRow, _read(list(self.plan.order(epoch)), iter_image_rows))
 
     def held_out(self) -> Iterator[FolderRow]:
-        """The rows that are held out."""
+        """Yield the held-out rows."""
         return starmap(FolderRow, _read(list(self.plan.held_out()), iter_image_rows))
 
     def load(self, rows: Iterator[FolderRow]) -> Iterator[Row]:
-        """The rows with their pixels, in order, read by worker processes that run ahead."""
-        return self.loader.load(self._found(rows))
+        """Yield the rows with their pixels, in order, read ahead by worker processes."""
+        return self.loader.load(self._with_images(rows))
 
-    def _found(self, rows: Iterator[FolderRow]) -> Iterator[tuple[ImageRow, Unread]]:
+    def _with_images(self, rows: Iterator[FolderRow]) -> Iterator[tuple[ImageRow, ImageAndText]]:
         for folder, group in groupby(rows, attrgetter("folder")):
             yield from self.images[folder].of(row.stored for row in group)
 
@@ -129,10 +129,10 @@ class StoredImages:
 def _read(
     pieces: list[Piece], read: Callable[[Path, list[int]], Iterator[tuple[int, list[R]]]]
 ) -> Iterator[tuple[Path, R]]:
-    """(folder, row) of every row of the pieces. Every file is opened once, whatever the order of the pieces."""
+    """Yield (folder, row) for every row of the pieces; opens each file once, in any order of the pieces."""
     readers = {
-        folder: read(folder, [shard for place, shard, _ in pieces if place == folder])
-        for folder in dict.fromkeys(place for place, _, _ in pieces)
+        folder: read(folder, [shard for other, shard, _ in pieces if other == folder])
+        for folder in dict.fromkeys(folder for folder, _, _ in pieces)
     }
     for folder, _, chosen in pieces:
         _, rows = next(readers[folder])

@@ -113,7 +113,7 @@ def test_sigkill_and_resume(config: Callable[[str], Path], tmp_path: Path) -> No
     killed_when(killed, lambda: len(list(tree.rglob("layer_2/64/shard-*.npz"))) >= 3)
     resumed = run(killed)
     assert resumed.returncode == 0, resumed.stderr
-    assert re.search(r"going on from row [\d,]+ of 9,000", resumed.stderr)
+    assert re.search(r"resuming at row [\d,]+ of 9,000", resumed.stderr)
     assert digests(tree) == expected
     assert not list(tree.rglob("*.tmp"))
 

@@ -65,17 +65,17 @@ def test_saes_that_share_a_stream_share_a_job(raw: Raw, tmp_path: Path) -> None:
     assert sorted((sae.layer, sae.width) for sae in rows.saes) == [(layer, name) for layer in (1, 2) for name in names]
     assert [sae.width for sae in longer.saes] == ["long", "long"]
     assert [sae.width for sae in texts.saes] == ["corpus", "corpus"]
-    assert (rows.stored, longer.stored, texts.stored) == (True, True, False)
-    assert texts.corpus is not None
-    assert (texts.corpus.name, texts.samples) == (corpus["name"], ())
+    assert (rows.data.stored, longer.data.stored, texts.data.stored) == (True, True, False)
+    assert texts.data.corpus is not None
+    assert (texts.data.corpus.name, texts.data.samples) == (corpus["name"], ())
     (model,), (dataset,) = plan.models, plan.datasets
-    assert rows.samples == longer.samples == (plan.samples(model, dataset, "train"),)
-    folders = {job.checkpoint for job in (rows, longer, texts)}
+    assert rows.data.samples == longer.data.samples == (plan.samples(model, dataset, "train"),)
+    folders = {job.progress.checkpoint for job in (rows, longer, texts)}
     assert len(folders) == 3
     assert all(folder.parent == plan.layout.saes / model.slug for folder in folders)
     assert all(folder.name.startswith(".checkpoint-") for folder in folders)
-    assert (rows.checkpoint_minutes, rows.training_log, rows.seed) == (2, "wandb", 3)
-    assert rows.log_folder == plan.layout.reports / "training"
+    assert (rows.progress.checkpoint_minutes, rows.progress.log, rows.seed) == (2, "wandb", 3)
+    assert rows.progress.log_folder == plan.layout.reports / "training"
 
 
 def test_a_run_trains_extracts_and_classifies_what_is_swept(
@@ -223,7 +223,7 @@ def test_an_sae_of_other_settings_is_not_used(
     before = {path: path.read_bytes() for path in tmp_path.rglob("saes/**/quality.json")}
     raw["settings"]["seed"] = 1  # no setting of the SAE itself, and yet it was trained on rows that now test
     assert run_experiments(saved(raw)) == 1
-    assert "trained with other settings (seed: 0 there, 1 now" in capsys.readouterr().out
+    assert "trained with other settings (seed: 0 stored, 1 now" in capsys.readouterr().out
     assert classified(tmp_path) == set()
     assert {path: path.read_bytes() for path in before} == before
     assert run_experiments([*saved(raw), "--overwrite"]) == 0

@@ -64,7 +64,7 @@ def test_other_settings_need_overwrite(raw: Raw, saved: Saved, capsys: pytest.Ca
     assert main(["train-vision", *saved(raw)]) == 0
     changed = [*saved(raw), "--set", "vision_training.causal=true"]
     assert main(["train-vision", *changed]) == 1
-    assert "trained with other settings (causal: False there, True now)" in capsys.readouterr().out
+    assert "trained with other settings (causal: False stored, True now)" in capsys.readouterr().out
     assert main(["train-vision", *changed, "--overwrite"]) == 0
 
 

@@ -259,12 +259,12 @@ def test_the_model_must_be_there_and_be_the_one_recorded(copied: Run, save_tiny:
     result = copied.folder("hidden", "mean")
     with pytest.raises(ModelError, match="give its path"):
         predict_text(copied.layout, result, "linear", "the cat")
-    with pytest.raises(ModelError, match="no folder with a config"):
+    with pytest.raises(ModelError, match="no such folder with a config"):
         predict_text(copied.layout, result, "linear", "the cat", "/nowhere/at/all")
     with pytest.raises(ModelError, match="other weights"):
         predict_text(copied.layout, result, "linear", "the cat", str(save_tiny("roberta")))
     change_model(copied, weights="0" * 40)  # a commit of the hub
-    with pytest.raises(UnreachableModel, match="'nobody/nothing' is not on this machine"):
+    with pytest.raises(UnreachableModel, match="'nobody/nothing' is not cached"):
         predict_text(copied.layout, result, "linear", "the cat", "nobody/nothing")
 
 

@@ -195,7 +195,7 @@ def test_metadata_that_come_with_the_sae_are_checked_before_the_first_forward_pa
         patched.setattr(TextModel, "capture", lambda *_: pytest.fail("a forward pass"))
         (failure,) = run_plan(plan, classifying=False).failures
     assert "was trained with BOS before every text" in failure.reason
-    assert "say add_bos: true for this model" in failure.reason
+    assert "set add_bos: true for this model" in failure.reason
     raw["models"][0]["add_bos"] = True
     assert run_plan(plan_of(raw), classifying=False, overwrite=True).failures == []
 

@@ -56,12 +56,12 @@ def n_gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 @pytest.mark.parametrize(
     ("n", "settings", "expected"),
     [
-        (0, {"device": "cuda"}, "settings.device: 'cuda': this machine shows 0 CUDA devices; use 'auto'"),
-        (2, {"device": "cuda:3"}, "settings.device: 'cuda:3': this machine shows 2 CUDA devices"),
-        (4, {"device": "cuda:1", "cuda_visible_devices": "3"}, "settings.device: 'cuda:1': this machine shows 1 CUDA"),
+        (0, {"device": "cuda"}, "settings.device: 'cuda': this machine has 0 CUDA devices; use 'auto'"),
+        (2, {"device": "cuda:3"}, "settings.device: 'cuda:3': this machine has 2 CUDA devices"),
+        (4, {"device": "cuda:1", "cuda_visible_devices": "3"}, "settings.device: 'cuda:1': this machine has 1 CUDA"),
         (2, {"device": "auto", "cuda_visible_devices": "0,7"}, "settings.cuda_visible_devices: '0,7' names a GPU that"),
         (2, {"device": "auto", "cuda_visible_devices": "5"}, "this machine lacks: it has 2, numbered from 0"),
-        (0, {"device": "cuda", "cuda_visible_devices": "0"}, "settings.device: 'cuda': this machine shows 0"),
+        (0, {"device": "cuda", "cuda_visible_devices": "0"}, "settings.device: 'cuda': this machine has 0"),
     ],
 )
 def test_a_device_that_is_not_there(

@@ -1,4 +1,4 @@
-"""A vision model to train in seconds, on a few of the real digits."""
+"""A vision model that trains in seconds on a few real digits."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from saefari.config import DatasetSpec, VisionTraining
 from saefari.train.vision.job import VisionJob
 
 TINY = {"name": "tiny", "image_size": 8, "hidden_size": 16, "layers": 1, "heads": 2, "epochs": 2}
-"""conf.yaml's section."""
+"""A vision_training section of conf.yaml."""
 
 
 @pytest.fixture
 def job_of(tmp_path: Path) -> Callable[..., VisionJob]:
-    """job_of(**more): the job of the tiny section; `more` sets what of the section, or of the job, is to differ."""
+    """job_of(**more): a job with the section `TINY`; `more` overrides options of the section or the job."""
 
     def make(**more: Any) -> VisionJob:
         section = {key: more.pop(key) for key in list(more) if key in VisionTraining.model_fields and key != "dataset"}

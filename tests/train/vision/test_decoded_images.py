@@ -1,4 +1,4 @@
-"""Images decoded once: in order, in processes or not, found again, and never half of them."""
+"""Decoding of images: order, worker processes, reuse, and errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from saefari.data.images import pixels_digest
 from saefari.data.splits import sample_rows
 from saefari.errors import DataError, StoreError
 from saefari.train.vision import decoded_images as pictures
-from saefari.train.vision.decoded_images import Decoding, Pictures, decode, forget
+from saefari.train.vision.decoded_images import DecodedImages, Decoding, decode, remove_decoded
 
 
 @pytest.fixture
@@ -35,16 +35,18 @@ def dataset_of(folder: Path) -> Dataset:
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[..., Pictures]:
+def read(tmp_path: Path) -> Callable[..., DecodedImages]:
     """read(dataset, max_rows=None, skip_bad=False, workers=0)"""
 
-    def decoded(dataset: Dataset, max_rows: int | None = None, skip_bad: bool = False, workers: int = 0) -> Pictures:
+    def decoded(
+        dataset: Dataset, max_rows: int | None = None, skip_bad: bool = False, workers: int = 0
+    ) -> DecodedImages:
         return decode(dataset, max_rows, 3, Decoding(6, tmp_path / "scratch", skip_bad, workers))
 
     return decoded
 
 
-def test_every_image_in_order(folder: Path, read: Callable[..., Pictures]) -> None:
+def test_every_image_in_order(folder: Path, read: Callable[..., DecodedImages]) -> None:
     found = read(dataset_of(folder))
     files = sorted(folder.rglob("*.png"))
     assert found.column("row") == list(range(24))
@@ -57,22 +59,24 @@ def test_every_image_in_order(folder: Path, read: Callable[..., Pictures]) -> No
     assert found.bad == []
 
 
-def test_a_sample_of_the_rows(folder: Path, read: Callable[..., Pictures]) -> None:
+def test_a_sample_of_the_rows(folder: Path, read: Callable[..., DecodedImages]) -> None:
     dataset = dataset_of(folder)
-    found, whole = read(dataset, 10), read(dataset)
+    found, all_images = read(dataset, 10), read(dataset)
     rows = sample_rows(24, 10, 3)
     assert found.column("row") == rows.tolist()
-    assert np.array_equal(found.views, whole.views[rows])
+    assert np.array_equal(found.views, all_images.views[rows])
 
 
-def test_nothing_is_decoded_twice(folder: Path, read: Callable[..., Pictures], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_decoded_twice(
+    folder: Path, read: Callable[..., DecodedImages], monkeypatch: pytest.MonkeyPatch
+) -> None:
     dataset = dataset_of(folder)
     first = np.array(read(dataset).views)
     monkeypatch.setattr(pictures, "decode_image", lambda _: pytest.fail("decoded again"))
     assert np.array_equal(read(dataset).views, first)
 
 
-def test_other_images_are_not_mistaken_for_these(folder: Path, read: Callable[..., Pictures]) -> None:
+def test_other_images_are_decoded_again(folder: Path, read: Callable[..., DecodedImages]) -> None:
     first = np.array(read(dataset_of(folder)).views)
     Image.new("RGB", (3, 3), "red").save(folder / "cat" / "00.png")
     second = read(dataset_of(folder)).views
@@ -80,21 +84,23 @@ def test_other_images_are_not_mistaken_for_these(folder: Path, read: Callable[..
     assert np.array_equal(second[1:], first[1:])
 
 
-def test_processes_give_the_same(
-    folder: Path, read: Callable[..., Pictures], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_worker_processes_give_the_same_images(
+    folder: Path, read: Callable[..., DecodedImages], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "cat" / "03.png").write_bytes(b"no image")
     alone = read(dataset_of(folder), skip_bad=True)
     views, table = np.array(alone.views), alone.table
-    forget(tmp_path / "scratch")
-    monkeypatch.setattr(pictures, "_FEW", 0)
-    monkeypatch.setattr(pictures, "_AT_ONCE", 5)
+    remove_decoded(tmp_path / "scratch")
+    monkeypatch.setattr(pictures, "_MIN_ROWS_FOR_WORKERS", 0)
+    monkeypatch.setattr(pictures, "_BATCH_SIZE", 5)
     together = read(dataset_of(folder), skip_bad=True, workers=2)
     assert np.array_equal(together.views, views)
     assert together.table.equals(table)
 
 
-def test_a_bad_image_stops_the_work_or_is_listed(folder: Path, read: Callable[..., Pictures], tmp_path: Path) -> None:
+def test_an_unreadable_image_is_an_error_or_is_listed(
+    folder: Path, read: Callable[..., DecodedImages], tmp_path: Path
+) -> None:
     (folder / "dog" / "05.png").write_bytes((folder / "dog" / "04.png").read_bytes()[:60])
     with pytest.raises(DataError, match=r"dog/05\.png.*on_bad_sample: skip"):
         read(dataset_of(folder))
@@ -104,23 +110,23 @@ def test_a_bad_image_stops_the_work_or_is_listed(folder: Path, read: Callable[..
     assert bad["row"] == 17
     assert "dog/05.png" in bad["reason"]
     assert found.column("pixels")[17] is None
-    with pytest.raises(DataError, match=r"dog/05\.png"):  # what was skipped before does not count as right now
+    with pytest.raises(DataError, match=r"dog/05\.png"):  # images skipped earlier are an error without skip_bad
         read(dataset_of(folder))
 
 
-def test_a_full_disk_is_said_before_anything_is_decoded(
-    folder: Path, read: Callable[..., Pictures], monkeypatch: pytest.MonkeyPatch
+def test_a_full_disk_is_an_error_before_decoding(
+    folder: Path, read: Callable[..., DecodedImages], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pictures.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
     with pytest.raises(StoreError, match=r"need 0\.0 GB .*vision_training\.image_size"):
         read(dataset_of(folder))
 
 
-def test_forget_leaves_other_files(folder: Path, read: Callable[..., Pictures], tmp_path: Path) -> None:
+def test_remove_decoded_keeps_other_files(folder: Path, read: Callable[..., DecodedImages], tmp_path: Path) -> None:
     read(dataset_of(folder))
     (tmp_path / "scratch" / "mine").touch()
-    forget(tmp_path / "scratch")
+    remove_decoded(tmp_path / "scratch")
     assert [file.name for file in (tmp_path / "scratch").iterdir()] == ["mine"]
     (tmp_path / "scratch" / "mine").unlink()
-    forget(tmp_path / "scratch")
+    remove_decoded(tmp_path / "scratch")
     assert not (tmp_path / "scratch").exists()

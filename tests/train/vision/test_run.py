@@ -1,4 +1,4 @@
-"""Training as a job: what it learns and from what, what it leaves behind, and going on after a kill."""
+"""Training jobs of vision models: accuracy, data use, output files, reuse and resumption."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def weights(job: VisionJob) -> bytes:
 
 
 @pytest.mark.slow
-def test_it_learns(job_of: Job) -> None:
+def test_training_reaches_a_good_accuracy(job_of: Job) -> None:
     job = job_of(max_rows=600, epochs=12, batch_size=16, dropout=0.0)
     assert run_vision(job) == []
     record = record_of(job)
@@ -56,8 +56,8 @@ def test_it_learns(job_of: Job) -> None:
     assert sum(record["rows"].values()) == 600
 
 
-def test_what_is_saved_gives_the_accuracy_that_is_recorded(job_of: Job) -> None:
-    """By transformers' own loaders, from the dataset's own images, on the rows marked as test rows."""
+def test_the_saved_model_has_the_recorded_accuracy(job_of: Job) -> None:
+    """Load the model with transformers and measure it on the dataset's images of the recorded test rows."""
     job = job_of(epochs=4)
     run_vision(job)
     model = AutoModelForImageClassification.from_pretrained(job.folder).eval()
@@ -81,7 +81,7 @@ def test_what_is_saved_gives_the_accuracy_that_is_recorded(job_of: Job) -> None:
     }
 
 
-def test_no_test_row_is_learned(job_of: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_test_row_is_trained_on(job_of: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     job = job_of()
     during: list[int] = []
     after: list[int] = []
@@ -108,7 +108,7 @@ def test_no_test_row_is_learned(job_of: Job, monkeypatch: pytest.MonkeyPatch) ->
     assert len(read_training_digests(job.folder)) == 300 - n_test
 
 
-def test_a_finished_model_is_left_as_it_is(job_of: Job) -> None:
+def test_a_finished_model_is_kept(job_of: Job) -> None:
     job = job_of()
     run_vision(job)
     before = {file: file.stat().st_mtime_ns for file in job.folder.iterdir()}
@@ -126,10 +126,10 @@ def test_no_path_is_stored(job_of: Job, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"epochs": 3}, "epochs: 2 there, 3 now"),
-        ({"seed": 1}, "seed: 0 there, 1 now"),
-        ({"max_rows": 200}, "sampled: 300 there, 200 now"),
-        ({"causal": True}, "causal: False there, True now"),
+        ({"epochs": 3}, "epochs: 2 stored, 3 now"),
+        ({"seed": 1}, "seed: 0 stored, 1 now"),
+        ({"max_rows": 200}, "sampled: 300 stored, 200 now"),
+        ({"causal": True}, "causal: False stored, True now"),
     ],
 )
 def test_other_settings_never_reuse_a_model(job_of: Job, change: dict[str, Any], named: str) -> None:
@@ -143,11 +143,11 @@ def test_other_settings_never_reuse_a_model(job_of: Job, change: dict[str, Any],
     assert weights(other) != before
 
 
-def test_what_is_no_model_is_not_replaced(job_of: Job) -> None:
+def test_a_folder_without_a_model_is_not_replaced(job_of: Job) -> None:
     job = job_of(overwrite=True)
     job.folder.mkdir(parents=True)
     (job.folder / "thesis.tex").touch()
-    with pytest.raises(ConflictError, match="holds something else than a trained model"):
+    with pytest.raises(ConflictError, match="holds no trained model"):
         run_vision(job)
     assert (job.folder / "thesis.tex").exists()
 
@@ -162,7 +162,7 @@ def test_a_training_that_diverges_is_a_failure(job_of: Job) -> None:
     assert job.folder.exists()
 
 
-def test_it_depends_on_the_seed_alone(job_of: Job, tmp_path: Path) -> None:
+def test_weights_depend_on_the_seed_only(job_of: Job, tmp_path: Path) -> None:
     first = job_of()
     run_vision(first)
     torch.manual_seed(123)
@@ -170,13 +170,13 @@ def test_it_depends_on_the_seed_alone(job_of: Job, tmp_path: Path) -> None:
     again = replace(first, folder=tmp_path / "again")
     run_vision(again)
     assert weights(again) == weights(first)
-    assert torch.equal(torch.get_rng_state(), state), "the caller's random state is left as it was"
+    assert torch.equal(torch.get_rng_state(), state), "the caller's random state is preserved"
     other = replace(first, folder=tmp_path / "other", seed=1)
     run_vision(other)
     assert weights(other) != weights(first)
 
 
-def test_patience_ends_a_training_that_has_settled(job_of: Job) -> None:
+def test_patience_stops_training_early(job_of: Job) -> None:
     job = job_of(learning_rate=1e-12, epochs=9, patience=2)
     run_vision(job)
     record = record_of(job)
@@ -184,7 +184,7 @@ def test_patience_ends_a_training_that_has_settled(job_of: Job) -> None:
     assert record["epochs"] - record["best_epoch"] == 2
 
 
-def test_a_test_split_that_is_another_dataset_split(job_of: Job, real_data: Path) -> None:
+def test_the_datasets_own_test_split_is_used(job_of: Job, real_data: Path) -> None:
     spec = {"name": str(real_data / "cifar10_small"), "image_field": "image", "test_split": "test"}
     job = job_of(epochs=1, max_rows=60)
     job = replace(job, dataset=job.dataset.model_copy(update=spec))
@@ -194,7 +194,7 @@ def test_a_test_split_that_is_another_dataset_split(job_of: Job, real_data: Path
     assert record_of(job)["rows"]["test"] == 60
 
 
-def test_one_class_is_nothing_to_learn(job_of: Job) -> None:
+def test_a_single_class_is_an_error(job_of: Job) -> None:
     job = job_of()
     with pytest.raises(DataError):
         run_vision(replace(job, max_rows=2))
@@ -203,39 +203,39 @@ def test_one_class_is_nothing_to_learn(job_of: Job) -> None:
 def test_the_best_epoch_is_kept_even_when_interrupted_later(
     job_of: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Accuracies are dictated, so that the second of four epochs is the best."""
-    looks: list[dict[str, torch.Tensor]] = []
+    """Validation accuracies are replaced, so that the second of four epochs is the best."""
+    epoch_weights: list[dict[str, torch.Tensor]] = []
 
-    def dictate(*accuracies: float | None) -> None:
+    def set_accuracies(*accuracies: float | None) -> None:
         given = iter(accuracies)
 
         def measured(model: Any, *_: Any) -> tuple[float, float]:
             accuracy = next(given)
             if accuracy is None:
                 raise KeyboardInterrupt
-            looks.append({name: x.clone() for name, x in model.state_dict().items()})
+            epoch_weights.append({name: x.clone() for name, x in model.state_dict().items()})
             return accuracy, 1.0
 
         monkeypatch.setattr(fit, "measure", measured)
 
-    whole = job_of(epochs=4, checkpoint_minutes=1e-9)
-    interrupted = replace(whole, folder=tmp_path / "other")
-    dictate(0.1, 0.9, 0.2, 0.3)
-    run_vision(whole)
-    saved = load_file(whole.folder / "model.safetensors")
-    assert record_of(whole)["best_epoch"] == 2
-    assert all(torch.equal(x, looks[1][name]) for name, x in saved.items())
-    assert not all(torch.equal(x, looks[3][name]) for name, x in saved.items())
-    dictate(0.1, 0.9, 0.2, None)
+    uninterrupted = job_of(epochs=4, checkpoint_minutes=1e-9)
+    interrupted = replace(uninterrupted, folder=tmp_path / "other")
+    set_accuracies(0.1, 0.9, 0.2, 0.3)
+    run_vision(uninterrupted)
+    saved = load_file(uninterrupted.folder / "model.safetensors")
+    assert record_of(uninterrupted)["best_epoch"] == 2
+    assert all(torch.equal(x, epoch_weights[1][name]) for name, x in saved.items())
+    assert not all(torch.equal(x, epoch_weights[3][name]) for name, x in saved.items())
+    set_accuracies(0.1, 0.9, 0.2, None)
     with pytest.raises(KeyboardInterrupt):
         run_vision(interrupted)
-    dictate(0.3)
+    set_accuracies(0.3)
     run_vision(interrupted)
-    assert weights(interrupted) == weights(whole)
+    assert weights(interrupted) == weights(uninterrupted)
 
 
 def killed_at(job: VisionJob, step: int) -> None:
-    """Run the job in a process of its own and kill that once its checkpoint has reached a step."""
+    """Run the job in a separate process and kill it once its checkpoint has reached a step."""
     code = (
         "import pickle, sys; from saefari.train.vision.run import run_vision; run_vision(pickle.load(sys.stdin.buffer))"
     )
@@ -253,17 +253,17 @@ def killed_at(job: VisionJob, step: int) -> None:
 
 
 @pytest.mark.slow
-def test_killed_and_taken_up_again_it_gives_the_same_weights(job_of: Job, tmp_path: Path) -> None:
-    whole = job_of(epochs=20, dropout=0.2, checkpoint_minutes=1e-6)
-    killed = replace(whole, folder=tmp_path / "killed" / "tiny", scratch=tmp_path / "killed" / ".training-tiny")
-    run_vision(whole)
+def test_a_resumed_training_gives_the_same_weights(job_of: Job, tmp_path: Path) -> None:
+    uninterrupted = job_of(epochs=20, dropout=0.2, checkpoint_minutes=1e-6)
+    killed = replace(uninterrupted, folder=tmp_path / "killed" / "tiny", scratch=tmp_path / "killed" / ".training-tiny")
+    run_vision(uninterrupted)
     killed_at(killed, 7)  # in the middle of an epoch
     killed_at(killed, 30)
     with pytest.raises(ConflictError, match="unfinished training of a model with other settings"):
         run_vision(replace(killed, seed=1))
     run_vision(killed)
-    assert weights(killed) == weights(whole)
-    one, other = record_of(killed), record_of(whole)
+    assert weights(killed) == weights(uninterrupted)
+    one, other = record_of(killed), record_of(uninterrupted)
     for record in (one, other):
         del record["seconds"], record["curves"]["seconds"]
     assert one == other

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from saefari.data.slug import dataset_slug
 from saefari.extract.prepare_job import PrepareJob
 from saefari.fingerprint import fingerprint
+from saefari.models.source import ModelSource
 from saefari.pipeline.execute.jobs import Encode, Extract, Prepare, Train
 from saefari.pipeline.plan.plan import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.plan.saes import PlannedSae
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from saefari.config import Corpus, Stream
     from saefari.extract.job import Cell, JobImages
     from saefari.models.image_loader import ImageLoader, Images
-    from saefari.train.job import SaeJob
-    from saefari.train.run import TrainJob
+    from saefari.train.job import SaeJob, TrainingData, TrainJob
 
 TOKENS_ON_CPU = 4096
 TOKENS_ON_GPU = 32_768
@@ -32,9 +32,7 @@ def prepare_jobs(plan: Plan, overwrite: bool) -> list[Prepare]:
         Prepare(
             PrepareJob(
                 title=title(model, dataset, dataset.spec.split),
-                model=model.name,
-                model_type=model.model_type,
-                revision=model.revision,
+                model=model_source(plan, model, plan.config.settings.device),
                 positions=model.positions,
                 spec=dataset.spec,
                 settings=plan.config.settings,
@@ -60,7 +58,7 @@ def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
             if corpus is not None or plan.extracted_datasets_of(model):  # else they all failed
                 job = _train_job(plan, model, corpus, saes, device, overwrite)
                 measured = extract_jobs(replace(plan, models=[replace(model, saes=tuple(saes))]), device, overwrite)
-                needed = job.reads_norms and not job.stored  # extraction has measured those of what is stored
+                needed = job.reads_norms and not job.data.stored  # extraction has measured those of what is stored
                 jobs.append(Train(job, tuple(one.job for one in measured if needed and one.job.is_calibration)))
     return jobs
 
@@ -89,11 +87,7 @@ def extract_jobs(plan: Plan, device: str, overwrite: bool) -> list[Extract]:
         Extract(
             ExtractJob(
                 title=title(model, dataset, split),
-                model=model.name,
-                model_type=model.model_type,
-                revision=model.revision,
-                dtype=settings.dtype,
-                device=device,
+                model=model_source(plan, model, device),
                 samples=plan.samples(model, dataset, split),
                 calibration=plan.samples(model, dataset, dataset.spec.split),
                 images=_job_images(plan, model, dataset, split),
@@ -105,12 +99,17 @@ def extract_jobs(plan: Plan, device: str, overwrite: bool) -> list[Extract]:
                 seed=settings.seed,
                 overwrite=overwrite,
                 outlier_norm=model.outliers.norm,
-                bos_unsettled=not model.bos.known,
+                bos_unknown=not model.bos.known,
             )
         )
         for model, dataset in plan.pairs()
         for split in dataset.splits
     ]
+
+
+def model_source(plan: Plan, model: ModelPlan, device: str) -> ModelSource:
+    """The model of a plan as a job loads it."""
+    return ModelSource(model.model_type, model.name, model.revision, plan.config.settings.dtype, device)
 
 
 def image_loader(plan: Plan, model: ModelPlan) -> ImageLoader:
@@ -182,34 +181,38 @@ def max_tokens(plan: Plan, device: str) -> int:
 def _train_job(
     plan: Plan, model: ModelPlan, corpus: Corpus | None, saes: Sequence[PlannedSae], device: str, overwrite: bool
 ) -> TrainJob:
-    from saefari.train.run import TrainJob
+    from saefari.train.job import ProgressFiles, TrainJob
 
     settings = plan.config.settings
-    datasets = plan.extracted_datasets_of(model)
-    samples = [plan.samples(model, dataset, dataset.spec.split) for dataset in datasets]
-    with_images = corpus is None and model.model_type != "llm"
-    images = [_images(plan, model, dataset, dataset.spec.split) for dataset in datasets if with_images]
     identity = fingerprint([[sae.ref.layer, sae.ref.width] for sae in saes])[:12]
     return TrainJob(
         title=f"SAEs of {model.title}" + (f" on {corpus.name}" if corpus else ""),
-        model=model.name,
-        model_type=model.model_type,
-        revision=model.revision,
-        prepend_bos=model.bos.change,
-        outlier_norm=model.outliers.norm,
-        device=device,
-        dtype=settings.dtype,
+        model=model_source(plan, model, device),
         saes=tuple(sae_job(sae) for sae in saes),
-        samples=() if corpus else tuple(samples),
-        images=tuple(images),
-        loader=image_loader(plan, model) if images else None,
-        stored=settings.act_only and corpus is None,
-        corpus=corpus,
-        checkpoint=plan.layout.sae_checkpoint(model.slug, identity),
-        checkpoint_minutes=settings.checkpoint_minutes,
-        training_log=settings.training_log,
-        log_folder=plan.layout.training_log,
+        data=_training_data(plan, model, corpus),
+        progress=ProgressFiles(
+            checkpoint=plan.layout.sae_checkpoint(model.slug, identity),
+            checkpoint_minutes=settings.checkpoint_minutes,
+            log=settings.training_log,
+            log_folder=plan.layout.training_log,
+        ),
         seed=settings.seed,
         max_tokens=max_tokens(plan, device),
         overwrite=overwrite,
+        prepend_bos=model.bos.change,
+        outlier_norm=model.outliers.norm,
     )
+
+
+def _training_data(plan: Plan, model: ModelPlan, corpus: Corpus | None) -> TrainingData:
+    from saefari.train.job import TrainingData
+
+    if corpus is not None:
+        return TrainingData(corpus=corpus)
+    datasets = plan.extracted_datasets_of(model)
+    samples = tuple(plan.samples(model, dataset, dataset.spec.split) for dataset in datasets)
+    stored = plan.config.settings.act_only
+    if model.model_type == "llm":
+        return TrainingData(samples, stored)
+    images = tuple(_images(plan, model, dataset, dataset.spec.split) for dataset in datasets)
+    return TrainingData(samples, stored, images, image_loader(plan, model))

@@ -13,11 +13,11 @@ from saefari.store.layout import SAE_QUALITY
 
 if TYPE_CHECKING:
     from saefari.classify.job import ClassifyJob, JobOutcome
-    from saefari.config import ModelType
     from saefari.extract.job import ExtractJob
     from saefari.extract.prepare_job import PrepareJob
     from saefari.models.forward import Model
-    from saefari.train.run import TrainJob
+    from saefari.models.source import ModelSource
+    from saefari.train.job import TrainJob
     from saefari.train.vision.job import VisionJob
 
 
@@ -93,8 +93,7 @@ class Train:
         return self.job.title
 
     def on(self, device: str) -> Train:
-        measured = tuple(replace(job, device=device) for job in self.measured)
-        return Train(replace(self.job, device=device), measured)
+        return Train(self.job.on(device), tuple(job.on(device) for job in self.measured))
 
     def run(self) -> list[str]:
         """See `run_train`."""
@@ -132,7 +131,7 @@ class Extract:
         return self.job.title
 
     def on(self, device: str) -> Extract:
-        return Extract(replace(self.job, device=device))
+        return Extract(self.job.on(device))
 
     def run(self) -> list[str]:
         """See `run_extract`."""
@@ -152,7 +151,7 @@ class Encode:
         return f"encode {self.job.title}"
 
     def on(self, device: str) -> Encode:
-        return Encode(replace(self.job, device=device))
+        return Encode(self.job.on(device))
 
     def run(self) -> list[str]:
         """See `run_encode`."""
@@ -192,14 +191,14 @@ def finished(job: ClassifyJob, save_plots: bool) -> JobOutcome | None:
 
 
 def _model_of(job: TrainJob | ExtractJob) -> Callable[[], Model]:
-    return partial(load_model, job.model_type, job.model, job.revision, job.dtype, job.device)
+    return partial(load_model, job.model)
 
 
 @lru_cache(maxsize=1)
-def load_model(model_type: ModelType, name: str, revision: str | None, dtype: str, device: str) -> Model:
+def load_model(source: ModelSource) -> Model:
     """The model, kept while jobs that follow one another use the same one."""
     from saefari.log import logger
-    from saefari.models import model_types as kinds
+    from saefari.models import model_types
 
-    logger.info("loading %s", name)
-    return kinds.load_model(model_type, name, revision, dtype, device)
+    logger.info("loading %s", source.name)
+    return model_types.load_model(source)

@@ -25,6 +25,7 @@ def live_model(model_type: ModelType, name: str, weights: str, dtype: str) -> Mo
     from saefari.models.identity import model_settings
     from saefari.models.model_types import load_model
     from saefari.models.registry import describe, resolve_model
+    from saefari.models.source import ModelSource
 
     is_digest = _DIGEST.fullmatch(weights) is not None
     revision = None if is_digest else weights
@@ -38,7 +39,7 @@ def live_model(model_type: ModelType, name: str, weights: str, dtype: str) -> Mo
     )  # a question about one row is no reason to fetch a model
     if model_settings(name, revision, dtype, "auto")["weights"] != weights:
         raise ModelError(f"model {name!r} has other weights than the stored features were made with ({weights[:12]}…)")
-    return load_model(model_type, name, revision, dtype, "auto")
+    return load_model(ModelSource(model_type, name, revision, dtype))
 
 
 @lru_cache(maxsize=2)

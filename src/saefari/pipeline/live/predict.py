@@ -128,7 +128,7 @@ def _without_model(stored: StoredClassifier, asked: _Asked) -> Any:
 
 def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, model_name: str | None) -> _Seen:
     """Features from the model, and from the SAE where there is one."""
-    from saefari.extract.shard_arrays import pool_ordinary
+    from saefari.extract.shard_arrays import pool_without_outliers
     from saefari.models.hooks import HookPoint
     from saefari.models.norms import outliers
 
@@ -147,7 +147,7 @@ def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, mo
     states = model.capture([read.model_input], [hook])[hook][0][read.valid.astype(np.int64)].float()
     above = outliers(states, manifest.facts.get("norm_limit"))
     if stored.source == "hidden":
-        pooled = pool_ordinary(states, np.asarray([len(states)]), above)[stored.setting.pooling]
+        pooled = pool_without_outliers(states, np.asarray([len(states)]), above)[stored.setting.pooling]
         return _Seen(pooled.cpu().numpy(), read.spans, reading=read.reading)
     sae = live_sae(
         layout.saes,
@@ -200,12 +200,12 @@ def _other_reader(what: str, model: Any) -> ModelError:
 
 def _codes(sae: LoadedSae, states: torch.Tensor, above: np.ndarray | None) -> CodesShard:
     """Codes of one text, with the precision that stored ones have; above: its outliers, which have none."""
-    from saefari.extract.shard_arrays import spread
+    from saefari.extract.shard_arrays import insert_outliers
     from saefari.saes.encode import encode
 
     if above is None:
         above = np.zeros(len(states), dtype=bool)
-    codes = spread(encode(sae, states[~above]), above)
+    codes = insert_outliers(encode(sae, states[~above]), above)
     offsets = np.asarray([0, codes.n_positions])
     arrays = codes_arrays(codes.indptr, codes.indices, codes.values, offsets, codes.d_sae)
     return CodesShard.from_arrays(0, arrays | {"outliers": np.flatnonzero(above)})

@@ -1,7 +1,7 @@
-"""A dataset split's images as a model sees them, decoded once and kept on the disk while the model is trained.
+"""Decode and resize a dataset split's images once, and keep them on disk during training.
 
-Training then reads batches of them in any order through a memory map: images that fit into the memory are read from
-there, others from the disk, and none is decoded twice, not even by a training that goes on after a kill.
+Training reads batches in any order through a memory map. No image is decoded twice, even if an interrupted training is
+resumed.
 """
 
 from __future__ import annotations
@@ -30,45 +30,48 @@ from saefari.models.alexnet_preprocessing import view
 from saefari.store import write_parquet
 from saefari.store.files import atomic_write
 
-_AT_ONCE = 64
-_FEW = 4000
-"""Rows that are decoded sooner than processes to do it have started."""
+_BATCH_SIZE = 64
+_MIN_ROWS_FOR_WORKERS = 4000
+"""Fewer rows are decoded in this process, since starting workers takes longer."""
 NO_IMAGE, NO_LABEL = "no image", "no label"
-_OF_NO_USE = (NO_IMAGE, NO_LABEL)
+_UNUSABLE = (NO_IMAGE, NO_LABEL)
 _SCHEMA = pa.schema(
     [("row", pa.int64()), *((name, pa.string()) for name in ("id", "label", "group", "pixels", "reason"))]
 )
-_Seen = tuple[str, np.ndarray] | str
-"""Digest of the picture and its view, or why there is none."""
+_ViewOrReason = tuple[str, np.ndarray] | str
+"""Digest of the pixels and the view, or the reason why there is none."""
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """views: uint8 [n, S, S, 3], memory-mapped. table: their row, id, label, group (text or null), pixels (digest of
-    the decoded picture) and reason (why there is no picture, then `pixels` is null); both in the dataset's order."""
+class DecodedImages:
+    """Decoded images in dataset order.
+
+    views: uint8 [n, S, S, 3], memory-mapped. table: row, id, label, group (text or null), pixels (digest of the decoded
+    image) and reason (why there is no image; `pixels` is then null).
+    """
 
     views: np.ndarray
     table: pa.Table
 
     def column(self, name: str) -> list[Any]:
-        """The values of a column of the table."""
+        """Return the values of a column of the table."""
         values: list[Any] = self.table[name].to_pylist()
         return values
 
     @property
     def bad(self) -> list[dict[str, Any]]:
-        """row, id and reason of the images that could not be read."""
+        """row, id and reason of images that could not be read."""
         rows = self.table.select(["row", "id", "reason"]).to_pylist()
-        return [row for row in rows if row["reason"] not in (None, *_OF_NO_USE)]
+        return [row for row in rows if row["reason"] not in (None, *_UNUSABLE)]
 
 
-class _Viewer:
-    """Decodes images; as a data set whose keys are images it can do so in a DataLoader's processes."""
+class _ViewDataset:
+    """Decodes images, as a dataset whose keys are images, in a DataLoader's processes."""
 
     def __init__(self, size: int) -> None:
         self._size = size
 
-    def __getitem__(self, source: ImageSource | str) -> _Seen:
+    def __getitem__(self, source: ImageSource | str) -> _ViewOrReason:
         if isinstance(source, str):
             return source
         try:
@@ -80,8 +83,8 @@ class _Viewer:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How images are read. size: side of the square they become, in pixels. skip_bad: those that cannot be read are
-    left out instead of stopping the work. workers: processes that decode, where there are many images."""
+    """Options of decoding. size: side of the square views in pixels. skip_bad: leave out unreadable images instead of
+    raising an error. workers: processes that decode, if there are many images."""
 
     size: int
     folder: Path
@@ -89,31 +92,31 @@ class Decoding:
     workers: int
 
 
-def decode(dataset: Dataset, max_rows: int | None, seed: int, how: Decoding) -> Pictures:
-    """The images of a split; read from `how.folder` where they were decoded before.
+def decode(dataset: Dataset, max_rows: int | None, seed: int, options: Decoding) -> DecodedImages:
+    """Decode the images of a split, or reuse those in `options.folder`.
 
-    max_rows, seed: a sample of the rows, see `sample_rows`. Raises DataError where the dataset or, unless they are
-    skipped, an image cannot be read, StoreError where the disk has no room for the images.
+    max_rows, seed: see `sample_rows`. Raises DataError if the dataset or, unless skipped, an image cannot be read;
+    StoreError if the disk has too little space.
     """
     rows = sample_rows(dataset.n_rows, max_rows, seed)
     identity = {
         "dataset": [dataset.fingerprint, dataset.split, dataset.spec.model_dump(exclude={"name", "test_split"})],
         "sampled": rows.tolist() if len(rows) < dataset.n_rows else None,
-        "size": how.size,
+        "size": options.size,
         "pillow": version("pillow"),
     }
-    views = how.folder / f"views-{fingerprint(identity)[:16]}.npy"
-    table = views.with_suffix(".parquet")  # written last: with it, the images are whole
+    views = options.folder / f"views-{fingerprint(identity)[:16]}.npy"
+    table = views.with_suffix(".parquet")  # written last: its presence means the views are complete
     if not table.exists():
-        _decode(dataset, rows, how, views, table)
-    pictures = Pictures(np.load(views, mmap_mode="r", allow_pickle=False), pq.read_table(table))
-    for bad in pictures.bad[:1]:
-        _refuse(dataset, bad["reason"], how)
-    return pictures
+        _decode(dataset, rows, options, views, table)
+    images = DecodedImages(np.load(views, mmap_mode="r", allow_pickle=False), pq.read_table(table))
+    for bad in images.bad[:1]:
+        _raise_unless_skipped(dataset, bad["reason"], options)
+    return images
 
 
-def forget(folder: Path) -> None:
-    """Remove what `decode` keeps in a folder, and the folder if nothing else is in it."""
+def remove_decoded(folder: Path) -> None:
+    """Remove the files of `decode` from a folder, and the folder if it is then empty."""
     for pattern in ("*views-*.parquet*", "*views-*.npy*"):
         for file in folder.glob(pattern):
             file.unlink()
@@ -121,63 +124,65 @@ def forget(folder: Path) -> None:
         folder.rmdir()
 
 
-def _decode(dataset: Dataset, rows: np.ndarray, how: Decoding, views: Path, table: Path) -> None:
-    shape = (len(rows), how.size, how.size, 3)
-    _check_room(views.parent, int(np.prod(shape)))
-    examples = _Chosen(dataset, rows)
+def _decode(dataset: Dataset, rows: np.ndarray, options: Decoding, views: Path, table: Path) -> None:
+    shape = (len(rows), options.size, options.size, 3)
+    _check_free_space(views.parent, int(np.prod(shape)))
+    examples = _ChosenRows(dataset, rows)
     digests: list[str | None] = []
     reasons: list[str | None] = []
     bar = progress_bar(len(rows), f"decode {dataset.slug}", "images")
     with atomic_write(views) as temporary, bar:
         array = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=shape)
-        for batch in _loader(examples, how.size, how.workers if len(rows) > _FEW else 0):
-            for seen in batch:
-                digest, reason = (None, seen) if isinstance(seen, str) else (seen[0], None)
-                if isinstance(seen, str):
-                    _refuse(dataset, seen, how)
+        for batch in _loader(examples, options.size, options.workers if len(rows) > _MIN_ROWS_FOR_WORKERS else 0):
+            for result in batch:
+                digest, reason = (None, result) if isinstance(result, str) else (result[0], None)
+                if isinstance(result, str):
+                    _raise_unless_skipped(dataset, result, options)
                 else:
-                    array[len(digests)] = seen[1]
+                    array[len(digests)] = result[1]
                 digests.append(digest)
                 reasons.append(reason)
             bar.update(len(batch))
         array.flush()
-    columns = {name: [getattr(one, name) for one in examples.seen] for name in ("row", "id", "label", "group")}
+    columns = {
+        name: [getattr(example, name) for example in examples.passed] for name in ("row", "id", "label", "group")
+    }
     write_parquet(table, pa.table({**columns, "pixels": digests, "reason": reasons}, schema=_SCHEMA))
 
 
-def _refuse(dataset: Dataset, reason: str, how: Decoding) -> None:
-    """Raises DataError for an image that cannot be read, unless it may be skipped."""
-    if reason not in _OF_NO_USE and not how.skip_bad:
-        raise DataError(f"{dataset.spec.name}: {reason}; mend or remove it, or say settings.on_bad_sample: skip")
+def _raise_unless_skipped(dataset: Dataset, reason: str, options: Decoding) -> None:
+    """Raise DataError for an unreadable image, unless it may be skipped."""
+    if reason not in _UNUSABLE and not options.skip_bad:
+        raise DataError(f"{dataset.spec.name}: {reason}; fix or remove it, or set settings.on_bad_sample: skip")
 
 
-class _Chosen:
-    """What stands for each of the chosen rows: its image or, where it is of no use, why."""
+class _ChosenRows:
+    """A sampler of the chosen rows: yields the image, or the reason why the row is unusable; records the rows."""
 
     def __init__(self, dataset: Dataset, rows: np.ndarray) -> None:
         self._dataset, self._rows = dataset, set(rows.tolist())
-        self.seen: list[Example] = []
+        self.passed: list[Example] = []
 
     def __iter__(self) -> Iterator[ImageSource | str]:
         for example in self._dataset.rows():
             if example.row in self._rows:
-                self.seen.append(replace(example, text=None, image=None))
+                self.passed.append(replace(example, text=None, image=None))
                 yield NO_LABEL if example.label is None else example.image or NO_IMAGE
 
 
-def _loader(examples: _Chosen, size: int, workers: int) -> Any:
-    """Lists of what `_Viewer` gives, in order; the images travel to its processes as the keys of a data set."""
+def _loader(examples: _ChosenRows, size: int, workers: int) -> Any:
+    """Return a loader of lists of `_ViewDataset` results, in order; images are sent to workers as dataset keys."""
     return DataLoader(
-        _Viewer(size),  # type: ignore[arg-type]
+        _ViewDataset(size),  # type: ignore[arg-type]
         sampler=examples,
-        batch_size=_AT_ONCE,
+        batch_size=_BATCH_SIZE,
         collate_fn=list,
         num_workers=workers,
         multiprocessing_context="spawn" if workers else None,
     )
 
 
-def _check_room(folder: Path, n_bytes: int) -> None:
+def _check_free_space(folder: Path, n_bytes: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if n_bytes > free:

@@ -1,4 +1,4 @@
-"""A vision model to train, what shapes it, and whether it is there already."""
+"""The job that trains a vision model, its settings, and checks of what is already trained."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from saefari.train.job import changed_settings
 
 @dataclass(frozen=True)
 class VisionJob:
-    """A vision model to train from scratch. Idempotent: a finished model of these settings is left as it is.
+    """A vision model to train from scratch. Idempotent: a finished model with these settings is kept.
 
-    test_size, max_rows, seed: as extraction divides the dataset. folder: where the model goes. scratch: where the
-    training's state and the decoded images are while it runs; checkpoint_minutes: the least time between two writings.
-    skip_bad: images that cannot be read are left out. workers: processes that decode.
+    test_size, max_rows, seed: must equal those of the extraction. folder: output. scratch: checkpoint and decoded
+    images during training; checkpoint_minutes: minimum time between two checkpoints.
+    skip_bad: leave out unreadable images. workers: processes that decode.
     """
 
     training: VisionTraining
@@ -41,22 +41,22 @@ class VisionJob:
 
     @property
     def title(self) -> str:
-        """How messages name the job."""
+        """Name of the job in messages."""
         return f"vision model {self.training.name}"
 
 
-def opened(job: VisionJob) -> tuple[Dataset, Dataset | None]:
-    """The split to train on, and the test split if there is one. Raises DataError where they cannot be read."""
+def open_splits(job: VisionJob) -> tuple[Dataset, Dataset | None]:
+    """Open the training split and the test split, if any. Raises DataError if they cannot be read."""
     spec = job.dataset
     return open_dataset(spec, spec.split), open_dataset(spec, spec.test_split) if spec.test_split else None
 
 
-def settings_of(job: VisionJob, dataset: Dataset, test: Dataset | None) -> dict[str, Any]:
-    """Everything that shapes the model, JSON-able and without a path. It decides whether a trained one is reused."""
+def training_settings(job: VisionJob, dataset: Dataset, test: Dataset | None) -> dict[str, Any]:
+    """Return everything that shapes the model, JSON-able, without paths. A model with equal settings is reused."""
     sampled = job.max_rows is not None and job.max_rows < dataset.n_rows
     return {
         **job.training.model_dump(mode="json", exclude={"name", "dataset", "conv", "shift"}),
-        "convolutions": [one.model_dump() for one in job.training.convolutions],
+        "convolutions": [layer.model_dump() for layer in job.training.convolutions],
         "shift": job.training.max_shift,
         "dataset": dataset.slug,
         "fingerprint": dataset.fingerprint,
@@ -68,16 +68,16 @@ def settings_of(job: VisionJob, dataset: Dataset, test: Dataset | None) -> dict[
     }
 
 
-def is_there(job: VisionJob, settings: dict[str, Any]) -> bool:
-    """Whether the job's folder already holds this model; with `overwrite`, one of other settings is removed.
+def is_trained(job: VisionJob, settings: dict[str, Any]) -> bool:
+    """Return whether the job's folder already holds this model; with `overwrite`, remove one of other settings.
 
-    Raises ConflictError, naming what differs, when it holds a model of other settings, or something else.
+    Raises ConflictError with the differences if it holds a model of other settings, or no model.
     """
     if not job.folder.exists():
         return False
     record = read_json(job.folder / TRAINING_RECORD)
     if record is None:
-        raise ConflictError(f"{job.folder} holds something else than a trained model: move it, or choose another name")
+        raise ConflictError(f"{job.folder} exists but holds no trained model: move it, or choose another name")
     changes = changed_settings(record["settings"], settings)
     if changes and not job.overwrite:
         raise ConflictError(
@@ -85,23 +85,23 @@ def is_there(job: VisionJob, settings: dict[str, Any]) -> bool:
             "give the new one another vision_training.name, or add --overwrite"
         )
     if changes:
-        logger.warning("%s: removed, it was trained with other settings", job.folder)
+        logger.warning("%s: removed, since it was trained with other settings", job.folder)
         shutil.rmtree(job.folder)
     return not changes
 
 
 def check_unfinished(job: VisionJob, settings: dict[str, Any]) -> None:
-    """Make sure that a training that is under way, if any, has these settings; with `overwrite` another is removed.
+    """Check that an unfinished training, if any, has these settings; with `overwrite`, remove one that has not.
 
-    Raises ConflictError, naming what differs.
+    Raises ConflictError with the differences.
     """
     state = read_checkpoint_state(job.scratch)
     changes = changed_settings(state["settings"], settings) if state is not None else ""
     if changes and not job.overwrite:
         raise ConflictError(
             f"{job.scratch} holds the unfinished training of a model with other settings ({changes}); "
-            "set them back to go on with it, or add --overwrite to start anew"
+            "restore them to resume it, or add --overwrite to start again"
         )
     if changes:
-        logger.warning("%s: removed, the model is trained from the start", job.scratch)
+        logger.warning("%s: checkpoint removed; the model is trained from the start", job.scratch)
         remove_checkpoint(job.scratch)

@@ -1,4 +1,4 @@
-"""A vision model trained from scratch, measured once on the test rows, and saved as transformers save theirs."""
+"""Train a vision model from scratch, measure it once on the test rows, and save it in transformers' format."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from saefari.store import write_json, write_parquet
 from saefari.store.files import explain_os_error
 from saefari.store.layout import TRAINING_RECORD, TRAINING_ROWS
 from saefari.train.checkpoint import Checkpoint
-from saefari.train.vision.decoded_images import Decoding, decode, forget
+from saefari.train.vision.decoded_images import Decoding, decode, remove_decoded
 from saefari.train.vision.division import Division, divide
-from saefari.train.vision.job import VisionJob, check_unfinished, is_there, opened, settings_of
+from saefari.train.vision.job import VisionJob, check_unfinished, is_trained, open_splits, training_settings
 from saefari.train.vision.training_loop import Fit, measure
 
 
 def run_vision(job: VisionJob) -> list[str]:
-    """Train the job's model unless it is there. Returns warnings. Leaves torch's random state as it was.
+    """Train the job's model unless it exists. Returns warnings. Preserves torch's random state.
 
-    Raises ConflictError when a model or a checkpoint of other settings is there and the job may not replace it,
-    DataError for a dataset that nothing can be learned from, ModelError when the training diverges.
+    Raises ConflictError if a model or checkpoint of other settings exists and `job.overwrite` is false, DataError for
+    an unusable dataset, ModelError if the training diverges.
     """
-    dataset, test = opened(job)
-    settings = settings_of(job, dataset, test)
+    dataset, test = open_splits(job)
+    settings = training_settings(job, dataset, test)
     checkpoint = Checkpoint(job.scratch, job.checkpoint_minutes)
-    if is_there(job, settings):
+    if is_trained(job, settings):
         _clear(job, checkpoint)
         return []
     check_unfinished(job, settings)
@@ -52,25 +52,25 @@ def run_vision(job: VisionJob) -> list[str]:
 def _train(
     job: VisionJob, splits: tuple[Dataset, Dataset | None], settings: dict[str, Any], checkpoint: Checkpoint
 ) -> list[str]:
-    """From images to a saved model. Returns warnings."""
+    """Decode images, train, measure and save the model. Returns warnings."""
     dataset, test = splits
-    how = Decoding(job.training.image_size, job.scratch, job.skip_bad, job.workers)
-    pictures = decode(dataset, job.max_rows, job.seed, how)
-    of_test = decode(test, job.max_rows, job.seed, how) if test is not None else None
-    data = divide(pictures, of_test, job.test_size, job.training.validation, job.seed, dataset.slug)
+    options = Decoding(job.training.image_size, job.scratch, job.skip_bad, job.workers)
+    images = decode(dataset, job.max_rows, job.seed, options)
+    test_images = decode(test, job.max_rows, job.seed, options) if test is not None else None
+    data = divide(images, test_images, job.test_size, job.training.validation, job.seed, dataset.slug)
     fit = _fit(job, data, settings, checkpoint)
-    bad = pictures.bad + (of_test.bad if of_test is not None else [])
+    bad = images.bad + (test_images.bad if test_images is not None else [])
     _save(job, fit, data, {"settings": settings, "skipped": bad})
-    warnings = [f"{dataset.slug}: {len(bad)} images left out, the first because: {bad[0]['reason']}"] if bad else []
+    warnings = [f"{dataset.slug}: {len(bad)} images left out; first reason: {bad[0]['reason']}"] if bad else []
     return warnings + data.warnings
 
 
 def model_config(job: VisionJob, classes: list[str]) -> AlexNetTransformerConfig:
-    """The model's configuration, as transformers know it."""
+    """Return the model's configuration."""
     training = job.training
     return AlexNetTransformerConfig(
         image_size=training.image_size,
-        convolutions=[one.model_dump() for one in training.convolutions],
+        convolutions=[layer.model_dump() for layer in training.convolutions],
         hidden_size=training.hidden_size,
         num_hidden_layers=training.layers,
         num_attention_heads=training.heads,
@@ -84,7 +84,7 @@ def model_config(job: VisionJob, classes: list[str]) -> AlexNetTransformerConfig
 
 
 def _fit(job: VisionJob, data: Division, settings: dict[str, Any], checkpoint: Checkpoint) -> Fit:
-    """The model with the weights of its best epoch, in evaluation mode."""
+    """Train the model; return it with the weights of its best epoch."""
     torch.manual_seed(job.seed)
     model = AlexNetTransformerForImageClassification(model_config(job, data.classes))
     fit = Fit(model.to(pick_device(job.device)), data, job.training, job.seed, settings)  # type: ignore[arg-type]
@@ -93,20 +93,20 @@ def _fit(job: VisionJob, data: Division, settings: dict[str, Any], checkpoint: C
     )
     with progress_bar(fit.n_steps, f"train {job.training.name}", "steps") as bar:
 
-        def watch(step: int, figures: str) -> None:
+        def on_step(step: int, figures: str) -> None:
             bar.set_postfix_str(figures, refresh=False)
             bar.update(step - bar.n)
 
         try:
-            model.load_state_dict(fit.run(checkpoint, watch))
+            model.load_state_dict(fit.run(checkpoint, on_step))
         except ModelError:
-            checkpoint.remove()  # it would lead to the same end
+            checkpoint.remove()  # resuming it would diverge again
             raise
     return fit
 
 
 def _save(job: VisionJob, fit: Fit, data: Division, record: dict[str, Any]) -> None:
-    """Write the model as one folder that appears whole or not at all, once it was measured as read back from it."""
+    """Write the model to its folder, atomically, after measuring it as read back from disk."""
     partial = job.folder.with_name(f".{job.folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -115,13 +115,13 @@ def _save(job: VisionJob, fit: Fit, data: Division, record: dict[str, Any]) -> N
         batch_size = 4 * job.training.batch_size
         accuracies = {name: measure(model, getattr(data, name), batch_size)[0] for name in ("validation", "test")}
         write_parquet(partial / TRAINING_ROWS, data.table)
-        write_json(partial / TRAINING_RECORD, record | _findings(fit, data, accuracies))
+        write_json(partial / TRAINING_RECORD, record | _results(fit, data, accuracies))
         for file in partial.iterdir():
             with file.open("rb+") as opened_file:
                 os.fsync(opened_file.fileno())
         os.replace(partial, job.folder)
     except OSError as error:
-        raise StoreError(f"{job.folder}: {explain_os_error(error)}; nothing half-written is counted as done") from error
+        raise StoreError(f"{job.folder}: {explain_os_error(error)}; no partial result was kept") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     logger.info("%s: test accuracy %.1f%%", job.title, 100 * accuracies["test"])
@@ -136,7 +136,7 @@ def _write_model(folder: Path, model: Any) -> None:
 
 
 def _read_back(folder: Path) -> Any:
-    """The classifier, as anyone would load it."""
+    """Load the saved classifier."""
     from transformers import AutoModelForImageClassification
 
     model, missing = read_weights(AutoModelForImageClassification, describe(str(folder)), str(folder), torch.float32)
@@ -145,8 +145,8 @@ def _read_back(folder: Path) -> Any:
     return model.eval()
 
 
-def _findings(fit: Fit, data: Division, accuracies: dict[str, float]) -> dict[str, Any]:
-    """What training.json says beside the settings."""
+def _results(fit: Fit, data: Division, accuracies: dict[str, float]) -> dict[str, Any]:
+    """Return the results in training.json, besides the settings."""
     best = fit.curves.best_epoch
     assert best is not None
     return {
@@ -165,6 +165,6 @@ def _findings(fit: Fit, data: Division, accuracies: dict[str, float]) -> dict[st
 
 
 def _clear(job: VisionJob, checkpoint: Checkpoint) -> None:
-    """Remove what is only needed while the model is trained."""
+    """Remove the checkpoint and the decoded images."""
     checkpoint.remove()
-    forget(job.scratch)
+    remove_decoded(job.scratch)

@@ -1,4 +1,4 @@
-"""The training loop. What a step draws depends on the seed and its number alone, so it can be taken up anywhere."""
+"""The training loop. A step's random draws depend only on the seed and its number, so it can be resumed anywhere."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from saefari.config import VisionTraining
 from saefari.errors import ModelError
 from saefari.models.alexnet_preprocessing import pixel_values
 from saefari.models.alexnet_transformer import AlexNetTransformerForImageClassification
-from saefari.train.checkpoint import Checkpoint, State, below
-from saefari.train.vision.augment import augmented
+from saefari.train.checkpoint import Checkpoint, State, select_prefix
+from saefari.train.vision.augment import augment
 from saefari.train.vision.division import UNKNOWN, Division, Part
 
 _WARM_UP = 0.05
-_MOST_GRADIENT = 1.0
+_MAX_GRADIENT_NORM = 1.0
 _WEIGHTS, _BEST, _OPTIMIZER = "weights/", "best/", "optimizer/"
 _ORDER, _DRAWS = 0, 1
-"""What random numbers are for: they never share a seed."""
-Watch = Callable[[int, str], None]
-"""Told after every step: its number, and the figures of the last epoch in words."""
+"""Seed components of the image order and of a step's draws."""
+OnStep = Callable[[int, str], None]
+"""Called after every step with its number and the last epoch's figures as text."""
 
 
 @dataclass
 class Curves:
-    """Figures after each epoch: cross-entropy in nats of the training (as it was learned from) and validation images,
-    accuracy on the validation images, and seconds since the start."""
+    """Figures after each epoch: cross-entropy in nats on augmented training images and on validation images, validation
+    accuracy, and seconds since the start."""
 
     training_loss: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
@@ -41,19 +41,19 @@ class Curves:
 
     @property
     def best_epoch(self) -> int | None:
-        """0-based: that of the highest accuracy, among equals of the lowest loss; None before the first."""
+        """0-based epoch of the highest accuracy, ties broken by the lowest loss; None before the first."""
         scores = list(zip(self.validation_accuracy, (-loss for loss in self.validation_loss), strict=True))
         return max(range(len(scores)), key=scores.__getitem__) if scores else None
 
-    def in_words(self) -> str:
-        """The last epoch's figures."""
+    def as_text(self) -> str:
+        """Format the last epoch's figures."""
         if not self.seconds:
             return ""
         return f"loss {self.training_loss[-1]:.3g}, validation {self.validation_accuracy[-1]:.1%}"
 
 
 class Fit:
-    """A model in training. The best weights so far are kept beside those that are learning."""
+    """A model in training, with its current and its best weights."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Fit:
         seed: int,
         settings: dict[str, Any],
     ) -> None:
-        """settings: what decides whether a checkpoint belongs to this training."""
+        """settings: stored in the checkpoint, to check that it belongs to this training."""
         self.model, self.curves = model, Curves()
         self._data, self._training, self._seed, self._settings = data, training, seed, settings
         self._per_epoch = math.ceil(len(data.train) / training.batch_size)
@@ -73,25 +73,25 @@ class Fit:
         self._shuffled: tuple[int, np.ndarray] | None = None
         self._optimizer = _optimizer(model, training.weight_decay)
 
-    def run(self, checkpoint: Checkpoint, watch: Watch) -> dict[str, Tensor]:
-        """Train from the checkpoint, if there is one, to the end. Returns the weights of the best epoch.
+    def run(self, checkpoint: Checkpoint, on_step: OnStep) -> dict[str, Tensor]:
+        """Train to the end, resuming from a checkpoint if there is one. Returns the weights of the best epoch.
 
-        Sets torch's random state. Raises ModelError when the loss is no longer a number.
+        Sets torch's random state. Raises ModelError if the loss is not finite.
         """
         if (state := checkpoint.load()) is not None:
             self._restore(*state)
         started = time.monotonic() - self._seconds
-        while self._step < self.n_steps and not self._has_settled():
-            self._learn()
+        while self._step < self.n_steps and not self._stops_early():
+            self._train_step()
             self._seconds = time.monotonic() - started
             if self._step % self._per_epoch == 0:
-                self._look()
-            watch(self._step, self.curves.in_words())
+                self._end_epoch()
+            on_step(self._step, self.curves.as_text())
             checkpoint.save_if_due(self._step, self._state)
         return self._best
 
-    def _learn(self) -> None:
-        """One step."""
+    def _train_step(self) -> None:
+        """Train on one batch."""
         epoch, number = divmod(self._step, self._per_epoch)
         size = self._training.batch_size
         chosen = np.sort(self._order(epoch)[number * size : (number + 1) * size])
@@ -99,21 +99,21 @@ class Fit:
         draws = np.random.default_rng([self._seed, _DRAWS, self._step])
         torch.manual_seed(int(draws.integers(2**63)))  # for dropout
         for group in self._optimizer.param_groups:
-            group["lr"] = self._training.learning_rate * _share_of_rate(self._step / self.n_steps)
+            group["lr"] = self._training.learning_rate * _lr_factor(self._step / self.n_steps)
         device = self.model.device
-        pixels = augmented(pixel_values(images.to(device)), self._training, draws)
+        pixels = augment(pixel_values(images.to(device)), self._training, draws)
         self.model.train()
         loss = self.model(pixels, labels=targets.to(device)).loss
         self._optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), _MOST_GRADIENT)
+        nn.utils.clip_grad_norm_(self.model.parameters(), _MAX_GRADIENT_NORM)
         self._optimizer.step()
         self._step += 1
         self._loss += loss.item()
         self._check(self._loss)
 
-    def _look(self) -> None:
-        """The end of an epoch: measure, and keep the weights if they are the best so far."""
+    def _end_epoch(self) -> None:
+        """Measure on the validation images; keep the weights if they are the best so far."""
         accuracy, loss = measure(self.model, self._data.validation, 4 * self._training.batch_size)
         self._check(loss)
         self.curves.training_loss.append(self._loss / self._per_epoch)
@@ -125,7 +125,7 @@ class Fit:
             self._best = {name: x.detach().cpu().clone() for name, x in self.model.state_dict().items()}
 
     def _order(self, epoch: int) -> np.ndarray:
-        """The training images in the order of an epoch."""
+        """Return the order of the training images in an epoch."""
         if self._shuffled is None or self._shuffled[0] != epoch:
             generator = np.random.default_rng([self._seed, _ORDER, epoch])
             self._shuffled = epoch, generator.permutation(len(self._data.train))
@@ -138,13 +138,13 @@ class Fit:
                 f"lower vision_training.learning_rate ({self._training.learning_rate:g})"
             )
 
-    def _has_settled(self) -> bool:
-        """Whether `patience` epochs have gone by since the best one."""
+    def _stops_early(self) -> bool:
+        """Return whether `patience` epochs have passed since the best one."""
         best, patience = self.curves.best_epoch, self._training.patience
         return best is not None and patience is not None and len(self.curves.seconds) - 1 - best >= patience
 
     def _state(self) -> State:
-        """Everything that the next steps depend on."""
+        """Return the state that determines the next steps."""
         optimizer = self._optimizer.state_dict()
         tensors = {_WEIGHTS + name: x.detach().contiguous() for name, x in self.model.state_dict().items()}
         tensors |= {_BEST + name: x for name, x in self._best.items()}
@@ -153,11 +153,11 @@ class Fit:
         return tensors, {"settings": self._settings, **progress}
 
     def _restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Go on from what `_state` gave."""
-        self.model.load_state_dict(below(tensors, _WEIGHTS))
-        self._best = below(tensors, _BEST)
+        """Restore a `_state`."""
+        self.model.load_state_dict(select_prefix(tensors, _WEIGHTS))
+        self._best = select_prefix(tensors, _BEST)
         moments: dict[int, dict[str, Tensor]] = {}
-        for name, x in below(tensors, _OPTIMIZER).items():
+        for name, x in select_prefix(tensors, _OPTIMIZER).items():
             parameter, kind = name.split("/")
             moments.setdefault(int(parameter), {})[kind] = x
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": moments})
@@ -167,9 +167,9 @@ class Fit:
 
 @torch.no_grad()
 def measure(model: AlexNetTransformerForImageClassification, part: Part, batch_size: int) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy in nats on images as they are; one of an unknown class counts for accuracy only.
+    """Return accuracy and mean cross-entropy in nats on unaugmented images; unknown classes count for accuracy only.
 
-    The loss is 0 where every class is unknown.
+    The loss is 0 if every class is unknown.
     """
     model.train(False)
     hits, loss, known = 0, 0.0, 0
@@ -183,7 +183,7 @@ def measure(model: AlexNetTransformerForImageClassification, part: Part, batch_s
 
 
 def _optimizer(model: nn.Module, weight_decay: float) -> torch.optim.Optimizer:
-    """AdamW that lets only matrices and kernels decay, not biases, norms and positions."""
+    """Create AdamW with weight decay on matrices and kernels only, not on biases, norms and positions."""
     named = list(model.named_parameters())
     decaying = [x for name, x in named if x.ndim > 1 and "positions" not in name]
     others = [x for name, x in named if x.ndim <= 1 or "positions" in name]
@@ -192,13 +192,13 @@ def _optimizer(model: nn.Module, weight_decay: float) -> torch.optim.Optimizer:
     )
 
 
-def _share_of_rate(progress: float) -> float:
-    """Learning rate in units of its highest: up linearly, then down along a cosine; progress: 0 to 1."""
+def _lr_factor(progress: float) -> float:
+    """Return the learning-rate factor: linear warm-up, then cosine decay; progress: 0 to 1."""
     if progress < _WARM_UP:
         return (progress + 1e-3) / (_WARM_UP + 1e-3)
     return 0.5 * (1 + math.cos(math.pi * (progress - _WARM_UP) / (1 - _WARM_UP)))
 
 
 def _batch(part: Part, chosen: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Views, uint8 [B, S, S, 3], and classes, int64 [B], of some of a part's images."""
+    """Return views, uint8 [B, S, S, 3], and classes, int64 [B], of the chosen images of a part."""
     return torch.from_numpy(part.views[part.rows[chosen]]), torch.from_numpy(part.targets[chosen])

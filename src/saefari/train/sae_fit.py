@@ -1,4 +1,4 @@
-"""One SAE in training: sae-lens' trainer and what goes with it, as something that can be stopped and taken up again."""
+"""One SAE in training: sae-lens' trainer with calibration, resampling and curves, and a state that can be restored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from saefari.fingerprint import fingerprint
 from saefari.models.norms import without_outliers
 from saefari.train.architectures import new_sae
-from saefari.train.checkpoint import below
+from saefari.train.checkpoint import select_prefix
 from saefari.train.curves import Curves, Figures, figures_of
 from saefari.train.job import SaeJob
 from saefari.train.normalise import is_per_position, normalised
@@ -22,17 +22,17 @@ _WEIGHTS, _OPTIMIZER, _RESAMPLER = "sae/", "optimizer/", "resampler/"
 _FIRED = "n_forward_passes_since_fired"
 
 
-class Trainee:
-    """An SAE of a job, from its random weights to those that are saved.
+class SaeFit:
+    """An SAE in training, from random weights to the final SAE.
 
-    What it draws depends on the run's seed and on its own name, not on which other SAEs are trained along.
+    Its random draws depend on the run's seed and its own name, not on the other SAEs trained with it.
     """
 
     def __init__(self, job: SaeJob, d_in: int, n_steps: int, seed: int, device: torch.device) -> None:
         self.job = job
         self.curves = Curves()
         self.failure: str | None = None
-        """Why there will be no such SAE."""
+        """Why training failed; None if it did not."""
         own_seed = int(fingerprint([seed, job.layer, job.width])[:8], 16)
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(own_seed)
@@ -40,23 +40,23 @@ class Trainee:
         self.trainer = _trainer(job, sae, n_steps, device)
         self._n_calibrated = 0
         if job.training.target_l0 is not None:
-            from saefari.train.jumprelu import CALIBRATED_SHARE, quicken_thresholds
+            from saefari.train.jumprelu import CALIBRATED_SHARE, set_threshold_lr
 
             self._n_calibrated = max(1, int(CALIBRATED_SHARE * n_steps))
-            quicken_thresholds(self.trainer)
+            set_threshold_lr(self.trainer)
         self._resampler = None
         if job.training.resample is not None:
             generator = torch.Generator(device).manual_seed(own_seed)
             self._resampler = Resampler(job.training.resample, n_steps, generator)
 
     def calibrate(self, x: torch.Tensor) -> None:
-        """Fit the scale of the input to a first batch [n, d_in]."""
+        """Set the input scale from a first batch [n, d_in]."""
         x = without_outliers(x, self.job.norm_limit)
         if self.job.training.normalize_activations == "expected_average_only_in":
             self.trainer.activation_scaler.scaling_factor = x.shape[1] ** 0.5 / x.norm(dim=-1).mean().item()
 
     def step(self, x: torch.Tensor) -> Any:
-        """Learn from a batch [n, d_in] less its outliers; returns sae-lens' output of the step."""
+        """Train on a batch [n, d_in] without its outliers; return sae-lens' step output."""
         x = without_outliers(x, self.job.norm_limit)
         x = normalised(x, self.job.training.normalize_activations)
         if self.trainer.n_training_steps < self._n_calibrated:
@@ -67,8 +67,8 @@ class Trainee:
             self._resampler.after_step(self.trainer, output.sae_in)
         return output
 
-    def look(self, output: Any) -> Figures:
-        """Add what a step's output says to the curves; an SAE that has diverged is a failure from then on."""
+    def record(self, output: Any) -> Figures:
+        """Add a step's figures to the curves; set `failure` if the SAE has diverged."""
         dead = self.trainer.dead_neurons.float().mean().item()
         figures = figures_of(output, self.trainer.activation_scaler.scaling_factor or 1.0, dead)
         if figures.finite and math.isfinite(output.loss.item()):
@@ -81,7 +81,7 @@ class Trainee:
         return figures
 
     def finish(self) -> Any:
-        """The sae-lens SAE with the input's scale and the norms of the decoder's rows folded into its weights."""
+        """Return the sae-lens SAE with input scale and decoder norms folded into its weights."""
         sae = self.trainer.sae
         if self.trainer.activation_scaler.scaling_factor is not None:
             sae.fold_activation_norm_scaling_factor(self.trainer.activation_scaler.scaling_factor)
@@ -91,7 +91,7 @@ class Trainee:
         return sae
 
     def state(self) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-        """Everything that the next steps depend on: tensors, and what JSON holds."""
+        """Return the state that determines the next steps: tensors and JSON-able values."""
         trainer = self.trainer
         optimizer = trainer.optimizer.state_dict()
         tensors = {_WEIGHTS + name: x.detach().contiguous() for name, x in trainer.sae.state_dict().items()}
@@ -106,23 +106,23 @@ class Trainee:
             "calibration": trainer.sae.calibration() if self.job.training.target_l0 is not None else None,
             "param_groups": optimizer["param_groups"],
             "lr_scheduler": trainer.lr_scheduler.state_dict(),
-            "coefficients": {name: one.state_dict() for name, one in trainer.coefficient_schedulers.items()},
+            "coefficients": {name: item.state_dict() for name, item in trainer.coefficient_schedulers.items()},
             "curves": self.curves.to_json(),
             "failure": self.failure,
         }
 
     def restore(self, tensors: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
-        """Go on from what `state` gave, in a fresh trainee of the same job."""
+        """Restore a `state` in a new SaeFit of the same job."""
         trainer = self.trainer
         for name in ("n_training_steps", "n_training_samples"):
             setattr(trainer, name, state[name])
         setattr(trainer, _FIRED, tensors[_FIRED].to(trainer.sae.device))
         trainer.activation_scaler.scaling_factor = state["scaling_factor"]
-        trainer.sae.load_state_dict(below(tensors, _WEIGHTS))
+        trainer.sae.load_state_dict(select_prefix(tensors, _WEIGHTS))
         if state["calibration"] is not None:
             trainer.sae.restore_calibration(state["calibration"])
         moments: dict[int, dict[str, torch.Tensor]] = {}
-        for key, x in below(tensors, _OPTIMIZER).items():
+        for key, x in select_prefix(tensors, _OPTIMIZER).items():
             number, name = key.split("/")
             moments.setdefault(int(number), {})[name] = x
         trainer.optimizer.load_state_dict({"state": moments, "param_groups": state["param_groups"]})
@@ -130,13 +130,13 @@ class Trainee:
         for name, scheduler in trainer.coefficient_schedulers.items():
             scheduler.load_state_dict(state["coefficients"][name])
         if self._resampler is not None:
-            self._resampler.restore(below(tensors, _RESAMPLER))
+            self._resampler.restore(select_prefix(tensors, _RESAMPLER))
         self.curves = Curves(**state["curves"])
         self.failure = state["failure"]
 
 
 def _trainer(job: SaeJob, sae: Any, n_steps: int, device: torch.device) -> Any:
-    """sae-lens' trainer of a fresh SAE."""
+    """Create sae-lens' trainer of a new SAE."""
     from sae_lens.config import LoggingConfig, SAETrainerConfig
     from sae_lens.training.sae_trainer import SAETrainer
 
