@@ -19,7 +19,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from saefari.classify.features import binarize, pool_codes, top_n_counts
-from saefari.classify.linear import HALF_DECADES
+from saefari.classify.linear import INITIAL_EXPONENTS
 from saefari.classify.run import run_classify_job
 from saefari.config import Config, parse_config
 from saefari.pipeline.execute.classify_jobs import classify_jobs
@@ -149,7 +149,7 @@ def _grid(features: np.ndarray, labels: np.ndarray, parts: np.ndarray) -> dict[s
     searches = {
         "linear": (
             make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
-            {"logisticregression__C": [10 ** (half / 2) / squared_length for half in HALF_DECADES]},
+            {"logisticregression__C": [10 ** (half / 2) / squared_length for half in INITIAL_EXPONENTS]},
         ),
         "tree": (
             DecisionTreeClassifier(random_state=0),

@@ -137,30 +137,19 @@ def _write_codes(folder: Path, n_rows: int) -> None:
 
 def _classify(folder: Path, n_rows: int) -> None:
     """Sums and counts of the codes, by both classifiers, as one classify job."""
-    from saefari.classify.job import ClassifyJob
+    from saefari.classify.job import ClassifyJob, JobInputs, ResultLabels
     from saefari.classify.run import run_classify_job
-    from saefari.config import ClassificationParams
+    from saefari.config import ClassificationParams, Settings
 
     job = ClassifyJob(
         source="sae",
-        model="none",
-        model_type="llm",
-        dataset=f"{n_rows} rows",
-        config="",
-        split="train",
-        layer=1,
-        width="65k",
-        samples=folder,
-        test_samples=None,
-        sample_places=("none/rows/train",),
-        features="layer_1/65k",
-        out=folder / "results",
+        labels=ResultLabels(
+            model="none", model_type="llm", dataset=f"{n_rows} rows", split="train", layer=1, width="65k"
+        ),
+        inputs=JobInputs(folder, None, ("none/rows/train",), "layer_1/65k", ""),
         params=ClassificationParams(top_n_values=[0, -1]),
-        seed=0,
-        cv_folds=5,
-        n_bootstrap=1000,
-        tree_depth=5,
-        inputs="",
+        settings=Settings(),
+        out=folder / "results",
     )
     outcome = run_classify_job(job)
     if outcome.failures:

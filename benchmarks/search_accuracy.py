@@ -1,6 +1,6 @@
 """Cross-validated macro-F1 of every candidate of the linear search, against scikit-learn at full convergence.
 
-The same folds, views and penalties; scikit-learn fits each fold alone (tol 1e-8, float64). DATA holds `banking77`,
+The same folds, scalings and penalties; scikit-learn fits each fold alone (tol 1e-8, float64). DATA holds `banking77`,
 `tweet_eval/irony` and `tweet_sentiment/<language>`, each with a train and a test split.
 """
 
@@ -117,16 +117,16 @@ def _compare(problem: Problem, n_folds: int, every: int) -> tuple[list[float], f
     penalties = search.penalties[::every]
     reference = np.zeros((len(penalties), n_folds))
     for fold in range(n_folds):
-        train, held = problem.kept_in(fold), problem.held_out(fold)
-        viewed = problem.fold_views[fold].apply(problem.matrix).astype(np.float64)
+        train, held = problem.training_rows(fold), problem.held_out(fold)
+        scaled = problem.fold_scalings[fold].apply(problem.matrix).astype(np.float64)
         twice = 2 if problem.n_classes == 2 else 1
         probe = LogisticRegression(tol=1e-8, max_iter=10_000, warm_start=True)
         for i, penalty in enumerate(penalties):
             probe.C = penalty * twice
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # one that does not converge is no reference
-                probe.fit(viewed[train], problem.classes[train])
-            counts = confusion(problem.classes[held], probe.predict(viewed[held]), problem.n_classes)
+                probe.fit(scaled[train], problem.classes[train])
+            counts = confusion(problem.classes[held], probe.predict(scaled[held]), problem.n_classes)
             reference[i, fold] = macro_f1(counts)
     differences = search.scores[::every, :n_folds].mean(axis=1) - reference.mean(axis=1)
     return differences.tolist(), seconds, f"C {search.penalties[search.best]:.3g}"

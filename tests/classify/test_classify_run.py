@@ -14,7 +14,7 @@ from scipy import sparse
 
 from saefari.classify.estimator import load_estimator
 from saefari.classify.features import binarize, pool_codes
-from saefari.classify.job import n_cells
+from saefari.classify.job import n_settings
 from saefari.classify.run import run_classify_job
 from saefari.config import ClassificationParams
 from saefari.store import read_result
@@ -38,7 +38,7 @@ def test_every_setting_is_written_and_described(make_job: MakeJob) -> None:
     job = make_job(params=EVERYTHING)
     outcome = run_classify_job(job)
     assert outcome.failures == []
-    assert n_cells(job) == 24
+    assert n_settings(job) == 24
     assert len(outcome.rows) == 2 * 24
     assert len({(r["pooling"], r["top_n"], r["binarize"], r["select_k"], r["classifier"]) for r in outcome.rows}) == 48
     assert {r["pooling"] for r in outcome.rows if r["top_n"] != 0} == {"count"}
@@ -207,7 +207,7 @@ def test_a_setting_that_fails_stops_no_other(make_job: MakeJob) -> None:
     outcome = run_classify_job(make_job(params=params))
     assert [row["binarize"] for row in outcome.rows] == [0.5, 0.5]
     (failure,) = outcome.failures
-    assert "sum_top0_bin-1e+09" in failure.cell
+    assert "sum_top0_bin-1e+09" in failure.setting
     assert "no feature varies" in failure.reason
 
 

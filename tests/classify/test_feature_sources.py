@@ -50,16 +50,16 @@ def test_rows_that_a_fold_holds_out_do_not_shape_it(source: str, tree: Path, tmp
     )
     write_rows(tmp_path, poisoned_rows, every_fifth_tests(240, 4))
     poisoned, _ = features_of(source, tmp_path)
-    views = [make_problem(features, task, None, 0).fold_views[FOLD] for features in (clean, poisoned)]
-    kept = [view.scale[view.columns] for view in views]
+    scalings = [make_problem(features, task, None, 0).fold_scalings[FOLD] for features in (clean, poisoned)]
+    kept = [scaling.scale[scaling.columns] for scaling in scalings]
     np.testing.assert_array_equal(kept[0], kept[1])
     if source == "tfidf":  # the texts doubled have new pairs of words, which the fold must not see
-        names = [np.asarray(f.names)[v.columns] for f, v in zip((clean, poisoned), views, strict=True)]
+        names = [np.asarray(f.names)[v.columns] for f, v in zip((clean, poisoned), scalings, strict=True)]
         np.testing.assert_array_equal(names[0], names[1])
     else:
-        np.testing.assert_array_equal(views[0].columns, views[1].columns)
+        np.testing.assert_array_equal(scalings[0].columns, scalings[1].columns)
     if source == "hidden":
-        np.testing.assert_array_equal(views[0].shift, views[1].shift)
+        np.testing.assert_array_equal(scalings[0].shift, scalings[1].shift)
 
 
 def test_every_setting_reads_from_the_same_codes(tree: Path) -> None:

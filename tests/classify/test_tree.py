@@ -23,8 +23,8 @@ def make_problem(form: str = "sparse", weight: str | None = None) -> Problem:
     dense[:, :3] += 0.5 * np.eye(3, dtype=np.float32)[classes]
     matrix = dense if form == "dense" else sparse.csr_array(dense)
     folds = make_folds(classes, np.arange(240), 3, seed=0)
-    views = [standardised(matrix, np.flatnonzero(folds != fold)) for fold in range(3)]
-    return Problem(matrix, classes, 3, folds, standardised(matrix, np.arange(240)), views, weight, seed=0)  # type: ignore[arg-type]
+    scalings = [standardised(matrix, np.flatnonzero(folds != fold)) for fold in range(3)]
+    return Problem(matrix, classes, 3, folds, standardised(matrix, np.arange(240)), scalings, weight, seed=0)  # type: ignore[arg-type]
 
 
 def test_every_depth_equals_a_tree_grown_to_it() -> None:
@@ -47,7 +47,7 @@ def test_the_search_scores_what_separate_fits_score(weight: str | None) -> None:
     for place in (0, 3, 9, len(search.settings) - 1):
         setting = search.settings[place]
         for fold in range(3):
-            train, held = problem.kept_in(fold), problem.held_out(fold)
+            train, held = problem.training_rows(fold), problem.held_out(fold)
             alone = DecisionTreeClassifier(
                 criterion=setting.criterion,
                 max_depth=setting.max_depth,
@@ -80,11 +80,18 @@ def test_screening_sees_the_training_rows_of_the_fold_only(monkeypatch: pytest.M
         tree_module, "select_k", lambda features, classes, *a: seen.append(classes) or original(features, classes, *a)
     )
     poisoned = Problem(
-        sparse.csr_array(leaked), problem.classes, 3, problem.folds, problem.view, problem.fold_views, None, seed=0
+        sparse.csr_array(leaked),
+        problem.classes,
+        3,
+        problem.folds,
+        problem.scaling,
+        problem.fold_scalings,
+        None,
+        seed=0,
     )
     clean_score = search_tree(problem, 2).scores[:, 0]
     np.testing.assert_array_equal(search_tree(poisoned, 2).scores[:, 0], clean_score)
-    np.testing.assert_array_equal(seen[0], problem.classes[problem.kept_in(0)])
+    np.testing.assert_array_equal(seen[0], problem.classes[problem.training_rows(0)])
 
 
 def test_the_final_tree_uses_the_chosen_setting() -> None:
@@ -100,8 +107,8 @@ def test_a_fold_in_which_no_feature_varies_predicts_its_majority() -> None:
     """Only a row of the other fold has an active feature."""
     classes, folds = np.array([0, 0, 1, 0, 0, 1]), np.array([0, 0, 0, 1, 1, 1])
     matrix = sparse.csr_array(np.array([[1.0], [0], [0], [0], [0], [0]], dtype=np.float32))
-    views = [standardised(matrix, np.flatnonzero(folds != fold)) for fold in range(2)]
-    assert [len(view.columns) for view in views] == [0, 1]
-    problem = Problem(matrix, classes, 2, folds, standardised(matrix, np.arange(6)), views, None, seed=0)  # type: ignore[arg-type]
+    scalings = [standardised(matrix, np.flatnonzero(folds != fold)) for fold in range(2)]
+    assert [len(scaling.columns) for scaling in scalings] == [0, 1]
+    problem = Problem(matrix, classes, 2, folds, standardised(matrix, np.arange(6)), scalings, None, seed=0)  # type: ignore[arg-type]
     search = search_tree(problem, max_depth=2)
     assert search.accuracies[:, 0] == pytest.approx(2 / 3)

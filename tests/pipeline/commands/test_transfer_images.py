@@ -12,9 +12,9 @@ from scipy import sparse
 
 from app.shared.data.one_result import codes_of, find_result, sae_of
 from app.shared.data.tree import OutputTree
-from saefari.classify.job import ClassifyJob
+from saefari.classify.job import ClassifyJob, JobInputs, ResultLabels
 from saefari.classify.run import run_classify_job
-from saefari.config import ClassificationParams
+from saefari.config import ClassificationParams, Settings
 from saefari.pipeline.commands.cli import main
 from saefari.pipeline.execute.classify_jobs import inputs_fingerprint
 from saefari.store import (
@@ -90,27 +90,23 @@ class Split:
         manifest.save(self.samples / "layer_3" / "16k")
 
     def classify(self) -> None:
+        features = "layer_3/16k"
+        fingerprint = inputs_fingerprint(self.samples, None, features)
         outcome = run_classify_job(
             ClassifyJob(
                 source="sae",
-                model=self.model,
-                model_type=self.model_type,
-                dataset=self.dataset,
-                config="",
-                split="train",
-                layer=3,
-                width="16k",
-                samples=self.samples,
-                test_samples=None,
-                sample_places=(self.place,),
-                features="layer_3/16k",
-                out=self.results,
+                labels=ResultLabels(
+                    model=self.model,
+                    model_type=self.model_type,
+                    dataset=self.dataset,
+                    split="train",
+                    layer=3,
+                    width="16k",
+                ),
+                inputs=JobInputs(self.samples, None, (self.place,), features, fingerprint),
                 params=ClassificationParams(),
-                seed=0,
-                cv_folds=3,
-                n_bootstrap=100,
-                tree_depth=3,
-                inputs=inputs_fingerprint(self.samples, None, "layer_3/16k"),
+                settings=Settings(cv_folds=3, n_bootstrap=100, tree_depth=3),
+                out=self.results,
             )
         )
         assert outcome.failures == []

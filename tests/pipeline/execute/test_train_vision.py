@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from saefari.pipeline.commands.cli import main, run_experiments
-from saefari.pipeline.execute.vision_model import learned_test_rows, vision_jobs
+from saefari.pipeline.execute.vision_model import learned_row_warnings, vision_jobs
 from saefari.store import IMAGE_SCHEMA, SamplesWriter, read_learned, read_samples, read_split, write_split
 
 from ..tiny import SHORT, Raw, plan_of, tiny_settings
@@ -170,7 +170,7 @@ def test_test_rows_that_were_learned_are_a_warning(raw: Raw, saved: Saved, tmp_p
 
     def warnings(*parts: int) -> list[str]:
         write_split(folder, np.asarray(parts, dtype=np.int8), {}, [])
-        return list(learned_test_rows(plan))
+        return list(learned_row_warnings(plan))
 
     assert warnings(0, 0, 0, -1, 0, 1) == []
     (warning,) = warnings(1, 0, 1, 1, -1, 1)

@@ -33,7 +33,9 @@ def run_experiments(arguments: Sequence[str] | None = None) -> int:
         prog="run_experiments.py", description="Run the experiments that a YAML file names."
     )
     add_run_flags(parser)
-    return _guarded(_run_experiments, parser.parse_args(with_hyphens(sys.argv[1:] if arguments is None else arguments)))
+    return _run_command(
+        _run_experiments, parser.parse_args(with_hyphens(sys.argv[1:] if arguments is None else arguments))
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_flags(dashboard)
     dashboard.set_defaults(function=serve, verbose=False)
     parsed = parser.parse_args(with_hyphens(sys.argv[1:] if arguments is None else arguments))
-    return _guarded(parsed.function, parsed)
+    return _run_command(parsed.function, parsed)
 
 
 def _run_experiments(flags: argparse.Namespace) -> int:
@@ -149,7 +151,7 @@ def _run(
     return FAILED if report.failures else OK
 
 
-def _guarded(function: Callable[[argparse.Namespace], int], flags: argparse.Namespace) -> int:
+def _run_command(function: Callable[[argparse.Namespace], int], flags: argparse.Namespace) -> int:
     """Run a command; errors that a user can mend become one message and an exit code, not a traceback."""
     start_logging(logging.DEBUG if flags.verbose else logging.INFO)
     try:

@@ -77,7 +77,7 @@ def import_mosaic(source: Path, layout: Layout, *, dry_run: bool = False) -> Imp
         for path in paths:
             name = _printable(path.relative_to(source).as_posix())
             try:
-                _take_in(read_mosaic(path, name, datasets), layout, report, dry_run)
+                _import_results(read_mosaic(path, name, datasets), layout, report, dry_run)
             except StoreError as error:
                 report.left[name] = str(error)
         if not dry_run:
@@ -85,7 +85,7 @@ def import_mosaic(source: Path, layout: Layout, *, dry_run: bool = False) -> Imp
     return report
 
 
-def _take_in(found: Sequence[MosaicResult], layout: Layout, report: ImportReport, dry_run: bool) -> None:
+def _import_results(found: Sequence[MosaicResult], layout: Layout, report: ImportReport, dry_run: bool) -> None:
     """Place the results of one file and note them in the report. Raises StoreError where one has no place."""
     for converted in found:
         origin, settings = converted.result["imported_from"], converted.result["settings"]
@@ -179,12 +179,12 @@ def _place(result: dict[str, Any], folder: Path, dry_run: bool) -> bool:
         raise StoreError(f"{folder} holds files of an unfinished run; remove it to import this file")
     if not dry_run:
         if result["settings"]["source"] != "tfidf":  # a baseline is new, and may be the same in several settings
-            _remove_moved(result, folder)
+            _remove_renamed(result, folder)
         write_json(folder / RESULTS, result)
     return False
 
 
-def _remove_moved(result: dict[str, Any], folder: Path) -> None:
+def _remove_renamed(result: dict[str, Any], folder: Path) -> None:
     """Remove the same file's result from a folder beside it: earlier versions had fewer settings in its name."""
     from saefari.store import iter_results
     from saefari.store.layout import RESULTS

@@ -145,14 +145,14 @@ def _stored_split(flags: argparse.Namespace) -> tuple[Path, Place]:
     wanted = (slug, flags.dataset_config_name, flags.dataset_split)
     fitting = [place for place in stored if all(w in (None, p) for w, p in zip(wanted, place, strict=True))]
     if len(fitting) != 1:
-        raise _unclear(wanted, fitting, list(stored))
+        raise _ambiguous_split(wanted, fitting, list(stored))
     (place,) = fitting
     if flags.dataset_name is None and dataset_slug(place[0]) != place[0]:
         raise flag_error("--dataset-name", f"is needed: it does not follow from the folder {place[0]!r}")
     return stored[place], place
 
 
-def _unclear(wanted: tuple[str | None, ...], fitting: list[Place], stored: list[Place]) -> ConfigError:
+def _ambiguous_split(wanted: tuple[str | None, ...], fitting: list[Place], stored: list[Place]) -> ConfigError:
     """Which flag leaves several stored splits, or none, and which splits there are."""
     flags = ("--dataset-name", "--dataset-config-name", "--dataset-split")
     values = [{place[i] for place in fitting or stored} for i in range(len(flags))]

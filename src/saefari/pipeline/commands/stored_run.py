@@ -16,9 +16,9 @@ from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD, split_folder
 
 _TRANSFER = "transfer"
 _LABELS = ("model", "model_type", "dataset", "config", "split", "layer", "width")
-_NEWER = {"text_field": ""}
+_ADDED_LATER = {"text_field": ""}
 """Labels that older results lack."""
-_NEEDED = {*_LABELS, "source", "pooling", "top_n", "binarize", "select_k"}
+_REQUIRED = {*_LABELS, "source", "pooling", "top_n", "binarize", "select_k"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _of_results(flag: str, settings: list[Path], activations: Path | None) -> St
     if _TRANSFER in first:
         origin = first[_TRANSFER]["trained_on"]
         raise flag_error(flag, f"{settings[0]} is itself a transfer; its classifiers were trained by {origin}")
-    if "features" not in first or not first.get("samples") or not set(labels) >= _NEEDED:
+    if "features" not in first or not first.get("samples") or not set(labels) >= _REQUIRED:
         raise StoreError(
             f"{settings[0]} does not say what it was made from (an older version wrote it, or it was imported): "
             "`python run_experiments.py --classify-only` makes it again"
@@ -107,7 +107,7 @@ def _of_results(flag: str, settings: list[Path], activations: Path | None) -> St
         )
     classifications = settings[0].parents[len(parts) - 1]
     layout = Layout(activations or classifications.parent / "activations", classifications)
-    known = _NEWER | {name: labels[name] for name in (*_LABELS, *_NEWER, "caution") if name in labels}
+    known = _ADDED_LATER | {name: labels[name] for name in (*_LABELS, *_ADDED_LATER, "caution") if name in labels}
     run = StoredRun(layout, source, places, features, known, tuple(settings))
     for samples in run.samples:
         _check_samples(flag, samples)

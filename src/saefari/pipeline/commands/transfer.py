@@ -46,7 +46,7 @@ def plan_transfer(
     if not train.settings:
         raise flag_error("--train", "must name results: features alone have no classifiers")
     test = _as_texts(train, test)
-    result = _unchanged(train)
+    result = _checked_result(train)
     check_spaces(
         feature_space(train.source, train.samples[0], train.features),
         feature_space(test.source, test.samples[-1], test.features),
@@ -59,7 +59,7 @@ def plan_transfer(
             "all: that run has two stored splits; name the features of one of them as --test: "
             + " or ".join(str(samples / (test.features or "")) for samples in test.samples),
         )
-    meant = align_classes(labels_of(test.samples), result["classes"], result["dropped_classes"], class_map)
+    class_of_label = align_classes(labels_of(test.samples), result["classes"], result["dropped_classes"], class_map)
     training = training_rows(train.samples, result["classes"])
     return TransferJob(
         source=train.source,
@@ -72,8 +72,8 @@ def plan_transfer(
         features=test.features,
         inputs=replace(test, places=test.places[-1:]).inputs(),
         which=which,
-        meant=meant,
-        tested=tested_rows(test.samples[-1], which, meant, result["classes"], training),
+        class_of_label=class_of_label,
+        tested=tested_rows(test.samples[-1], which, class_of_label, result["classes"], training),
         training=training,
         out=layout.classifications / test.base / "transfer" / train.base / (test.features or test.source),
     )
@@ -85,7 +85,7 @@ def _as_texts(train: StoredRun, test: StoredRun) -> StoredRun:
     return replace(test, source=train.source) if named_by_samples and train.features is None else test
 
 
-def _unchanged(train: StoredRun) -> dict[str, Any]:
+def _checked_result(train: StoredRun) -> dict[str, Any]:
     """The first result of the training run, once all are known to be made from what is stored now."""
     results = [read_result(folder) for folder in train.settings]
     inputs = train.inputs()
@@ -118,7 +118,7 @@ def _run(job: TransferJob, layout: Layout, overwrite: bool) -> str:
 
 def _describe(job: TransferJob) -> str:
     left_out = {"trained on": job.tested.trained_on, "mapped to null": job.tested.unmapped}
-    renamed = [f"  {label!r} -> {name!r}" for label, name in job.meant.items() if label != name]
+    renamed = [f"  {label!r} -> {name!r}" for label, name in job.class_of_label.items() if label != name]
     return "\n".join(
         [
             "Features and classes line up. This is what a transfer would do:",

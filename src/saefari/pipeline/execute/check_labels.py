@@ -11,10 +11,10 @@ from saefari.pipeline.execute.run_report import Report
 from saefari.pipeline.plan.plan import Plan
 
 
-def with_classes(plan: Plan, report: Report, left: set[Stage]) -> Plan:
+def drop_unclassifiable(plan: Plan, report: Report, remaining: set[Stage]) -> Plan:
     """The plan without the datasets whose prepared rows cannot be classified, which are failures of the run.
 
-    left: the stages still to be run; where classification is none of them, a dataset stays, with a warning.
+    remaining: the stages still to be run; where classification is none of them, a dataset stays, with a warning.
     """
     from saefari.classify.classes import check_classes
 
@@ -31,9 +31,9 @@ def with_classes(plan: Plan, report: Report, left: set[Stage]) -> Plan:
         except StoreError:
             continue  # reading them says what to run
         except DataError as error:
-            if "classify" in left:
+            if "classify" in remaining:
                 after = without_rows(plan, dataset, *models)
-                report.fail(where, str(error), lost_work(plan, after, left))
+                report.fail(where, str(error), lost_work(plan, after, remaining))
                 plan = after
             else:
                 report.warn(f"{where} cannot be classified as it is: {error}")

@@ -43,26 +43,26 @@ def without_saes(plan: Plan, folders: Collection[Path]) -> Plan:
     return replace(plan, models=models)
 
 
-def lost_work(before: Plan, after: Plan, left: Collection[Stage]) -> list[str]:
-    """What a plan held and no longer holds of the stages that are left to run, as messages name it."""
-    remaining = set(_work(after, left, of=before))
-    return [what for what in _work(before, left, of=before) if what not in remaining]
+def lost_work(before: Plan, after: Plan, remaining: Collection[Stage]) -> list[str]:
+    """What a plan held and no longer holds of the stages that are remaining to run, as messages name it."""
+    kept = set(_work(after, remaining, of=before))
+    return [work for work in _work(before, remaining, of=before) if work not in kept]
 
 
-def _work(plan: Plan, left: Collection[Stage], of: Plan) -> Iterator[str]:
+def _work(plan: Plan, remaining: Collection[Stage], of: Plan) -> Iterator[str]:
     """Names of a plan's work. of: the plan whose models and datasets decide how much a name has to say."""
-    if "train" in left:
+    if "train" in remaining:
         for model in plan.models:
             suffix = f" of {model.title}" if len(of.models) > 1 else ""
             for sae in model.saes:
                 corpus = sae.training and sae.training.corpus
                 if sae.training is not None and (corpus or plan.extracted_datasets_of(model)):
                     yield f"train layer {sae.ref.layer} {sae.ref.width}{suffix}"
-    if "extract" in left:
+    if "extract" in remaining:
         for model, dataset in plan.pairs():
             if model.saes:
                 yield from (f"extract {stages.title(model, dataset, split)}" for split in dataset.splits)
-    if "classify" in left:
+    if "classify" in remaining:
         several = len({(model.slug, dataset) for model in of.models for dataset in of.datasets}) > 1
         for job in classify_sources(plan):
             where = f" ({stages.title(job.model, job.dataset, job.dataset.spec.split)})" if several else ""

@@ -62,7 +62,7 @@ def run_in_processes(
     """
     if workers == 1 or len(jobs) < 2:
         for job in jobs:
-            done(job, _caught(function, job))
+            done(job, _result_or_error(function, job))
         return
     lost: list[T] = []
     with _single_threaded():
@@ -122,7 +122,7 @@ def _outcome(job: Job, future: Future[Outcome]) -> Outcome:
     return result if isinstance(result, Outcome) else Outcome(job.title, failure=explain_failure(result))
 
 
-def _caught(function: Callable[[T], Any], job: T) -> Any:
+def _result_or_error(function: Callable[[T], Any], job: T) -> Any:
     try:
         return function(job)
     except Exception as error:

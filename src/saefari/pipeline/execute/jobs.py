@@ -165,14 +165,14 @@ def classify(job: ClassifyJob, save_plots: bool) -> JobOutcome:
     """Fit a feature source's classifiers and, if asked for, draw each setting's figures beside its results."""
     from saefari.classify.run import run_classify_job
     from saefari.classify.settings import settings_of
-    from saefari.report.results.figures import figures_stand, save_figures
+    from saefari.report.results.figures import figures_are_current, save_figures
     from saefari.store.layout import RESULTS
 
     outcome = run_classify_job(job)
     if save_plots:
         for setting in settings_of(job.source, job.params):
             folder = job.out / setting.folder(job.source)
-            if (folder / RESULTS).exists() and not figures_stand(folder):
+            if (folder / RESULTS).exists() and not figures_are_current(folder):
                 try:
                     save_figures(folder)
                 except Exception as error:  # the results themselves are whole
@@ -184,11 +184,11 @@ def finished(job: ClassifyJob, save_plots: bool) -> JobOutcome | None:
     """What `classify` would give where it has nothing left to do, at the price of reading results.json; else None."""
     from saefari.classify.job import stored_outcome
     from saefari.classify.settings import settings_of
-    from saefari.report.results.figures import figures_stand
+    from saefari.report.results.figures import figures_are_current
 
     outcome, pending = stored_outcome(job)
     folders = [job.out / setting.folder(job.source) for setting in settings_of(job.source, job.params)]
-    return None if pending or (save_plots and not all(map(figures_stand, folders))) else outcome
+    return None if pending or (save_plots and not all(map(figures_are_current, folders))) else outcome
 
 
 def _model_of(job: TrainJob | ExtractJob) -> Callable[[], Model]:

@@ -22,7 +22,7 @@ from saefari.store.manifest import differences
 _WAY_OUT = "run `python run_experiments.py --extract-only` first"
 
 
-def verified(plan: Plan) -> tuple[Plan, list[Failure]]:
+def verify_features(plan: Plan) -> tuple[Plan, list[Failure]]:
     """The plan without what the store does not hold, or holds under other settings, and what that was."""
     failures: list[Failure] = []
 

@@ -38,7 +38,7 @@ def vision_jobs(plan: Plan, device: str, overwrite: bool) -> list[TrainVision]:
     return [TrainVision(job)]
 
 
-def learned_test_rows(plan: Plan) -> Iterator[str]:
+def learned_row_warnings(plan: Plan) -> Iterator[str]:
     """A warning for each prepared split that tests on pictures which its model has learned, where a run trained it."""
     for model, dataset in plan.pairs():
         folder = Path(model.name)

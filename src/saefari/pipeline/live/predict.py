@@ -1,6 +1,6 @@
 """Live prediction: what a finished result says of a new text or image, computed just as the pipeline would have.
 
-Whatever shaped the stored features is read from the records beside them; where that is not on this machine any more,
+Whatever shaped the stored features is model_input from the records beside them; where that is not on this machine any more,
 an error says so. Loaded models, SAEs and classifiers are kept for the next one.
 """
 
@@ -54,7 +54,7 @@ class LivePrediction:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _NewSample:
     """What is to be classified: a text, or an encoded image with or without one."""
 
     text: str | None
@@ -62,8 +62,8 @@ class _Asked:
 
 
 @dataclass(frozen=True)
-class _Read:
-    """What was asked as a model reads it; reading: of an image."""
+class _ModelInput:
+    """What was sample as a model reads it; reading: of an image."""
 
     spans: np.ndarray
     valid: np.ndarray
@@ -72,8 +72,8 @@ class _Read:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What was asked as the classifier takes it."""
+class _Features:
+    """What was sample as the classifier takes it."""
 
     features: Any
     spans: np.ndarray
@@ -84,11 +84,11 @@ class _Seen:
 def predict_text(layout: Layout, folder: Path, classifier: str, text: str, model: str | None = None) -> LivePrediction:
     """Predict a text's class with one classifier ('linear', 'tree' or 'majority') of a setting's folder.
 
-    model: where the model is, for a run that read it from an absolute path, which no stored file holds.
+    model: where the model is, for a run that model_input it from an absolute path, which no stored file holds.
     Raises SaefariError: no such result or estimator; features made anew since; a model or SAE that is not on this
     machine, or not the one recorded; a random control, whose weights are not stored; a result of images.
     """
-    return _predict(layout, folder, classifier, _Asked(text), model)
+    return _predict(layout, folder, classifier, _NewSample(text), model)
 
 
 def predict_image(
@@ -96,18 +96,18 @@ def predict_image(
 ) -> LivePrediction:
     """Predict an encoded image's class, with a text beside it where the model reads one; see `predict_text`.
 
-    Raises SaefariError also for what is no image that can be read.
+    Raises SaefariError also for what is no image that can be model_input.
     """
-    return _predict(layout, folder, classifier, _Asked(text, content), model)
+    return _predict(layout, folder, classifier, _NewSample(text, content), model)
 
 
-def _predict(layout: Layout, folder: Path, classifier: str, asked: _Asked, model: str | None) -> LivePrediction:
-    stored = _classifier(layout, folder, classifier, _written(layout, folder))
+def _predict(layout: Layout, folder: Path, classifier: str, sample: _NewSample, model: str | None) -> LivePrediction:
+    stored = _classifier(layout, folder, classifier, _modification_times(layout, folder))
     if stored.features is None:
-        seen = _Seen(_without_model(stored, asked), np.zeros((0, 2), dtype=np.int32))
+        seen = _Features(_features_without_model(stored, sample), np.zeros((0, 2), dtype=np.int32))
     else:
         with _ONE_AT_A_TIME:
-            seen = _see(layout, stored, stored.features, asked, model)
+            seen = _run_model(layout, stored, stored.features, sample, model)
     (decision,) = decide(stored, seen.features)
     answer = LivePrediction(stored.classes, decision.probabilities, decision, seen.spans, seen.codes)
     return answer if seen.reading is None else _with_image(answer, seen.reading)
@@ -119,21 +119,25 @@ def _with_image(answer: LivePrediction, reading: Reading) -> LivePrediction:
     return replace(answer, view=encode_view(reading.view), grid=reading.grid, patch=reading.patch)
 
 
-def _without_model(stored: StoredClassifier, asked: _Asked) -> Any:
+def _features_without_model(stored: StoredClassifier, sample: _NewSample) -> Any:
     """Features of a source that no model is run for."""
     if stored.source == "pixels":
         raise ModelError("raw pixels are those that a model sees, and which one is not stored: choose another result")
-    return [asked.text or ""] if stored.source == "tfidf" else np.zeros((1, 1))
+    return [sample.text or ""] if stored.source == "tfidf" else np.zeros((1, 1))
 
 
-def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, model_name: str | None) -> _Seen:
+def _run_model(
+    layout: Layout, stored: StoredClassifier, place: str, sample: _NewSample, model_name: str | None
+) -> _Features:
     """Features from the model, and from the SAE where there is one."""
     from saefari.extract.shard_arrays import pool_ordinary
     from saefari.models.hooks import HookPoint
     from saefari.models.norms import outliers
 
     if stored.source == "random_sae":
-        raise SaeError("a random control cannot read anything new: its weights are drawn in the run and not stored")
+        raise SaeError(
+            "a random control cannot model_input anything new: its weights are drawn in the run and not stored"
+        )
     samples = layout.activations / stored.result["samples"][0]
     manifest = Manifest.load(samples / place)
     record = read_json(samples / SAMPLES_RECORD)
@@ -142,13 +146,13 @@ def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, mo
     labels, identity = stored.result["settings"], manifest.settings["model"]
     name = model_name or _trained_here(layout, labels["model"]) or labels["model"]
     model = live_model(labels["model_type"], name, identity["weights"], identity["dtype"])
-    read = _read(model, labels["model_type"], asked, record["settings"])
+    model_input = _read(model, labels["model_type"], sample, record["settings"])
     hook = HookPoint.parse(manifest.facts["hook"])
-    states = model.capture([read.model_input], [hook])[hook][0][read.valid.astype(np.int64)].float()
+    states = model.capture([model_input.model_input], [hook])[hook][0][model_input.valid.astype(np.int64)].float()
     above = outliers(states, manifest.facts.get("norm_limit"))
     if stored.source == "hidden":
         pooled = pool_ordinary(states, np.asarray([len(states)]), above)[stored.setting.pooling]
-        return _Seen(pooled.cpu().numpy(), read.spans, reading=read.reading)
+        return _Features(pooled.cpu().numpy(), model_input.spans, reading=model_input.reading)
     sae = live_sae(
         layout.saes,
         labels["layer"],
@@ -160,7 +164,7 @@ def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, mo
     )
     codes = _codes(sae, states, above)
     features = features_of_codes(stored.setting, *codes.counted())
-    return _Seen(features, read.spans, codes.to_csr(), read.reading)
+    return _Features(features, model_input.spans, codes.to_csr(), model_input.reading)
 
 
 def _trained_here(layout: Layout, name: str) -> str | None:
@@ -169,19 +173,19 @@ def _trained_here(layout: Layout, name: str) -> str | None:
     return str(folder) if Path(name).name == name and (folder / TRAINING_RECORD).is_file() else None
 
 
-def _read(model: Any, model_type: ModelType, asked: _Asked, settings: dict[str, Any]) -> _Read:
-    """What was asked, read as the stored samples were (settings: theirs)."""
+def _read(model: Any, model_type: ModelType, sample: _NewSample, settings: dict[str, Any]) -> _ModelInput:
+    """What was sample, model_input as the stored samples were (settings: theirs)."""
     if model_type == "llm":
         if model.tokenizer.digest != settings["tokenizer"]:
             raise _other_reader("tokenizer", model)
         (tokens,) = model.tokenizer.with_bos(settings.get("prepend_bos")).tokenize(
-            [asked.text or ""],
+            [sample.text or ""],
             settings["max_length"],
             settings["include_special_tokens"],
             settings.get("positions", "tokens"),
         )
-        return _Read(tokens.spans, tokens.valid, tokens.model_input)
-    if asked.image is None:
+        return _ModelInput(tokens.spans, tokens.valid, tokens.model_input)
+    if sample.image is None:
         raise ModelError("this result's model reads images: give one")
     from saefari.data.images import ImageSource, decode_image
     from saefari.models.model_types import ReaderSpec
@@ -190,8 +194,8 @@ def _read(model: Any, model_type: ModelType, asked: _Asked, settings: dict[str, 
     reader = ReaderSpec(model_type, model.info.name, model.info.revision, settings["positions"], *text_rules).load()
     if reader.digest != settings["reader"]:
         raise _other_reader("image processor or tokenizer", model)
-    reading = reader.read(decode_image(ImageSource("the image", asked.image)), asked.text)
-    return _Read(reading.spans, reading.valid, reading.model_input, reading)
+    reading = reader.read(decode_image(ImageSource("the image", sample.image)), sample.text)
+    return _ModelInput(reading.spans, reading.valid, reading.model_input, reading)
 
 
 def _other_reader(what: str, model: Any) -> ModelError:
@@ -227,7 +231,7 @@ def _classifier(layout: Layout, folder: Path, name: str, written: tuple[int, ...
     return stored
 
 
-def _written(layout: Layout, folder: Path) -> tuple[int, ...]:
+def _modification_times(layout: Layout, folder: Path) -> tuple[int, ...]:
     """When the result and the records of what it was made from were written, in ns; 0 = not there."""
     result = read_json(folder / RESULTS) or {}
     names = [SAMPLES_RECORD, SPLIT_RECORD]

@@ -13,7 +13,7 @@ from saefari.models.registry import image_tokens_see_text
 from saefari.pipeline.plan.plan import ModelPlan
 
 CAUTION = "the text gives the class away"
-_OF_THE_MODEL = ("sae", "random_sae", "hidden")
+_MODEL_SOURCES = ("sae", "random_sae", "hidden")
 _SHARE_DETERMINED = 0.99
 _ROWS_PER_TEXT = 5
 _ROWS_BEFORE_GIVING_UP = 10_000
@@ -33,7 +33,7 @@ def caution(model: ModelPlan, spec: DatasetSpec, source: str) -> str:
     if spec.text_field is None or not (spec.text_is_label or spec.text_field == spec.label_field):
         return ""
     sees = source == "tfidf" or (
-        source in _OF_THE_MODEL and _sees_text(model.model_type, model.name, model.revision, model.positions, False)
+        source in _MODEL_SOURCES and _sees_text(model.model_type, model.name, model.revision, model.positions, False)
     )
     return CAUTION if sees else ""
 
@@ -52,7 +52,7 @@ def check_prompts(config: Config, *, need_rows: bool, reach: bool) -> tuple[list
         place, field = f"datasets[{d}].text_field", repr(spec.text_field)
         if readers and spec.text_field == spec.label_field:
             problems.append(
-                Problem(place, f"{field} is label_field too, and {_told(config, (prompted or readers)[0])}")
+                Problem(place, f"{field} is label_field too, and {_explain_exposure(config, (prompted or readers)[0])}")
             )
         elif prompted and need_rows and spec.label_field is not None:
             try:
@@ -62,7 +62,7 @@ def check_prompts(config: Config, *, need_rows: bool, reach: bool) -> tuple[list
                 continue
             if found is not None:
                 counts = f"{found.n_texts} texts, {found.n_classes} classes, {found.n_rows:,} rows"
-                message = f"each text of {field} stands for one class ({counts}), and {_told(config, prompted[0])}"
+                message = f"each text of {field} stands for one class ({counts}), and {_explain_exposure(config, prompted[0])}"
                 problems.append(Problem(place, message))
     return problems, notes
 
@@ -114,7 +114,7 @@ def _sees_text(model_type: ModelType, name: str, revision: str | None, positions
     return positions != "image" or image_tokens_see_text(name, revision, reach_hub=reach)
 
 
-def _told(config: Config, model: ModelSpec) -> str:
+def _explain_exposure(config: Config, model: ModelSpec) -> str:
     """Who sees the text, what that means, and what to do."""
     meant = "say text_is_label: true (flag --text-is-label) if that is meant"
     if config.model_type_of(model) == "llm":

@@ -27,7 +27,7 @@ def describe_plan(plan: Plan, *, train: bool, extract: bool, classify: bool) -> 
     for dataset in plan.datasets:
         config = f", config {dataset.spec.config_name}" if dataset.spec.config_name else ""
         test = f"test split {dataset.spec.test_split}" if dataset.spec.test_split else _test_share(plan)
-        texts = f", texts of {dataset.told_by}" if dataset.told_by else ""
+        texts = f", texts of {dataset.distinguishing_field}" if dataset.distinguishing_field else ""
         lines.append(f"dataset {dataset.spec.name}{config}, split {dataset.spec.split}{texts}, {test}")
     lines.append("")
     if train and plan.trained():

@@ -17,7 +17,7 @@ from saefari.pipeline.plan.check_prompt import check_prompts
 from saefari.pipeline.plan.check_saes import width_problems
 from saefari.pipeline.plan.outliers import planned_outliers
 from saefari.pipeline.plan.plan import DatasetPlan, ModelPlan, Plan, plan_dataset
-from saefari.pipeline.plan.previous_runs import was_run
+from saefari.pipeline.plan.previous_runs import has_stored_run
 from saefari.pipeline.plan.saes import SaePlanner
 from saefari.pipeline.plan.vision_model import PlannedVision, folder_of, planned_vision
 from saefari.store import Layout
@@ -135,7 +135,7 @@ class _Checker:
             else:
                 info = describe(spec.name, spec.revision, reach_hub=self._reach, model_type=model_type)
                 self._reader(spec, model_type)
-                if not was_run(spec, self._config.settings, self._layout.activations / self._slug(spec)):
+                if not has_stored_run(spec, self._config.settings, self._layout.activations / self._slug(spec)):
                     self._hooks(spec, model_type, info.n_layers)
         except UnreachableModel as error:
             if self._reach:

@@ -40,12 +40,12 @@ class ModelPlan:
 class DatasetPlan:
     """One dataset and its place in the store.
 
-    told_by: the column of the texts where another dataset of the run is the same split with another one, else "".
+    distinguishing_field: the column of the texts where another dataset of the run is the same split with another one, else "".
     """
 
     spec: DatasetSpec
     slug: str
-    told_by: str = ""
+    distinguishing_field: str = ""
 
     @property
     def splits(self) -> list[str]:
@@ -54,7 +54,7 @@ class DatasetPlan:
 
     def folder(self, split: str) -> str:
         """Folder name of one of its splits."""
-        return split_folder(split, self.told_by)
+        return split_folder(split, self.distinguishing_field)
 
 
 def plan_dataset(spec: DatasetSpec, datasets: Sequence[DatasetSpec]) -> DatasetPlan:
@@ -70,7 +70,7 @@ def plan_dataset(spec: DatasetSpec, datasets: Sequence[DatasetSpec]) -> DatasetP
         if (dataset_slug(other.name), other.config_name) == (slug, spec.config_name)
         and set(DatasetPlan(other, slug).splits) & set(plan.splits)
     ]
-    return replace(plan, told_by=spec.text_field or "") if len(set(others)) > 1 else plan
+    return replace(plan, distinguishing_field=spec.text_field or "") if len(set(others)) > 1 else plan
 
 
 @dataclass

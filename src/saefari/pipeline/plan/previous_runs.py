@@ -14,7 +14,7 @@ from saefari.store import Manifest
 from saefari.store.layout import MANIFEST
 
 
-def was_run(spec: ModelSpec, settings: Settings, model_folder: Path) -> bool:
+def has_stored_run(spec: ModelSpec, settings: Settings, model_folder: Path) -> bool:
     """Whether hidden states of the same model, by the same libraries, are stored for each of its layers.
 
     model_folder: of the model's samples. The digest of its weights and the hook point of each layer must be those that
