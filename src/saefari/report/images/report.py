@@ -84,17 +84,13 @@ def _write_split(title: str, split: SplitRows, out: Path, top: TopImages, chosen
         rows_of.setdefault(row["latent"], []).append(row)
     tiles = _tiles(split, rows)
     drawn = [
-        SheetRow(
-            f"latent {latent}", _row_lines(why[latent], peaks[latent]), [tiles[latent, row["rank"]] for row in own]
-        )
-        for latent, own in lines.items()
+        SheetRow(f"latent {latent}", _row_lines(why[latent], peaks[latent]), [tiles[latent, r["rank"]] for r in own])
+        for latent, own in rows_of.items()
     ]
     silent = [str(latent) for latent, found in peaks.items() if not found]
     notes = ["The images with the largest activation of each latent; the patch is outlined. Below: activation, part."]
     if silent:
-        notes.append(
-            f"Not drawn, because active in none of these {top.n_images:,} images: latents {', '.join(silent)}."
-        )
+        notes.append(f"Not drawn (active in none of these {top.n_images:,} images): latents {', '.join(silent)}.")
     draw_sheet(path, f"Top images: {title}", notes, drawn, _TILE)
 
 
@@ -106,11 +102,8 @@ def _tiles(split: SplitRows, rows: Sequence[Row]) -> dict[tuple[int, int], Tile]
     for row in rows:
         view, pixels = views[row["row"]]
         box = cell_box(row["patch"], view.grid) if row["patch"] >= 0 else None
-        captions = [
-            short_caption(row["label"] or "no label", _LONGEST),
-            f"{float(row['activation']):.3g} · {row['part']}",
-        ]
-        tiles[row["latent"], row["rank"]] = Tile(pixels, captions, box)
+        label, activation = short_caption(row["label"] or "no label", _LONGEST), float(row["activation"])
+        tiles[row["latent"], row["rank"]] = Tile(pixels, [label, f"{activation:.3g} · {row['part']}"], box)
     return tiles
 
 

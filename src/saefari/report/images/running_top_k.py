@@ -74,7 +74,7 @@ class TopImages:
 
     @property
     def activity(self) -> np.ndarray:
-        """float64 [d_sae]: mean activation over the patches of training rows, or over other positions without patches."""
+        """float64 [d_sae]: mean activation over the patches of training rows; without patches, over other positions."""
         top_positions = self._in_patches if self._in_patches.n_training else self._elsewhere
         activity: np.ndarray = top_positions.sums / max(1, top_positions.n_training)
         return activity

@@ -190,7 +190,7 @@ def _recommendation(layout: Layout, rows: Sequence[Row], summary: Sequence[Row])
 
 
 def _sparsest(rows: Sequence[Row], error: float | None) -> list[str]:
-    """Lines on the sparsest SAE whose CV macro-F1 is at most `error` below the best; none if `error` or L0 is unknown."""
+    """Lines on the sparsest SAE whose CV macro-F1 is within `error` of the best; none if `error` or L0 is unknown."""
     best = rows[0]
     if error is None or best["l0"] is None:
         return []
