@@ -1,4 +1,4 @@
-"""The feature sources that a plan classifies, and their jobs."""
+"""List the feature sources that a plan classifies, and build their jobs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """A feature source to classify; model: whose samples it reads. layer and folder: of its features, if it has any."""
+    """A feature source to classify. model: whose samples it reads. layer, folder, width: of its features, if any."""
 
     model: ModelPlan
     dataset: DatasetPlan
@@ -31,17 +31,17 @@ class FeatureSource:
 
     @property
     def name(self) -> str:
-        """How messages name it: 'layer 3 3k', 'layer 3 hidden', 'tfidf'."""
+        """Name in messages: 'layer 3 3k', 'layer 3 hidden', 'tfidf'."""
         return self.source if self.layer is None else f"layer {self.layer} {self.folder}"
 
 
 def classify_sources(plan: Plan) -> list[FeatureSource]:
-    """SAEs and hidden states of layers; once per dataset TF-IDF, pixels and majority."""
+    """Return all feature sources: SAEs and hidden states of layers and, once per dataset, the baselines."""
     return [source for dataset in plan.datasets for source in _dataset_sources(plan, dataset)]
 
 
 def classify_jobs(plan: Plan) -> list[ClassifyJob]:
-    """One job per feature source."""
+    """Return one job per feature source."""
     return [_classify_job(plan, source) for source in classify_sources(plan)]
 
 
@@ -58,7 +58,7 @@ def _dataset_sources(plan: Plan, dataset: DatasetPlan) -> Iterator[FeatureSource
 
 
 def _model_free(plan: Plan, dataset: DatasetPlan, models: Sequence[ModelPlan]) -> Iterator[tuple[str, ModelPlan]]:
-    """The baselines that need no model, each with one whose samples hold what it reads."""
+    """Yield the baselines that need no model, each with a model whose samples it reads."""
     if models and dataset.spec.text_field and plan.config.settings.bow_baseline:
         yield "tfidf", models[0]
     for model in [model for model in models if model.model_type != "llm"][:1]:
@@ -109,13 +109,13 @@ def _classify_job(plan: Plan, wanted: FeatureSource) -> ClassifyJob:
 
 
 def inputs_fingerprint(samples: Path, test_samples: Path | None, features: str | None) -> str:
-    """Fingerprint of everything that a classify job reads."""
-    read: list[object] = []
-    for place in (samples, test_samples):
-        if place is None:
+    """Return the fingerprint of everything that a classify job reads."""
+    digests: list[object] = []
+    for folder in (samples, test_samples):
+        if folder is None:
             continue
-        read += [(read_samples_record(place) or {}).get("sha256"), (read_split_record(place) or {}).get("sha256")]
+        digests += [(read_samples_record(folder) or {}).get("sha256"), (read_split_record(folder) or {}).get("sha256")]
         if features is not None:
-            manifest = Manifest.load(place / features)
-            read.append([shard.sha256 for shard in manifest.shards] if manifest else None)
-    return fingerprint(read)
+            manifest = Manifest.load(folder / features)
+            digests.append([shard.sha256 for shard in manifest.shards] if manifest else None)
+    return fingerprint(digests)
