@@ -66,7 +66,7 @@ def test_random_weights_are_known_by_what_decides_them(tmp_path: Path) -> None:
     for name, limit in zip("ab", (5.0, 6.0), strict=True):
         write_json(tmp_path / name / "split.json", {"settings": {"samples": "s"}, "sha256": _split(tmp_path / name)})
         write(tmp_path / name, settings | calibrated, norm_limit=limit)
-    with pytest.raises(DataError, match=r"largest norm they were calibrated on: 5.0 / 6.0"):
+    with pytest.raises(DataError, match=r"norm limit of their calibration: 5.0 / 6.0"):
         compare(*topk, "random_sae")
 
 
@@ -79,10 +79,10 @@ def _split(samples: Path) -> str:
 def test_texts_that_begin_otherwise_give_other_features(tmp_path: Path, source: str) -> None:
     settings = {"sae": {"x": "1"}, "model": {"weights": "w"}}
     one = write(tmp_path / "a", settings)
-    for begun, words in ((True, "put there"), (False, "left out")):
+    for begun, words in ((True, "added"), (False, "left out")):
         other = write(tmp_path / "b", settings | {"prepend_bos": begun})
         compare(other, other, source)
-        with pytest.raises(DataError, match=f"BOS before every text: as the tokenizer does it / {words}"):
+        with pytest.raises(DataError, match=f"BOS before every text: as the tokenizer does / {words}"):
             compare(one, other, source)
 
 

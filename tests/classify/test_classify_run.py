@@ -257,7 +257,7 @@ def test_one_group_of_training_rows_fails_with_a_reason(source: str, make_job: M
     write_rows(tmp_path / "grouped", replace(rows, groups=groups), parts)
     outcome = run_classify_job(make_job(source, samples=tmp_path / "grouped"))
     assert (
-        "the 192 training rows cannot be cross-validated: all share one text, picture or group"
+        "the 192 training rows cannot be cross-validated: all share one text, image or group"
         in outcome.failures[0].reason
     )
 

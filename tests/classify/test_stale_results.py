@@ -22,7 +22,7 @@ def test_features_of_as_many_other_rows_are_refused(source: str, make_job: MakeJ
     (tmp_path / "other" / "layer_3").rename(tmp_path / "all" / "layer_3")
     outcome = run_classify_job(make_job(source, samples=tmp_path / "all"))
     assert outcome.rows == []
-    assert "made from other rows than samples.parquet holds now: run the extraction again" in outcome.failures[0].reason
+    assert "extracted from other rows than the current samples.parquet: run the extraction again" in outcome.failures[0].reason
 
 
 def test_features_of_a_test_split_are_checked_too(make_job: MakeJob, tmp_path: Path) -> None:

@@ -111,5 +111,5 @@ def test_a_model_without_such_a_token_is_a_mistake(
 def test_a_corpus_has_none(raw: Raw, tmp_path: Path) -> None:
     raw["settings"]["positions"] = "cls"
     raw["sae_training"][0]["corpus"] = {"name": str(tmp_path / "texts.jsonl")}
-    with pytest.raises(Exception, match=r"sae_training\[0\]\.corpus: trains on the tokens of its texts"):
+    with pytest.raises(Exception, match=r"sae_training\[0\]\.corpus: needs positions: tokens"):
         plan_of(raw)

@@ -187,11 +187,11 @@ def test_an_image_that_changed_is_noticed(
     ("change", "message"),
     [
         ({"datasets": {"image_field": None}}, "image_field: is missing: a vit needs it"),
-        ({"settings": {"positions": "image"}}, "settings.positions: 'image': a vit counts one of patches, cls, all"),
+        ({"settings": {"positions": "image"}}, "settings.positions: 'image': a vit has patches, cls, all"),
         ({"models": {"positions": "last"}}, "models[0].positions: 'last'"),
         ({"models": {"model_type": "vlm"}}, "it is no vlm"),
         ({"models": {"layers": [3]}}, "has the layers 0 to 2"),
-        ({"sae_training": {"corpus": {"name": "python-docs"}}}, "corpus: trains on the tokens of its texts"),
+        ({"sae_training": {"corpus": {"name": "python-docs"}}}, "corpus: needs positions: tokens"),
     ],
 )
 def test_mistakes_are_found_before_work_starts(

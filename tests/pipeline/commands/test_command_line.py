@@ -76,7 +76,7 @@ def test_the_whole_run(small: dict[str, Any], written: Callable[..., str], capsy
     assert set(summary.source) == {"sae", "random_sae", "hidden", "tfidf", "majority"}
     first = summary.drop(columns="seconds")
     assert run_experiments(["--config", written(small)]) == 0
-    assert "were there already" in capsys.readouterr().out
+    assert "reused from an earlier run" in capsys.readouterr().out
     second = pd.read_csv(Path(small["settings"]["base_classify_dir"]) / "summary.csv").drop(columns="seconds")
     pd.testing.assert_frame_equal(first, second)
 
@@ -87,7 +87,7 @@ def test_a_trained_sae_is_known_again_by_all_its_options(
     small["models"][0]["sae_train"] |= {"architecture": "matryoshka_batchtopk", "matryoshka_widths": [8, 16]}
     for _ in range(2):
         assert run_experiments(["--config", written(small)]) == 0
-    assert "were there already" in capsys.readouterr().out
+    assert "reused from an earlier run" in capsys.readouterr().out
 
 
 def test_act_only_gives_the_same_table(

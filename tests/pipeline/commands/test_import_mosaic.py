@@ -44,7 +44,7 @@ def test_a_published_tree_becomes_one_of_ours(tmp_path: Path, capsys: pytest.Cap
     assert {row["cv_macro_f1"] for row in rows} == {""}
     assert {row["cv_accuracy"] for row in rows} == {"0.82"}
     printed = capsys.readouterr().out
-    assert "16 results imported, 0 repeated runs left out, 0 files not imported" in printed
+    assert "16 results imported, 0 repeated runs skipped, 0 files not imported" in printed
     assert "metadata.args.input_dir" in printed
 
 
@@ -67,7 +67,7 @@ def test_importing_twice_gives_the_same_tree(tmp_path: Path, capsys: pytest.Capt
     once = tree(tmp_path / "out")
     assert run(tmp_path / "theirs", tmp_path / "out") == 0
     assert tree(tmp_path / "out") == once
-    assert "16 results imported (16 there already)" in capsys.readouterr().out
+    assert "16 results imported (16 unchanged)" in capsys.readouterr().out
 
 
 def test_a_result_of_ours_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -121,7 +121,7 @@ def test_bad_files_are_one_line_each_and_stop_nothing(tmp_path: Path, capsys: py
         line.startswith("early/classifier_results.json:") and "metadata.dataset: missing" in line for line in lines
     )
     assert f"half/{SAE}: models.linearProbe.performance.accuracy: missing" in lines
-    assert lines[-1] == "2 results imported, 0 repeated runs left out, 2 files not imported"
+    assert lines[-1] == "2 results imported, 0 repeated runs skipped, 2 files not imported"
     (tmp_path / "none").mkdir()
     assert run(tmp_path / "none", tmp_path / "out") == 1
     assert "no file below" in capsys.readouterr().out
@@ -163,7 +163,7 @@ def test_names_never_leave_the_output_folder(
 
 def test_a_folder_that_is_none_is_a_mistake_in_the_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path / "nowhere", tmp_path / "out") == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

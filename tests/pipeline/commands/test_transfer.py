@@ -88,7 +88,7 @@ def test_rows_that_were_trained_on_are_left_out_and_counted(
     assert transfer(train.results("layer_1", "64", SETTINGS[0]), test.results("layer_1", "64")) == 0
     result = read_result(test.transferred(train, "layer_1", "64", SETTINGS[0]))
     assert result["transfer"]["rows_left_out"] == {"trained_on": n_left, "unmapped": 0}
-    assert f"{n_left} rows left out: the classifiers were trained on them" in capsys.readouterr().out
+    assert f"{n_left} rows left out, because the classifiers were trained on them" in capsys.readouterr().out
     assert not test.transferred(train, "layer_1", "64", SETTINGS[1]).exists()  # one setting was named
 
 
@@ -153,7 +153,7 @@ def test_everything_that_reads_results_reads_a_transfer(runs: tuple[Run, Run], s
     first = decide(stored, stored_features(stored, samples, predictions.rows[:3]))
     for decision, probabilities in zip(first, predictions.probabilities, strict=False):
         np.testing.assert_allclose(decision.probabilities, probabilities, atol=1e-5)
-    with pytest.raises(SaeError, match="no SAE below"):  # it got as far as the SAE, which lies elsewhere
+    with pytest.raises(SaeError, match="is not below"):  # it got as far as the SAE, which lies elsewhere
         predict_text(test.layout, folder, "linear", "the cat", str(save_tiny("gpt2")))
 
 

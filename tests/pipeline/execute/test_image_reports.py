@@ -64,5 +64,5 @@ def test_a_failure_is_recorded(tmp_path: Path, codes: Path) -> None:
     report = Report()
     _report_images(plan_over(tmp_path), report)
     ((what, why, _),) = report.failures
-    assert what == f"the report on images, {MODEL} layer {LAYER}, SAE {WIDTH}, {DATASET}"
+    assert what == f"image report, {MODEL} layer {LAYER}, SAE {WIDTH}, {DATASET}"
     assert "not as recorded: run the extraction again" in why

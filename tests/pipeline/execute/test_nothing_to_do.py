@@ -92,7 +92,7 @@ def test_nothing_is_written_started_or_said_otherwise(tree: Path, capsys: pytest
     assert written(tree) == before
     assert capsys.readouterr().out == said
     assert (summary.read_bytes(), last_run.read_bytes()) == records
-    assert "2 SAEs were there already and were not trained again." in said
+    assert "2 SAEs reused from an earlier run." in said
 
 
 def test_nothing_heavy_is_imported(tree: Path) -> None:
@@ -167,7 +167,7 @@ def test_results_of_an_older_version_are_named(tree: Path, capsys: pytest.Captur
     result["settings"]["format"] -= 1
     (old / "results.json").write_text(json.dumps(result))
     assert run(tree) == OK
-    assert f"warning: 1 results in {tree / 'classifications' / 'summary.csv'} are of an older version" in (
+    assert f"warning: 1 results in {tree / 'classifications' / 'summary.csv'} come from an older version" in (
         capsys.readouterr().out
     )
     shutil.rmtree(old)

@@ -84,9 +84,9 @@ def test_a_run_trains_extracts_and_classifies_what_is_swept(
     assert run_experiments(saved(raw)) == 0
     assert trained_saes(tmp_path) == {f"layer_{layer}/{name}" for layer, name in ALL}
     assert classified(tmp_path) == ALL
-    assert "were not trained again" not in capsys.readouterr().out
+    assert "SAEs reused" not in capsys.readouterr().out
     assert run_experiments(saved(raw)) == 0
-    assert "4 SAEs were there already and were not trained again." in capsys.readouterr().out
+    assert "4 SAEs reused from an earlier run." in capsys.readouterr().out
 
 
 def test_train_sae_only_trains(
@@ -105,7 +105,7 @@ def test_train_sae_only_trains(
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("saes/**/*") if path.is_file()}
     with caplog.at_level(logging.INFO, logger.name):
         assert main(["train-sae", *saved(raw)]) == 0
-    assert "4 SAEs were there already and were not trained again." in capsys.readouterr().out
+    assert "4 SAEs reused from an earlier run." in capsys.readouterr().out
     assert "loading" not in caplog.text, "no model is needed"
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -121,8 +121,8 @@ def test_the_report_names_every_trained_sae(
     (tmp_path / "reports" / "saes.csv").mkdir()  # so that it cannot be written
     assert main(["train-sae", *saved(raw)]) == 1
     printed = capsys.readouterr().out
-    assert "FAILED: the report on the trained SAEs" in printed
-    assert "2 SAEs were there already" in printed
+    assert "FAILED: report on the trained SAEs" in printed
+    assert "2 SAEs reused" in printed
 
 
 def test_with_act_only_saes_learn_after_extraction(raw: Raw, saved: Callable[..., list[str]], tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_a_corpus_is_known_again_by_its_rows_not_its_place(
     assert len(written) == 4
     assert not any(str(tmp_path).encode() in content for content in written.values())
     assert run_experiments(saved(raw)) == 0
-    assert "2 SAEs were there already" in capsys.readouterr().out
+    assert "2 SAEs reused" in capsys.readouterr().out
     write_texts(texts, 301)
     assert run_experiments(saved(raw)) == 1
     assert "trained with other settings (corpus_rows: " in capsys.readouterr().out
@@ -183,7 +183,7 @@ def test_a_corpus_is_known_again_by_its_rows_not_its_place(
 def test_a_corpus_counts_no_special_tokens(raw: Raw, tmp_path: Path) -> None:
     raw["settings"]["include_special_tokens"] = True
     raw["sae_training"][0]["corpus"] = {"name": str(tmp_path / "texts.jsonl")}
-    with pytest.raises(Exception, match=r"sae_training\[0\]\.corpus: counts text alone"):
+    with pytest.raises(Exception, match=r"sae_training\[0\]\.corpus: excludes special tokens"):
         plan_of(raw)
 
 
@@ -198,7 +198,7 @@ def test_nothing_to_train_is_a_mistake(
     raw["sae_training"] = []
     raw["models"][0] |= {"layers": [1], "widths": ["64"], "sae_path": str(tmp_path / "given")}
     assert main(["train-sae", *saved(raw)]) == 2
-    assert "sae_training: is not there" in capsys.readouterr().err
+    assert "sae_training: is missing" in capsys.readouterr().err
 
 
 def test_an_sae_that_diverges_costs_no_other_sae(
@@ -278,7 +278,7 @@ def test_dry_run_says_what_would_be_trained(
 ) -> None:
     assert main(["train-sae", *saved(raw), "--dry-run"]) == 0
     printed = capsys.readouterr().out
-    assert "SAEs to train: 4, of which 0 are there already" in printed
+    assert "SAEs to train: 4 (0 already trained)" in printed
     assert "extract to" not in printed
     assert not list(tmp_path.rglob("samples.parquet"))
 

@@ -57,7 +57,7 @@ def test_a_dry_run_says_what_it_would_do(
     assert not (tmp_path / "models").exists()
     assert main(["train-vision", *saved(raw)]) == 0
     assert main(["train-vision", *saved(raw), "--dry-run"]) == 0
-    assert expected + "is there already" in capsys.readouterr().out
+    assert expected + "already trained" in capsys.readouterr().out
 
 
 def test_other_settings_need_overwrite(raw: Raw, saved: Saved, capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +74,7 @@ def test_nothing_to_train_is_a_mistake(raw: Raw, saved: Saved, capsys: pytest.Ca
     raw["models"] = [{"name": "sentence-transformers/all-MiniLM-L6-v2", "layers": [1]}]
     raw["datasets"] = [{"name": "python-docs", "text_field": "text"}]
     assert main(["train-vision", *saved(raw)]) == 2
-    assert "vision_training: is not there: nothing to train" in capsys.readouterr().err
+    assert "vision_training: is missing: nothing to train" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

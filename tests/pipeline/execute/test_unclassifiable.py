@@ -32,10 +32,10 @@ LABELS: dict[str, list[Any]] = {
     "small_classes": [f"topic{i % 40}" for i in range(120)],
 }
 EXPECTED = {
-    "one_class": "every row has the label 'praise', and two are needed: check label_field",
+    "one_class": "every row has the label 'praise', but two labels are needed: check label_field",
     "number_label": "The column 'label' holds 120 different numbers from 0.011 to 0.9749 and looks like a quantity: "
     'bin it, for example by rows["binned"] = pandas.qcut(rows[\'label\'], 3, labels=["low", "middle", "high"])',
-    "small_classes": "0 of 40 classes with enough rows, two are needed; left out: 'topic0' (2 training rows for 5",
+    "small_classes": "0 of 40 classes have enough rows, but two are needed; left out: 'topic0' (2 training rows for 5",
 }
 
 
@@ -85,7 +85,7 @@ def test_without_classification_it_is_a_warning(
     write_rows(tmp_path / "texts.jsonl", LABELS["one_class"])
     assert main(["train-sae", *saved(raw)]) == 0
     assert run_experiments([*saved(raw), "--extract-only"]) == 0
-    assert f"cannot be classified as it is: {EXPECTED['one_class']}" in capsys.readouterr().out
+    assert f"cannot be classified: {EXPECTED['one_class']}" in capsys.readouterr().out
     assert list(tmp_path.rglob("layer_1/hidden/manifest.json"))
     assert run_experiments([*saved(raw), "--classify-only"]) == 1
     (failure,) = failures(tmp_path)
@@ -116,7 +116,7 @@ def test_a_test_split_with_other_labels(raw: Raw, saved: Saved, tmp_path: Path) 
     raw["datasets"] = [{"name": str(folder), "text_field": "text", "test_split": "test"}]
     assert run_experiments(saved(raw)) == 1
     (failure,) = failures(tmp_path)
-    assert "1 of 3 classes with enough rows" in failure.reason
+    assert "1 of 3 classes have enough rows" in failure.reason
     assert "left out: 'b' (no test row), 'x' (no training row)" in failure.reason
 
 
@@ -146,7 +146,7 @@ def test_a_vision_model_is_not_trained_for_nothing(tmp_path: Path, saved: Saved)
     assert run_experiments(saved(raw)) == 1
     (failure,) = failures(tmp_path)
     assert failure.job == "vision model tiny"
-    assert "classes with enough rows, two are needed" in failure.reason
+    assert "classes have enough rows, but two are needed" in failure.reason
     assert "classify layer 1 jumprelu" in failure.not_done
     assert not (tmp_path / "models" / "tiny").exists()
 

@@ -212,7 +212,7 @@ def test_a_given_sae_is_found_once_it_is_copied_into_the_tree(
     model = {"name": str(save_tiny("gpt2")), "sae_path": str(tmp_path / "given")}
     run = experiment(tmp_path, model, write_texts)
     result = run.folder("64", "sum_top0_bin-none")
-    with pytest.raises(SaeError, match=r"no SAE below .*copy its folder there"):
+    with pytest.raises(SaeError, match=r"is not below .*copy its folder there"):
         run.predict(result, "linear", "the cat")
     shutil.move(tmp_path / "given", tmp_path / "saes" / "mine")
     run.check(result, "linear")

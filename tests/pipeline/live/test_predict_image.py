@@ -91,7 +91,7 @@ def test_what_is_no_image_is_said(run: tuple[Path, Path], content: bytes, messag
 
 def test_a_text_alone_is_not_enough(run: tuple[Path, Path]) -> None:
     root, model = run
-    with pytest.raises(SaefariError, match="reads images: give one"):
+    with pytest.raises(SaefariError, match="reads images: give an image"):
         predict_text(Layout.below(root), results(root, "hidden"), "linear", "a cat", str(model))
 
 
@@ -114,7 +114,7 @@ def test_another_preprocessor_is_noticed(run: tuple[Path, Path]) -> None:
     try:
         file.write_text(before.replace("0.5,", "0.4,").replace("0.48145466", "0.4"))
         kinds._reader.cache_clear()
-        with pytest.raises(SaefariError, match="is not the one that the stored samples were made with"):
+        with pytest.raises(SaefariError, match="differs from that of the stored samples"):
             ask(root, results(root, "hidden"), model, 0)
     finally:
         file.write_text(before)

@@ -77,7 +77,7 @@ def codes_of(root: Path) -> list[list[str]]:
 
 def test_layer_and_location_of_the_configuration_are_used(raw: Raw, tmp_path: Path, capsys: Any) -> None:
     assert run(tmp_path, raw, "--dry-run") == 0
-    assert "reads blocks.1.hook_resid_post (its metadata names no hook point" in capsys.readouterr().out
+    assert "reads blocks.1.hook_resid_post (assumed from layers and settings.sae_location: its metadata names no hook point" in capsys.readouterr().out
     assert run(tmp_path, raw) == 0
     assert UNNAMED in capsys.readouterr().out
     (warning,) = warnings(tmp_path)

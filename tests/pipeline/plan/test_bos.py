@@ -125,14 +125,14 @@ def test_bos_that_cannot_be_put_is_a_mistake_of_the_plan(given: Callable[..., Ra
     raw["models"][0]["add_bos"] = "auto"  # as sae-lens itself does with Qwen's
     plan = plan_of(raw)
     assert plan.models[0].bos.change is None
-    assert "none is put" in plan.notes[0]
+    assert "none is added" in plan.notes[0]
 
 
 def test_models_that_read_images_have_no_say(given: Callable[..., Raw]) -> None:
     raw = given("llama", None)
     raw["datasets"][0]["image_field"] = "image"
     raw["models"][0] |= {"model_type": "vlm", "add_bos": True}
-    with pytest.raises(ConfigError, match=r"models\[0\].add_bos: True: a model that reads images"):
+    with pytest.raises(ConfigError, match=r"models\[0\].add_bos: True: the processor of an image model"):
         plan_of(raw)
 
 

@@ -97,7 +97,7 @@ def test_a_text_that_gives_the_label_away_is_refused_where_positions_see_it(
     if seen:
         assert found[0].startswith(f"datasets[0].text_field: {'each text of ' * (field == 'text')}{field!r}")
         assert "text_is_label: true" in found[0]
-        assert "Leave text_field out" in found[0]
+        assert "Remove text_field" in found[0]
     raw["datasets"][0]["text_is_label"] = True
     assert mistakes(raw, dry_run=dry_run) == []
 
@@ -120,7 +120,7 @@ def test_the_published_file_with_a_label_as_text_is_refused(tmp_path: Path, caps
     assert run_experiments(["--config", str(tmp_path / "conf.yaml"), "--dry-run"]) == 2
     message = capsys.readouterr().err
     assert "datasets[0].text_field: 'label' is label_field too" in message
-    assert "Leave text_field out" in message
+    assert "Remove text_field" in message
     (tmp_path / "conf.yaml").write_text(PUBLISHED.replace('label_field: "label"', "text_is_label: true"))
     assert run_experiments(["--config", str(tmp_path / "conf.yaml"), "--dry-run"]) == 0
 
@@ -136,7 +136,7 @@ def test_a_text_model_does_not_read_its_label(
         "datasets": [{"name": str(tmp_path / "texts.jsonl"), "text_field": "label"}],
     }
     (found,) = mistakes(raw, need_model=not classify_only)
-    assert "Name the column of the texts" in found
+    assert "Set text_field to the column of the texts" in found
 
 
 def test_what_is_meant_is_marked_beside_every_score(

@@ -102,7 +102,7 @@ def test_gpus_that_are_named_on_a_machine_without_one(raw: Raw, n_gpus: Callable
     raw["settings"] |= {"device": "auto", "cuda_visible_devices": "0"}
     plan = plan_of(raw)
     assert plan.warnings == list(device_warnings(plan.config.settings))
-    assert "'0' names GPUs, and this machine shows none: the CPU is used" in plan.warnings[0]
+    assert "'0' names GPUs, but this machine has none: using the CPU" in plan.warnings[0]
 
 
 def test_models_that_cannot_be_read_cost_one_line(raw: Raw, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_an_sae_of_another_model_is_found_by_its_cfg(raw: Raw, tmp_path: Path, s
     raw["models"][0] |= {"layers": [1], "widths": ["64"], "sae_path": str(tmp_path / "sae")}
     said = mistakes(raw)
     assert "models[0].widths[0]: '64' at layer 1: the SAE in" in said
-    assert "takes vectors of 48 values, and the hidden states of" in said
+    assert "takes vectors of 48 values, but hidden states of" in said
     assert "have 32: it was trained on another model" in said
     save_sae(tmp_path / "sae", "blocks.1.hook_resid_post", 32)
     plan_of(raw)
@@ -175,14 +175,14 @@ def test_more_latents_than_there_are_is_warned_of(raw: Raw, tmp_path: Path, save
         "extra_top_n": 200,
     }
     assert [warning.replace("classification_params.", "") for warning in latent_warnings(plan_of(raw))] == [
-        "top_n_values[3]: 6 is more than the latents that a position can have active in layer 1 96 (5): "
+        "top_n_values[3]: 6 is more than the latents that can be active at a position in layer 1 96 (5): "
         "all are counted, as with -1",
-        "top_n_values[4]: 50 is more than the latents that a position can have active in layer 1 96 (5), "
+        "top_n_values[4]: 50 is more than the latents that can be active at a position in layer 1 96 (5), "
         "layer 1 mine (48): all are counted, as with -1",
-        "extra_top_n: 200 is more than the latents that a position can have active in layer 1 96 (5), "
+        "extra_top_n: 200 is more than the latents that can be active at a position in layer 1 96 (5), "
         "layer 1 mine (48): all are counted, as with -1",
-        "select_k[2]: 64 is more than the latents of layer 1 mine (48): all are kept",
-        "select_k[3]: 97 is more than the latents of layer 1 96 (96), layer 1 mine (48): all are kept",
+        "select_k[2]: 64 is more than the number of latents of layer 1 mine (48): all are kept",
+        "select_k[3]: 97 is more than the number of latents of layer 1 96 (96), layer 1 mine (48): all are kept",
     ]
     fits = copy.deepcopy(raw) | {"classification_params": {"top_n_values": [0, 5], "select_k": [48]}}
     assert list(latent_warnings(plan_of(fits))) == []

@@ -68,7 +68,7 @@ def test_both_columns_are_told_apart_from_the_plan_to_the_summary(
 ) -> None:
     assert run_experiments([*saved(raw), "--dry-run"]) == 0
     planned = capsys.readouterr().out
-    assert all(f"split train, texts of {field}, " in planned for field in FIELDS)
+    assert all(f"split train, text_field {field}, " in planned for field in FIELDS)
     assert run_experiments(saved(raw)) == 0
     printed = capsys.readouterr().out
     table = read_summary(tmp_path / "classifications" / "summary.csv")
@@ -81,7 +81,7 @@ def test_both_columns_are_told_apart_from_the_plan_to_the_summary(
     words = [read_result(tmp_path / "classifications" / name) for name in table[table.source == "tfidf"].folder]
     assert len({json.dumps(one["classifiers"]["linear"]["top_features"]) for one in words}) == 2
     assert run_experiments(saved(raw)) == 0
-    assert "settings were there already" in capsys.readouterr().out
+    assert "settings reused" in capsys.readouterr().out
 
 
 def test_one_column_s_classifiers_are_tested_on_the_other(

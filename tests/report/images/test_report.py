@@ -173,7 +173,7 @@ def test_a_report_that_breaks_off_is_made_again(tmp_path: Path, monkeypatch: pyt
 def test_missing_codes_are_said(tmp_path: Path) -> None:
     folder = write_images(tmp_path, example_rows(), GRID)
     (folder / "manifest.json").unlink()
-    with pytest.raises(StoreError, match="holds nothing: run the extraction again"):
+    with pytest.raises(StoreError, match="has no codes: run the extraction again"):
         write_image_report(report_on(tmp_path))
 
 

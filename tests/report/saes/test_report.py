@@ -73,7 +73,7 @@ def test_the_sparsest_within_one_standard_error_is_named(tmp_path: Path) -> None
     write_score(tmp_path, "sparse", 0.5828)
     write_score(tmp_path, "sparsest", 0.5826)
     write_summary_of(tmp_path)
-    assert "within one standard error (0.017) of it is sparse (layer 3).\n  L0 16.0" in report(tmp_path)
+    assert "within one standard error (0.017) is sparse (layer 3).\n  L0 16.0" in report(tmp_path)
     write_score(tmp_path, "wide", 0.6, folds=[0.6, 0.6, 0.6])
     assert "No sparser SAE is within one standard error (0.000)" in report(tmp_path)
 
@@ -102,7 +102,7 @@ def test_scores_join_on_model_layer_and_name(tmp_path: Path) -> None:
     write_score(tmp_path, "released", 0.9)
     write_score(tmp_path, "a", None)
     write_summary_of(tmp_path)
-    assert "which one classifies best is not known" in report(tmp_path)
+    assert "No classifier was trained on these SAEs yet" in report(tmp_path)
     assert rows_of(tmp_path, "sae_scores.csv") == []
 
 
@@ -123,7 +123,7 @@ def test_a_damaged_summary_counts_as_none(tmp_path: Path) -> None:
     write_sae(tmp_path, "a")
     Layout.below(tmp_path).classifications.mkdir()
     Layout.below(tmp_path).summary.write_text("nonsense\n1\n")
-    assert "not known" in report(tmp_path)
+    assert "No classifier was trained" in report(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["quality", "density"])

@@ -30,7 +30,7 @@ def live_model(model_type: ModelType, name: str, weights: str, dtype: str) -> Mo
     revision = None if is_digest else weights
     if is_digest and resolve_model(name)[1] == "hub":
         raise ModelError(
-            f"model {name!r} was loaded from a folder, and the path of a folder is not recorded: give it as the model"
+            f"model {name!r} was loaded from a folder, and and paths are not recorded: give its path as the model"
         )
     describe(name, revision, reach_hub=False, model_type=model_type)  # raises if not on this machine: no download
     if model_settings(name, revision, dtype, "auto")["weights"] != weights:
