@@ -1,4 +1,4 @@
-"""A small tree as extraction leaves it, written with the store's own functions."""
+"""A small tree of extracted features, written with the functions of the store."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FIRST_OWN = 20
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows with codes, hidden states and texts that tell the classes apart, if not perfectly."""
+    """Rows whose codes, hidden states and texts separate the classes imperfectly."""
 
     labels: list[str | None]
     texts: list[str]
@@ -55,7 +55,7 @@ class Rows:
 
 
 def make_rows(n_rows: int, n_classes: int, seed: int, d_sae: int = 60, d_model: int = 12) -> Rows:
-    """Row i has class i % n_classes; each class has latents, a direction and words of its own, and noise besides.
+    """Row i has class i % n_classes; each class has its own latents, direction and words, plus noise.
 
     Class k has the latents FIRST_OWN + 3k and the next two.
     """

@@ -1,4 +1,4 @@
-"""What a fold knows: its own training rows, for scaling, selection and vocabulary alike."""
+"""Scaling, selection and vocabulary of a fold use its training rows only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def features_of(source: str, folder: Path) -> tuple[FeatureSet, Task]:
 
 
 @pytest.mark.parametrize("source", ["sae", "hidden", "tfidf"])
-def test_rows_that_a_fold_holds_out_do_not_shape_it(source: str, tree: Path, tmp_path: Path) -> None:
+def test_held_out_rows_do_not_affect_a_fold(source: str, tree: Path, tmp_path: Path) -> None:
     clean, task = features_of(source, tree)
     held = np.zeros(240, dtype=bool)
     held[task.train[task.folds == FOLD]] = True
@@ -62,7 +62,7 @@ def test_rows_that_a_fold_holds_out_do_not_shape_it(source: str, tree: Path, tmp
         np.testing.assert_array_equal(scalings[0].shift, scalings[1].shift)
 
 
-def test_every_setting_reads_from_the_same_codes(tree: Path) -> None:
+def test_all_settings_from_one_pass_over_the_codes(tree: Path) -> None:
     """top-n, pooling and binarizing, through shards, against one matrix of all rows."""
     rows = make_rows(240, 4, seed=1)
     task = load_task([tree], 3, seed=0)

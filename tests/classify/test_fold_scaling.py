@@ -1,4 +1,4 @@
-"""A scaling is what scikit-learn would fit on the same rows, and held-out rows have no part in it."""
+"""Scalings equal those that scikit-learn fits on the same rows; held-out rows do not affect them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_standardised_equals_scikit_learns_scaler(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["dense", "sparse"])
-def test_held_out_rows_do_not_shape_a_view(form: str) -> None:
+def test_held_out_rows_do_not_affect_the_scaling(form: str) -> None:
     matrix = dense_of(features(form))
     poisoned = matrix.copy()
     poisoned[np.setdiff1d(np.arange(40), ROWS)] = 1000

@@ -10,7 +10,7 @@ from saefari.classify.job import n_settings
 from .conftest import MakeJob
 
 
-def test_jobs_travel_between_processes(make_job: MakeJob) -> None:
+def test_jobs_are_picklable(make_job: MakeJob) -> None:
     job = make_job()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         assert pool.submit(n_settings, job).result() == 1

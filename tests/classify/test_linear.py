@@ -43,7 +43,7 @@ def make_problem(
 
 
 def converged_alone(problem: Problem, fold: int, penalty: float) -> tuple[LogisticRegression, Any]:
-    """scikit-learn's fit of one fold at C = penalty, and the matrix as the fold sees it."""
+    """scikit-learn's fit of one fold at C = penalty, and the scaled matrix of the fold."""
     train = problem.training_rows(fold)
     scaled = problem.fold_scalings[fold].apply(problem.matrix).astype(np.float64)
     twice = 2 if problem.n_classes == 2 else 1
@@ -53,7 +53,7 @@ def converged_alone(problem: Problem, fold: int, penalty: float) -> tuple[Logist
 
 @pytest.mark.parametrize("weight", [None, "balanced"])
 @pytest.mark.parametrize("form", ["sparse", "dense", "terms"])
-def test_every_fold_gets_the_weights_that_scikit_learn_finds(form: str, weight: str | None) -> None:
+def test_weights_of_every_fold_equal_scikit_learns(form: str, weight: str | None) -> None:
     problem = make_problem(form, weight=weight)
     row_weights = np.stack([problem.row_weights(fold) for fold in range(3)])
     joint = JointSoftmax(problem.matrix, problem.classes, problem.n_classes, problem.fold_scalings, row_weights)
@@ -71,10 +71,10 @@ def test_every_fold_gets_the_weights_that_scikit_learn_finds(form: str, weight: 
     ("form", "n_classes", "n_features"),
     [("terms", 3, 150), ("terms", 2, 150), ("sparse", 4, 60), ("dense", 3, 12)],
 )
-def test_candidates_score_as_at_full_convergence(
+def test_scores_of_candidates_equal_those_at_full_convergence(
     form: str, n_classes: int, n_features: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the classes are separable and C is large, which takes most steps."""
+    """Includes separable classes with a large C, which need the most steps."""
     monkeypatch.setattr(linear, "INITIAL_EXPONENTS", range(-2, 7))
     problem = make_problem(form, n_classes, n_rows=1500, n_features=n_features)
     search = search_linear(problem)
@@ -89,7 +89,7 @@ def test_candidates_score_as_at_full_convergence(
         assert scores.mean() == pytest.approx(np.mean(converged), abs=0.004), f"C {penalty:.3g}"
 
 
-def test_labels_of_held_out_rows_do_not_reach_their_fold() -> None:
+def test_labels_of_held_out_rows_do_not_affect_their_fold() -> None:
     problem = make_problem()
     held = problem.held_out(1)
     poisoned = problem.classes.copy()
@@ -118,7 +118,7 @@ def test_the_final_probe_is_the_optimum_at_the_chosen_penalty(n_classes: int) ->
     assert (search.scores[search.best] > 0.5).all()
 
 
-def test_fitting_folds_apart_gives_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fitting_folds_separately_gives_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = make_problem()
     together = search_linear(problem)
     monkeypatch.setattr(linear, "_MOST_WEIGHTS", 1)
@@ -139,7 +139,7 @@ def test_fitting_folds_apart_gives_the_same_scores(monkeypatch: pytest.MonkeyPat
     ],
     ids=["inside", "next to an edge", "above", "below", "ever higher", "ever lower"],
 )
-def test_the_path_goes_on_until_two_candidates_lie_beyond_the_best(
+def test_the_search_ends_with_two_candidates_beyond_the_best(
     rising: Any, first: int, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = make_problem()

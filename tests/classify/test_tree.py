@@ -1,4 +1,4 @@
-"""Nested depths against trees that were grown separately."""
+"""Trees of all depths from one tree, against trees grown separately."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from saefari.classify.tree import fit_tree, predict_by_depth, screen, search_tre
 
 
 def make_problem(form: str = "sparse", weight: str | None = None) -> Problem:
-    """Continuous features, so that no two splits are equally good and the order of trying them does not matter."""
+    """Continuous features: no two splits are equally good, so the order of candidates does not matter."""
     generator = np.random.default_rng(3)
     classes = generator.integers(0, 3, size=240)
     dense = generator.random((240, 10)).astype(np.float32)
@@ -41,7 +41,7 @@ def test_a_root_without_splits_predicts_the_majority_at_every_depth() -> None:
 
 
 @pytest.mark.parametrize("weight", [None, "balanced"])
-def test_the_search_scores_what_separate_fits_score(weight: str | None) -> None:
+def test_search_scores_equal_those_of_separate_fits(weight: str | None) -> None:
     problem = make_problem(weight=weight)
     search = search_tree(problem, max_depth=4)
     for place in (0, 3, 9, len(search.settings) - 1):
@@ -62,13 +62,13 @@ def test_the_search_scores_what_separate_fits_score(weight: str | None) -> None:
     assert search.chosen.max_depth <= 4
 
 
-def test_dense_features_are_searched_nearly_as_well_rounded() -> None:
+def test_rounding_dense_features_hardly_changes_scores() -> None:
     exact = search_tree(make_problem("sparse"), 4).scores.mean(axis=1).max()
     rounded = search_tree(make_problem("dense"), 4).scores.mean(axis=1).max()
     assert rounded == pytest.approx(exact, abs=0.04)
 
 
-def test_screening_sees_the_training_rows_of_the_fold_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_screening_uses_training_rows_of_the_fold_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tree_module, "SCREENED", 1)
     problem = make_problem()
     leaked = problem.matrix.toarray()

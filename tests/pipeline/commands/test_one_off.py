@@ -1,4 +1,4 @@
-"""One-off commands: what flags may leave open; and the executor when a process dies."""
+"""One-off commands: optional flags; and the executor when a process dies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RELEASE = ["--sae-release", "gpt2-small-res-jb"]
 def model(
     tmp_path: Path, save_tiny: Callable[..., Path], save_sae: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
-    """Flags of a tiny model; the one SAE of RELEASE at its layer 1 is a folder here, since there is no hub."""
+    """Flags of a tiny model; the SAE of RELEASE at layer 1 is a local folder."""
     from sae_lens import SAE
 
     folder = tmp_path / "sae"
@@ -99,9 +99,7 @@ def test_nothing_stored_says_what_to_run(classify: Callable[..., int], capsys: p
     assert "saefari extract" in message
 
 
-def test_mosaic_s_flags_are_taken_with_our_meaning(
-    extract: Callable[..., int], model: list[str], tmp_path: Path
-) -> None:
+def test_mosaic_flags_are_accepted(extract: Callable[..., int], model: list[str], tmp_path: Path) -> None:
     """Underscores, another name for the output, `None`, and a checkpoint that is the model's name."""
     spelt = [flag.replace("-", "_").replace("__", "--", 1) if flag.startswith("--") else flag for flag in model]
     name = model[model.index("--model-name") + 1]
@@ -131,7 +129,7 @@ def test_mosaic_s_flags_are_taken_with_our_meaning(
         (["--model-type", "vlm", "--checkpoint", "acme/other-model"], "--checkpoint: 'acme/other-model' looks like"),
     ],
 )
-def test_mosaic_s_flags_without_a_counterpart_say_so_in_one_line(
+def test_mosaic_flags_without_a_counterpart_are_an_error(
     extract: Callable[..., int],
     classify: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
@@ -171,7 +169,7 @@ def test_workers_log_at_the_same_level() -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """Leaves a mark; `deadly` ones kill their process."""
+    """Append to a file; kill the process if `deadly`."""
 
     title: str
     mark: Path
@@ -191,7 +189,7 @@ def _run(task: Task) -> list[str]:
     return task.run()
 
 
-def test_jobs_lost_with_a_killed_process_are_tried_again_alone(tmp_path: Path) -> None:
+def test_jobs_of_a_killed_process_are_run_again_alone(tmp_path: Path) -> None:
     tasks = [Task(f"{i}", tmp_path / f"{i}") for i in range(6)]
     tasks[2] = replace(tasks[2], deadly=True)
     found: dict[str, Any] = {}

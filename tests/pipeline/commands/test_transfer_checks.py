@@ -1,4 +1,4 @@
-"""What `saefari transfer` asks before it counts anything: features, classes, folders, and what is there already."""
+"""Checks of `saefari transfer`: features, classes, folders, and earlier transfers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from saefari.store import read_result, read_samples
 from ..transfer_runs import SETTINGS, Run, edit, fair_rows, transfer, tree
 
 
-def test_again_it_computes_nothing_and_other_settings_are_not_replaced_unasked(
+def test_results_are_reused_and_other_settings_need_overwrite(
     runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
     train, test = runs
@@ -33,7 +33,7 @@ def test_again_it_computes_nothing_and_other_settings_are_not_replaced_unasked(
     assert read_result(test.transferred(train, "layer_1", "64", SETTINGS[0]))["n_test"] > 100
 
 
-def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+def test_a_dry_run_prints_the_planned_work_and_writes_nothing(
     runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
     train, test = runs
@@ -44,7 +44,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
 
 
 def relabel(run: Run, names: dict[str, str]) -> None:
-    """The same texts with other classes, classified anew."""
+    """Classify the same texts with other classes."""
     path = run.root / "texts.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     for i, row in enumerate(rows):
@@ -85,7 +85,7 @@ def test_other_classes_need_a_map(runs: tuple[Run, Run], tmp_path: Path, capsys:
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "{a: [b]}", "{a: b, a: c}", "{"])
-def test_a_map_that_is_none_is_one_clear_error(
+def test_an_invalid_map_is_an_error(
     runs: tuple[Run, Run], tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "map.yaml").write_text(text)
@@ -95,7 +95,7 @@ def test_a_map_that_is_none_is_one_clear_error(
         assert "--map" in capsys.readouterr().err
 
 
-def test_features_that_do_not_line_up_are_refused(runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]) -> None:
+def test_different_features_are_an_error(runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]) -> None:
     train, test = runs
     for one, other, words in (
         (("layer_1", "64"), ("layer_1", "hidden"), ("features: sae / hidden",)),
@@ -120,7 +120,7 @@ def test_features_that_do_not_line_up_are_refused(runs: tuple[Run, Run], capsys:
     assert list(test.layout.classifications.rglob("transfer")) == []
 
 
-def test_what_a_run_was_trained_on_must_be_known(runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_rows_must_be_known(runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]) -> None:
     train, test = runs
     named = train.results("layer_1", "64"), test.results("layer_1", "64")
     moved = train.root / "moved"
@@ -136,7 +136,7 @@ def test_what_a_run_was_trained_on_must_be_known(runs: tuple[Run, Run], capsys: 
     assert "training rows are unknown" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_no_run_is_one_clear_error(
+def test_a_folder_without_a_run_is_an_error(
     runs: tuple[Run, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train, test = runs

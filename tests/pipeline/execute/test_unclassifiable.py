@@ -1,4 +1,4 @@
-"""Rows that cannot be classified cost no training and no forward pass, and what is left out is said first."""
+"""Rows that cannot be classified are reported before training and extraction."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def failures(root: Path) -> list[Failure]:
 
 @pytest.mark.usefixtures("never_loaded")
 @pytest.mark.parametrize("case", sorted(LABELS))
-def test_it_is_said_before_anything_is_trained_or_extracted(
+def test_reported_before_training_and_extraction(
     case: str, raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_rows(tmp_path / "texts.jsonl", LABELS[case])
@@ -94,7 +94,7 @@ def test_without_classification_it_is_a_warning(
     assert capsys.readouterr().out.count("FAILED") == 1
 
 
-def test_another_dataset_goes_on(raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_datasets_still_run(raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_rows(tmp_path / "one.jsonl", LABELS["one_class"])
     raw["datasets"].append({"name": str(tmp_path / "one.jsonl"), "text_field": "text"})
     raw["sae_training"][0]["d_sae"] = 48
@@ -120,7 +120,7 @@ def test_a_test_split_with_other_labels(raw: Raw, saved: Saved, tmp_path: Path) 
     assert "left out: 'b' (no test row), 'x' (no training row)" in failure.reason
 
 
-def test_what_is_left_out_is_said_before_extraction(
+def test_dropped_classes_are_reported_before_extraction(
     raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_rows(tmp_path / "texts.jsonl", ["a", "b"] * 40 + ["rare"])
@@ -132,7 +132,7 @@ def test_what_is_left_out_is_said_before_extraction(
     assert logged.index(warning) < logged.index("extract ")
 
 
-def test_a_vision_model_is_not_trained_for_nothing(tmp_path: Path, saved: Saved) -> None:
+def test_a_vision_model_is_not_trained_on_unclassifiable_rows(tmp_path: Path, saved: Saved) -> None:
     from ..tiny import tiny_settings
 
     training = {"name": "tiny", "image_size": 8, "hidden_size": 16, "layers": 2, "heads": 2, "epochs": 1}
@@ -164,11 +164,11 @@ def test_a_vision_model_is_not_trained_for_nothing(tmp_path: Path, saved: Saved)
         ([*map(str, range(50, 90)), "other"], False),
     ],
 )
-def test_what_looks_like_a_quantity(labels: list[str], is_quantity: bool) -> None:
+def test_labels_that_look_like_a_quantity(labels: list[str], is_quantity: bool) -> None:
     assert bool(quantity_hint(labels, "label")) == is_quantity
 
 
-def test_texts_that_recur_are_named_as_the_reason(raw: Raw, saved: Saved, tmp_path: Path) -> None:
+def test_repeated_texts_are_given_as_the_reason(raw: Raw, saved: Saved, tmp_path: Path) -> None:
     """One text per class, which the split keeps on one side: more rows would not help."""
     rows = [{"text": ["a cat sat", "the dog ran"][i % 2], "label": "ab"[i % 2]} for i in range(60)]
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,4 +1,4 @@
-"""The report that names the SAE to use: its tables, figures and sentences."""
+"""The report on trained SAEs: tables, figures and text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def report(output: Path) -> str:
     return write_sae_report(Layout.below(output))
 
 
-def test_nothing_is_said_where_no_sae_was_trained(tmp_path: Path) -> None:
+def test_no_report_without_trained_saes(tmp_path: Path) -> None:
     write_score(tmp_path, "3k", 0.6)
     write_summary_of(tmp_path)
     assert report(tmp_path) == ""
@@ -46,7 +46,7 @@ def test_every_sae_has_a_row_with_the_options_of_its_architecture(tmp_path: Path
     assert float(a["ultra_low_density"]) == 0.1
 
 
-def test_the_best_is_chosen_by_cross_validation_and_never_by_the_test_score(tmp_path: Path) -> None:
+def test_the_best_is_chosen_by_cross_validation_not_by_the_test_score(tmp_path: Path) -> None:
     for name in ("sound", "lucky"):
         write_sae(tmp_path, name)
     write_score(tmp_path, "sound", 0.60, 0.55)
@@ -78,7 +78,7 @@ def test_the_sparsest_within_one_standard_error_is_named(tmp_path: Path) -> None
     assert "No sparser SAE is within one standard error (0.000)" in report(tmp_path)
 
 
-def test_baselines_of_the_same_model_stand_beside_it(tmp_path: Path) -> None:
+def test_baselines_of_the_same_model_are_listed(tmp_path: Path) -> None:
     write_sae(tmp_path, "a")
     write_score(tmp_path, "a", 0.6)
     write_score(tmp_path, "hidden", 0.7, 0.71, source="hidden")
@@ -106,7 +106,7 @@ def test_scores_join_on_model_layer_and_name(tmp_path: Path) -> None:
     assert rows_of(tmp_path, "sae_scores.csv") == []
 
 
-def test_without_scores_the_table_is_there_and_what_makes_them(tmp_path: Path) -> None:
+def test_without_scores_the_report_says_how_to_get_them(tmp_path: Path) -> None:
     write_sae(tmp_path, "dense", 64.0, 0.1)
     write_sae(tmp_path, "sparse", 8.0, 0.3)
     said = report(tmp_path)
@@ -119,7 +119,7 @@ def test_without_scores_the_table_is_there_and_what_makes_them(tmp_path: Path) -
     ]
 
 
-def test_a_damaged_summary_counts_as_none(tmp_path: Path) -> None:
+def test_a_damaged_summary_is_treated_as_missing(tmp_path: Path) -> None:
     write_sae(tmp_path, "a")
     Layout.below(tmp_path).classifications.mkdir()
     Layout.below(tmp_path).summary.write_text("nonsense\n1\n")
@@ -127,7 +127,7 @@ def test_a_damaged_summary_counts_as_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["quality", "density"])
-def test_what_is_damaged_is_left_out(tmp_path: Path, damage: str) -> None:
+def test_damaged_files_are_left_out(tmp_path: Path, damage: str) -> None:
     write_sae(tmp_path, "whole")
     broken = write_sae(tmp_path, "broken")
     name = {"quality": "quality.json", "density": "density.npz"}[damage]
@@ -137,7 +137,7 @@ def test_what_is_damaged_is_left_out(tmp_path: Path, damage: str) -> None:
     assert ("broken" in said) == (damage == "density")
 
 
-def test_missing_figures_are_empty_and_nothing_breaks(tmp_path: Path) -> None:
+def test_missing_values_are_empty(tmp_path: Path) -> None:
     nothing = dict.fromkeys(("explained_variance", "mse", "l1", "cosine", "cross_entropy", "curves"))
     folder = write_sae(tmp_path, "old", None, None, ultra_low_density=None, **nothing)
     (folder / "density.npz").unlink()
@@ -150,7 +150,7 @@ def test_missing_figures_are_empty_and_nothing_breaks(tmp_path: Path) -> None:
     assert not (tmp_path / "reports" / "saes_pareto.png").exists()
 
 
-def test_a_figure_that_would_be_empty_now_does_not_stay(tmp_path: Path) -> None:
+def test_a_figure_without_data_is_removed(tmp_path: Path) -> None:
     write_sae(tmp_path, "a")
     write_score(tmp_path, "a", 0.6)
     write_summary_of(tmp_path)
@@ -161,7 +161,7 @@ def test_a_figure_that_would_be_empty_now_does_not_stay(tmp_path: Path) -> None:
     assert not (tmp_path / "reports" / "saes_f1.png").exists()
 
 
-def test_a_sweep_gives_the_same_files_again(tmp_path: Path) -> None:
+def test_files_of_a_sweep_are_reproducible(tmp_path: Path) -> None:
     write_sweep(tmp_path)
     said = report(tmp_path)
     reports = tmp_path / "reports"
