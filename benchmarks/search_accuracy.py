@@ -1,7 +1,7 @@
 """Cross-validated macro-F1 of every candidate of the linear search, against scikit-learn at full convergence.
 
-The same folds, scalings and penalties; scikit-learn fits each fold alone (tol 1e-8, float64). DATA holds `banking77`,
-`tweet_eval/irony` and `tweet_sentiment/<language>`, each with a train and a test split.
+Folds, scalings and penalties are the same; scikit-learn fits each fold alone (tol 1e-8, float64). DATA must contain
+`banking77`, `tweet_eval/irony` and `tweet_sentiment/<language>`, each with a train and a test split.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ GOAL = 0.004
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder of the datasets")
-    parser.add_argument("work", type=Path, help="folder for activations; what is there already is used")
+    parser.add_argument("work", type=Path, help="folder for activations; existing ones are reused")
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
     parser.add_argument("--sources", nargs="+", help="beginnings of the sources' names, for example TF-IDF hidden")
     parser.add_argument("--folds", type=int, default=5, help="compare only so many of the 5 folds")
@@ -110,7 +110,7 @@ def _sources(plan: Plan, number: int) -> Iterator[tuple[str, FeatureSet, Task]]:
 
 
 def _compare(problem: Problem, n_folds: int, every: int) -> tuple[list[float], float, str]:
-    """Differences of the candidates' macro-F1 (ours minus converged), our seconds, and the best candidate's C."""
+    """Return the candidates' differences in macro-F1 (ours - converged), our seconds, and C of the best candidate."""
     started = time.process_time()
     search = search_linear(problem)
     seconds = time.process_time() - started
@@ -124,7 +124,7 @@ def _compare(problem: Problem, n_folds: int, every: int) -> tuple[list[float], f
         for i, penalty in enumerate(penalties):
             probe.C = penalty * twice
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # one that does not converge is no reference
+                warnings.simplefilter("error")  # a reference must converge
                 probe.fit(scaled[train], problem.classes[train])
             counts = confusion(problem.classes[held], probe.predict(scaled[held]), problem.n_classes)
             reference[i, fold] = macro_f1(counts)

@@ -78,7 +78,7 @@ def align_classes(
         label for label, name in class_of_label.items() if name not in (None, *classes) and label not in (given or {})
     ]
     if unknown:
-        why = [f"{shown(name)} was left out there: {dropped[name]}" for name in unknown if name in dropped]
+        why = [f"{shown(name)} was left out in training: {dropped[name]}" for name in unknown if name in dropped]
         problems.append("; ".join([f"the training run does not know {quoted_list(unknown)}", *why[:_LISTED]]))
     missing = [name for name in classes if name not in class_of_label.values()]
     if given is None and missing:

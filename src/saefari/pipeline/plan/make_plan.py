@@ -123,7 +123,7 @@ class _Checker:
         return self.vision if self._config.is_trained_here(spec) else None
 
     def _shape(self, path: str, spec: ModelSpec) -> bool:
-        """Check that a model has the blocks, layers and positions asked for.
+        """Check that a model has the configured blocks, layers and positions.
 
         Returns False if it is known to lack a layer.
         """

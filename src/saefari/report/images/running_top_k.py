@@ -27,11 +27,11 @@ class Peak:
 class ImageRows:
     """Image data of some sample rows.
 
-    there: bool [n_rows], whether a row has an image. digests: uint64 [n_rows], equal for rows with the same image.
+    has_image: bool [n_rows]. digests: uint64 [n_rows], equal for rows with the same image.
     patches: int32 [n_positions]. training: bool [n_rows].
     """
 
-    there: np.ndarray
+    has_image: np.ndarray
     digests: np.ndarray
     patches: np.ndarray
     training: np.ndarray
@@ -60,13 +60,13 @@ class TopImages:
             "picture": np.repeat(image_rows.digests, lengths),
             "patch": image_rows.patches,
         }
-        training, in_image = np.repeat(image_rows.training, lengths), np.repeat(image_rows.there, lengths)
+        training, in_image = np.repeat(image_rows.training, lengths), np.repeat(image_rows.has_image, lengths)
         for top_positions, of_kind in (
             (self._in_patches, image_rows.patches >= 0),
             (self._elsewhere, image_rows.patches < 0),
         ):
             top_positions.add(codes, per_position, in_image & of_kind, training)
-        self.n_images += int(image_rows.there.sum())
+        self.n_images += int(image_rows.has_image.sum())
 
     def of(self, latent: int) -> list[Peak]:
         """Return a latent's top images, largest activation first; [] if it is active in none."""
@@ -131,10 +131,10 @@ class _TopPositions:
     def _merge(self, latents: np.ndarray, found: dict[str, np.ndarray]) -> None:
         """Merge activations into the stored ones. latents: int [n]. found: an array [n] per name."""
         touched, new = np.unique(latents, return_inverse=True)
-        there = self._kept["value"][touched] > 0
-        latent = np.concatenate([np.nonzero(there)[0], new])
+        occupied = self._kept["value"][touched] > 0
+        latent = np.concatenate([np.nonzero(occupied)[0], new])
         both = {
-            name: np.concatenate([kept[touched][there], found[name].astype(kept.dtype)])
+            name: np.concatenate([kept[touched][occupied], found[name].astype(kept.dtype)])
             for name, kept in self._kept.items()
         }
         by_picture = np.lexsort((both["position"], both["place"], -both["value"], both["picture"], latent))

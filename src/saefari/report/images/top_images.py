@@ -49,17 +49,17 @@ def find_top_images(folder: Path, training: np.ndarray, k: int) -> TopImages:
 def _image_rows(table: pa.Table, codes: CodesShard, training: np.ndarray, folder: Path) -> ImageRows:
     """Return the image data of a shard's rows. Raises StoreError if samples and codes do not belong together."""
     digests = table["pixels"].to_pylist()
-    there = np.array([digest is not None for digest in digests], dtype=bool)
+    has_image = np.array([digest is not None for digest in digests], dtype=bool)
     patches = table["patch"].combine_chunks()
     listed = pc.fill_null(pc.list_value_length(patches), 0).to_numpy(zero_copy_only=False)
     lengths = np.diff(codes.offsets)
-    if len(listed) != codes.n_rows or (there & (listed != lengths)).any():
+    if len(listed) != codes.n_rows or (has_image & (listed != lengths)).any():
         raise _other_samples(folder)
     cells = np.full(codes.offsets[-1], -1, dtype=np.int32)
     flat = patches.flatten().to_numpy(zero_copy_only=False)
-    cells[np.repeat(there, lengths)] = flat[np.repeat(there, listed)]
+    cells[np.repeat(has_image, lengths)] = flat[np.repeat(has_image, listed)]
     numbers = np.array([int(digest[:16], 16) if digest else 0 for digest in digests], dtype=np.uint64)
-    return ImageRows(there, numbers, cells, training[codes.start : codes.start + codes.n_rows])
+    return ImageRows(has_image, numbers, cells, training[codes.start : codes.start + codes.n_rows])
 
 
 def _blocks(codes: CodesShard) -> Iterator[tuple[int, int]]:
@@ -83,7 +83,7 @@ def _rows(codes: CodesShard, image_rows: ImageRows, start: int, stop: int) -> tu
         codes.start + start, indptr - indptr[0], codes.indices[active], codes.values[active], offsets, codes.d_sae
     )
     return part, ImageRows(
-        image_rows.there[rows], image_rows.digests[rows], image_rows.patches[first:last], image_rows.training[rows]
+        image_rows.has_image[rows], image_rows.digests[rows], image_rows.patches[first:last], image_rows.training[rows]
     )
 
 
