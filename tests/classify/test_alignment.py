@@ -92,7 +92,7 @@ def test_the_same_classes_need_no_map() -> None:
         align_classes({"a"}, ["a", "b"], {}, None)
     assert align_classes({"a"}, ["a", "b"], {}, {}) == {"a": "a"}  # a map may leave classes out
     with pytest.raises(
-        DataError, match=r"does not know 'rare'; 'rare' was left out there: 2 training rows for 5 folds"
+        DataError, match=r"does not know 'rare'; 'rare' was left out in training: 2 training rows for 5 folds"
     ):
         align_classes({"a", "b", "rare"}, ["a", "b"], {"rare": "2 training rows for 5 folds"}, None)
 

@@ -55,7 +55,7 @@ def test_the_best_is_chosen_by_cross_validation_not_by_the_test_score(tmp_path: 
     write_summary_of(tmp_path)
     said = report(tmp_path)
     assert "news/train: sound (layer 3) classifies best.\n" in said
-    assert "CV macro-F1 0.600, on the test rows 0.550 (95% interval 0.530-0.570)" in said
+    assert "CV macro-F1 0.600, test macro-F1 0.550 (95% interval 0.530-0.570)" in said
     assert "0.870" not in said
     scores = rows_of(tmp_path, "sae_scores.csv")
     assert [(row["name"], row["pooling"], row["cv_macro_f1"]) for row in scores] == [
@@ -87,7 +87,7 @@ def test_baselines_of_the_same_model_are_listed(tmp_path: Path) -> None:
     write_score(tmp_path, "a-random", 0.3, 0.31, source="random_sae")
     write_score(tmp_path, "tfidf", 0.65, 0.66, source="tfidf", layer=None)
     write_summary_of(tmp_path)
-    line = next(line for line in report(tmp_path).splitlines() if "To compare" in line)
+    line = next(line for line in report(tmp_path).splitlines() if "Baselines" in line)
     assert "hidden states 0.710 (" in line
     assert "random SAE 0.310 (" in line
     assert "TF-IDF 0.660 (" in line
