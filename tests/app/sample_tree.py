@@ -103,7 +103,7 @@ def classify(
             ),
             inputs=JobInputs(samples, None, (f"m/{dataset}/train",), features, ""),
             params=ClassificationParams(top_n_values=[0], binarize_values=[None], pooling=["max"]),
-            settings=Settings(cv_folds=2, n_bootstrap=10, tree_depth=3),
+            settings=Settings(cv_folds=2, n_bootstrap=100, tree_depth=3),
             out=output / "classifications" / below,
         )
         assert run_classify_job(job).failures == []

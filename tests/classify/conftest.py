@@ -135,6 +135,7 @@ def make_job(tree: Path, tmp_path: Path) -> MakeJob:
         samples: Path = tree,
         test_samples: Path | None = None,
         features: str | None = None,
+        places: tuple[str, ...] = ("tiny/rows/train",),
         inputs: str = "abc",
         params: ClassificationParams | None = None,
         out: Path | None = None,
@@ -149,7 +150,7 @@ def make_job(tree: Path, tmp_path: Path) -> MakeJob:
         return ClassifyJob(
             source,
             labels,
-            JobInputs(samples, test_samples, ("tiny/rows/train",), features, inputs),
+            JobInputs(samples, test_samples, places, features, inputs),
             params or ClassificationParams(),
             Settings(**({"cv_folds": 3, "n_bootstrap": 200, "tree_depth": 4} | settings)),
             out or tmp_path / "out",

@@ -247,7 +247,7 @@ def test_one_class_fails_with_a_reason(make_job: MakeJob, tmp_path: Path) -> Non
     rows = make_rows(60, 1, seed=1)
     write_rows(tmp_path / "one", rows, every_fifth_tests(60, 1))
     outcome = run_classify_job(make_job(samples=tmp_path / "one"))
-    assert "two are needed" in outcome.failures[0].reason
+    assert "two labels are needed" in outcome.failures[0].reason
 
 
 @pytest.mark.parametrize("source", ["sae", "tfidf", "majority"])

@@ -195,7 +195,7 @@ def test_errors_of_loading_a_classifier(make_job: MakeJob, tmp_path: Path) -> No
     with pytest.raises(StoreError, match=r"tree.skops cannot be read"):
         load_classifier(folder, "tree")
     (folder / "tree.skops").unlink()
-    with pytest.raises(StoreError, match=r"tree.skops is not there.*only the figures"):
+    with pytest.raises(StoreError, match=r"tree.skops does not exist.*only the scores"):
         load_classifier(folder, "tree")
     change(folder, samples=None, features=None)
     with pytest.raises(StoreError, match="older version"):
@@ -203,10 +203,10 @@ def test_errors_of_loading_a_classifier(make_job: MakeJob, tmp_path: Path) -> No
 
 
 def test_results_store_relative_paths(make_job: MakeJob) -> None:
-    job = make_job(sample_places=("tiny/rows/train", "tiny/rows/test"))
+    job = make_job(places=("tiny/rows/train", "tiny/rows/test"))
     run_classify_job(job)
     folder = next(job.out.iterdir())
     result = load_classifier(folder, "linear").result
     assert (result["samples"], result["features"]) == (["tiny/rows/train", "tiny/rows/test"], "layer_3/3k")
     assert "samples" not in result["settings"]
-    assert run_classify_job(make_job(sample_places=("elsewhere",))).reused == 1
+    assert run_classify_job(make_job(places=("elsewhere",))).reused == 1

@@ -90,9 +90,9 @@ def test_live_prediction_leaves_out_outliers_as_stored_data_do(sink_results: Pat
     table = pd.read_parquet(folder / "predictions.parquet")
     with_sink = [row for row in table.row if texts[row].endswith(SINK)]
     without = [row for row in table.row if SINK not in texts[row]]
-    asked = [*with_sink[:3], *without[:2]]
-    assert len(asked) == 5
-    for row in asked:
+    chosen = [*with_sink[:3], *without[:2]]
+    assert len(chosen) == 5
+    for row in chosen:
         live = predict_text(layout, folder, "linear", texts[row], str(sink_results / "model"))
         expected = table[table.row == row][[f"linear:{name}" for name in live.classes]].to_numpy()[0]
         # pooled hidden states are stored in float16

@@ -63,8 +63,8 @@ def test_runs_that_differ_in_a_setting_are_two_results(
         write_document(place(tmp_path, time, name), one)
     rows = imported(tmp_path)
     assert len(rows) == 2
-    told = ["config", "text_field", "pooling", "top_n", "binarize", "variant"]
-    assert len(rows[told].drop_duplicates()) == 2  # and the table tells them apart
+    identifying = ["config", "text_field", "pooling", "top_n", "binarize", "variant"]
+    assert len(rows[identifying].drop_duplicates()) == 2  # and the table tells them apart
     assert "" in set(rows.variant)
 
 

@@ -87,14 +87,14 @@ def test_nothing_is_written_or_started_and_the_output_is_the_same(
     assert any(path.suffix == ".png" for path in written(tree))
     summary, last_run = tree / "classifications" / "summary.csv", tree / "reports" / "last_run.json"
     run(tree)
-    said, before, children = capsys.readouterr().out, written(tree), resource.getrusage(resource.RUSAGE_CHILDREN)
+    printed, before, children = capsys.readouterr().out, written(tree), resource.getrusage(resource.RUSAGE_CHILDREN)
     records = summary.read_bytes(), last_run.read_bytes()
     assert run(tree) == OK
     assert resource.getrusage(resource.RUSAGE_CHILDREN) == children
     assert written(tree) == before
-    assert capsys.readouterr().out == said
+    assert capsys.readouterr().out == printed
     assert (summary.read_bytes(), last_run.read_bytes()) == records
-    assert "2 SAEs reused from an earlier run." in said
+    assert "2 SAEs reused from an earlier run." in printed
 
 
 def test_nothing_heavy_is_imported(tree: Path) -> None:

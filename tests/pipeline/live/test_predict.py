@@ -57,8 +57,8 @@ class Run:
         everything = read_samples(samples, ["row", "text"]).to_pydict()
         empty = everything["row"][everything["text"].index("")]
         (of_empty,) = decide(stored, stored_features(stored, samples, [empty]))
-        asked = [*table["row"], empty]
-        rows = read_sample_rows(samples, asked, ["row", "text", "span_start", "span_end", "n_tokens"]).to_pylist()
+        wanted = [*table["row"], empty]
+        rows = read_sample_rows(samples, wanted, ["row", "text", "span_start", "span_end", "n_tokens"]).to_pylist()
         assert any(row["n_tokens"] == MAX_LENGTH and row["span_end"][-1] < len(row["text"]) for row in rows)
         for row, probabilities in zip(rows, [*expected, of_empty.probabilities], strict=True):
             live = self.predict(folder, classifier, row["text"])

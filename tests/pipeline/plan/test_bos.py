@@ -30,12 +30,12 @@ def given(
     """given(kind, prepend_bos...) -> a configuration with one SAE for each value, at layers 1, 2, …"""
     write_texts(tmp_path / "texts.jsonl", 120)
 
-    def make(kind: str, *said: bool | None, **settings: Any) -> Raw:
-        for layer, wanted in enumerate(said, start=1):
+    def make(kind: str, *prepend_bos: bool | None, **settings: Any) -> Raw:
+        for layer, wanted in enumerate(prepend_bos, start=1):
             metadata = {} if wanted is None else {"prepend_bos": wanted}
             save_sae(tmp_path / f"sae_{layer}", f"blocks.{layer}.hook_resid_post", 32, metadata=metadata)
         path = str(tmp_path / "sae_{layer}")
-        layers = list(range(1, len(said) + 1))
+        layers = list(range(1, len(prepend_bos) + 1))
         return {
             "settings": tiny_settings(tmp_path, store_positions=True, **settings),
             "models": [{"name": str(save_tiny(kind)), "layers": layers, "widths": ["64"], "sae_path": path}],
@@ -61,7 +61,7 @@ def states_of(model: str, texts: list[str], bos: bool) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "said", "add_bos", "bos", "recorded"),
+    ("kind", "prepend_bos", "add_bos", "bos", "recorded"),
     [
         ("gpt2", True, "auto", True, True),
         ("gpt2", False, "auto", False, None),
@@ -75,9 +75,15 @@ def states_of(model: str, texts: list[str], bos: bool) -> list[np.ndarray]:
     ],
 )
 def test_texts_begin_as_in_the_training_of_the_sae(
-    given: Callable[..., Raw], tmp_path: Path, kind: str, said: bool | None, add_bos: Any, bos: bool, recorded: Any
+    given: Callable[..., Raw],
+    tmp_path: Path,
+    kind: str,
+    prepend_bos: bool | None,
+    add_bos: Any,
+    bos: bool,
+    recorded: Any,
 ) -> None:
-    raw = given(kind, said)
+    raw = given(kind, prepend_bos)
     raw["models"][0]["add_bos"] = add_bos
     assert run_plan(plan_of(raw), classifying=False).failures == []
     folder = samples(tmp_path)
@@ -200,9 +206,11 @@ def test_metadata_that_come_with_the_sae_are_checked_before_the_first_forward_pa
     assert run_plan(plan_of(raw), classifying=False, overwrite=True).failures == []
 
 
-@pytest.mark.parametrize("said", [True, False])
-def test_live_prediction_uses_the_stored_bos_setting(given: Callable[..., Raw], tmp_path: Path, said: bool) -> None:
-    raw = given("gpt2" if said else "llama", said)
+@pytest.mark.parametrize("prepend_bos", [True, False])
+def test_live_prediction_uses_the_stored_bos_setting(
+    given: Callable[..., Raw], tmp_path: Path, prepend_bos: bool
+) -> None:
+    raw = given("gpt2" if prepend_bos else "llama", prepend_bos)
     raw["settings"]["base_save_dir"] = str(tmp_path / "activations")
     # A given SAE is found again below the tree's own SAEs.
     (tmp_path / "saes").mkdir()

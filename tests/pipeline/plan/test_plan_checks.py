@@ -110,11 +110,11 @@ def test_unsupported_models_are_one_line_each(raw: Raw, tmp_path: Path) -> None:
     transformers.AlbertConfig(vocab_size=20, **sizes).save_pretrained(tmp_path / "albert")
     transformers.WhisperConfig().save_pretrained(tmp_path / "whisper")
     raw["models"] = [{"name": str(tmp_path / name), "layers": [0]} for name in ("albert", "whisper")]
-    said = mistakes(raw).splitlines()
-    assert len(said) == 3
-    assert "models[0].name: AlbertModel: found no list of 12 transformer blocks" in said[1]
-    assert "models[1].name: model" in said[2]
-    assert "reads input_features, not texts" in said[2]
+    message = mistakes(raw).splitlines()
+    assert len(message) == 3
+    assert "models[0].name: AlbertModel: found no list of 12 transformer blocks" in message[1]
+    assert "models[1].name: model" in message[2]
+    assert "reads input_features, not texts" in message[2]
 
 
 def test_a_hook_point_that_a_model_lacks(raw: Raw, tmp_path: Path) -> None:
@@ -137,18 +137,18 @@ def test_many_layers_beyond_the_model_are_one_line(raw: Raw) -> None:
 def test_an_sae_of_another_model_is_found_by_its_cfg(raw: Raw, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
     save_sae(tmp_path / "sae", "blocks.1.hook_resid_post", 48)
     raw["models"][0] |= {"layers": [1], "widths": ["64"], "sae_path": str(tmp_path / "sae")}
-    said = mistakes(raw)
-    assert "models[0].widths[0]: '64' at layer 1: the SAE in" in said
-    assert "takes vectors of 48 values, but hidden states of" in said
-    assert "have 32: it was trained on another model" in said
+    message = mistakes(raw)
+    assert "models[0].widths[0]: '64' at layer 1: the SAE in" in message
+    assert "takes vectors of 48 values, but hidden states of" in message
+    assert "have 32: it was trained on another model" in message
     save_sae(tmp_path / "sae", "blocks.1.hook_resid_post", 32)
     plan_of(raw)
 
 
 def test_an_sae_of_another_model_is_found_by_the_catalogue(raw: Raw) -> None:
     raw["models"][0] |= {"layers": [1], "widths": ["24k"], "sae_release": "gpt2-small-res-jb"}
-    said = mistakes(raw)
-    assert "gpt2-small-res-jb/blocks.1.hook_resid_pre takes vectors of 768 values" in said
+    message = mistakes(raw)
+    assert "gpt2-small-res-jb/blocks.1.hook_resid_pre takes vectors of 768 values" in message
 
 
 def test_shapes_are_known_before_loading(tmp_path: Path, save_sae: Callable[..., Any]) -> None:

@@ -114,8 +114,8 @@ def test_a_latent_that_is_never_active_is_listed_and_not_drawn(tmp_path: Path) -
     choose(tmp_path, SILENT, 1)
     write_image_report(report_on(tmp_path))
     assert {row["latent"] for row in table(tmp_path / "reports/train")} == {"1"}
-    said = record(tmp_path / "reports/train")
-    assert (said["silent"], said["n_silent"], said["n_images"]) == ([SILENT], 1, 16)
+    content = record(tmp_path / "reports/train")
+    assert (content["silent"], content["n_silent"], content["n_images"]) == ([SILENT], 1, 16)
 
 
 def test_old_sheets_are_removed_if_nothing_is_drawn(tmp_path: Path) -> None:

@@ -53,10 +53,10 @@ def test_the_best_is_chosen_by_cross_validation_not_by_the_test_score(tmp_path: 
     write_score(tmp_path, "sound", 0.50, 0.87, setting="max")
     write_score(tmp_path, "lucky", 0.55, 0.99)
     write_summary_of(tmp_path)
-    said = report(tmp_path)
-    assert "news/train: sound (layer 3) classifies best.\n" in said
-    assert "CV macro-F1 0.600, test macro-F1 0.550 (95% interval 0.530-0.570)" in said
-    assert "0.870" not in said
+    printed = report(tmp_path)
+    assert "news/train: sound (layer 3) classifies best.\n" in printed
+    assert "CV macro-F1 0.600, test macro-F1 0.550 (95% interval 0.530-0.570)" in printed
+    assert "0.870" not in printed
     scores = rows_of(tmp_path, "sae_scores.csv")
     assert [(row["name"], row["pooling"], row["cv_macro_f1"]) for row in scores] == [
         ("sound", "sum", "0.6"),
@@ -109,9 +109,9 @@ def test_scores_join_on_model_layer_and_name(tmp_path: Path) -> None:
 def test_without_scores_the_report_says_how_to_get_them(tmp_path: Path) -> None:
     write_sae(tmp_path, "dense", 64.0, 0.1)
     write_sae(tmp_path, "sparse", 8.0, 0.3)
-    said = report(tmp_path)
-    assert said.index("sparse") < said.index("dense")
-    assert "python run_experiments.py" in said
+    printed = report(tmp_path)
+    assert printed.index("sparse") < printed.index("dense")
+    assert "python run_experiments.py" in printed
     assert sorted(path.name for path in (tmp_path / "reports").glob("*.png")) == [
         "saes_curves.png",
         "saes_density.png",
@@ -132,9 +132,9 @@ def test_damaged_files_are_left_out(tmp_path: Path, damage: str) -> None:
     broken = write_sae(tmp_path, "broken")
     name = {"quality": "quality.json", "density": "density.npz"}[damage]
     (broken / name).write_text("{nonsense")
-    said = report(tmp_path)
-    assert "whole" in said
-    assert ("broken" in said) == (damage == "density")
+    printed = report(tmp_path)
+    assert "whole" in printed
+    assert ("broken" in printed) == (damage == "density")
 
 
 def test_missing_values_are_empty(tmp_path: Path) -> None:
@@ -163,11 +163,11 @@ def test_a_figure_without_data_is_removed(tmp_path: Path) -> None:
 
 def test_files_of_a_sweep_are_reproducible(tmp_path: Path) -> None:
     write_sweep(tmp_path)
-    said = report(tmp_path)
+    printed = report(tmp_path)
     reports = tmp_path / "reports"
     first = {path.name: path.read_bytes() for path in reports.iterdir()}
     assert sorted(first) == sorted([*FIGURES, "saes.csv", "saes.json", "sae_scores.csv"])
     assert all(content.startswith(b"\x89PNG") for name, content in first.items() if name.endswith("png"))
-    assert "… and 4 more in sae_scores.csv" in said
-    assert report(tmp_path) == said
+    assert "… and 4 more in sae_scores.csv" in printed
+    assert report(tmp_path) == printed
     assert {path.name: path.read_bytes() for path in reports.iterdir()} == first
