@@ -1,4 +1,4 @@
-"""Run the experiments that conf.yaml names; see `python run_experiments.py --help`."""
+"""Run the experiments in conf.yaml; see `python run_experiments.py --help`."""
 
 import sys
 

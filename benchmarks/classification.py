@@ -1,8 +1,8 @@
-"""Classification against the dense procedure, as ratios measured in one run, one thread each.
+"""Speed of classification relative to a dense procedure; both single-threaded, in one run.
 
-dense: per setting, on dense matrices, logistic regression with the same candidates for C x 5 folds and a tree with 36
-settings x 5 folds, and both again on the hidden states.
-ours: the same settings and baseline through classify jobs, reading the codes from the store.
+dense: on dense matrices, for each setting and the hidden states, logistic regression with the same candidates for C x 5
+folds and a tree with 36 settings x 5 folds.
+ours: the same settings and baseline through classify jobs that read the stored codes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from saefari.classify.features import binarize, pool_codes, top_n_counts
-from saefari.classify.linear import HALF_DECADES
+from saefari.classify.linear import INITIAL_EXPONENTS
 from saefari.classify.run import run_classify_job
 from saefari.config import Config, parse_config
 from saefari.pipeline.execute.classify_jobs import classify_jobs
@@ -89,7 +89,7 @@ def _config(folder: Path, rows: int, positions: int) -> Config:
 
 
 def _ours(plan: Plan) -> tuple[float, dict[str, list[float]]]:
-    """Seconds for the SAE's and the hidden states' jobs, and the SAE's scores."""
+    """Return the seconds of the jobs of SAE and hidden states, and the scores of the SAE."""
     scores: dict[str, list[float]] = {"linear": [], "tree": []}
     start = time.process_time()
     for job in classify_jobs(plan):
@@ -135,7 +135,7 @@ def _read(folder: Path) -> tuple[Any, np.ndarray]:
 
 
 def _grid(features: np.ndarray, labels: np.ndarray, parts: np.ndarray) -> dict[str, float]:
-    """Test macro-F1 of both classifiers after a plain grid search."""
+    """Return test macro-F1 of both classifiers after a plain grid search."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import f1_score
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -149,7 +149,7 @@ def _grid(features: np.ndarray, labels: np.ndarray, parts: np.ndarray) -> dict[s
     searches = {
         "linear": (
             make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000)),
-            {"logisticregression__C": [10 ** (half / 2) / squared_length for half in HALF_DECADES]},
+            {"logisticregression__C": [10 ** (half / 2) / squared_length for half in INITIAL_EXPONENTS]},
         ),
         "tree": (
             DecisionTreeClassifier(random_state=0),

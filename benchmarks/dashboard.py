@@ -1,7 +1,7 @@
-"""How long the dashboard's pages take, in a real browser, with 10,000 rows of results and 100 runs' files.
+"""Loading times of dashboard pages in a browser, for a tree with 10,000 rows of results.
 
-The tree: the default experiment on fewer rows, copied under other model names until 100 results have all their files,
-then results of the same form without estimators and predictions, until the table has 10,000 rows.
+The tree is the default experiment on fewer rows, copied under other model names: 100 results with all files, then
+results without estimators and predictions.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 N_ROWS = 10_000
-N_WHOLE = 100
+N_COMPLETE = 100
 REPEATS = 5
 FIRST_PAGE, FILTER, RUN_PAGE = 2.0, 0.3, 1.0
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
@@ -56,7 +56,7 @@ def generate(output: Path) -> None:
     results = output / "classifications"
     originals = [(folder, record) for folder, record in iter_results(results) if record["settings"]["model"]]
     [model] = {folder.relative_to(results).parts[0] for folder, _ in originals}
-    for copy in range(1, -(-N_WHOLE // len(originals))):
+    for copy in range(1, -(-N_COMPLETE // len(originals))):
         name = f"{model}-{copy:02d}"
         shutil.copytree(output / "activations" / model, output / "activations" / name)
         for folder, record in originals:
@@ -69,11 +69,11 @@ def generate(output: Path) -> None:
         name = f"model-{copy // len(originals):04d}"
         _write(results / name / folder.relative_to(results / model), record, name, [])
     rows = write_summary(Layout.below(output).summary)
-    print(f"{len(rows):,} rows of results, {N_WHOLE} results with all their files")
+    print(f"{len(rows):,} rows of results, {N_COMPLETE} results with all their files")
 
 
 def _write(folder: Path, record: dict[str, Any], model: str, samples: list[str]) -> None:
-    """The record under another model's name."""
+    """Return the record with another model name."""
     summary = [row | {"model": model} for row in record["summary"]]
     changed = record | {"settings": record["settings"] | {"model": model}, "samples": samples, "summary": summary}
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,7 +82,7 @@ def _write(folder: Path, record: dict[str, Any], model: str, samples: list[str])
 
 @contextmanager
 def serving(output: Path) -> Iterator[str]:
-    """The app's URL."""
+    """Run the app and yield its URL."""
     command = [sys.executable, "app/main.py", "--output-dir", str(output), "--no-browser", "--port", "8250"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -91,30 +91,30 @@ def serving(output: Path) -> Iterator[str]:
 
 
 def measure(url: str, output: Path) -> None:
-    """Print the medians."""
+    """Print the median times."""
     from playwright.sync_api import sync_playwright
 
     from app.shared.data.tree import OutputTree
 
     index = OutputTree(output).index()
-    whole = [run for run, folder in index.folders.items() if (folder / "linear.skops").exists()]
-    runs = [f"{url}/run?run={run}&classifier=linear" for run in whole[:: max(1, len(whole) // REPEATS)]]
+    complete = [run for run, folder in index.folders.items() if (folder / "linear.skops").exists()]
+    runs = [f"{url}/run?run={run}&classifier=linear" for run in complete[:: max(1, len(complete) // REPEATS)]]
     browser_path = next(filter(None, map(shutil.which, CHROMIUM)))
     with sync_playwright() as playwright:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=browser_path, args=flags)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.goto(url)  # the server's imports and its first look at the tree
+        page.goto(url)  # warm up: imports of the server and its first read of the tree
         page.wait_for_selector(".ag-center-cols-container .ag-row")
         _show("first page, after the server's answer", [_first_page(page, url) for _ in range(REPEATS)], FIRST_PAGE)
         _show("a filter over all rows", [_filter(page, word) for word in ("tfidf", "hidden", "sae") * 2], FILTER)
         _show("a run, opened from the table", [_click_run(page, url, i) for i in range(REPEATS)], RUN_PAGE)
-        _show("a run, its address opened anew", [_open_run(page, run) for run in runs], RUN_PAGE)
+        _show("a run, opened by its URL", [_open_run(page, run) for run in runs], RUN_PAGE)
         browser.close()
 
 
 def _first_page(page: Any, url: str) -> float:
-    """From the end of the server's answer until rows stand there and the browser is idle."""
+    """Measure from the end of the server's response until rows are shown and the browser is idle."""
     page.goto(url)
     page.wait_for_selector(".ag-center-cols-container .ag-row")
     idle = page.evaluate("() => new Promise(done => requestIdleCallback(() => done(performance.now())))")
@@ -123,7 +123,7 @@ def _first_page(page: Any, url: str) -> float:
 
 
 def _filter(page: Any, word: str) -> float:
-    """From the last key until the table counts other rows."""
+    """Measure from the last key until the number of rows changes."""
     if not page.locator(".ag-filter input[type=text]").count():
         page.locator('.ag-header-cell[col-id="source"] .ag-header-cell-filter-button').click()
     count = ".ag-paging-row-summary-panel"
@@ -135,7 +135,7 @@ def _filter(page: Any, word: str) -> float:
 
 
 def _click_run(page: Any, url: str, row: int) -> float:
-    """From a click on a row's link until the run's first figure stands there."""
+    """Measure from a click on a row's link until the first figure of the run is shown."""
     page.goto(url)
     links = page.locator(".ag-pinned-left-cols-container a")
     links.nth(row).wait_for()
@@ -143,7 +143,7 @@ def _click_run(page: Any, url: str, row: int) -> float:
 
 
 def _open_run(page: Any, url: str) -> float:
-    """From opening the address until the first figure stands there: the app's scripts come from the browser's cache."""
+    """Measure from opening the URL, with cached scripts, until the first figure is shown."""
     return _timed(lambda: page.goto(url), lambda: page.wait_for_selector(".js-plotly-plot .main-svg"))
 
 

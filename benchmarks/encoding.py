@@ -1,4 +1,4 @@
-"""Encoding with TopK SAEs against their limit: nothing but the encoder's matrix product and `torch.topk`."""
+"""Speed of encoding with TopK SAEs relative to its limit: the encoder's matrix product and `torch.topk` alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ D_IN = 768
 K = 32
 WIDTHS = {"16k": 2**14, "65k": 2**16}
 LIMIT_ROWS = (32, 64, 128, 256, 512)
-"""Positions in one product of the limit: each is tried, and the fastest is the limit."""
+"""Numbers of positions per product that are tried; the fastest is the limit."""
 
 
 def main() -> None:
@@ -58,7 +58,7 @@ def _topk_sae(d_sae: int, device: str) -> LoadedSae:
 
 
 def _limit(loaded: LoadedSae, hidden: torch.Tensor, rows: int) -> Callable[[], None]:
-    """Encoder product and top-k of all positions, `rows` of them at a time, into memory that is reused."""
+    """Return a function that runs encoder product and top-k, `rows` positions at a time, with reused buffers."""
     weight = loaded.sae.W_enc
     product = torch.empty(rows, loaded.d_sae, device=hidden.device)
 

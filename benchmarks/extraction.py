@@ -1,7 +1,7 @@
-"""Extraction against its limit and against the per-sample procedure, as ratios measured in one run.
+"""Speed and size of extraction relative to its limit and to a per-sample procedure, in one run.
 
-limit: nothing but the forward pass to the deepest layer, in our batches, and each SAE's encoder matmul.
-per-sample: batch 1, one pass per layer and width, one compressed dense file per sample; rows spread over the dataset.
+limit: only the forward pass to the deepest layer, in the same batches, and each SAE's encoder product.
+per-sample: batch size 1, one pass per layer and width, one compressed dense file per sample, on a sample of rows.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _make_saes(model: TextModel, folder: Path) -> list[SaeRef]:
-    """JumpReLU SAEs with random directions, their thresholds set for an L0 like that of a trained one."""
+    """Save JumpReLU SAEs with random directions and thresholds that give the L0 of a trained SAE."""
     from sae_lens import JumpReLUSAE, JumpReLUSAEConfig
     from sae_lens.saes.sae import SAEMetadata
 
@@ -114,7 +114,7 @@ def _prepare(folder: Path, n_rows: int) -> None:
 
 
 def _alternate(ours: Callable[[int], float], limit: Callable[[int], float], repeats: int) -> tuple[float, float, float]:
-    """Medians of both and of limit / ours, measured in turn so that a machine that drifts drifts for both."""
+    """Return the medians of both and of limit / ours, measured alternately so that drift affects both."""
     pairs = [(ours(i), limit(i)) for i in range(repeats + 1)][1:]
     return median(a for a, _ in pairs), median(b for _, b in pairs), median(b / a for a, b in pairs)
 
@@ -161,7 +161,7 @@ def _limit(model: TextModel, rows: list[TokenisedRow], refs: list[SaeRef]) -> fl
 
 
 def _per_sample(model: TextModel, rows: list[TokenisedRow], refs: list[SaeRef], folder: Path) -> float:
-    """Seconds per row."""
+    """Return seconds per row."""
     from sae_lens import SAE
 
     saes = [(ref.layer, SAE.load_from_disk(str(ref.path))) for ref in refs]
@@ -178,7 +178,7 @@ def _per_sample(model: TextModel, rows: list[TokenisedRow], refs: list[SaeRef], 
 
 
 def _disk(samples: Path, dense: Path, rows: list[TokenisedRow], dense_rows: list[TokenisedRow]) -> None:
-    """Bytes per row, all layers and widths together; dense files, of fewer rows, as if those had the usual length."""
+    """Print bytes per row over all layers and widths; those of dense files are scaled to the mean length of a row."""
     n_rows, n_dense = len(rows), len(dense_rows)
     longer = np.mean([row.length for row in rows]) / np.mean([row.length for row in dense_rows])
     codes = sum(path.stat().st_size for width in WIDTHS for path in samples.glob(f"layer_*/{width}/*.npz")) / n_rows

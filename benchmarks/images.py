@@ -1,8 +1,8 @@
-"""Does reading images keep the model waiting, and does memory grow with them?
+"""Cost of reading images during extraction, and its peak memory.
 
-busy: extraction of JPEG files by a vision transformer of ViT-B/16's size (random weights, one SAE) with two worker
-processes, against the same extraction of the same rows with their pixels ready in memory. On a GPU where there is one.
-memory: peak of a whole extraction at 500 and at 4,000 images, each in its own process.
+busy: extraction of JPEG files by a vision transformer of the size of ViT-B/16 (random weights, one SAE) with two worker
+processes, relative to the same extraction with pixels in memory. Uses a GPU if there is one.
+memory: peak of an extraction of 500 and of 4,000 images, each in its own process.
 throughput: images decoded and preprocessed per second, by 0, 1 and 2 worker processes.
 """
 
@@ -46,13 +46,13 @@ LAYER, D_SAE, K = 11, 3072, 32
 HEIGHT, WIDTH = 375, 500
 N_WORKERS = 2
 N_READ = 1000
-"""Images that throughput is measured on, the same ones again and again: starting processes then counts little."""
+"""Number of images for throughput; files are repeated, so that starting processes is negligible."""
 MEMORY_IMAGES = (500, 4_000)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, help="of `busy`: 64 on a CPU, 4,096 on a GPU unless said otherwise")
+    parser.add_argument("--images", type=int, help="of `busy`: 64 on a CPU, 4,096 on a GPU by default")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--child", nargs=2, metavar=("FOLDER", "IMAGES"), help=argparse.SUPPRESS)
     flags = parser.parse_args()
@@ -61,12 +61,12 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        _memory(folder)  # first: a process' peak begins at the size of the one that starts it
+        _memory(folder)  # first: the peak of a child process includes the size of its parent
         _busy(folder, flags.images or (64 if pick_device("auto").type == "cpu" else 4096), flags.repeats)
 
 
 def _busy(folder: Path, n_images: int, repeats: int) -> None:
-    """Print what preprocessing costs, and the share of its time in which the model works."""
+    """Print the cost of preprocessing, and the share of time in which the model is busy."""
     _save_vit(folder / "base", patch_size=16, **BASE)
     _save_pictures(folder / "busy", n_images)
     extraction = _Extraction.prepared(folder, n_images)
@@ -92,7 +92,7 @@ def _busy(folder: Path, n_images: int, repeats: int) -> None:
 
 @dataclass(frozen=True)
 class _Cost:
-    """Seconds; cpu: of this process and of those that it started and that ended."""
+    """Seconds. cpu: of this process and its finished children."""
 
     wall: float
     cpu: float
@@ -100,7 +100,7 @@ class _Cost:
 
 @dataclass(frozen=True)
 class _Ready(ImageLoader):
-    """Hands out rows that were read before, by their number in the dataset."""
+    """Returns rows that were read before, by their number in the dataset."""
 
     rows: dict[int, ReadRow]
 
@@ -111,7 +111,7 @@ class _Ready(ImageLoader):
 
 @dataclass(frozen=True)
 class _Extraction:
-    """The same rows, SAE and model, whatever reads the images."""
+    """One extraction with exchangeable image loaders."""
 
     samples: Path
     images: Images
@@ -132,13 +132,13 @@ class _Extraction:
         return cls(samples, images, loader, path, model, _save_sae(folder / "sae", model.d_model))
 
     def ready(self) -> _Ready:
-        """All rows in memory, read by this process."""
+        """Return all rows, read by this process, in memory."""
         rows = list(self._rows())
         read = ImageLoader(self.loader.reader, 0).load(self.images.of(rows))
         return _Ready(self.loader.reader, 0, {row.row: one for row, one in zip(rows, read, strict=True)})
 
     def cost(self, loader: ImageLoader) -> _Cost:
-        """Of one whole extraction."""
+        """Return the seconds of one extraction."""
         device = self.model.device.type
         job = ExtractJob(
             title="benchmark",
@@ -161,7 +161,7 @@ class _Extraction:
         return _Cost(time.perf_counter() - start, _cpu_seconds() - cpu)
 
     def throughput(self, n_workers: int) -> str:
-        """A line on reading `N_READ` images, with no model beside it."""
+        """Return a line on reading `N_READ` images without a model."""
         rows = islice(cycle(self._rows()), N_READ)
         start, cpu = time.perf_counter(), _cpu_seconds()
         read = ImageLoader(self.loader.reader, n_workers).load(self.images.of(rows))
@@ -178,7 +178,7 @@ class _Extraction:
 
 
 def _memory(folder: Path) -> None:
-    """Print the peaks of both numbers of images."""
+    """Print the peak memory for both numbers of images."""
     _save_vit(folder / "small", patch_size=32, **SMALL)
     peaks = []
     for n_images in MEMORY_IMAGES:
@@ -193,7 +193,7 @@ def _memory(folder: Path) -> None:
 
 
 def _print_peaks(folder: Path, n_images: int) -> None:
-    """Run the small model from files to codes; print the peaks of this process and of its largest worker, in MB."""
+    """Extract with a small model; print the peak memory of this process and of its largest worker, in MB."""
     output = folder / f"output-{n_images}"
     config = parse_config(
         {
@@ -231,7 +231,7 @@ def _save_vit(folder: Path, **sizes: Any) -> None:
 
 
 def _save_sae(folder: Path, d_model: int) -> SaeRef:
-    """Random directions; TopK, so that its codes are as sparse as those of a trained one."""
+    """Save a TopK SAE with random directions, whose codes are as sparse as those of a trained one."""
     import torch
     from sae_lens import TopKSAE, TopKSAEConfig
     from sae_lens.saes.sae import SAEMetadata
@@ -243,7 +243,7 @@ def _save_sae(folder: Path, d_model: int) -> SaeRef:
 
 
 def _save_pictures(folder: Path, n_images: int) -> None:
-    """JPEG files of a photograph's size and detail, all different, in two classes."""
+    """Write distinct JPEG files with the size and detail of photographs, in two classes."""
     generator = np.random.default_rng(0)
     coarse = Image.fromarray(generator.integers(0, 256, (40, 40, 3), dtype=np.uint8))
     canvas = np.asarray(coarse.resize((2000, 2000), Image.Resampling.BICUBIC), dtype=np.float32)

@@ -1,6 +1,6 @@
-"""Peak memory, each in its own process, and how fast --help comes.
+"""Peak memory of extraction and classification, each in its own process, and the time of --help.
 
-Extraction at 10,000 and at 100,000 rows; classification of 20,000 rows of made-up codes with 65,536 latents.
+Extraction of 10,000 and 100,000 rows; classification of 20,000 rows of random codes with 65,536 latents.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _peak(stage: str, folder: Path, n_rows: int) -> float:
-    """Megabytes."""
+    """Return the peak memory of a stage in MB."""
     command = [sys.executable, __file__, "--child", stage, str(folder), "--rows", str(n_rows)]
     return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1])
 
@@ -87,9 +87,9 @@ def _extract(folder: Path, n_rows: int) -> None:
 
 
 def _write_codes(folder: Path, n_rows: int) -> None:
-    """Rows of `POSITIONS` positions with `ACTIVE` latents each, out of some `LATENTS_PER_ROW` that the row has.
+    """Write codes: rows of `POSITIONS` positions with `ACTIVE` latents each, drawn from `LATENTS_PER_ROW` per row.
 
-    Low latents are more frequent; the first ones are more frequent in one class each.
+    Low latents are more frequent; each of the first ones is more frequent in one class.
     """
     from saefari.store import (
         Manifest,
@@ -136,31 +136,20 @@ def _write_codes(folder: Path, n_rows: int) -> None:
 
 
 def _classify(folder: Path, n_rows: int) -> None:
-    """Sums and counts of the codes, by both classifiers, as one classify job."""
-    from saefari.classify.job import ClassifyJob
+    """Run one classify job: both classifiers on sums and counts of the codes."""
+    from saefari.classify.job import ClassifyJob, JobInputs, ResultLabels
     from saefari.classify.run import run_classify_job
-    from saefari.config import ClassificationParams
+    from saefari.config import ClassificationParams, Settings
 
     job = ClassifyJob(
         source="sae",
-        model="none",
-        model_type="llm",
-        dataset=f"{n_rows} rows",
-        config="",
-        split="train",
-        layer=1,
-        width="65k",
-        samples=folder,
-        test_samples=None,
-        sample_places=("none/rows/train",),
-        features="layer_1/65k",
-        out=folder / "results",
+        labels=ResultLabels(
+            model="none", model_type="llm", dataset=f"{n_rows} rows", split="train", layer=1, width="65k"
+        ),
+        inputs=JobInputs(folder, None, ("none/rows/train",), "layer_1/65k", ""),
         params=ClassificationParams(top_n_values=[0, -1]),
-        seed=0,
-        cv_folds=5,
-        n_bootstrap=1000,
-        tree_depth=5,
-        inputs="",
+        settings=Settings(),
+        out=folder / "results",
     )
     outcome = run_classify_job(job)
     if outcome.failures:
@@ -168,7 +157,7 @@ def _classify(folder: Path, n_rows: int) -> None:
 
 
 def save_model(folder: Path) -> None:
-    """A random GPT-2 of two narrow blocks: the memory asked about is that of the rows, not of the model."""
+    """Save a random GPT-2 with two narrow blocks, so that rows and not the model determine the memory."""
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import GPT2Config, GPT2Model, PreTrainedTokenizerFast
 
@@ -183,7 +172,7 @@ def save_model(folder: Path) -> None:
 
 
 def _help() -> float:
-    """Seconds, the median of five."""
+    """Return the median of five times, in seconds."""
     times = []
     for _ in range(5):
         start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""A run with nothing to do against the import of torch, transformers and scikit-learn, for two complete trees.
+"""Time of a run on a complete tree, relative to importing torch, transformers and scikit-learn.
 
-One is all of python-docs; the other a Parquet file of 200,000 rows. The model is tiny: what it computes is not computed
-again. Both commands are timed in turn, each in a process of its own.
+The datasets are python-docs and a Parquet file of 200,000 rows; the model is tiny. Both commands are timed alternately,
+each in its own process.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from memory import save_model
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = 5
 ROWS, LABELLED = 200_000, 2_000
-"""Only labelled rows are classified, which keeps the making of the tree short; all are prepared and extracted."""
+"""All rows are prepared and extracted, but only labelled ones are classified, which shortens building the tree."""
 IMPORTS = [sys.executable, "-c", "import torch, transformers, sklearn"]
 
 
@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def _measure(title: str, folder: Path, dataset: dict[str, Any]) -> None:
-    """Make the tree of a dataset, then time the same command again."""
+    """Build the tree of a dataset, then time the same command again."""
     out = folder / title.partition(",")[0]
     out.mkdir()
     config = out / "conf.yaml"
@@ -80,7 +80,7 @@ def _run(config: Path) -> list[str]:
 
 
 def _seconds(command: list[str]) -> float:
-    """How long a command takes. What it prints is shown only where it fails."""
+    """Return the seconds of a command; its output is shown only if it fails."""
     start = time.perf_counter()
     done = subprocess.run(
         command, capture_output=True, text=True, env={"HF_HUB_OFFLINE": "1", **os.environ}, check=False
@@ -91,7 +91,7 @@ def _seconds(command: list[str]) -> float:
 
 
 def _parquet(folder: Path, n_rows: int) -> dict[str, Any]:
-    """A file of made-up texts of 4 to 12 words."""
+    """Write a file of random texts of 4 to 12 words."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,4 +1,4 @@
-"""What a probe makes of pooled hidden states in float32 and as they are stored: all-MiniLM-L6-v2 on python-docs."""
+"""Predictions of a probe on pooled hidden states in float32 and as stored: all-MiniLM-L6-v2 on python-docs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _pooled(texts: Sequence[str]) -> dict[str, np.ndarray]:
-    """Layer and pooling -> float32 [n_rows, d_model]."""
+    """Return layer and pooling -> float32 [n_rows, d_model]."""
     tokens = TextTokenizer.load(MODEL).tokenize(list(texts), 128)
     rows = [TokenisedRow(t.input_ids, t.valid) for t in tokens]
     model = TextModel.load(MODEL, device="cpu")
@@ -60,7 +60,7 @@ def _pooled(texts: Sequence[str]) -> dict[str, np.ndarray]:
 
 
 def _probe(features: np.ndarray, labels: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, float]:
-    """A linear probe's predictions of the rows it was not fitted on, and their macro-F1."""
+    """Return a linear probe's predictions of its test rows, and their macro-F1."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import f1_score
     from sklearn.preprocessing import StandardScaler

@@ -1,4 +1,4 @@
-"""All benchmarks, one after the other, each in a process of its own: `make bench`."""
+"""Run all benchmarks one after the other, each in its own process: `make bench`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BENCHMARKS = (
 
 
 def main() -> int:
-    # As in a run: waiting threads that spin would slow down whatever else the machine does.
+    # As in a run: spinning idle threads would slow down other work.
     environment = {"OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", **os.environ}
     failed = 0
     for name in BENCHMARKS:

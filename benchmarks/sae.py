@@ -1,8 +1,8 @@
-"""SAE training: speed beside sae-lens' own trainer, quality on real text, dead latents, and memory.
+"""SAE training: speed relative to the sae-lens trainer, quality on real text, dead latents, and memory.
 
-`make bench-sae`, or `python benchmarks/sae.py memory|throughput|quality|jumprelu|dead …` for some parts only. The model
-is all-MiniLM-L6-v2, layer 3; the texts are python-docs and, where it is there, what `--data` holds (CSV and JSON lines
-with a column `text`, in files called train.* and test.*). A tenth of all texts is held out: SAEs are measured there.
+`make bench-sae`, or `python benchmarks/sae.py memory|throughput|quality|jumprelu|dead …` for selected parts. The model
+is all-MiniLM-L6-v2, layer 3; the texts are python-docs and the files in `--data`, if given (CSV and JSON lines with a
+column `text`, named train.* and test.*). SAEs are measured on a held-out tenth of the texts.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MEMORY_POSITIONS = (100_000, 800_000)
 
 
 def main() -> None:
-    # Memory first: on Linux a process' peak begins at what its parent held when it was started.
+    # Memory first: on Linux the peak of a child process includes the size of its parent.
     parts = {"memory": memory, "throughput": throughput, "quality": quality, "jumprelu": jumprelu, "dead": dead}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*parts, []], help="default: all")
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def throughput(text: Text) -> None:
-    """Positions per second of our loop and of sae-lens' own, on the same tensor, one after the other."""
+    """Print positions per second of our loop and of sae-lens, on the same tensor, measured alternately."""
     states = text.states(TRAIN)[:150_000]
     training = SaeTraining(architecture="batchtopk", k=16, n_positions=120 * 1024, d_sae=3072)
     ours, theirs = [], []
@@ -73,38 +73,38 @@ def throughput(text: Text) -> None:
 
 
 def quality(text: Text) -> None:
-    """BatchTopK on a million positions, on held-out text."""
+    """Measure BatchTopK, trained on a million positions, on held-out text."""
     training = SaeTraining(architecture="batchtopk", k=16, n_positions=1_000_000, d_sae=3072)
     found = _measured(text, training)
-    print(f"{_told(found)}   (goals: FVU <= 0.175, L0 <= 16, dead <= 2%)")
+    print(f"{_format_quality(found)}   (goals: FVU <= 0.175, L0 <= 16, dead <= 2%)")
 
 
 def jumprelu(text: Text) -> None:
-    """JumpReLU at three targets beside the BatchTopK curve."""
+    """Compare JumpReLU at three target L0 with the curve of BatchTopK."""
     curve = []
     for k in (6, 12, 24, 48):
         training = SaeTraining(architecture="batchtopk", k=k, n_positions=400_000, d_sae=2048)
         found = _measured(text, training)
         curve.append((found["l0"], found["fvu"]))
-        print(f"batchtopk k {k:2}:        {_told(found)}", flush=True)
+        print(f"batchtopk k {k:2}:        {_format_quality(found)}", flush=True)
     for target in (8, 16, 32):
         training = SaeTraining(architecture="jumprelu", target_l0=target, n_positions=400_000, d_sae=2048)
         found = _measured(text, training)
         at = np.exp(np.interp(np.log(found["l0"]), *np.log(np.array(curve).T)))
         off, above = found["l0"] / target - 1, found["fvu"] - at
-        print(f"jumprelu target {target:2}:    {_told(found)}, {off:+.0%} of its target (goal: within 15%)")
+        print(f"jumprelu target {target:2}:    {_format_quality(found)}, {off:+.0%} of its target (goal: within 15%)")
         print(f"    BatchTopK at that L0: {at:.4f}, JumpReLU {above:+.4f} (goal: <= 0)", flush=True)
 
 
 def dead(text: Text) -> None:
-    """What each measure does to the dead latents of the default experiment: python-docs, 150,000 positions."""
+    """Measure methods against dead latents on the default experiment: python-docs, 150,000 positions."""
     default: dict[str, Any] = {"d_sae": 3072, "n_positions": 150_000}
     standard = {**default, "architecture": "standard", "l1_coefficient": 10.0}
     shares = []
     for name, resample in (("standard", None), ("standard, resampled", {"every": 0.1, "until": 0.6})):
         found = _measured(text, SaeTraining(**standard, resample=resample), more=False)
         shares.append(found["dead_fraction"])
-        print(f"{name:29} {_told(found)}", flush=True)
+        print(f"{name:29} {_format_quality(found)}", flush=True)
     print(f"dead with resampling / without: {shares[1] / shares[0]:.2f}     (goal: <= 0.5)")
     topk = {**default, "architecture": "batchtopk", "k": 16}
     target = {**default, "architecture": "jumprelu", "target_l0": 16}
@@ -112,13 +112,13 @@ def dead(text: Text) -> None:
         ("batchtopk", topk, "aux_loss_coefficient"),
         ("jumprelu", target, "pre_act_loss_coefficient"),
     ):
-        for state, without in (("as it is", None), (f"without {loss.split('_coeff')[0]}", loss)):
+        for state, without in (("default", None), (f"without {loss.split('_coeff')[0]}", loss)):
             found = _measured(text, SaeTraining(**options), more=False, without=without)
-            print(f"{name + ', ' + state:29} {_told(found)}", flush=True)
+            print(f"{name + ', ' + state:29} {_format_quality(found)}", flush=True)
 
 
 def memory(text: Text) -> None:
-    """Peak memory of training from texts, for few and for many positions, each in its own process."""
+    """Print the peak memory of training from texts for few and many positions, each in its own process."""
     peaks = []
     for n_positions in MEMORY_POSITIONS:
         command = [sys.executable, __file__, "--child", str(n_positions)]
@@ -137,7 +137,7 @@ def _train_from_texts(n_positions: int) -> None:
 
 
 def _measured(text: Text, training: SaeTraining, more: bool = True, without: str | None = None) -> dict[str, Any]:
-    """Figures of an SAE trained on the training texts, on positions of the held-out ones."""
+    """Train an SAE on the training texts and measure it on positions of held-out texts."""
     states = text.states(TRAIN, more)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, _without(without):
@@ -149,7 +149,7 @@ def _measured(text: Text, training: SaeTraining, more: bool = True, without: str
 
 
 class _without:
-    """A loss of sae-lens' turned off within a block, by its coefficient's name."""
+    """Turn off a loss of sae-lens within a block, by the name of its coefficient."""
 
     def __init__(self, coefficient: str | None) -> None:
         self.coefficient = coefficient
@@ -174,7 +174,7 @@ def _job(training: SaeTraining) -> SaeJob:
 
 
 def _sae_lens_seconds(states: torch.Tensor, training: SaeTraining) -> float:
-    """Seconds of sae-lens' own loop over batches of the same tensor, in memory."""
+    """Return the seconds of the sae-lens loop over batches of the same tensor in memory."""
     from sae_lens.config import LoggingConfig, SAETrainerConfig
     from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
     from sae_lens.training.sae_trainer import SAETrainer
@@ -214,7 +214,7 @@ def _seconds(work: Any) -> float:
     return time.perf_counter() - started
 
 
-def _told(found: dict[str, Any]) -> str:
+def _format_quality(found: dict[str, Any]) -> str:
     figures = f"FVU {found['fvu']:.4f}, L0 {found['l0']:6.2f}, dead {found['dead_fraction']:.2%}"
     return f"{figures} ({found['seconds']:.0f} s)"
 

@@ -1,4 +1,4 @@
-"""What the benchmark of SAE training trains on: texts, their hidden states, and sources that hold them in memory."""
+"""Data of the SAE training benchmark: texts, their hidden states, and activation sources in memory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TRAIN, TEST = "train", "test"
 
 @dataclass(frozen=True)
 class InMemory:
-    """A source of positions [n, d] that are in memory already, in an order that is mixed anew in every pass."""
+    """A source of positions [n, d] in memory, shuffled in every pass."""
 
     states: torch.Tensor
     block: int = 16_384
@@ -62,7 +62,7 @@ class Listed:
 
 
 class Text:
-    """Hidden states of the training and of the held-out texts, computed when they are first asked for."""
+    """Hidden states of training and held-out texts, computed on first use."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
@@ -75,12 +75,12 @@ class Text:
         return self._model
 
     def rows(self, side: str, more: bool) -> list[TokenisedRow]:
-        """Tokenised texts in a mixed order; more: what `--data` holds too, not python-docs alone."""
+        """Tokenised texts in shuffled order; more: include the texts of `--data`."""
         found = self.model.tokenize(_texts(self.data if more else None)[side], 128)
         return [TokenisedRow(row.input_ids, row.valid) for row in found if len(row.valid)]
 
     def states(self, side: str, more: bool = True) -> torch.Tensor:
-        """Float32 [n, 384] in a mixed order."""
+        """Float32 [n, 384] in shuffled order."""
         if (side, more) not in self._states:
             source = ModelActivations(Forward(self.model, 4096), Listed(self.rows(side, more)), [HOOK])
             parts: list[torch.Tensor] = []
@@ -88,14 +88,14 @@ class Text:
                 if cursor.epoch:
                     break
                 parts.append(block[HOOK])
-            whole = torch.cat(parts)
-            order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(0))
-            self._states[side, more] = whole[order]
+            states = torch.cat(parts)
+            order = torch.randperm(len(states), generator=torch.Generator().manual_seed(0))
+            self._states[side, more] = states[order]
         return self._states[side, more]
 
 
 def _texts(data: Path | None) -> dict[str, list[str]]:
-    """python-docs and, with `data`, the column `text` of the files below it: nine tenths to train on, one held out."""
+    """Split python-docs and the column `text` of the files in `data` into training texts and a held-out tenth."""
     texts = [str(text) for (text,) in PythonDocs().values(["text"])]
     for path in sorted(data.rglob("t*.*")) if data else ():
         with path.open(encoding="utf-8") as file:

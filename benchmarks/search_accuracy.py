@@ -1,7 +1,7 @@
 """Cross-validated macro-F1 of every candidate of the linear search, against scikit-learn at full convergence.
 
-The same folds, views and penalties; scikit-learn fits each fold alone (tol 1e-8, float64). DATA holds `banking77`,
-`tweet_eval/irony` and `tweet_sentiment/<language>`, each with a train and a test split.
+Folds, scalings and penalties are the same; scikit-learn fits each fold alone (tol 1e-8, float64). DATA must contain
+`banking77`, `tweet_eval/irony` and `tweet_sentiment/<language>`, each with a train and a test split.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ GOAL = 0.004
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder of the datasets")
-    parser.add_argument("work", type=Path, help="folder for activations; what is there already is used")
+    parser.add_argument("work", type=Path, help="folder for activations; existing ones are reused")
     parser.add_argument("--datasets", nargs="+", choices=DATASETS, default=DATASETS)
     parser.add_argument("--sources", nargs="+", help="beginnings of the sources' names, for example TF-IDF hidden")
     parser.add_argument("--folds", type=int, default=5, help="compare only so many of the 5 folds")
@@ -110,23 +110,23 @@ def _sources(plan: Plan, number: int) -> Iterator[tuple[str, FeatureSet, Task]]:
 
 
 def _compare(problem: Problem, n_folds: int, every: int) -> tuple[list[float], float, str]:
-    """Differences of the candidates' macro-F1 (ours minus converged), our seconds, and the best candidate's C."""
+    """Return the candidates' differences in macro-F1 (ours - converged), our seconds, and C of the best candidate."""
     started = time.process_time()
     search = search_linear(problem)
     seconds = time.process_time() - started
     penalties = search.penalties[::every]
     reference = np.zeros((len(penalties), n_folds))
     for fold in range(n_folds):
-        train, held = problem.kept_in(fold), problem.held_out(fold)
-        viewed = problem.fold_views[fold].apply(problem.matrix).astype(np.float64)
+        train, held = problem.training_rows(fold), problem.held_out(fold)
+        scaled = problem.fold_scalings[fold].apply(problem.matrix).astype(np.float64)
         twice = 2 if problem.n_classes == 2 else 1
         probe = LogisticRegression(tol=1e-8, max_iter=10_000, warm_start=True)
         for i, penalty in enumerate(penalties):
             probe.C = penalty * twice
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # one that does not converge is no reference
-                probe.fit(viewed[train], problem.classes[train])
-            counts = confusion(problem.classes[held], probe.predict(viewed[held]), problem.n_classes)
+                warnings.simplefilter("error")  # a reference must converge
+                probe.fit(scaled[train], problem.classes[train])
+            counts = confusion(problem.classes[held], probe.predict(scaled[held]), problem.n_classes)
             reference[i, fold] = macro_f1(counts)
     differences = search.scores[::every, :n_folds].mean(axis=1) - reference.mean(axis=1)
     return differences.tolist(), seconds, f"C {search.penalties[search.best]:.3g}"

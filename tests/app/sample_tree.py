@@ -18,9 +18,9 @@ from app.server import create_app
 from app.shared.data.one_result import OneResult, find_result
 from app.shared.data.samples.selection import Shown, find_shown
 from app.shared.data.tree import tree
-from saefari.classify.job import ClassifyJob
+from saefari.classify.job import ClassifyJob, JobInputs, ResultLabels
 from saefari.classify.run import run_classify_job
-from saefari.config import ClassificationParams
+from saefari.config import ClassificationParams, Settings
 from saefari.store import (
     Manifest,
     SamplesWriter,
@@ -93,24 +93,18 @@ def classify(
         below = f"m/{dataset}/train/{features}" if features else f"baselines/{dataset}/train/{source}"
         job = ClassifyJob(
             source=source,  # type: ignore[arg-type]
-            model="m" if features else "",
-            model_type=model_type,
-            dataset=dataset,
-            config="",
-            split="train",
-            layer=3 if features else None,
-            width="3k" if source == "sae" else None,
-            samples=samples,
-            test_samples=None,
-            sample_places=(f"m/{dataset}/train",),
-            features=features,
-            out=output / "classifications" / below,
+            labels=ResultLabels(
+                model="m" if features else "",
+                model_type=model_type,
+                dataset=dataset,
+                split="train",
+                layer=3 if features else None,
+                width="3k" if source == "sae" else None,
+            ),
+            inputs=JobInputs(samples, None, (f"m/{dataset}/train",), features, ""),
             params=ClassificationParams(top_n_values=[0], binarize_values=[None], pooling=["max"]),
-            seed=0,
-            cv_folds=2,
-            n_bootstrap=10,
-            tree_depth=3,
-            inputs="",
+            settings=Settings(cv_folds=2, n_bootstrap=100, tree_depth=3),
+            out=output / "classifications" / below,
         )
         assert run_classify_job(job).failures == []
 

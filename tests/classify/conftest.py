@@ -1,17 +1,19 @@
-"""A small tree as extraction leaves it, written with the store's own functions."""
+"""A small tree of extracted features, written with the functions of the store."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import sparse
 
-from saefari.classify.job import ClassifyJob
-from saefari.config import ClassificationParams
+from saefari.classify.job import ClassifyJob, JobInputs, ResultLabels
+from saefari.classify.settings import Source
+from saefari.config import ClassificationParams, Settings
 from saefari.store import (
     Manifest,
     SamplesWriter,
@@ -42,7 +44,7 @@ FIRST_OWN = 20
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows with codes, hidden states and texts that tell the classes apart, if not perfectly."""
+    """Rows whose codes, hidden states and texts separate the classes imperfectly."""
 
     labels: list[str | None]
     texts: list[str]
@@ -53,7 +55,7 @@ class Rows:
 
 
 def make_rows(n_rows: int, n_classes: int, seed: int, d_sae: int = 60, d_model: int = 12) -> Rows:
-    """Row i has class i % n_classes; each class has latents, a direction and words of its own, and noise besides.
+    """Row i has class i % n_classes; each class has its own latents, direction and words, plus noise.
 
     Class k has the latents FIRST_OWN + 3k and the next two.
     """
@@ -126,31 +128,32 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_job(tree: Path, tmp_path: Path) -> MakeJob:
-    """A job on `tree`, or on `samples`."""
+    """A job on `tree`, or on `samples`; other keywords are settings."""
 
-    def make(source: str = "sae", samples: Path = tree, **changes: object) -> ClassifyJob:
-        features: dict[str, str] = {"sae": "layer_3/3k", "random_sae": "layer_3/3k", "hidden": "layer_3/hidden"}
-        fields: dict[str, object] = {
-            "source": source,
-            "model": "tiny",
-            "model_type": "llm",
-            "dataset": "rows",
-            "config": "",
-            "split": "train",
-            "layer": 3 if source in features else None,
-            "width": "3k" if source in ("sae", "random_sae") else None,
-            "samples": samples,
-            "test_samples": None,
-            "sample_places": ("tiny/rows/train",),
-            "features": features.get(source),
-            "out": tmp_path / "out",
-            "params": ClassificationParams(),
-            "seed": 0,
-            "cv_folds": 3,
-            "n_bootstrap": 200,
-            "tree_depth": 4,
-            "inputs": "abc",
-        }
-        return ClassifyJob(**(fields | changes))  # type: ignore[arg-type]
+    def make(
+        source: Source = "sae",
+        samples: Path = tree,
+        test_samples: Path | None = None,
+        features: str | None = None,
+        places: tuple[str, ...] = ("tiny/rows/train",),
+        inputs: str = "abc",
+        params: ClassificationParams | None = None,
+        out: Path | None = None,
+        **settings: Any,
+    ) -> ClassifyJob:
+        has_features = source in ("sae", "random_sae", "hidden")
+        width = "3k" if source in ("sae", "random_sae") else None
+        if has_features and features is None:
+            features = f"layer_3/{width or 'hidden'}"
+        layer = 3 if has_features else None
+        labels = ResultLabels(model="tiny", model_type="llm", dataset="rows", split="train", layer=layer, width=width)
+        return ClassifyJob(
+            source,
+            labels,
+            JobInputs(samples, test_samples, places, features, inputs),
+            params or ClassificationParams(),
+            Settings(**({"cv_folds": 3, "n_bootstrap": 200, "tree_depth": 4} | settings)),
+            out or tmp_path / "out",
+        )
 
     return make

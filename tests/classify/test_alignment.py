@@ -1,4 +1,4 @@
-"""When a classifier may read another run's features, and how its classes are named there."""
+"""Comparison of the feature spaces of two runs, and mapping of their classes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def compare(one: Path, other: Path, source: Any = "sae") -> None:
     check_spaces(*(feature_space(source, samples, "layer_3/16k") for samples in (one, other)), "a", "b")
 
 
-def test_where_an_sae_lies_does_not_matter_but_a_topk_needs_its_k(tmp_path: Path) -> None:
+def test_the_path_of_an_sae_does_not_matter_except_for_topk(tmp_path: Path) -> None:
     here = {"sae": {"cfg.json": "1", "sae_weights.safetensors": "2"}}
     there = {"sae": {"release": "r", "sae_id": "i", "sae-lens": "6.1"}}
     compare(write(tmp_path / "a", here), write(tmp_path / "b", there))
@@ -41,7 +41,7 @@ def test_where_an_sae_lies_does_not_matter_but_a_topk_needs_its_k(tmp_path: Path
 
 
 @pytest.mark.parametrize("name", list(FACTS))
-def test_every_difference_is_told_for_both_sides(tmp_path: Path, name: str) -> None:
+def test_every_difference_is_reported_for_both_runs(tmp_path: Path, name: str) -> None:
     changed = {name: not FACTS[name] if isinstance(FACTS[name], bool) else 7}
     with pytest.raises(DataError, match=r"--train a / --test b") as caught:
         compare(write(tmp_path / "a", {"sae": {"x": "1"}}), write(tmp_path / "b", {"sae": {"x": "1"}}, **changed))
@@ -49,12 +49,12 @@ def test_every_difference_is_told_for_both_sides(tmp_path: Path, name: str) -> N
     assert str(changed[name]) in str(caught.value)
 
 
-def test_two_that_record_nothing_are_not_the_same(tmp_path: Path) -> None:
+def test_runs_without_records_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"does not record its weights of the SAE"):
         compare(*(write(tmp_path / name, {}, weights_sha256=None) for name in "ab"))
 
 
-def test_random_weights_are_known_by_what_decides_them(tmp_path: Path) -> None:
+def test_random_weights_are_compared_by_seed_and_calibration(tmp_path: Path) -> None:
     settings = {"random_seed": 0, "sae": {"x": "1"}}
     topk = [write(tmp_path / name, settings | {"calibrated_on": name}, architecture="topk") for name in "ab"]
     compare(*topk, "random_sae")  # k alone decides how sparse it is
@@ -66,7 +66,7 @@ def test_random_weights_are_known_by_what_decides_them(tmp_path: Path) -> None:
     for name, limit in zip("ab", (5.0, 6.0), strict=True):
         write_json(tmp_path / name / "split.json", {"settings": {"samples": "s"}, "sha256": _split(tmp_path / name)})
         write(tmp_path / name, settings | calibrated, norm_limit=limit)
-    with pytest.raises(DataError, match=r"largest norm they were calibrated on: 5.0 / 6.0"):
+    with pytest.raises(DataError, match=r"norm limit of their calibration: 5.0 / 6.0"):
         compare(*topk, "random_sae")
 
 
@@ -76,13 +76,13 @@ def _split(samples: Path) -> str:
 
 
 @pytest.mark.parametrize("source", ["sae", "hidden"])
-def test_texts_that_begin_otherwise_give_other_features(tmp_path: Path, source: str) -> None:
+def test_another_bos_setting_gives_other_features(tmp_path: Path, source: str) -> None:
     settings = {"sae": {"x": "1"}, "model": {"weights": "w"}}
     one = write(tmp_path / "a", settings)
-    for begun, words in ((True, "put there"), (False, "left out")):
+    for begun, words in ((True, "added"), (False, "left out")):
         other = write(tmp_path / "b", settings | {"prepend_bos": begun})
         compare(other, other, source)
-        with pytest.raises(DataError, match=f"BOS before every text: as the tokenizer does it / {words}"):
+        with pytest.raises(DataError, match=f"BOS before every text: as the tokenizer does / {words}"):
             compare(one, other, source)
 
 
@@ -92,13 +92,13 @@ def test_the_same_classes_need_no_map() -> None:
         align_classes({"a"}, ["a", "b"], {}, None)
     assert align_classes({"a"}, ["a", "b"], {}, {}) == {"a": "a"}  # a map may leave classes out
     with pytest.raises(
-        DataError, match=r"does not know 'rare'; 'rare' was left out there: 2 training rows for 5 folds"
+        DataError, match=r"does not know 'rare'; 'rare' was left out in training: 2 training rows for 5 folds"
     ):
         align_classes({"a", "b", "rare"}, ["a", "b"], {"rare": "2 training rows for 5 folds"}, None)
 
 
 @given(st.sets(NAMES, min_size=1, max_size=5), st.lists(NAMES, min_size=2, max_size=5, unique=True), st.data())
-def test_every_label_has_a_class_or_none_or_there_is_an_error(
+def test_every_label_maps_to_a_class_or_none_or_is_an_error(
     labels: set[str], classes: list[str], data: st.DataObject
 ) -> None:
     keys, values = st.sampled_from([*sorted(labels), "elsewhere"]), st.sampled_from([None, *classes, "unknown"])

@@ -1,4 +1,4 @@
-"""Whole jobs on a small tree: what is written, what is used again, what leaks, what fails."""
+"""Classify jobs on a small tree: files, reuse, leakage, failures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy import sparse
 
 from saefari.classify.estimator import load_estimator
 from saefari.classify.features import binarize, pool_codes
-from saefari.classify.job import n_cells
+from saefari.classify.job import n_settings
 from saefari.classify.run import run_classify_job
 from saefari.config import ClassificationParams
 from saefari.store import read_result
@@ -28,7 +28,7 @@ EVERYTHING = ClassificationParams(
 
 
 def without_timings(value: Any) -> Any:
-    """results.json without what may differ between two runs."""
+    """results.json without the values that differ between two runs."""
     if isinstance(value, dict):
         return {k: without_timings(v) for k, v in value.items() if k not in ("seconds", "created")}
     return [without_timings(v) for v in value] if isinstance(value, list) else value
@@ -38,7 +38,7 @@ def test_every_setting_is_written_and_described(make_job: MakeJob) -> None:
     job = make_job(params=EVERYTHING)
     outcome = run_classify_job(job)
     assert outcome.failures == []
-    assert n_cells(job) == 24
+    assert n_settings(job) == 24
     assert len(outcome.rows) == 2 * 24
     assert len({(r["pooling"], r["top_n"], r["binarize"], r["select_k"], r["classifier"]) for r in outcome.rows}) == 48
     assert {r["pooling"] for r in outcome.rows if r["top_n"] != 0} == {"count"}
@@ -48,7 +48,7 @@ def test_every_setting_is_written_and_described(make_job: MakeJob) -> None:
 
 
 @pytest.mark.parametrize("source", ["sae", "random_sae", "hidden", "tfidf", "majority"])
-def test_results_hold_what_was_promised(source: str, make_job: MakeJob) -> None:
+def test_results_hold_all_documented_keys(source: str, make_job: MakeJob) -> None:
     job = make_job(source, params=ClassificationParams(hidden_pooling=["mean"]))
     outcome = run_classify_job(job)
     assert outcome.failures == []
@@ -72,7 +72,7 @@ def test_results_hold_what_was_promised(source: str, make_job: MakeJob) -> None:
         assert outcome.rows[0]["macro_f1"] > 0.8
 
 
-def test_predictions_are_those_of_the_saved_estimators(make_job: MakeJob) -> None:
+def test_predictions_equal_those_of_the_saved_estimators(make_job: MakeJob) -> None:
     rows = make_rows(240, 4, seed=1)
     job = make_job(params=BINARY)
     run_classify_job(job)
@@ -93,8 +93,8 @@ def test_predictions_are_those_of_the_saved_estimators(make_job: MakeJob) -> Non
         assert table[f"predicted_{name}"] == [classes[k] for k in expected.argmax(axis=1)]
 
 
-def test_the_recorded_tree_and_weights_are_those_of_the_estimators(make_job: MakeJob) -> None:
-    """Walking the nodes by latent index on raw features gives the tree's predictions."""
+def test_the_recorded_tree_and_weights_equal_those_of_the_estimators(make_job: MakeJob) -> None:
+    """Following the recorded nodes on raw features gives the tree's predictions."""
     rows = make_rows(240, 4, seed=1)
     job = make_job(params=ClassificationParams(select_k=[14]))
     run_classify_job(job)
@@ -120,7 +120,7 @@ def test_the_recorded_tree_and_weights_are_those_of_the_estimators(make_job: Mak
             assert entry["direction"][own] == "higher"
 
 
-def test_a_finished_setting_is_used_again_until_something_changes(make_job: MakeJob) -> None:
+def test_a_finished_setting_is_reused(make_job: MakeJob) -> None:
     job = make_job()
     first = run_classify_job(job)
     again = run_classify_job(job)
@@ -140,7 +140,7 @@ def test_a_finished_setting_is_used_again_until_something_changes(make_job: Make
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_results_made_with_other_settings_are_not_used(changes: dict[str, Any], make_job: MakeJob) -> None:
+def test_results_with_other_settings_are_not_reused(changes: dict[str, Any], make_job: MakeJob) -> None:
     run_classify_job(make_job())
     assert run_classify_job(make_job(**changes)).reused == 0
 
@@ -171,8 +171,8 @@ def test_two_runs_write_identical_files(source: str, make_job: MakeJob, tmp_path
 
 
 @pytest.mark.parametrize("source", ["sae", "hidden", "tfidf"])
-def test_test_rows_shape_nothing_but_the_test_scores(source: str, make_job: MakeJob, tmp_path: Path) -> None:
-    """Poison every test row: estimators and cross-validation must not notice."""
+def test_test_rows_affect_only_the_test_scores(source: str, make_job: MakeJob, tmp_path: Path) -> None:
+    """Corrupt every test row; estimators and cross-validation must not change."""
     parts = every_fifth_tests(240, 4)
     rows, noise = make_rows(240, 4, seed=1), np.random.default_rng(0)
     is_test = parts == 1
@@ -207,17 +207,17 @@ def test_a_setting_that_fails_stops_no_other(make_job: MakeJob) -> None:
     outcome = run_classify_job(make_job(params=params))
     assert [row["binarize"] for row in outcome.rows] == [0.5, 0.5]
     (failure,) = outcome.failures
-    assert "sum_top0_bin-1e+09" in failure.cell
+    assert "sum_top0_bin-1e+09" in failure.setting
     assert "no feature varies" in failure.reason
 
 
-def test_missing_codes_fail_with_what_to_run(make_job: MakeJob) -> None:
+def test_missing_codes_are_a_failure_that_says_what_to_run(make_job: MakeJob) -> None:
     outcome = run_classify_job(make_job(features="layer_9/3k"))
     assert outcome.rows == []
     assert "--extract-only" in outcome.failures[0].reason
 
 
-def test_codes_of_other_rows_are_refused(make_job: MakeJob, tree: Path, tmp_path: Path) -> None:
+def test_codes_of_other_rows_are_an_error(make_job: MakeJob, tree: Path, tmp_path: Path) -> None:
     write_rows(tmp_path / "fewer", make_rows(200, 4, seed=1), every_fifth_tests(200, 4))
     (tmp_path / "fewer" / "layer_3").rename(tmp_path / "moved")
     write_rows(tmp_path / "all", make_rows(240, 4, seed=1), every_fifth_tests(240, 4))
@@ -227,7 +227,7 @@ def test_codes_of_other_rows_are_refused(make_job: MakeJob, tree: Path, tmp_path
     assert "200 rows" in outcome.failures[0].reason
 
 
-def test_small_classes_are_left_out_with_a_warning_that_counts(make_job: MakeJob, tmp_path: Path) -> None:
+def test_small_classes_are_left_out_with_a_warning(make_job: MakeJob, tmp_path: Path) -> None:
     rows = make_rows(240, 4, seed=1)
     labels: list[str | None] = ["rare" if i in (1, 2, 5) else label for i, label in enumerate(rows.labels)]
     labels[9] = None
@@ -247,7 +247,7 @@ def test_one_class_fails_with_a_reason(make_job: MakeJob, tmp_path: Path) -> Non
     rows = make_rows(60, 1, seed=1)
     write_rows(tmp_path / "one", rows, every_fifth_tests(60, 1))
     outcome = run_classify_job(make_job(samples=tmp_path / "one"))
-    assert "two are needed" in outcome.failures[0].reason
+    assert "two labels are needed" in outcome.failures[0].reason
 
 
 @pytest.mark.parametrize("source", ["sae", "tfidf", "majority"])
@@ -257,7 +257,7 @@ def test_one_group_of_training_rows_fails_with_a_reason(source: str, make_job: M
     write_rows(tmp_path / "grouped", replace(rows, groups=groups), parts)
     outcome = run_classify_job(make_job(source, samples=tmp_path / "grouped"))
     assert (
-        "the 192 training rows cannot be cross-validated: all share one text, picture or group"
+        "the 192 training rows cannot be cross-validated: all share one text, image or group"
         in outcome.failures[0].reason
     )
 
@@ -269,7 +269,7 @@ def test_fewer_groups_than_folds_still_cross_validate(make_job: MakeJob, tmp_pat
     assert run_classify_job(make_job(samples=tmp_path / "grouped")).failures == []
 
 
-def test_a_test_split_of_its_own(make_job: MakeJob, tmp_path: Path) -> None:
+def test_separate_test_split(make_job: MakeJob, tmp_path: Path) -> None:
     write_rows(tmp_path / "train", make_rows(240, 4, seed=1), np.zeros(240, dtype=np.int8))
     write_rows(tmp_path / "test", make_rows(40, 4, seed=2), np.ones(40, dtype=np.int8))
     job = make_job(samples=tmp_path / "train", test_samples=tmp_path / "test")

@@ -1,4 +1,4 @@
-"""Why a saved classifier decides as it does: reasons that add up to its own answer."""
+"""Explanations of stored classifiers: contributions and paths that match their predictions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_stored_rows_get_the_stored_probabilities(
+def test_stored_rows_get_their_stored_probabilities(
     source: str, params: ClassificationParams, make_job: MakeJob, tree: Path
 ) -> None:
     job = make_job(source, params=params)
@@ -126,7 +126,7 @@ def test_dense_features_contribute_by_their_distance_from_the_mean(make_job: Mak
     np.testing.assert_allclose(why.per_class, centred[:, None] * classifier.estimator["probe"].coef_.T, atol=1e-5)
 
 
-def test_terms_have_names_that_stand_in_the_text(make_job: MakeJob, tree: Path) -> None:
+def test_names_of_terms_occur_in_the_text(make_job: MakeJob, tree: Path) -> None:
     job = make_job("tfidf")
     run_classify_job(job)
     folder = next(job.out.iterdir())
@@ -149,9 +149,7 @@ def test_terms_have_names_that_stand_in_the_text(make_job: MakeJob, tree: Path) 
 
 
 @pytest.mark.parametrize("source", ["sae", "hidden", "tfidf"])
-def test_a_path_is_the_estimators_own_and_that_of_the_recorded_nodes(
-    source: str, make_job: MakeJob, tree: Path
-) -> None:
+def test_paths_equal_those_of_estimator_and_recorded_nodes(source: str, make_job: MakeJob, tree: Path) -> None:
     job = make_job(source)
     run_classify_job(job)
     classifier = load_classifier(next(job.out.iterdir()), "tree")
@@ -185,7 +183,7 @@ def change(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps({k: v for k, v in (result | changes).items() if v is not None}))
 
 
-def test_what_cannot_be_loaded_is_said(make_job: MakeJob, tmp_path: Path) -> None:
+def test_errors_of_loading_a_classifier(make_job: MakeJob, tmp_path: Path) -> None:
     job = make_job(params=ClassificationParams())
     run_classify_job(job)
     folder = next(job.out.iterdir())
@@ -197,18 +195,18 @@ def test_what_cannot_be_loaded_is_said(make_job: MakeJob, tmp_path: Path) -> Non
     with pytest.raises(StoreError, match=r"tree.skops cannot be read"):
         load_classifier(folder, "tree")
     (folder / "tree.skops").unlink()
-    with pytest.raises(StoreError, match=r"tree.skops is not there.*only the figures"):
+    with pytest.raises(StoreError, match=r"tree.skops does not exist.*only the scores"):
         load_classifier(folder, "tree")
     change(folder, samples=None, features=None)
     with pytest.raises(StoreError, match="older version"):
         load_classifier(folder, "linear")
 
 
-def test_results_name_their_rows_without_a_root(make_job: MakeJob) -> None:
-    job = make_job(sample_places=("tiny/rows/train", "tiny/rows/test"))
+def test_results_store_relative_paths(make_job: MakeJob) -> None:
+    job = make_job(places=("tiny/rows/train", "tiny/rows/test"))
     run_classify_job(job)
     folder = next(job.out.iterdir())
     result = load_classifier(folder, "linear").result
     assert (result["samples"], result["features"]) == (["tiny/rows/train", "tiny/rows/test"], "layer_3/3k")
     assert "samples" not in result["settings"]
-    assert run_classify_job(make_job(sample_places=("elsewhere",))).reused == 1
+    assert run_classify_job(make_job(places=("elsewhere",))).reused == 1

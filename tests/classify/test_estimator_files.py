@@ -1,4 +1,4 @@
-"""Estimators on disk: equal ones give equal bytes, and they predict as they did."""
+"""Saved estimators: equal estimators give equal files, and predictions are unchanged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def fitted(kind: str) -> Pipeline:
 
 
 @pytest.mark.parametrize("kind", ["linear", "tree", "terms"])
-def test_equal_estimators_are_equal_files_that_predict_alike(kind: str, tmp_path: Path) -> None:
+def test_equal_estimators_give_equal_files_and_predictions(kind: str, tmp_path: Path) -> None:
     estimators = [fitted(kind), fitted(kind)]
     for number, estimator in enumerate(estimators):
         save_estimator(tmp_path / f"{number}.skops", estimator)
@@ -44,7 +44,7 @@ def test_equal_estimators_are_equal_files_that_predict_alike(kind: str, tmp_path
     np.testing.assert_array_equal(loaded.predict_proba(rows), estimators[0].predict_proba(rows))
 
 
-def test_different_estimators_are_different_files(tmp_path: Path) -> None:
+def test_different_estimators_give_different_files(tmp_path: Path) -> None:
     one, other = fitted("linear"), fitted("linear")
     other["probe"].coef_ += 1e-3
     save_estimator(tmp_path / "one.skops", one)

@@ -1,4 +1,4 @@
-"""What a fold knows: its own training rows, for scaling, selection and vocabulary alike."""
+"""Scaling, selection and vocabulary of a fold use its training rows only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def features_of(source: str, folder: Path) -> tuple[FeatureSet, Task]:
 
 
 @pytest.mark.parametrize("source", ["sae", "hidden", "tfidf"])
-def test_rows_that_a_fold_holds_out_do_not_shape_it(source: str, tree: Path, tmp_path: Path) -> None:
+def test_held_out_rows_do_not_affect_a_fold(source: str, tree: Path, tmp_path: Path) -> None:
     clean, task = features_of(source, tree)
     held = np.zeros(240, dtype=bool)
     held[task.train[task.folds == FOLD]] = True
@@ -50,19 +50,19 @@ def test_rows_that_a_fold_holds_out_do_not_shape_it(source: str, tree: Path, tmp
     )
     write_rows(tmp_path, poisoned_rows, every_fifth_tests(240, 4))
     poisoned, _ = features_of(source, tmp_path)
-    views = [make_problem(features, task, None, 0).fold_views[FOLD] for features in (clean, poisoned)]
-    kept = [view.scale[view.columns] for view in views]
+    scalings = [make_problem(features, task, None, 0).fold_scalings[FOLD] for features in (clean, poisoned)]
+    kept = [scaling.scale[scaling.columns] for scaling in scalings]
     np.testing.assert_array_equal(kept[0], kept[1])
     if source == "tfidf":  # the texts doubled have new pairs of words, which the fold must not see
-        names = [np.asarray(f.names)[v.columns] for f, v in zip((clean, poisoned), views, strict=True)]
+        names = [np.asarray(f.names)[v.columns] for f, v in zip((clean, poisoned), scalings, strict=True)]
         np.testing.assert_array_equal(names[0], names[1])
     else:
-        np.testing.assert_array_equal(views[0].columns, views[1].columns)
+        np.testing.assert_array_equal(scalings[0].columns, scalings[1].columns)
     if source == "hidden":
-        np.testing.assert_array_equal(views[0].shift, views[1].shift)
+        np.testing.assert_array_equal(scalings[0].shift, scalings[1].shift)
 
 
-def test_every_setting_reads_from_the_same_codes(tree: Path) -> None:
+def test_all_settings_from_one_pass_over_the_codes(tree: Path) -> None:
     """top-n, pooling and binarizing, through shards, against one matrix of all rows."""
     rows = make_rows(240, 4, seed=1)
     task = load_task([tree], 3, seed=0)

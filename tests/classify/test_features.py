@@ -67,7 +67,7 @@ def test_counting_equals_the_dense_reference(coded: tuple[np.ndarray, np.ndarray
 
 
 @given(coded_samples())
-def test_shared_ranks_serve_every_larger_n(coded: tuple[np.ndarray, np.ndarray]) -> None:
+def test_shared_ranks_are_valid_for_every_larger_n(coded: tuple[np.ndarray, np.ndarray]) -> None:
     codes, offsets = sparse.csr_array(coded[0]), coded[1]
     ranks = activation_ranks(codes, at_least=2)
     for n in (2, 3, 5):
@@ -76,18 +76,18 @@ def test_shared_ranks_serve_every_larger_n(coded: tuple[np.ndarray, np.ndarray])
 
 
 @pytest.mark.parametrize("offsets", [[0, 2], [1, 3], [0, 2, 1, 3], []])
-def test_offsets_that_do_not_cover_the_codes_are_refused(offsets: list[int]) -> None:
+def test_offsets_that_do_not_cover_the_codes_are_an_error(offsets: list[int]) -> None:
     codes = sparse.csr_array(np.ones((3, 2), dtype=np.float32))
     with pytest.raises(ValueError, match="do not cover"):
         pool_codes(codes, np.array(offsets), "sum")
 
 
-def test_counting_nothing_is_refused() -> None:
+def test_invalid_top_n_is_an_error() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         top_n_counts(sparse.csr_array(np.ones((1, 2))), np.array([0, 1]), 0)
 
 
-def test_binarize_is_strict_and_leaves_its_input_alone() -> None:
+def test_binarize_is_strict_and_does_not_change_its_input() -> None:
     features = sparse.csr_array(np.array([[0.0, 0.5, 1.0, 1.5]], dtype=np.float32))
     np.testing.assert_array_equal(binarize(features, 1.0).toarray(), [[0, 0, 0, 1]])
     np.testing.assert_array_equal(binarize(features, 0.0).toarray(), [[0, 1, 1, 1]])
@@ -118,7 +118,7 @@ def test_separation_is_the_largest_standardised_mean_difference(form: type) -> N
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("form", [sparse.csr_array, np.asarray])
-def test_a_class_that_a_fold_lacks_changes_nothing(form: type) -> None:
+def test_a_class_missing_from_a_fold_changes_nothing(form: type) -> None:
     generator = np.random.default_rng(0)
     classes = generator.integers(0, 3, size=50)
     dense = generator.random((50, 5))

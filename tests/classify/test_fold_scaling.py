@@ -1,4 +1,4 @@
-"""A view is what scikit-learn would fit on the same rows, and held-out rows have no part in it."""
+"""Scalings equal those that scikit-learn fits on the same rows; held-out rows do not affect them."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def dense_of(matrix: Matrix) -> np.ndarray:
 def test_standardised_equals_scikit_learns_scaler(form: str) -> None:
     matrix = features(form)
     scaler = StandardScaler(with_mean=form == "dense").fit(matrix[ROWS])
-    view = standardised(matrix, ROWS)
-    assert view.columns.tolist() == [0, 1, 2, 3, 5]  # a constant column is left out
+    scaling = standardised(matrix, ROWS)
+    assert scaling.columns.tolist() == [0, 1, 2, 3, 5]  # a constant column is left out
     np.testing.assert_allclose(
-        dense_of(view.apply(matrix)), dense_of(scaler.transform(matrix))[:, view.columns], rtol=1e-4, atol=1e-5
+        dense_of(scaling.apply(matrix)), dense_of(scaler.transform(matrix))[:, scaling.columns], rtol=1e-4, atol=1e-5
     )
 
 
 @pytest.mark.parametrize("form", ["dense", "sparse"])
-def test_held_out_rows_do_not_shape_a_view(form: str) -> None:
+def test_held_out_rows_do_not_affect_the_scaling(form: str) -> None:
     matrix = dense_of(features(form))
     poisoned = matrix.copy()
     poisoned[np.setdiff1d(np.arange(40), ROWS)] = 1000
-    views = [standardised(m if form == "dense" else sparse.csr_array(m), ROWS) for m in (matrix, poisoned)]
-    np.testing.assert_array_equal(views[0].scale, views[1].scale)
+    scalings = [standardised(m if form == "dense" else sparse.csr_array(m), ROWS) for m in (matrix, poisoned)]
+    np.testing.assert_array_equal(scalings[0].scale, scalings[1].scale)
     if form == "dense":
-        np.testing.assert_array_equal(views[0].shift, views[1].shift)
+        np.testing.assert_array_equal(scalings[0].shift, scalings[1].shift)
 
 
 def test_only_chosen_columns_are_kept() -> None:
@@ -57,8 +57,8 @@ def test_tfidf_equals_a_vectorizer_fitted_on_the_rows_alone() -> None:
     counter = CountVectorizer(ngram_range=(1, 2), min_df=1)
     counts = sparse.csr_array(counter.fit_transform(TEXTS))
     weights = sparse.csr_array((np.log(counts.data) + 1.0, counts.indices, counts.indptr), shape=counts.shape)
-    view = tfidf_weighted(weights, rows, min_df=2)
+    scaling = tfidf_weighted(weights, rows, min_df=2)
     vectorizer = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True).fit([TEXTS[i] for i in rows])
-    terms = counter.get_feature_names_out()[view.columns]
+    terms = counter.get_feature_names_out()[scaling.columns]
     assert terms.tolist() == vectorizer.get_feature_names_out().tolist()
-    np.testing.assert_allclose(view.apply(weights).toarray(), vectorizer.transform(TEXTS).toarray(), atol=1e-6)
+    np.testing.assert_allclose(scaling.apply(weights).toarray(), vectorizer.transform(TEXTS).toarray(), atol=1e-6)

@@ -1,4 +1,4 @@
-"""Which classes stay, and folds that leak nothing."""
+"""Selection of classes, and cross-validation folds without leakage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from saefari.classify.folds import make_folds, tied_rows, usable_classes
 from saefari.errors import DataError
 
 
-def test_classes_too_small_for_the_folds_or_the_test_are_dropped_with_a_reason() -> None:
+def test_small_classes_are_dropped_with_a_reason() -> None:
     train = ["a"] * 5 + ["b"] * 5 + ["few"] * 4 + ["untested"] * 9
     classes, dropped = usable_classes(train, ["a", "b", "few", "untrained"], 5)
     assert classes == ["a", "b"]
@@ -22,12 +22,12 @@ def test_classes_too_small_for_the_folds_or_the_test_are_dropped_with_a_reason()
     }
 
 
-def test_one_class_is_an_error_that_says_what_was_dropped() -> None:
+def test_one_class_is_an_error_that_lists_dropped_classes() -> None:
     with pytest.raises(DataError, match=r"'few' \(1 training rows for 2 folds\)"):
         usable_classes(["a", "a", "few"], ["a"], 2)
 
 
-def test_rows_are_tied_by_text_or_group_and_in_a_chain() -> None:
+def test_rows_are_tied_by_text_or_group_also_in_a_chain() -> None:
     ties = tied_rows(["x y", "x  y\n", "z", "w", None, "z"], [None, "g", None, "g", None, None])
     assert ties[0] == ties[1] == ties[3]
     assert ties[2] == ties[5] != ties[0]
@@ -52,7 +52,7 @@ def test_tied_rows_share_a_fold(rows: list[tuple[int, int]], seed: int) -> None:
         assert len(set(folds[ties == tie].tolist())) == 1
 
 
-def test_folds_depend_on_the_seed_and_on_nothing_else() -> None:
+def test_folds_depend_on_the_seed_only() -> None:
     classes = np.arange(60) % 3
     first, again, other = (make_folds(classes, np.arange(60), 5, seed) for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)

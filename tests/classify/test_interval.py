@@ -1,4 +1,4 @@
-"""How often the 95% interval of macro-F1 holds the true value, simulated from known confusion distributions."""
+"""Coverage of the 95% interval of macro-F1, simulated from known confusion distributions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def confusion_distribution(n_classes: int, accuracy: float, skew: float, seed: i
 
 
 def coverage(distribution: np.ndarray, n_rows: int, n_samples: int) -> float:
-    """Share of samples whose interval holds macro-F1 of the distribution."""
+    """Share of samples whose interval contains macro-F1 of the distribution."""
     target = macro_f1(distribution)
     generator = np.random.default_rng(1)
     held = 0
@@ -62,14 +62,14 @@ def coverage(distribution: np.ndarray, n_rows: int, n_samples: int) -> float:
     ],
 )
 def test_coverage_is_near_95_percent(n_classes: int, n_rows: int, accuracy: float, skew: float) -> None:
-    """Chance alone moves the share of 2,000 samples by 0.5%, of 700 by 0.8% (one standard deviation)."""
+    """The standard error of the share is 0.5% for 2,000 samples and 0.8% for 700."""
     found = coverage(confusion_distribution(n_classes, accuracy, skew, 0), n_rows, 700 if n_classes > 10 else 2000)
     assert 0.93 <= found <= 0.97
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("n_classes", "n_rows", "accuracy", "skew"), [(77, 800, 0.5, 0), (20, 300, 0.7, 1)])
-def test_coverage_falls_short_where_classes_are_small_and_often_wrong(
+def test_coverage_is_lower_for_small_classes_with_many_errors(
     n_classes: int, n_rows: int, accuracy: float, skew: float
 ) -> None:
     """A known limit, about 92%: half of the rows wrong with ten rows a class, or classes of three rows."""
@@ -77,13 +77,13 @@ def test_coverage_falls_short_where_classes_are_small_and_often_wrong(
 
 
 @pytest.mark.parametrize(("n_classes", "n_rows", "n_samples"), [(2, 100, 500), (30, 300, 200)])
-def test_coverage_in_small(n_classes: int, n_rows: int, n_samples: int) -> None:
-    """A percentile bootstrap holds the second target in less than 85% of samples."""
+def test_coverage_with_few_samples(n_classes: int, n_rows: int, n_samples: int) -> None:
+    """A percentile bootstrap covers the second target in less than 85% of samples."""
     assert 0.92 <= coverage(confusion_distribution(n_classes, 0.8, 0, 0), n_rows, n_samples) <= 0.98
 
 
 @given(st.integers(2, 6), st.integers(0, 10_000))
-def test_the_interval_lies_in_0_to_1_around_the_estimate(n_classes: int, seed: int) -> None:
+def test_the_interval_is_within_0_and_1_and_contains_the_estimate(n_classes: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
     counts = generator.integers(0, 4, (n_classes, n_classes)) * (generator.random((n_classes, n_classes)) < 0.5)
     counts[0, 0] += 1
@@ -94,13 +94,13 @@ def test_the_interval_lies_in_0_to_1_around_the_estimate(n_classes: int, seed: i
         assert low < high
 
 
-def test_without_an_error_the_interval_still_has_a_width() -> None:
+def test_the_interval_has_a_width_without_errors() -> None:
     low, high = macro_f1_interval(np.diag([50, 50]), 100, seed=0)
     assert high == 1
     assert 0.9 < low < 0.97  # of 100 rows without an error, at least 96.4% are right in the population
 
 
-def test_the_standard_error_is_that_of_resampled_rows() -> None:
+def test_the_standard_error_equals_that_of_resampled_rows() -> None:
     counts = (confusion_distribution(4, 0.7, 0, 0) * 2000).round().astype(int)
     low, high = macro_f1_interval(counts, 2000, seed=0)
     total = counts.sum()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
-from saefari.classify.job import n_cells
+from saefari.classify.job import n_settings
 
 from .conftest import MakeJob
 
 
-def test_jobs_travel_between_processes(make_job: MakeJob) -> None:
+def test_jobs_are_picklable(make_job: MakeJob) -> None:
     job = make_job()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        assert pool.submit(n_cells, job).result() == 1
+        assert pool.submit(n_settings, job).result() == 1

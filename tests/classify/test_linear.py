@@ -13,7 +13,7 @@ from saefari.classify import linear
 from saefari.classify.confusion import confusion, macro_f1
 from saefari.classify.fold_scaling import Matrix, standardised, tfidf_weighted
 from saefari.classify.folds import make_folds
-from saefari.classify.linear import HALF_DECADES, HIGHEST, LOWEST, fit_linear, search_linear
+from saefari.classify.linear import HIGHEST_EXPONENT, INITIAL_EXPONENTS, LOWEST_EXPONENT, fit_linear, search_linear
 from saefari.classify.newton import minimise
 from saefari.classify.problem import Problem
 from saefari.classify.solver import JointSoftmax
@@ -35,34 +35,34 @@ def make_problem(
         matrix = sparse.csr_array(matrix)
     folds = make_folds(classes, np.arange(n_rows), 3, seed=0)
 
-    def view(rows: np.ndarray) -> Any:
+    def scaling(rows: np.ndarray) -> Any:
         return tfidf_weighted(matrix, rows, 2) if form == "terms" else standardised(matrix, rows)
 
-    views = [view(np.flatnonzero(folds != fold)) for fold in range(3)]
-    return Problem(matrix, classes, n_classes, folds, view(np.arange(n_rows)), views, weight, seed=0)
+    scalings = [scaling(np.flatnonzero(folds != fold)) for fold in range(3)]
+    return Problem(matrix, classes, n_classes, folds, scaling(np.arange(n_rows)), scalings, weight, seed=0)
 
 
 def converged_alone(problem: Problem, fold: int, penalty: float) -> tuple[LogisticRegression, Any]:
-    """scikit-learn's fit of one fold at C = penalty, and the matrix as the fold sees it."""
-    train = problem.kept_in(fold)
-    viewed = problem.fold_views[fold].apply(problem.matrix).astype(np.float64)
+    """scikit-learn's fit of one fold at C = penalty, and the scaled matrix of the fold."""
+    train = problem.training_rows(fold)
+    scaled = problem.fold_scalings[fold].apply(problem.matrix).astype(np.float64)
     twice = 2 if problem.n_classes == 2 else 1
     alone = LogisticRegression(C=twice * penalty, class_weight=problem.class_weight, max_iter=10_000, tol=1e-8)
-    return alone.fit(viewed[train], problem.classes[train]), viewed
+    return alone.fit(scaled[train], problem.classes[train]), scaled
 
 
 @pytest.mark.parametrize("weight", [None, "balanced"])
 @pytest.mark.parametrize("form", ["sparse", "dense", "terms"])
-def test_every_fold_gets_the_weights_that_scikit_learn_finds(form: str, weight: str | None) -> None:
+def test_weights_of_every_fold_equal_scikit_learns(form: str, weight: str | None) -> None:
     problem = make_problem(form, weight=weight)
     row_weights = np.stack([problem.row_weights(fold) for fold in range(3)])
-    joint = JointSoftmax(problem.matrix, problem.classes, problem.n_classes, problem.fold_views, row_weights)
+    joint = JointSoftmax(problem.matrix, problem.classes, problem.n_classes, problem.fold_scalings, row_weights)
     weights = minimise(joint, 1.0, np.zeros(joint.shape), tolerance=1e-7)
     margins = joint.margins(weights, ALL)
-    for fold, view in enumerate(problem.fold_views):
-        alone, viewed = converged_alone(problem, fold, 1.0)
-        np.testing.assert_allclose(weights[view.columns, fold].T, alone.coef_, atol=2e-3)
-        expected = alone.decision_function(viewed)
+    for fold, scaling in enumerate(problem.fold_scalings):
+        alone, scaled = converged_alone(problem, fold, 1.0)
+        np.testing.assert_allclose(weights[scaling.columns, fold].T, alone.coef_, atol=2e-3)
+        expected = alone.decision_function(scaled)
         found = margins[:, fold] - margins[:, fold].mean(axis=1, keepdims=True)
         np.testing.assert_allclose(found, expected - expected.mean(axis=1, keepdims=True), atol=5e-3)
 
@@ -71,32 +71,32 @@ def test_every_fold_gets_the_weights_that_scikit_learn_finds(form: str, weight: 
     ("form", "n_classes", "n_features"),
     [("terms", 3, 150), ("terms", 2, 150), ("sparse", 4, 60), ("dense", 3, 12)],
 )
-def test_candidates_score_as_at_full_convergence(
+def test_scores_of_candidates_equal_those_at_full_convergence(
     form: str, n_classes: int, n_features: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the classes are separable and C is large, which takes most steps."""
-    monkeypatch.setattr(linear, "HALF_DECADES", range(-2, 7))
+    """Includes separable classes with a large C, which need the most steps."""
+    monkeypatch.setattr(linear, "INITIAL_EXPONENTS", range(-2, 7))
     problem = make_problem(form, n_classes, n_rows=1500, n_features=n_features)
     search = search_linear(problem)
-    length = linear._mean_square_length(problem.view, problem.matrix)
+    length = linear._mean_square_length(problem.scaling, problem.matrix)
     assert max(search.penalties) * length >= 999
     for penalty, scores in list(zip(search.penalties, search.scores, strict=True))[::4]:
         converged = []
         for fold in range(3):
             held = problem.held_out(fold)
-            alone, viewed = converged_alone(problem, fold, penalty)
-            converged.append(macro_f1(confusion(problem.classes[held], alone.predict(viewed[held]), n_classes)))
+            alone, scaled = converged_alone(problem, fold, penalty)
+            converged.append(macro_f1(confusion(problem.classes[held], alone.predict(scaled[held]), n_classes)))
         assert scores.mean() == pytest.approx(np.mean(converged), abs=0.004), f"C {penalty:.3g}"
 
 
-def test_labels_of_held_out_rows_do_not_reach_their_fold() -> None:
+def test_labels_of_held_out_rows_do_not_affect_their_fold() -> None:
     problem = make_problem()
     held = problem.held_out(1)
     poisoned = problem.classes.copy()
     poisoned[held] = (poisoned[held] + 1) % 4
     weights = problem.row_weights(1)[None]
     joints = [
-        JointSoftmax(problem.matrix, classes, 4, [problem.fold_views[1]], weights)
+        JointSoftmax(problem.matrix, classes, 4, [problem.fold_scalings[1]], weights)
         for classes in (problem.classes, poisoned)
     ]
     fits = [minimise(joint, 1.0, np.zeros(joint.shape)) for joint in joints]
@@ -107,18 +107,18 @@ def test_labels_of_held_out_rows_do_not_reach_their_fold() -> None:
 def test_the_final_probe_is_the_optimum_at_the_chosen_penalty(n_classes: int) -> None:
     problem = make_problem(n_classes=n_classes)
     search = search_linear(problem)
-    features = problem.view.apply(problem.matrix)
+    features = problem.scaling.apply(problem.matrix)
     probe = fit_linear(search, features, problem)
     alone = LogisticRegression(C=probe.C, max_iter=10_000, tol=1e-8)
     alone.fit(features.astype(np.float64), problem.classes)
     np.testing.assert_allclose(probe.predict_proba(features), alone.predict_proba(features), atol=1e-3)
     np.testing.assert_allclose(probe.coef_, alone.coef_, atol=2e-3 * np.abs(alone.coef_).max())
-    assert probe.coef_.shape == (1 if n_classes == 2 else n_classes, len(problem.view.columns))
+    assert probe.coef_.shape == (1 if n_classes == 2 else n_classes, len(problem.scaling.columns))
     assert search.best == search.scores.mean(axis=1).argmax()
     assert (search.scores[search.best] > 0.5).all()
 
 
-def test_fitting_folds_apart_gives_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fitting_folds_separately_gives_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = make_problem()
     together = search_linear(problem)
     monkeypatch.setattr(linear, "_MOST_WEIGHTS", 1)
@@ -130,27 +130,27 @@ def test_fitting_folds_apart_gives_the_same_scores(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("rising", "first", "last"),
     [
-        (lambda exponent: -abs(exponent - 2), HALF_DECADES[0], HALF_DECADES[-1]),
-        (lambda exponent: -abs(exponent - 3), HALF_DECADES[0], 5),
-        (lambda exponent: -abs(exponent - 7), HALF_DECADES[0], 9),
-        (lambda exponent: -abs(exponent + 5), -7, HALF_DECADES[-1]),
-        (lambda exponent: exponent, HALF_DECADES[0], HIGHEST),
-        (lambda exponent: -exponent, LOWEST, HALF_DECADES[-1]),
+        (lambda exponent: -abs(exponent - 2), INITIAL_EXPONENTS[0], INITIAL_EXPONENTS[-1]),
+        (lambda exponent: -abs(exponent - 3), INITIAL_EXPONENTS[0], 5),
+        (lambda exponent: -abs(exponent - 7), INITIAL_EXPONENTS[0], 9),
+        (lambda exponent: -abs(exponent + 5), -7, INITIAL_EXPONENTS[-1]),
+        (lambda exponent: exponent, INITIAL_EXPONENTS[0], HIGHEST_EXPONENT),
+        (lambda exponent: -exponent, LOWEST_EXPONENT, INITIAL_EXPONENTS[-1]),
     ],
     ids=["inside", "next to an edge", "above", "below", "ever higher", "ever lower"],
 )
-def test_the_path_goes_on_until_two_candidates_lie_beyond_the_best(
+def test_the_search_ends_with_two_candidates_beyond_the_best(
     rising: Any, first: int, last: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problem = make_problem()
-    length = linear._mean_square_length(problem.view, problem.matrix)
+    length = linear._mean_square_length(problem.scaling, problem.matrix)
 
     def fit(self: Any, penalty: float) -> np.ndarray:
         exponent = round(2 * np.log10(length / penalty))
         hits = 500 + 10 * rising(exponent)
         return np.tile(np.array([[hits, 1000 - hits], [1000 - hits, hits]]), (3, 1, 1))
 
-    monkeypatch.setattr(linear._Path, "fit", fit)
+    monkeypatch.setattr(linear._PenaltyPath, "fit", fit)
     search = search_linear(problem)
     exponents = [round(2 * np.log10(penalty * length)) for penalty in search.penalties]
     assert exponents == list(range(first, last + 1))
@@ -164,9 +164,9 @@ def test_seventy_seven_classes() -> None:
     dense[np.arange(len(classes)), classes] += 3
     matrix = sparse.csr_array(dense)
     folds = make_folds(classes, np.arange(len(classes)), 3, seed=0)
-    views = [standardised(matrix, np.flatnonzero(folds != fold)) for fold in range(3)]
-    problem = Problem(matrix, classes, 77, folds, standardised(matrix, np.arange(len(classes))), views, None, seed=0)
+    scalings = [standardised(matrix, np.flatnonzero(folds != fold)) for fold in range(3)]
+    problem = Problem(matrix, classes, 77, folds, standardised(matrix, np.arange(len(classes))), scalings, None, seed=0)
     search = search_linear(problem)
     assert search.scores[search.best].mean() > 0.9
-    probe = fit_linear(search, problem.view.apply(matrix), problem)
+    probe = fit_linear(search, problem.scaling.apply(matrix), problem)
     assert probe.coef_.shape == (77, 154)

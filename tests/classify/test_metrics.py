@@ -61,7 +61,7 @@ def test_roc_points_are_few_and_span_the_curve() -> None:
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_a_class_that_no_row_has_counts_in_f1_where_predicted_and_in_no_curve(n_classes: int) -> None:
+def test_a_class_without_rows_counts_in_f1_if_predicted_and_has_no_curve(n_classes: int) -> None:
     truth, probabilities = predictions(n_classes)
     kept = truth != 1
     truth, probabilities = truth[kept], probabilities[kept]

@@ -15,7 +15,7 @@ from .conftest import MakeJob, Rows, write_rows
 
 
 @pytest.mark.slow
-def test_terms_tell_77_intents_apart(real_data: Path, make_job: MakeJob, tmp_path: Path) -> None:
+def test_tfidf_separates_77_intents(real_data: Path, make_job: MakeJob, tmp_path: Path) -> None:
     with (real_data / "banking77" / "train.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))[::4]  # sorted by class: every fourth row keeps all 77
     parts = (np.arange(len(rows)) % 5 == 0).astype(np.int8)

@@ -1,4 +1,4 @@
-"""Results never outlive what they were made from."""
+"""Outdated features and results are not used."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from .conftest import MakeJob, every_fifth_tests, make_rows, write_rows
 
 
 @pytest.mark.parametrize("source", ["sae", "hidden"])
-def test_features_of_as_many_other_rows_are_refused(source: str, make_job: MakeJob, tmp_path: Path) -> None:
+def test_features_of_other_rows_of_the_same_number_are_an_error(source: str, make_job: MakeJob, tmp_path: Path) -> None:
     for name, seed in (("other", 5), ("all", 1)):
         write_rows(tmp_path / name, make_rows(240, 4, seed=seed), every_fifth_tests(240, 4))
     (tmp_path / "all" / "layer_3").rename(tmp_path / "unused")
     (tmp_path / "other" / "layer_3").rename(tmp_path / "all" / "layer_3")
     outcome = run_classify_job(make_job(source, samples=tmp_path / "all"))
     assert outcome.rows == []
-    assert "made from other rows than samples.parquet holds now: run the extraction again" in outcome.failures[0].reason
+    assert (
+        "extracted from other rows than the current samples.parquet: run the extraction again"
+        in outcome.failures[0].reason
+    )
 
 
 def test_features_of_a_test_split_are_checked_too(make_job: MakeJob, tmp_path: Path) -> None:
@@ -35,14 +38,14 @@ def test_features_of_a_test_split_are_checked_too(make_job: MakeJob, tmp_path: P
     assert str(tmp_path / "test") in outcome.failures[0].reason
 
 
-def test_damaged_samples_are_refused(make_job: MakeJob, tmp_path: Path) -> None:
+def test_damaged_samples_are_an_error(make_job: MakeJob, tmp_path: Path) -> None:
     write_rows(tmp_path, make_rows(240, 4, seed=1), every_fifth_tests(240, 4))
     (tmp_path / "samples.json").unlink()
     outcome = run_classify_job(make_job("tfidf", samples=tmp_path))
     assert "samples are missing or damaged" in outcome.failures[0].reason
 
 
-def test_a_setting_that_fails_keeps_no_old_results(make_job: MakeJob) -> None:
+def test_a_failed_setting_keeps_no_old_results(make_job: MakeJob) -> None:
     job = make_job(params=ClassificationParams(binarize_values=[5000.0]))
     old = job.out / "sum_top0_bin-5000.0" / "results.json"
     old.parent.mkdir(parents=True)
@@ -51,7 +54,7 @@ def test_a_setting_that_fails_keeps_no_old_results(make_job: MakeJob) -> None:
     assert not old.exists()
 
 
-def test_a_job_that_fails_keeps_no_old_results(make_job: MakeJob) -> None:
+def test_a_failed_job_keeps_no_old_results(make_job: MakeJob) -> None:
     job = make_job()
     run_classify_job(job)
     changed = make_job(seed=1, features="layer_9/3k")

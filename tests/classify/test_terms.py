@@ -1,4 +1,4 @@
-"""The TF-IDF baseline's terms, in languages that separate words and in those that do not."""
+"""Terms of the TF-IDF baseline, in languages with and without spaces between words."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ PRAISE, BLAME = "很好喜欢满意推荐优秀", "太差失望退货糟糕讨�
 
 
 def chinese(n_rows: int) -> list[str]:
-    """Even rows praise, odd rows blame, without spaces and never in the same words twice."""
+    """Texts without spaces, no two with the same words; even rows are praise, odd rows are blame."""
     generator = np.random.default_rng(0)
     common = list("这家酒店的服务房间早餐质量物流手机屏幕电池")
     return ["".join(generator.permutation([*common, *(PRAISE, BLAME)[i % 2]])) for i in range(n_rows)]
 
 
-def test_words_alone_and_with_characters_where_there_are_words() -> None:
+def test_words_alone_and_with_characters() -> None:
     counted = count_terms(["the red house", "the red car", "a blue car"])
     assert list(counted) == [WORDS, WORDS_AND_CHARACTERS]
     counter, counts = counted[WORDS]
@@ -45,19 +45,19 @@ def test_words_alone_and_with_characters_where_there_are_words() -> None:
     [chinese(40), ["a", "b", "a", "b"], ["今日は晴れ。", "明日も晴れ。"], [*chinese(40), "很好", "很好"]],
     ids=["chinese", "one character", "japanese", "one word recurs"],
 )
-def test_characters_where_hardly_any_word_recurs(texts: list[str]) -> None:
+def test_characters_if_few_words_recur(texts: list[str]) -> None:
     ((kind, (counter, counts)),) = count_terms(texts).items()
     assert kind == CHARACTERS
     assert counts.shape[1] == len(term_names(counter)) > 1
 
 
 @pytest.mark.parametrize("texts", [["", " ", ""], ["x", "", ""]])
-def test_blank_texts_are_a_mistake_that_says_so(texts: list[str]) -> None:
+def test_blank_texts_are_an_error(texts: list[str]) -> None:
     with pytest.raises(DataError, match="no word or character occurs in two"):
         count_terms(texts)
 
 
-def test_chinese_texts_are_told_apart_and_the_analyzer_recorded(make_job: MakeJob, tmp_path: Path) -> None:
+def test_chinese_texts_are_classified_by_characters(make_job: MakeJob, tmp_path: Path) -> None:
     rows = replace(make_rows(120, 2, seed=1), texts=chinese(120))
     write_rows(tmp_path, rows, every_fifth_tests(120, 2))
     job = make_job("tfidf", samples=tmp_path)
@@ -67,7 +67,7 @@ def test_chinese_texts_are_told_apart_and_the_analyzer_recorded(make_job: MakeJo
         assert scores["chosen"]["terms"] == CHARACTERS
 
 
-def test_test_texts_do_not_decide_what_a_term_is(make_job: MakeJob, tmp_path: Path) -> None:
+def test_terms_come_from_training_texts(make_job: MakeJob, tmp_path: Path) -> None:
     parts, rows = every_fifth_tests(240, 4), make_rows(240, 4, seed=1)
     texts = [chinese(1)[0] * 50 if part else text for text, part in zip(rows.texts, parts, strict=True)]
     write_rows(tmp_path, replace(rows, texts=texts), parts)
@@ -76,9 +76,7 @@ def test_test_texts_do_not_decide_what_a_term_is(make_job: MakeJob, tmp_path: Pa
     assert read_result(job.out / "tfidf")["classifiers"]["tree"]["chosen"]["terms"] == WORDS
 
 
-def test_cross_validation_chooses_characters_where_endings_tell_the_classes_apart(
-    make_job: MakeJob, tmp_path: Path
-) -> None:
+def test_cross_validation_chooses_characters_if_endings_separate_the_classes(make_job: MakeJob, tmp_path: Path) -> None:
     generator = np.random.default_rng(0)
     stems = ["".join(generator.choice(list("bdfgklmn"), 6)) for _ in range(900)]
     texts = [" ".join(["word", *(s + ("ing", "ed")[i % 2] for s in stems[3 * i : 3 * i + 3])]) for i in range(240)]

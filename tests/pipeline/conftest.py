@@ -1,4 +1,4 @@
-"""A run that trains SAEs, the flags that name its file, and two runs that share an SAE."""
+"""A configuration that trains SAEs, its saved file, and two runs that share an SAE."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def raw(tmp_path: Path, save_tiny: Callable[..., Path], write_texts: Callable[..
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Callable[[Raw], list[str]]:
-    """saved(raw): the flags that name a file with this configuration."""
+    """saved(raw): write the configuration to a file and return the flags for it."""
 
     def save(raw: Raw) -> list[str]:
         (tmp_path / "conf.yaml").write_text(yaml.safe_dump(raw))
@@ -55,7 +55,7 @@ def transfer_runs(
 
 @pytest.fixture
 def runs(transfer_runs: Path, tmp_path: Path) -> tuple[Run, Run]:
-    """Copies of both runs, free to be changed."""
+    """Copies of both runs, for tests that change them."""
     for name in ("one", "two"):
         shutil.copytree(transfer_runs / name, tmp_path / name)
         conf = tmp_path / name / "conf.yaml"

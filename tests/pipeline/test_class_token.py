@@ -1,4 +1,4 @@
-"""settings.positions: cls, from the tokens to the classifiers."""
+"""settings.positions: cls, from tokens to classifiers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .tiny import SHORT, Raw, classified, plan_of
 
 
 @pytest.mark.parametrize("kind", ["bert", "llama"])
-def test_one_position_a_row_is_read(
+def test_one_position_per_row(
     raw: Raw,
     saved: Callable[..., list[str]],
     tmp_path: Path,
@@ -66,13 +66,13 @@ def test_stored_rows_of_other_positions_are_not_classified(
         assert "cls" in printed
 
 
-def test_no_key_where_it_is_not_asked_for(raw: Raw, saved: Callable[..., list[str]], tmp_path: Path) -> None:
+def test_default_positions_are_not_recorded(raw: Raw, saved: Callable[..., list[str]], tmp_path: Path) -> None:
     assert run_experiments([*saved(raw), "--extract-only"]) == 0
     (record,) = tmp_path.rglob("samples.json")
     assert "positions" not in json.loads(record.read_text())["settings"]
 
 
-def test_one_off_classification_reads_it_back(
+def test_one_off_classification_uses_the_stored_positions(
     raw: Raw,
     saved: Callable[..., list[str]],
     tmp_path: Path,
@@ -93,7 +93,7 @@ def test_one_off_classification_reads_it_back(
 
 
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]])
-def test_a_model_without_such_a_token_is_a_mistake(
+def test_a_model_without_class_token_is_an_error(
     raw: Raw,
     saved: Callable[..., list[str]],
     save_tiny: Callable[..., Path],
@@ -108,8 +108,8 @@ def test_a_model_without_such_a_token_is_a_mistake(
     assert "use tokens" in message
 
 
-def test_a_corpus_has_none(raw: Raw, tmp_path: Path) -> None:
+def test_a_corpus_with_class_tokens_is_an_error(raw: Raw, tmp_path: Path) -> None:
     raw["settings"]["positions"] = "cls"
     raw["sae_training"][0]["corpus"] = {"name": str(tmp_path / "texts.jsonl")}
-    with pytest.raises(Exception, match=r"sae_training\[0\]\.corpus: trains on the tokens of its texts"):
+    with pytest.raises(Exception, match=r"sae_training\[0\]\.corpus: needs positions: tokens"):
         plan_of(raw)

@@ -1,4 +1,4 @@
-"""The example on digits, end to end: a vision model, its SAEs, codes, classifiers, heat maps and a live answer."""
+"""The digits example end to end: vision model, SAEs, codes, classifiers, heat maps, live prediction."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "digits.yaml"
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the example writes with a third of its epochs and a tenth of its positions: about a minute."""
+    """Output of the example with a third of the epochs and a tenth of the positions: about a minute."""
     root = tmp_path_factory.mktemp("digits")
     raw: dict[str, Any] = yaml.safe_load(EXAMPLE.read_text())
     raw["settings"] |= {
@@ -41,7 +41,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_latents_tell_digits_apart(root: Path) -> None:
+def test_latents_separate_digits(root: Path) -> None:
     record = json.loads((root / "models" / "digits-cnn" / "training.json").read_text())
     assert record["accuracy"]["test"] >= 0.93
     summary = pd.read_csv(root / "classifications" / "summary.csv")
@@ -64,8 +64,8 @@ def test_heat_maps_and_top_images_are_in_the_store(root: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_live_answer_is_the_stored_one(root: Path) -> None:
-    """Of a result whose model was trained in the run, without saying where it is."""
+def test_live_prediction_equals_the_stored_one(root: Path) -> None:
+    """The model was trained in the run; its path is not given."""
     folder = next(path for path in root.rglob("layer_0/jumprelu/max_*") if "classifications" in path.parts)
     stored = pq.read_table(folder / "predictions.parquet").to_pylist()[0]
     pixels = np.rint(load_digits().images[stored["row"]] * (255 / 16)).astype(np.uint8)

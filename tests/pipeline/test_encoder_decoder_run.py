@@ -1,4 +1,4 @@
-"""A whole run with T5: its encoder is read, an SAE is trained, and its missing language head costs nothing."""
+"""A run with T5: its encoder is read and an SAE is trained, without a language head."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same rows give the same features and scores, whichever kind of file they come from."""
+"""The same rows give the same features and scores from every file format."""
 
 from __future__ import annotations
 

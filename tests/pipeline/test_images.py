@@ -80,7 +80,7 @@ def test_from_images_to_classifiers(raw: Raw, saved: Callable[[Raw], list[str]],
 
 
 @pytest.mark.slow
-def test_workers_change_nothing(raw: Raw, saved: Callable[[Raw], list[str]], tmp_path: Path) -> None:
+def test_workers_do_not_change_results(raw: Raw, saved: Callable[[Raw], list[str]], tmp_path: Path) -> None:
     made = []
     for n_workers in (0, 2):
         raw["settings"] |= {"image_workers": n_workers, "base_save_dir": str(tmp_path / str(n_workers) / "activations")}
@@ -91,7 +91,7 @@ def test_workers_change_nothing(raw: Raw, saved: Callable[[Raw], list[str]], tmp
 
 
 @pytest.mark.gpu
-def test_a_gpu_gives_what_the_cpu_gives(raw: Raw, saved: Callable[[Raw], list[str]], tmp_path: Path) -> None:
+def test_gpu_results_equal_cpu_results(raw: Raw, saved: Callable[[Raw], list[str]], tmp_path: Path) -> None:
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     raw["settings"]["image_workers"] = 2
@@ -105,9 +105,7 @@ def test_a_gpu_gives_what_the_cpu_gives(raw: Raw, saved: Callable[[Raw], list[st
 
 
 @pytest.mark.slow
-def test_activations_alone_train_and_classify_the_same(
-    raw: Raw, saved: Callable[[Raw], list[str]], tmp_path: Path
-) -> None:
+def test_act_only_gives_the_same_results(raw: Raw, saved: Callable[[Raw], list[str]], tmp_path: Path) -> None:
     raw["settings"]["act_only"] = True
     raw["models"][0]["random_sae"] = True
     assert run_experiments(saved(raw)) == 0
@@ -115,8 +113,10 @@ def test_activations_alone_train_and_classify_the_same(
     assert set(summary.source) == {"sae", "random_sae", "hidden", "pixels", "majority"}
 
 
-def test_the_same_picture_stays_on_one_side(raw: Raw, saved: Callable[[Raw], list[str]], tmp_path: Path) -> None:
-    """Encoded otherwise and called otherwise, it is still the same."""
+def test_the_same_image_stays_on_one_side_of_the_split(
+    raw: Raw, saved: Callable[[Raw], list[str]], tmp_path: Path
+) -> None:
+    """Another encoding and another name do not make another image."""
     for number in range(0, 20, 2):
         source = tmp_path / "colours" / "train" / "blue" / f"{number:02d}.png"
         Image.open(source).save(source.with_name(f"copy-{number:02d}.bmp"))
@@ -172,7 +172,7 @@ def test_a_bad_image_is_listed_and_left_out(
 
 
 @pytest.mark.slow
-def test_an_image_that_changed_is_noticed(
+def test_a_changed_image_is_detected(
     raw: Raw, saved: Callable[[Raw], list[str]], images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_experiments([*saved(raw), "--extract-only"]) == 0
@@ -187,14 +187,14 @@ def test_an_image_that_changed_is_noticed(
     ("change", "message"),
     [
         ({"datasets": {"image_field": None}}, "image_field: is missing: a vit needs it"),
-        ({"settings": {"positions": "image"}}, "settings.positions: 'image': a vit counts one of patches, cls, all"),
+        ({"settings": {"positions": "image"}}, "settings.positions: 'image': a vit has patches, cls, all"),
         ({"models": {"positions": "last"}}, "models[0].positions: 'last'"),
         ({"models": {"model_type": "vlm"}}, "it is no vlm"),
         ({"models": {"layers": [3]}}, "has the layers 0 to 2"),
-        ({"sae_training": {"corpus": {"name": "python-docs"}}}, "corpus: trains on the tokens of its texts"),
+        ({"sae_training": {"corpus": {"name": "python-docs"}}}, "corpus: needs positions: tokens"),
     ],
 )
-def test_mistakes_are_found_before_work_starts(
+def test_errors_are_found_before_work_starts(
     change: dict[str, Any],
     message: str,
     raw: Raw,
@@ -209,7 +209,7 @@ def test_mistakes_are_found_before_work_starts(
 
 
 @pytest.mark.parametrize("change", [{"positions": "cls"}, {"model_type": "llm"}])
-def test_one_model_is_read_in_one_way(
+def test_entries_of_one_model_must_agree(
     change: dict[str, Any], raw: Raw, saved: Callable[[Raw], list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw["models"].append({**raw["models"][0], "layers": [0], **change})

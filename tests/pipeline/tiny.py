@@ -12,9 +12,9 @@ from saefari.pipeline.plan.make_plan import make_plan
 from saefari.pipeline.plan.plan import Plan
 
 SHORT = {"k": 4, "n_positions": 2048, "batch_size": 256, "buffer_size": 256}
-"""How to train an SAE in a second."""
+"""`sae_train` of an SAE that trains in a second."""
 Raw = dict[str, Any]
-"""What a configuration's file holds."""
+"""Content of a configuration file."""
 
 
 def tiny_settings(root: Path, **more: Any) -> dict[str, Any]:
@@ -42,6 +42,6 @@ def classified(root: Path) -> set[tuple[int, str]]:
 
 
 def samples(root: Path) -> Path:
-    """The folder of the one split that was prepared below a folder."""
+    """The folder of the only prepared split below a folder."""
     (found,) = root.rglob("samples.parquet")
     return found.parent

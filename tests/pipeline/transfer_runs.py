@@ -1,4 +1,4 @@
-"""Two runs that share an SAE, and what a transfer between them must and must not count."""
+"""Two runs that share an SAE, and the rows that a transfer between them may test on."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Run:
         return self.layout.classifications.joinpath(*source, *parts)
 
     def transferred(self, train: Run, *parts: str) -> Path:
-        """The folder that a transfer to this run fills."""
+        """The output folder of a transfer to this run."""
         base = train.samples.relative_to(train.layout.activations).parts
         if parts[0] in ("tfidf", "majority"):
             base = ("baselines", *base[1:])
@@ -62,7 +62,7 @@ class Run:
 def make_run(root: Path, model: Path, sae: Path, seed: int, write_texts: Callable[..., Any]) -> Run:
     write_texts(root / "texts.jsonl", 260, seed=seed)
     raw = {
-        "settings": tiny_settings(root, max_samples=240, positions="tokens"),  # so that a row's number is not its place
+        "settings": tiny_settings(root, max_samples=240, positions="tokens"),  # row numbers differ from stored indices
         "models": [{"name": str(model), "layers": [1], "widths": ["64"], "sae_path": str(sae), "random_sae": True}],
         "datasets": [{"name": str(root / "texts.jsonl"), "text_field": "text"}],
         "classification_params": {
@@ -95,7 +95,7 @@ def trained_texts(run: Run) -> set[str]:
 
 
 def fair_rows(train: Run, test: Run) -> list[int]:
-    """Places of the test rows whose text no training row has."""
+    """Indices of the test rows whose text no training row has."""
     texts = keys(read_samples(test.samples, ["text"])["text"].to_pylist())
     seen = trained_texts(train)
     return [i for i in np.flatnonzero(read_split(test.samples) == 1).tolist() if texts[i] not in seen]

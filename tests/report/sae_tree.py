@@ -1,4 +1,4 @@
-"""An output tree of trained SAEs as a sweep leaves it, with the results of classifiers that read them."""
+"""An output tree of a sweep of SAEs, with results of classifiers on their codes."""
 
 from __future__ import annotations
 

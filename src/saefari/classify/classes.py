@@ -1,4 +1,4 @@
-"""Whether rows can be classified, told from their labels alone, before anything is computed."""
+"""Check from the labels alone that rows can be classified, before anything is computed."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from saefari.data.splits import TEST, TRAIN
 from saefari.errors import DataError, shown
 from saefari.store import read_samples, read_split, read_split_record
 
-_A_SCALE = 10
-"""As many different numbers are more likely values of a quantity than names of classes."""
+_MIN_DISTINCT_VALUES = 10
+"""From this many distinct numbers, labels are more likely values of a quantity than class names."""
 
 
 def check_classes(folders: Sequence[Path], n_folds: int, where: str, label_field: str) -> list[str]:
-    """Check that at least two classes can be trained and tested. Returns a warning for what is left out.
+    """Check that at least two classes can be trained and tested; return warnings for classes that are left out.
 
-    folders: a split's samples, and those of the test split if there is one. where: names the rows in warnings.
-    Raises DataError where fewer than two classes remain, StoreError where the rows were not prepared.
+    folders: samples of a split, and of the test split if there is one. where: names the rows in warnings.
+    Raises DataError if fewer than two classes remain, StoreError if the rows were not prepared.
     """
     read = [label for folder in folders for label in read_samples(folder, ["label"])["label"].to_pylist()]
     labels = np.asarray(read, dtype=object)
@@ -39,9 +39,9 @@ def check_classes(folders: Sequence[Path], n_folds: int, where: str, label_field
 
 
 def _tied_hint(folders: Sequence[Path]) -> str:
-    """That most rows share their text with another row, which the split keeps together; empty where they do not.
+    """Return a hint if most rows share their text with another row, which keeps them on one side of the split.
 
-    folders: as of `check_classes`; the record of the first counts the rows of all.
+    folders: as for `check_classes`; the split record of the first counts the rows of all. Returns "" for no hint.
     """
     tied = (read_split_record(folders[0]) or {}).get("tied", {})
     n_rows = sum(len(read_split(folder)) for folder in folders)
@@ -52,10 +52,10 @@ def _tied_hint(folders: Sequence[Path]) -> str:
 
 
 def check_labels(labels: Sequence[str | None], n_folds: int, label_field: str) -> None:
-    """Raise DataError where rows with these labels cannot be classified, however they are split; None = no label."""
+    """Raise DataError if rows with these labels cannot be classified under any split; None = no label."""
     given = [label for label in labels if label is not None]
     counts = Counter(given)
-    train = [name for name, count in counts.items() for _ in range(count - 1)]  # at best: a test row of each class
+    train = [name for name, count in counts.items() for _ in range(count - 1)]  # best case: one test row per class
     try:
         usable_classes(train, list(counts), n_folds)
     except DataError as error:
@@ -64,7 +64,7 @@ def check_labels(labels: Sequence[str | None], n_folds: int, label_field: str) -
 
 
 def dropped_warning(where: str, dropped: Mapping[str, str], n_rows: int) -> str:
-    """A warning that classes are left out, and why; empty where none is."""
+    """Return a warning that lists the classes left out and the reasons; "" if there are none."""
     if not dropped:
         return ""
     listed = ", ".join(f"{shown(name)} ({reason})" for name, reason in list(dropped.items())[:5])
@@ -73,13 +73,13 @@ def dropped_warning(where: str, dropped: Mapping[str, str], n_rows: int) -> str:
 
 
 def quantity_hint(labels: Sequence[str], label_field: str) -> str:
-    """How to bin labels that look like values of a quantity; empty where they look like names of classes."""
+    """Return how to bin labels that look like values of a quantity; "" if they look like class names."""
     names = set(labels)
     try:
         values = sorted({float(name) for name in names})
     except ValueError:
         return ""
-    if len(values) < _A_SCALE or not all(map(math.isfinite, values)):
+    if len(values) < _MIN_DISTINCT_VALUES or not all(map(math.isfinite, values)):
         return ""
     if all(value.is_integer() for value in values) and (_are_ids(values) or len(labels) > 20 * len(values)):
         return ""
@@ -93,5 +93,5 @@ def quantity_hint(labels: Sequence[str], label_field: str) -> str:
 
 
 def _are_ids(values: Sequence[float]) -> bool:
-    """Whether whole numbers, ascending, look like those that classes are numbered with."""
+    """Whether ascending integers look like class ids."""
     return values[0] in (0, 1) and values[-1] < 2 * len(values)

@@ -1,4 +1,4 @@
-"""Confusion matrices, and what is read off them; every class counts, also one that was never predicted."""
+"""Confusion matrices and the scores computed from them; a class that is never predicted counts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
-    """Counts int64 [n_classes, n_classes]: rows are true classes, columns predicted ones."""
+    """Return counts, int64 [n_classes, n_classes]: rows are true classes, columns predicted ones."""
     cells = np.bincount(truth * n_classes + predicted, minlength=n_classes**2)
     return cells.reshape(n_classes, n_classes)
 

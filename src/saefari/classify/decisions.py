@@ -1,4 +1,4 @@
-"""How a finished result decides: its saved estimator, and for a row what each feature contributed."""
+"""Explain predictions of a stored classifier: feature contributions of a probe, decision path of a tree."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from saefari.store import read_codes_rows, read_hidden_rows, read_result, read_s
 
 @dataclass(frozen=True)
 class StoredClassifier:
-    """One classifier of one setting, read back.
+    """One classifier of one setting, loaded from disk.
 
-    name: linear, tree or majority. result: the content of results.json. estimator: a scikit-learn estimator; it takes
-    what `stored_features` gives. classes: their names, in the order of its probabilities.
+    name: linear, tree or majority. result: the content of results.json. estimator: a scikit-learn estimator that takes
+    the output of `stored_features`. classes: names in the order of its probabilities.
     """
 
     name: str
@@ -37,13 +37,13 @@ class StoredClassifier:
 
     @property
     def features(self) -> str | None:
-        """Where codes or hidden states lie below a sample folder, as in 'layer_3/3k'; None where it reads none."""
-        place: str | None = self.result["features"]
-        return place
+        """Folder of codes or hidden states below a sample folder, such as 'layer_3/3k'; None if it reads none."""
+        features: str | None = self.result["features"]
+        return features
 
     @cached_property
     def terms(self) -> Sequence[str] | None:
-        """Names of the features, where they have any beside their number."""
+        """Names of TF-IDF features; None for other sources."""
         if self.source != "tfidf":
             return None
         from saefari.classify.terms import term_names
@@ -52,7 +52,7 @@ class StoredClassifier:
 
     @cached_property
     def columns(self) -> np.ndarray:
-        """int64: the features, as numbered in the source, that linear probe or tree is offered."""
+        """int64: indices, in the source, of the features that the final classifier takes."""
         if "keep" in self.estimator.named_steps:
             return np.asarray(self.estimator["keep"].transformers_[0][2], dtype=np.int64)
         return np.arange(self.estimator[-1].n_features_in_)
@@ -60,12 +60,12 @@ class StoredClassifier:
 
 @dataclass(frozen=True)
 class Contributions:
-    """Why a linear probe decided so: per class, intercept + sum of the features' contributions = logit.
+    """Contributions to a linear probe's logits: per class, intercept + sum of contributions = logit.
 
-    features: int64 [m], as numbered in the source: those that are not 0 in this row; all of a dense source.
+    features: int64 [m], indices in the source of the features that are not 0 in this row; all of a dense source.
     names: of these features, for TF-IDF; else None. values: float64 [m], before scaling.
     per_class: float64 [m, K], weight x scaled value. intercepts: float64 [K].
-    Of two classes there is one weight vector: what speaks for the second speaks against the first.
+    With two classes there is one weight vector; the contributions to the first class are those to the second, negated.
     """
 
     features: np.ndarray
@@ -76,14 +76,14 @@ class Contributions:
 
     @property
     def logits(self) -> np.ndarray:
-        """float64 [K]; of two classes they are -z and z, where scikit-learn's decision function is z."""
+        """float64 [K]; with two classes -z and z, where z is scikit-learn's decision function."""
         total: np.ndarray = self.intercepts + self.per_class.sum(axis=0)
         return total
 
 
 @dataclass(frozen=True)
 class Step:
-    """One node on a row's way down a tree, numbered as `nodes` in results.json; value <= threshold goes left."""
+    """One split on a row's path down a tree, numbered as `nodes` in results.json; value <= threshold goes left."""
 
     node: int
     feature: int
@@ -95,22 +95,22 @@ class Step:
 
 @dataclass(frozen=True)
 class TreePath:
-    """A row's way down a tree: the nodes that ask, then the leaf that answers."""
+    """A row's path down a tree: its splits, then its leaf."""
 
     steps: list[Step]
     leaf: int
 
     @property
     def nodes(self) -> list[int]:
-        """Every node on the way, root first, leaf last."""
+        """Every node on the path, root first, leaf last."""
         return [*(step.node for step in self.steps), self.leaf]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a classifier says of one row, and why.
+    """A prediction for one row and its explanation.
 
-    probabilities: float64 [K]. contributions: of a linear probe. path: of a tree. The majority class has neither.
+    probabilities: float64 [K]. contributions: for a linear probe. path: for a tree. The majority class has neither.
     """
 
     probabilities: np.ndarray
@@ -121,7 +121,7 @@ class Decision:
 def load_classifier(folder: Path, name: str) -> StoredClassifier:
     """Read one classifier of a setting's folder; name: 'linear', 'tree' or 'majority'.
 
-    Raises StoreError where there is no such result or classifier, or its estimator was not saved or cannot be read.
+    Raises StoreError if there is no such result or classifier, or its estimator was not saved or cannot be read.
     """
     from saefari.classify.estimator import load_estimator
 
@@ -131,8 +131,8 @@ def load_classifier(folder: Path, name: str) -> StoredClassifier:
     path = folder / f"{name}.skops"
     if not path.exists():
         raise StoreError(
-            f"{path} is not there, so that only the figures of this result can be shown (imported results have no "
-            "estimators); `python run_experiments.py --classify-only` makes those of a run"
+            f"{path} does not exist, so only the scores of this result can be shown (imported results have no "
+            "estimators); `python run_experiments.py --classify-only` writes the estimators of a run"
         )
     if "features" not in result:
         raise StoreError(f"{folder} was written by an older version: run `python run_experiments.py --classify-only`")
@@ -146,11 +146,11 @@ def load_classifier(folder: Path, name: str) -> StoredClassifier:
 
 
 def stored_features(classifier: StoredClassifier, sample_folder: Path, rows: Sequence[int]) -> Any:
-    """What the estimator takes, for dataset rows (`row` of predictions.parquet) of a stored split.
+    """Return the estimator's input for dataset rows (`row` of predictions.parquet) of a stored split.
 
     sample_folder: one of result["samples"], below the activations' root. Returns a sparse matrix [n, d_sae] for codes,
     float32 [n, d] for hidden states and pixels, texts for TF-IDF, zeros [n, 1] for the majority class.
-    Raises StoreError where the rows are not stored.
+    Raises StoreError if the rows are not stored.
     """
     if classifier.features is None:
         if classifier.source == "majority":
@@ -166,17 +166,17 @@ def stored_features(classifier: StoredClassifier, sample_folder: Path, rows: Seq
 
 
 def features_of_codes(setting: Setting, codes: sparse.csr_array, offsets: np.ndarray) -> sparse.csr_array:
-    """Features [n_samples, d_sae] as a setting makes them of codes [n_positions, d_sae]; offsets: [n_samples + 1]."""
+    """Return a setting's features [n_samples, d_sae] from codes [n_positions, d_sae]; offsets: [n_samples + 1]."""
     pooled = stack_rows([pool_or_count(codes, offsets, setting.pooling, setting.top_n or 0)])
     return pooled if setting.binarize is None else binarize(pooled, setting.binarize)
 
 
 def decide(classifier: StoredClassifier, features: Any) -> list[Decision]:
-    """One decision per row of `features`, which is what `stored_features` gives."""
+    """Return one decision per row of `features`, the output of `stored_features`."""
     probabilities = classifier.estimator.predict_proba(features)
     if classifier.name == "linear":
-        reasons = _contributions(classifier, features)
-        return [Decision(p, contributions=why) for p, why in zip(probabilities, reasons, strict=True)]
+        contributions = _contributions(classifier, features)
+        return [Decision(p, contributions=c) for p, c in zip(probabilities, contributions, strict=True)]
     if classifier.name == "tree":
         paths = _paths(classifier, features)
         return [Decision(p, path=path) for p, path in zip(probabilities, paths, strict=True)]
@@ -185,28 +185,28 @@ def decide(classifier: StoredClassifier, features: Any) -> list[Decision]:
 
 def _contributions(classifier: StoredClassifier, features: Any) -> list[Contributions]:
     *steps, (_, probe) = classifier.estimator.steps
-    raw = seen = features
+    unscaled = scaled = features
     for name, step in steps:
-        seen = step.transform(seen)
-        raw = raw if name == "scale" else seen
+        scaled = step.transform(scaled)
+        unscaled = unscaled if name == "scale" else scaled
     weights, intercepts = probe.coef_.astype(np.float64), probe.intercept_.astype(np.float64)
     if len(weights) == 1:
         weights, intercepts = np.vstack([-weights, weights]), np.concatenate([-intercepts, intercepts])
     contributions = []
-    for before, after in zip(_rows(raw), _rows(seen), strict=True):  # scaling keeps what is stored, and its order
-        (present, values), (_, scaled) = before, after
+    # Scaling keeps the stored entries and their order.
+    for (present, values), (_, scaled_values) in zip(_rows(unscaled), _rows(scaled), strict=True):
         numbers = classifier.columns[present]
         names = None if classifier.terms is None else [classifier.terms[number] for number in numbers]
-        per_class = scaled[:, None] * weights[:, present].T
+        per_class = scaled_values[:, None] * weights[:, present].T
         contributions.append(Contributions(numbers, names, values, per_class, intercepts))
     return contributions
 
 
 def _rows(matrix: Matrix) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(columns, float64 values) of each row: what a sparse one stores, all of a dense one."""
+    """Yield (columns, float64 values) of each row: the stored entries of a sparse one, all of a dense one."""
     if isinstance(matrix, np.ndarray):
-        everything = np.arange(matrix.shape[1])
-        yield from ((everything, row.astype(np.float64)) for row in matrix)
+        columns = np.arange(matrix.shape[1])
+        yield from ((columns, row.astype(np.float64)) for row in matrix)
         return
     for start, stop in pairwise(matrix.indptr):
         yield matrix.indices[start:stop], matrix.data[start:stop].astype(np.float64)

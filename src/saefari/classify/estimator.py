@@ -1,4 +1,4 @@
-"""scikit-learn estimators as files that hold no code and depend on nothing but the estimator."""
+"""Save and load scikit-learn estimators without pickle; equal estimators give equal files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import skops.io
 from saefari.store.files import atomic_write
 
 _SCHEMA = "schema.json"
-_OURS = ["sklearn.tree._tree.Tree"]  # skops lists it as unsafe: a forged file could crash, though not run code
-_IDENTITY = re.compile(r'(?<="__id__": )\d+|(?<=")\d+(?=\.np[yz]")')
+_TRUSTED = ["sklearn.tree._tree.Tree"]  # skops lists it as unsafe: a forged file could crash, though not run code
+_OBJECT_ID = re.compile(r'(?<="__id__": )\d+|(?<=")\d+(?=\.np[yz]")')
 
 
 def save_estimator(path: Path, estimator: Any) -> None:
-    """Write an estimator in skops format; equal estimators give equal bytes."""
+    """Write an estimator in skops format."""
     for _, step in getattr(estimator, "steps", []):
         for _, part in getattr(step, "transformer_list", [("", step)]):
             if hasattr(part, "_stop_words_id"):  # a memory address that scikit-learn's vectorisers remember
@@ -29,12 +29,12 @@ def save_estimator(path: Path, estimator: Any) -> None:
 
 
 def load_estimator(path: Path) -> Any:
-    """Read an estimator that `save_estimator` wrote; no code of the file's is ever run."""
-    return skops.io.load(path, trusted=_OURS)
+    """Read an estimator that `save_estimator` wrote; no code in the file is run."""
+    return skops.io.load(path, trusted=_TRUSTED)
 
 
 def _canonical(content: bytes) -> bytes:
-    """Replace what differs from run to run: memory addresses by running numbers, and the time of writing."""
+    """Make the content reproducible: replace memory addresses by consecutive numbers, and drop timestamps."""
     numbers: dict[str, str] = {}
 
     def number(match: re.Match[str]) -> str:
@@ -45,7 +45,7 @@ def _canonical(content: bytes) -> bytes:
         zipfile.ZipFile(io.BytesIO(content)) as old,
         zipfile.ZipFile(rewritten, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as new,
     ):
-        schema = _IDENTITY.sub(number, old.read(_SCHEMA).decode("utf-8"))
+        schema = _OBJECT_ID.sub(number, old.read(_SCHEMA).decode("utf-8"))
         for name in old.namelist():
             if name != _SCHEMA:
                 stem, _, suffix = name.partition(".")

@@ -1,4 +1,4 @@
-"""What a classifier reads: its weightiest features and, for a tree, its structure; all JSON-able."""
+"""The most important features of a classifier and the structure of a tree; all JSON-able."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _TOP = 20
 def linear_features(
     probe: LogisticRegression, columns: np.ndarray, names: Sequence[str] | None, classes: Sequence[str]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Per class the features with the largest weights, largest first: index, weight, and which way it speaks.
+    """Return per class the features with the largest absolute weights: index, weight, and direction (for, against).
 
-    columns: [n_features of the probe], each one's index in the source. Weights are per standard deviation where the
-    features were scaled.
+    columns: [n_features of the probe], their indices in the source. Weights are per standard deviation if the features
+    were scaled.
     """
     weights = np.vstack([-probe.coef_, probe.coef_]) if len(probe.coef_) == 1 else probe.coef_
     return {
@@ -41,14 +41,15 @@ def tree_features(
     names: Sequence[str] | None,
     classes: Sequence[str],
 ) -> list[dict[str, Any]]:
-    """The features a tree splits on, most important first: index, importance, and per class whether it is higher there.
+    """Return the features a tree splits on, most important first: index, importance, and direction per class.
 
-    features: the training rows the tree was fitted on; truth: their classes.
+    direction: whether the class mean is higher or lower than the overall mean. features: the training rows that the
+    tree was fitted on; truth: their classes.
     """
     importance = tree.feature_importances_
     used = [i for i in np.argsort(-importance, kind="stable")[:_TOP] if importance[i] > 0]
-    taken = features[:, used]
-    values = taken if isinstance(taken, np.ndarray) else taken.toarray()
+    values = features[:, used]
+    values = values if isinstance(values, np.ndarray) else values.toarray()
     overall = values.mean(axis=0)
     higher = np.stack([values[truth == k].mean(axis=0) > overall for k in range(len(classes))])
     return [
@@ -64,9 +65,9 @@ def tree_features(
 def tree_nodes(
     tree: DecisionTreeClassifier, columns: np.ndarray, names: Sequence[str] | None, n_classes: int
 ) -> list[dict[str, Any]]:
-    """Every node, the root first. Rows with feature <= threshold go `left`, the others `right`; leaves have neither.
+    """Return every node, the root first. Rows with feature <= threshold go `left`, others `right`; leaves have neither.
 
-    distribution: share of each class among the node's training rows (weighted, where classes are).
+    distribution: share of each class among the node's training rows (weighted, if classes are).
     """
     structure = tree.tree_
     nodes = []

@@ -1,4 +1,4 @@
-"""The feature matrices of each source, and what a saved estimator must do before its classifier."""
+"""Feature matrices of each source, and the preprocessing steps of a saved estimator."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from saefari.classify.features import (
     select_k,
     stack_rows,
 )
-from saefari.classify.fold_scaling import Matrix, View, standardised, tfidf_weighted
+from saefari.classify.fold_scaling import FoldScaling, Matrix, standardised, tfidf_weighted
 from saefari.classify.pixels import read_pixels
 from saefari.classify.settings import Setting
 from saefari.classify.task import Task
@@ -33,17 +33,16 @@ Steps = list[tuple[str, Any]]
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """One matrix to classify.
+    """One feature matrix, and how a saved estimator builds it.
 
-    matrix: [n_train, n_features], shared by folds; view: what the given training rows decide about it.
-    train, test: what the saved estimator takes (a matrix, or texts); first_steps: fitted, make features of that.
-    scaled: whether the linear probe's features are brought to unit deviation.
-    names: of the features, where they have any beside their number.
-    chosen: what the training rows decided about how features are made, JSON-able.
+    matrix: [n_train, n_features], shared by folds. fit_scaling: training rows -> scaling fitted on them.
+    train, test: input of the saved estimator (a matrix, or texts). first_steps: fitted; turn this input into features.
+    scaled: whether the linear probe standardises the features. names: of TF-IDF features.
+    chosen: choices about the features that are recorded in the result, JSON-able.
     """
 
     matrix: Matrix
-    view: Callable[[np.ndarray], View]
+    fit_scaling: Callable[[np.ndarray], FoldScaling]
     train: Any
     test: Any
     scaled: bool
@@ -52,21 +51,21 @@ class FeatureSet:
     chosen: dict[str, Any] = field(default_factory=dict)
 
     def linear_steps(self, columns: np.ndarray) -> Steps:
-        """Unfitted but for the first: keep the columns, then scale them."""
+        """Pipeline steps of the linear probe: first_steps (fitted), then select columns and scale (unfitted)."""
         scaler = ("scale", StandardScaler(with_mean=isinstance(self.matrix, np.ndarray)))
         return [*self.first_steps, *([_keep(columns), scaler] if self.scaled else [])]
 
     def tree_steps(self, columns: np.ndarray) -> Steps:
-        """Unfitted but for the first: keep the columns, in their own units."""
+        """Pipeline steps of the tree: first_steps (fitted), then select columns (unfitted)."""
         return [*self.first_steps, _keep(columns)]
 
 
 def code_features(
     folders: Sequence[Path], settings: Sequence[Setting], task: Task
 ) -> Iterator[tuple[Setting, Callable[[], FeatureSet]]]:
-    """Each setting with a function that builds its features; the codes are read once for all of them.
+    """Yield each setting with a function that builds its features; the codes are read once for all settings.
 
-    Raises StoreError when the codes are incomplete, or do not belong to the samples.
+    Raises StoreError if the codes are incomplete or belong to other samples.
     """
     pooled = pool_folders(folders, settings)
     for matrix in pooled.values():
@@ -76,7 +75,7 @@ def code_features(
 
 
 def hidden_features(folders: Sequence[Path], how: str, task: Task) -> FeatureSet:
-    """Pooled hidden states, dense, raw values."""
+    """Pooled hidden states, dense, unscaled."""
     hidden = np.concatenate([read_pooled_hidden(folder, how) for folder in folders])
     check_rows(folders, len(hidden), task.n_rows, task.samples)
     train, test = hidden[task.train], hidden[task.test]
@@ -84,16 +83,16 @@ def hidden_features(folders: Sequence[Path], how: str, task: Task) -> FeatureSet
 
 
 def pixel_features(folders: Sequence[Path], task: Task) -> FeatureSet:
-    """Pixels of what the model saw, dense; folders: the samples'."""
+    """Pixels of the images as the model reads them, dense; folders: of the samples."""
     pixels = read_pixels(folders)
     train, test = pixels[task.train], pixels[task.test]
     return FeatureSet(train, lambda rows: standardised(train, rows), train, test, scaled=True)
 
 
 def term_features(task: Task) -> dict[str, FeatureSet]:
-    """TF-IDF, sublinear in the count, of each choice of terms that `count_terms` offers, the readable one first.
+    """TF-IDF with sublinear counts, for each kind of terms that `count_terms` returns, words first.
 
-    Terms and weights come from training rows only.
+    Terms and weights are fitted on training rows only.
     """
     return {name: _term_set(name, *counted, task) for name, counted in count_terms(task.train_texts).items()}
 
@@ -114,9 +113,9 @@ def _term_set(name: str, counter: Counter, counts: sparse.csr_array, task: Task)
 
 
 def pool_folders(folders: Sequence[Path], settings: Sequence[Setting]) -> dict[tuple[str, int], sparse.csr_array]:
-    """One matrix over all rows of the folders for each (pooling, top_n) of the settings; the codes are read once.
+    """Return a matrix over all rows of the folders for each (pooling, top_n) of the settings; codes are read once.
 
-    Raises StoreError when they are incomplete or altered.
+    Raises StoreError if the codes are incomplete or altered.
     """
     wanted = list(dict.fromkeys((setting.pooling, setting.top_n or 0) for setting in settings))
     parts: dict[tuple[str, int], list[sparse.csr_array]] = {key: [] for key in wanted}
@@ -134,27 +133,27 @@ def _code_set(pooled: sparse.csr_array, setting: Setting, task: Task) -> Feature
     features = pooled if setting.binarize is None else binarize(pooled, setting.binarize)
     train, test = features[task.train], features[task.test]
 
-    def view(rows: np.ndarray) -> View:
+    def fit_scaling(rows: np.ndarray) -> FoldScaling:
         chosen = None
         if setting.select_k is not None:
             chosen = select_k(train[rows], task.train_classes[rows], setting.select_k)
         return standardised(train, rows, chosen)
 
-    return FeatureSet(train, view, train, test, scaled=True)
+    return FeatureSet(train, fit_scaling, train, test, scaled=True)
 
 
 def check_rows(folders: Sequence[Path], found: int, n_rows: int, samples: Sequence[str]) -> None:
-    """Raise StoreError unless the features are those of the rows that samples.parquet holds.
+    """Raise StoreError unless the features belong to the rows in samples.parquet.
 
-    found: rows of features; n_rows and samples: rows of each folder's samples.parquet together, and its SHA-256.
+    found: number of feature rows. n_rows: rows of all samples.parquet files. samples: their SHA-256, one per folder.
     """
     if found != n_rows:
-        raise StoreError(f"features hold {found} rows, samples.parquet {n_rows}: run the extraction again")
+        raise StoreError(f"features have {found} rows, samples.parquet has {n_rows}: run the extraction again")
     for folder, digest in zip(folders, samples, strict=True):
         manifest = Manifest.load(folder)
         if manifest is None or manifest.settings.get("samples") != digest:
             raise StoreError(
-                f"{folder} was made from other rows than samples.parquet holds now: run the extraction again"
+                f"{folder} was extracted from other rows than the current samples.parquet: run the extraction again"
             )
 
 

@@ -1,4 +1,4 @@
-"""Codes of positions -> one row of features per sample; sparse in, sparse out."""
+"""Turn codes of positions into one sparse row of features per sample: pooling, counting, binarizing, selection."""
 
 from __future__ import annotations
 
@@ -30,29 +30,29 @@ def pool_codes(codes: sparse.csr_array, offsets: np.ndarray, how: Pooling) -> sp
 
 
 def activation_ranks(codes: sparse.csr_array, at_least: int = 1) -> np.ndarray:
-    """Rank of every stored activation within its position, 0 = the largest; ties go to the lower latent.
+    """Rank every stored activation within its position, 0 = largest; ties go to the lower latent.
 
     codes: [n_positions, d_sae] with ascending indices. Returns int64 [n_active]. Ranks are exact for positions with
-    more than `at_least` active latents and 0 elsewhere, which spares sorting what a top-n of `at_least` keeps anyway.
+    more than `at_least` active latents and 0 elsewhere: a top-n of `at_least` keeps all of those without sorting.
     """
     counts = np.diff(codes.indptr)
-    crowded = np.repeat(counts > at_least, counts)
-    position = np.repeat(np.arange(len(counts)), counts)[crowded]
-    order = np.lexsort((-codes.data[crowded], position))
-    in_order = np.arange(codes.nnz) - np.repeat(codes.indptr[:-1], counts)
+    to_sort = np.repeat(counts > at_least, counts)
+    position = np.repeat(np.arange(len(counts)), counts)[to_sort]
+    order = np.lexsort((-codes.data[to_sort], position))
+    index_in_position = np.arange(codes.nnz) - np.repeat(codes.indptr[:-1], counts)
     sorted_ranks = np.empty(len(order), dtype=np.int64)
-    sorted_ranks[order] = in_order[crowded]
+    sorted_ranks[order] = index_in_position[to_sort]
     ranks = np.zeros(codes.nnz, dtype=np.int64)
-    ranks[crowded] = sorted_ranks
+    ranks[to_sort] = sorted_ranks
     return ranks
 
 
 def top_n_counts(
     codes: sparse.csr_array, offsets: np.ndarray, n: int, ranks: np.ndarray | None = None
 ) -> sparse.csr_array:
-    """Count, per sample, the positions at which each latent is among the n largest active ones; n = -1: is active.
+    """Count, per sample, the positions at which each latent is among the n largest; n = -1: is active.
 
-    codes, offsets: as for `pool_codes`. ranks: `activation_ranks` with at_least <= n, computed here where not given.
+    codes, offsets: as for `pool_codes`. ranks: `activation_ranks` with at_least <= n, computed here if not given.
     Returns [n_samples, d_sae], float32. Raises ValueError for n = 0 or below -1, and when offsets do not cover codes.
     """
     if n < -1 or n == 0:
@@ -72,7 +72,7 @@ def top_n_counts(
 def pool_or_count(
     codes: sparse.csr_array, offsets: np.ndarray, how: str, top_n: int, ranks: np.ndarray | None = None
 ) -> sparse.csr_array:
-    """One row per sample as a setting says: pooled by `how` where top_n is 0, else counted.
+    """Return one row per sample: pooled by `how` if top_n is 0, otherwise counted.
 
     codes, offsets: as for `pool_codes`. ranks: as for `top_n_counts`. Returns [n_samples, d_sae], float32.
     """
@@ -82,9 +82,9 @@ def pool_or_count(
 
 
 def binarize(features: sparse.csr_array, threshold: float) -> sparse.csr_array:
-    """1 where a feature is strictly above the threshold, float32.
+    """Return 1 where a feature is strictly above the threshold, else 0; float32.
 
-    Raises ValueError for a negative threshold: features are never negative, so every one would be 1.
+    Raises ValueError for a negative threshold, with which every feature would be 1.
     """
     if threshold < 0:
         raise ValueError(f"binarize threshold {threshold} is negative: every feature would be 1; use 0 or more")
@@ -95,15 +95,15 @@ def binarize(features: sparse.csr_array, threshold: float) -> sparse.csr_array:
 
 
 def class_separation(features: sparse.csr_array | np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Largest standardised mean difference of each feature between one class and the rest.
+    """Compute the largest standardised mean difference of each feature between one class and the rest.
 
-    features: [n_rows, n_features]; classes: int [n_rows]; a fold may lack some of them.
+    features: [n_rows, n_features]; classes: int [n_rows]; a fold may lack some classes.
     |mean(class) - mean(rest)| / sqrt((var(class) + var(rest)) / 2), the largest over classes; 0 for a constant
     feature, inf where both variances are 0 and the means differ. Returns float64 [n_features].
     """
     if not isinstance(features, np.ndarray):
         occurring = np.unique(features.indices)
-        if len(occurring) < features.shape[1]:  # a wide SAE has few latents that ever fire
+        if len(occurring) < features.shape[1]:  # few latents of a wide SAE are ever active
             separation = np.zeros(features.shape[1])
             separation[occurring] = class_separation(features[:, occurring], classes)
             return separation
@@ -125,16 +125,16 @@ def class_separation(features: sparse.csr_array | np.ndarray, classes: np.ndarra
 
 
 def select_k(features: sparse.csr_array | np.ndarray, classes: np.ndarray, k: int) -> np.ndarray:
-    """Ascending indices of the k features that separate the classes best; ties go to the lower index.
+    """Return ascending indices of the k features that separate the classes best; ties go to the lower index.
 
-    Give training rows only. k beyond the number of features keeps them all.
+    Pass training rows only. All features are kept if there are fewer than k.
     """
     order = np.argsort(-class_separation(features, classes), kind="stable")
     return np.sort(order[:k])
 
 
 def stack_rows(parts: Sequence[sparse.csr_array]) -> sparse.csr_array:
-    """Features of consecutive shards as one matrix with ascending indices, 32-bit where they fit."""
+    """Stack features of consecutive shards into one matrix with ascending indices, 32-bit if they fit."""
     stacked = sparse.csr_array(sparse.vstack(list(parts), format="csr"))
     stacked.sort_indices()
     width = np.int32 if max(*stacked.shape, stacked.nnz) <= np.iinfo(np.int32).max else np.int64
@@ -186,7 +186,7 @@ def _moments(sums: np.ndarray, squares: np.ndarray, sizes: np.ndarray) -> tuple[
     """Mean and variance from sums and sums of squares over `sizes` rows."""
     mean = sums / sizes
     variance = squares / sizes - mean**2
-    # Rounding leaves a trace of about 1e-16 of the square where the variance is really 0.
+    # Rounding leaves about 1e-16 of the mean square where the true variance is 0.
     return mean, np.where(variance > 1e-12 * squares / sizes, variance, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Fit every classifier of one feature matrix; only the final estimators ever see a test row."""
+"""Search and fit the classifiers of one setting; test rows are used for the final predictions only."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ from saefari.errors import DataError
 
 @dataclass(frozen=True)
 class FittedClassifier:
-    """One classifier of one setting.
+    """One fitted classifier of one setting.
 
     probabilities: float64 [n_test, K]. fold_scores, fold_accuracies: macro-F1 and accuracy of the chosen candidate on
-    each fold.
-    details: JSON-able record of the search and of what the classifier reads.
+    each fold. details: JSON-able record of the search and of the most important features.
     """
 
     name: str
@@ -41,28 +40,28 @@ class FittedClassifier:
 
 
 def make_problem(features: FeatureSet, task: Task, class_weight: Any, seed: int) -> Problem:
-    """The training side of a setting. Raises DataError when no feature differs between training rows."""
+    """Return the training problem of a setting. Raises DataError if no feature varies over the training rows."""
     n_folds = int(task.folds.max()) + 1
-    view = features.view(np.arange(len(task.train)))
-    if len(view.columns) == 0:
-        raise DataError("no feature varies over the training rows: nothing to classify by with this setting")
-    fold_views = [features.view(np.flatnonzero(task.folds != fold)) for fold in range(n_folds)]
+    scaling = features.fit_scaling(np.arange(len(task.train)))
+    if len(scaling.columns) == 0:
+        raise DataError("no feature varies over the training rows, so this setting cannot be classified")
+    fold_scalings = [features.fit_scaling(np.flatnonzero(task.folds != fold)) for fold in range(n_folds)]
     return Problem(
-        features.matrix, task.train_classes, len(task.names), task.folds, view, fold_views, class_weight, seed
+        features.matrix, task.train_classes, len(task.names), task.folds, scaling, fold_scalings, class_weight, seed
     )
 
 
 def fit_linear_probe(choices: Sequence[tuple[FeatureSet, Problem]], task: Task) -> FittedClassifier:
-    """Search, then the chosen probe on all training rows.
+    """Choose features and penalty by cross-validation, then fit the probe on all training rows.
 
-    choices: ways to make the features of one setting; cross-validation chooses among them, the first of equals.
+    choices: alternative features of one setting; cross-validation chooses one, the first of equals.
     """
     started = time.perf_counter()
     searches = [search_linear(problem) for _, problem in choices]
     chosen = int(np.argmax([search.scores[search.best].mean() for search in searches]))
     search, (features, problem) = searches[chosen], choices[chosen]
-    columns = problem.view.columns
-    preparation = Pipeline(features.linear_steps(columns) or [("as_is", "passthrough")])
+    columns = problem.scaling.columns
+    preparation = Pipeline(features.linear_steps(columns) or [("as_is", "passthrough")])  # the name is stored
     probe = fit_linear(search, preparation.fit_transform(features.train), problem)
     estimator = Pipeline([*preparation.steps, ("probe", probe)])
     candidates = [
@@ -79,20 +78,20 @@ def fit_linear_probe(choices: Sequence[tuple[FeatureSet, Problem]], task: Task) 
 
 
 def fit_decision_tree(features: FeatureSet, problem: Problem, task: Task, max_depth: int) -> FittedClassifier:
-    """Search, then the chosen tree on all training rows."""
+    """Choose the settings by cross-validation, then fit the tree on all training rows."""
     started = time.perf_counter()
     search = search_tree(problem, max_depth)
-    viewed = problem.view.apply(problem.matrix)
-    columns = problem.view.columns[screen(viewed, problem.classes)]
+    scaled = problem.scaling.apply(problem.matrix)
+    columns = problem.scaling.columns[screen(scaled, problem.classes)]
     preparation = Pipeline(features.tree_steps(columns))
-    offered = preparation.fit_transform(features.train)
-    tree = fit_tree(search.chosen, offered, problem)
+    selected = preparation.fit_transform(features.train)
+    tree = fit_tree(search.chosen, selected, problem)
     estimator = Pipeline([*preparation.steps, ("tree", tree)])
     candidates = [asdict(s) | {"folds": f} for s, f in zip(search.settings, search.scores.tolist(), strict=True)]
     details = {
         "chosen": asdict(search.chosen) | features.chosen,
         "candidates": candidates,
-        "top_features": tree_features(tree, offered, problem.classes, columns, features.names, task.names),
+        "top_features": tree_features(tree, selected, problem.classes, columns, features.names, task.names),
         "nodes": tree_nodes(tree, columns, features.names, problem.n_classes),
     }
     return _fitted("tree", estimator, search, features, problem, details, started)
@@ -107,28 +106,28 @@ def _fitted(
     details: dict[str, Any],
     started: float,
 ) -> FittedClassifier:
-    """What a search ended with; started: on the clock of `time.perf_counter`."""
+    """Collect the outcome of a search; started: a `time.perf_counter` value."""
     return FittedClassifier(
         name,
         estimator,
         estimator.predict_proba(features.test),
         search.scores[search.best].tolist(),
         search.accuracies[search.best].tolist(),
-        len(problem.view.columns),
+        len(problem.scaling.columns),
         details,
         time.perf_counter() - started,
     )
 
 
 def fit_majority(task: Task) -> FittedClassifier:
-    """Always the most frequent class of the training rows."""
+    """Fit the baseline that always predicts the most frequent class of the training rows."""
     started = time.perf_counter()
     n_folds = int(task.folds.max()) + 1
     counts = np.zeros((n_folds, len(task.names), len(task.names)), dtype=np.int64)
     for fold in range(n_folds):
-        held = task.train_classes[task.folds == fold]
+        held_out = task.train_classes[task.folds == fold]
         guess = np.bincount(task.train_classes[task.folds != fold]).argmax()
-        counts[fold] = confusion(held, np.full_like(held, guess), len(task.names))
+        counts[fold] = confusion(held_out, np.full_like(held_out, guess), len(task.names))
     nothing = np.zeros((len(task.train), 1))
     estimator = DummyClassifier(strategy="most_frequent").fit(nothing, task.train_classes)
     probabilities = estimator.predict_proba(np.zeros((len(task.test), 1)))

@@ -1,4 +1,4 @@
-"""Which classes can be judged, and cross-validation folds that keep equal texts and groups together."""
+"""Select classes with enough rows, and make cross-validation folds that keep equal texts and groups together."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from saefari.errors import DataError, shown
 def usable_classes(
     train_labels: Sequence[str], test_labels: Sequence[str], n_folds: int
 ) -> tuple[list[str], dict[str, str]]:
-    """Classes with at least n_folds training rows and one test row, in alphabetical order, and why others are not.
+    """Return classes with at least n_folds training rows and one test row, sorted, and dropped class -> reason.
 
-    Raises DataError when fewer than two remain.
+    Raises DataError if fewer than two remain.
     """
     train_counts, test_counts = Counter(train_labels), Counter(test_labels)
     dropped: dict[str, str] = {}
@@ -35,20 +35,20 @@ def usable_classes(
         n_found = len(classes) + len(dropped)
         if n_found == 1:
             name = shown([*classes, *dropped][0])
-            raise DataError(f"every row has the label {name}, and two are needed: check label_field")
+            raise DataError(f"every row has the label {name}, but two labels are needed: check label_field")
         found = ", ".join(f"{shown(name)} ({reason})" for name, reason in list(dropped.items())[:5]) or "none"
         more = f" and {len(dropped) - 5:,} more" if len(dropped) > 5 else ""
         raise DataError(
-            f"{len(classes)} of {n_found:,} classes with enough rows, two are needed; left out: {found}{more}. "
-            "Give more rows, fewer settings.cv_folds or another label_field"
+            f"{len(classes)} of {n_found:,} classes have enough rows, but two are needed; left out: {found}{more}. "
+            "Use more rows, fewer settings.cv_folds or another label_field"
         )
     return classes, dropped
 
 
 def tied_rows(texts: Sequence[str | None], groups: Sequence[str | None]) -> np.ndarray:
-    """A number per row, int64 [n_rows], that rows share when their text or group is equal, directly or in a chain.
+    """Return a component id per row, int64 [n_rows]: rows with equal text or group, directly or in a chain, share one.
 
-    Texts are equal where their normal forms are, as in splits; the hash of a picture is its own normal form.
+    Texts are compared by normal form, as in splits; the hash of an image is its own normal form.
     """
     keys: dict[tuple[str, str], int] = {}
     named = [("text", row, normal_form(text)) for row, text in enumerate(texts) if text is not None]
@@ -62,10 +62,10 @@ def tied_rows(texts: Sequence[str | None], groups: Sequence[str | None]) -> np.n
 
 
 def make_folds(classes: np.ndarray, ties: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
-    """Stratified folds, int8 [n_rows]; rows with the same tie stay in one fold.
+    """Make stratified folds, int8 [n_rows]; rows with the same tie stay in one fold.
 
-    classes: int [n_rows]. ties: int [n_rows], see `tied_rows`. Larger bundles are placed first, each where its classes
-    have fewest rows so far; the order among equals is seeded.
+    classes: int [n_rows]. ties: int [n_rows], see `tied_rows`. Larger bundles of tied rows are placed first, each in
+    the fold with the fewest rows of its classes; the order of equally large ones is seeded.
     """
     order = np.argsort(ties, kind="stable")
     bundles = np.split(order, np.flatnonzero(np.diff(ties[order])) + 1)

@@ -1,14 +1,12 @@
 """The 95% interval of macro-F1.
 
 Target: macro-F1 of the distribution that the test rows are drawn from, over the classes that occur in it. A class that
-occurs in the distribution but neither as a label nor as a prediction in the sample cannot be estimated and is left
-out, as it is from the point estimate.
+is neither a label nor a prediction in the sample cannot be estimated; interval and point estimate leave it out.
 
-Resampling rows (a percentile bootstrap) loses rare classes, and macro-F1 is biased downwards in small classes, so such
-intervals lie too low: with 77 classes and 800 rows they cover the target in 80% of samples. Here the bootstrap only
-measures that bias, and the standard error is analytic (Takahashi et al. 2022, doi:10.1007/s10489-021-02635-5). The
-interval is symmetric on the logit scale, so it stays within 0 and 1 and is as skewed as a share near 1 is.
-tests/classify/test_interval.py simulates its coverage.
+A percentile bootstrap loses rare classes, and macro-F1 is biased downwards for small classes, so its intervals are too
+low: with 77 classes and 800 rows they cover the target in 80% of samples. Here the bootstrap only measures the bias;
+the standard error is analytic (Takahashi et al. 2022, doi:10.1007/s10489-021-02635-5). The interval is symmetric on
+the logit scale, so it stays within 0 and 1. tests/classify/test_interval.py simulates its coverage.
 """
 
 from __future__ import annotations
@@ -20,12 +18,12 @@ from saefari.classify.confusion import f1_per_class, macro_f1
 
 _Z = 1.959964
 _PSEUDO_ROWS = 0.5
-"""Rows added as hits and as errors alike (Haldane), so that a classifier without an error has an interval, too."""
+"""Rows added both as hits and as errors (Haldane), so that a classifier without errors has an interval, too."""
 _CELLS_AT_ONCE = 5_000_000
 
 
 def macro_f1_interval(matrix: np.ndarray, n_bootstrap: int, seed: int) -> tuple[float, float]:
-    """Low and high end, both within 0 and 1 and around the point estimate.
+    """Return low and high end, within 0 and 1 and on either side of the point estimate.
 
     matrix: counts [K, K], rows are true classes. n_bootstrap: resamples that measure the bias.
     """
@@ -39,9 +37,9 @@ def macro_f1_interval(matrix: np.ndarray, n_bootstrap: int, seed: int) -> tuple[
 
 
 def _bias(matrix: np.ndarray, estimate: float, n_bootstrap: int, generator: np.random.Generator) -> float:
-    """Mean of macro-F1 over resampled rows minus its value on the rows.
+    """Return mean macro-F1 over resampled rows minus macro-F1 of the rows.
 
-    Drawing rows with replacement is drawing the matrix's cells from a multinomial.
+    Drawing rows with replacement is drawing the cells of the matrix from a multinomial.
     """
     total = int(matrix.sum())
     filled = np.flatnonzero(matrix)
@@ -56,7 +54,7 @@ def _bias(matrix: np.ndarray, estimate: float, n_bootstrap: int, generator: np.r
 
 
 def _smoothed(matrix: np.ndarray) -> np.ndarray:
-    """The counts with pseudo-rows: where labels and predictions of each class's frequency would meet by chance."""
+    """Add pseudo-rows in proportion to chance agreement of labels and predictions."""
     share = (matrix.sum(axis=0) + matrix.sum(axis=1)) / (2 * matrix.sum())
     hits, errors = np.diag(share), np.outer(share, share) * (1 - np.eye(len(matrix)))
     smoothed: np.ndarray = matrix + _PSEUDO_ROWS * (hits + errors / max(errors.sum(), np.finfo(float).tiny))
@@ -64,11 +62,11 @@ def _smoothed(matrix: np.ndarray) -> np.ndarray:
 
 
 def _standard_error(matrix: np.ndarray) -> float:
-    """Of macro-F1 by the delta method, with rows drawn from a multinomial over the cells."""
+    """Standard error of macro-F1 by the delta method, with rows drawn from a multinomial over the cells."""
     involved = matrix.sum(axis=0) + matrix.sum(axis=1)
     occurs = involved > 0
     per_row = np.divide(1, involved, out=np.zeros(len(matrix)), where=occurs)
-    # A row of class i that is called j lowers F1 of i and of j by F1 / involved each; a hit adds 2 / involved.
+    # A row of class i predicted as j lowers F1 of i and of j by F1 / involved each; a hit adds 2 / involved.
     loss = np.nan_to_num(f1_per_class(matrix)) * per_row
     influence = (np.diag(2 * per_row) - loss[:, None] - loss[None, :]) / occurs.sum()
     return float(np.sqrt((matrix * influence**2).sum()))

@@ -1,59 +1,49 @@
-"""A classify job as data, what it gave, and which of its settings are there already: without a heavy import."""
+"""A classify job as data, its outcome, and which of its settings are finished; imports nothing heavy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from saefari.classify.settings import Setting, Source, settings_of
-from saefari.config import ClassificationParams
+from saefari.config import ClassificationParams, Settings
 from saefari.fingerprint import fingerprint
 from saefari.store import finished_result
 
 FORMAT = 3
-"""Of results.json and the files beside it."""
+"""Format of results.json and the files beside it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultLabels:
+    """The first columns of summary.csv; baselines without a model leave model, model_type, layer and width empty."""
+
+    model: str = ""
+    model_type: str = ""
+    dataset: str
+    config: str = ""
+    split: str
+    text_field: str = ""
+    layer: int | None = None
+    width: str | None = None
 
 
 @dataclass(frozen=True)
-class ClassifyJob:
-    """One feature source of one dataset; picklable, and safe to run twice.
+class JobInputs:
+    """What a job reads.
 
-    model, model_type, dataset, config, split, layer, width: labels for the summary.
     samples, test_samples: folders of the split, and of `test_split` where the dataset has one.
-    sample_places: the same folders as results.json names them, '/'-joined below the activations' root.
-    features: folder below those that holds codes or hidden states. out: each setting writes a folder below it.
-    inputs: fingerprint of everything read; with the settings it decides whether a finished setting is used again.
-    caution: why its scores say little, "" where nothing speaks against them; it stands beside them in every table.
+    places: the same folders relative to the activations' root, '/'-joined; results.json stores these.
+    features: folder of codes or hidden states below the samples, such as 'layer_3/3k'; None = no stored features.
+    fingerprint: of everything read; a finished setting is reused only if it and the settings are unchanged.
     """
 
-    source: Source
-    model: str
-    model_type: str
-    dataset: str
-    config: str
-    split: str
-    layer: int | None
-    width: str | None
     samples: Path
     test_samples: Path | None
-    sample_places: tuple[str, ...]
+    places: tuple[str, ...]
     features: str | None
-    out: Path
-    params: ClassificationParams
-    seed: int
-    cv_folds: int
-    n_bootstrap: int
-    tree_depth: int
-    inputs: str
-    text_field: str = ""
-    caution: str = ""
-
-    @property
-    def labels(self) -> dict[str, Any]:
-        """What the summary's first columns say."""
-        names = ("model", "model_type", "dataset", "config", "split", "text_field", "layer", "width", "source")
-        return {name: getattr(self, name) for name in names}
+    fingerprint: str
 
     @property
     def sample_folders(self) -> list[Path]:
@@ -63,52 +53,70 @@ class ClassifyJob:
     def feature_folders(self) -> list[Path]:
         return [folder / (self.features or "") for folder in self.sample_folders]
 
+
+@dataclass(frozen=True)
+class ClassifyJob:
+    """One feature source of one dataset; picklable and idempotent.
+
+    inputs: what is read. params, settings: how classifiers are fitted. out: each setting writes a folder below it.
+    caution: why the scores say little; "" if nothing is known against them. It is shown beside the scores.
+    """
+
+    source: Source
+    labels: ResultLabels
+    inputs: JobInputs
+    params: ClassificationParams
+    settings: Settings
+    out: Path
+    caution: str = ""
+
     @property
-    def read_from(self) -> dict[str, Any]:
-        """Where the rows and features lie, so that a reader of results.json finds them: JSON-able, without a root."""
-        return {"samples": list(self.sample_places), "features": self.features}
+    def locations(self) -> dict[str, Any]:
+        """Places of samples and features as results.json stores them, without a root: JSON-able."""
+        return {"samples": list(self.inputs.places), "features": self.inputs.features}
 
     def settings_record(self, setting: Setting) -> dict[str, Any]:
-        """Everything that decides a setting's results, JSON-able."""
+        """Everything that determines a setting's results, JSON-able."""
         return {
             "format": FORMAT,
-            **self.labels,
+            **asdict(self.labels),
+            "source": self.source,
             **setting.record(),
             "class_weight": self.params.class_weight,
-            "seed": self.seed,
-            "cv_folds": self.cv_folds,
-            "n_bootstrap": self.n_bootstrap,
-            "tree_depth": self.tree_depth,
-            "inputs": self.inputs,
+            "seed": self.settings.seed,
+            "cv_folds": self.settings.cv_folds,
+            "n_bootstrap": self.settings.n_bootstrap,
+            "tree_depth": self.settings.tree_depth,
+            "inputs": self.inputs.fingerprint,
             **({"caution": self.caution} if self.caution else {}),
         }
 
 
 @dataclass(frozen=True)
-class CellFailure:
-    """A setting that gave no results, and why."""
+class SettingFailure:
+    """A setting without results, and the reason."""
 
-    cell: str
+    setting: str
     reason: str
 
 
 @dataclass
 class JobOutcome:
-    """What a job did. rows: of the summary, also those of settings that were there already (`reused`)."""
+    """What a job did. rows: summary rows, including those of reused settings. reused: number of these settings."""
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
-    failures: list[CellFailure] = field(default_factory=list)
+    failures: list[SettingFailure] = field(default_factory=list)
     reused: int = 0
 
 
-def n_cells(job: ClassifyJob) -> int:
-    """How many settings a job has."""
+def n_settings(job: ClassifyJob) -> int:
+    """Number of settings of a job."""
     return len(settings_of(job.source, job.params))
 
 
 def stored_outcome(job: ClassifyJob) -> tuple[JobOutcome, list[Setting]]:
-    """What the finished settings of a job gave, and the settings that are still to be computed."""
+    """Return the outcome of the settings that are finished, and the settings still to compute."""
     outcome, pending = JobOutcome(), []
     for setting in settings_of(job.source, job.params):
         record = job.settings_record(setting)

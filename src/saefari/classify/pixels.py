@@ -1,4 +1,4 @@
-"""Raw pixels as features: the baseline that any model of images has to beat."""
+"""Raw pixels as features: a baseline for image models."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ from PIL import Image
 from saefari.store import iter_samples, read_sample_rows
 
 SIDE = 32
-"""Pixels a side to which larger views are brought."""
+"""Side in pixels to which larger images are reduced."""
 
 
 def pixels_of(views: Iterable[bytes]) -> np.ndarray:
-    """Float32 [n, SIDE * SIDE * 3 or less] in 0..1 of encoded views, row by row, the colours of a pixel together.
+    """Return encoded views as float32 [n, SIDE * SIDE * 3 or fewer] in 0..1: rows of pixels, colours interleaved.
 
-    A view of at most SIDE pixels a side stays as it is, a larger one is averaged down to SIDE x SIDE. Raises
-    ValueError where views differ in size after that.
+    A view larger than SIDE on a side is averaged down to SIDE x SIDE. Raises ValueError if views then differ in size.
     """
     rows = [_pixels(view) for view in views]
     if len({len(row) for row in rows}) > 1:
-        raise ValueError("the views differ in size, so that their pixels are no features")
+        raise ValueError("the images differ in size, so their pixels cannot be used as features")
     return np.stack(rows) if rows else np.zeros((0, 0), dtype=np.float32)
 
 
 def read_pixels(folders: Sequence[Path]) -> np.ndarray:
-    """Pixels of every row of some samples folders, one after the other; see `pixels_of`."""
+    """Return the pixels of every row of some samples folders, one after the other; see `pixels_of`."""
     return pixels_of(_views(folders))
 
 
 def read_pixel_rows(folder: Path, rows: Sequence[int]) -> np.ndarray:
-    """Pixels of just these dataset rows of one samples folder; see `pixels_of`."""
+    """Return the pixels of these dataset rows of one samples folder; see `pixels_of`."""
     return pixels_of(read_sample_rows(folder, rows, ["view"])["view"].to_pylist())
 
 

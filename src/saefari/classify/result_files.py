@@ -1,4 +1,4 @@
-"""The files of one setting: estimators, predictions, and last results.json, which says that all of it is there."""
+"""Write the files of one setting: estimators, predictions and, last, results.json, which marks it complete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SETTING = ("pooling", "top_n", "binarize", "select_k")
 
 
 def discard_results(folder: Path) -> None:
-    """Remove a setting's results.json, so that it can never speak for files of another run."""
+    """Remove a setting's results.json, so that it cannot describe files of another run."""
     (folder / RESULTS).unlink(missing_ok=True)
 
 
@@ -33,25 +33,24 @@ def write_results(
     fitted: Sequence[FittedClassifier],
     task: Task,
     settings: dict[str, Any],
-    read_from: dict[str, Any],
+    locations: dict[str, Any],
     warnings: Sequence[str],
 ) -> dict[str, Any]:
     """Write one setting's files and return the content of results.json.
 
-    read_from: `ClassifyJob.read_from`; it says where to look and decides nothing, so it is no part of the fingerprint.
-    Two runs differ only in its `seconds` and `created`, wherever those keys stand.
+    locations: `ClassifyJob.locations`; they do not affect the results, so they are not part of the fingerprint.
+    Two runs of one job differ only in the values of `seconds` and `created`.
     """
     classifiers = {}
     for one in fitted:
         scores = evaluate(task.test_classes, one.probabilities, task.names, settings["n_bootstrap"], settings["seed"])
-        cross_validation = {
+        scores["cross_validation"] = {
             "macro_f1": float(np.mean(one.fold_scores)),
             "folds": one.fold_scores,
             "accuracy": float(np.mean(one.fold_accuracies)),
             "accuracy_folds": one.fold_accuracies,
         }
-        found = {"cross_validation": cross_validation}
-        classifiers[one.name] = scores | found | one.details | {"n_features": one.n_features, "seconds": one.seconds}
+        classifiers[one.name] = scores | one.details | {"n_features": one.n_features, "seconds": one.seconds}
         save_estimator(folder / f"{one.name}.skops", one.estimator)
     probabilities = {one.name: one.probabilities for one in fitted}
     write_parquet(
@@ -61,7 +60,7 @@ def write_results(
     result = {
         "fingerprint": fingerprint(settings),
         "settings": settings,
-        **read_from,
+        **locations,
         "classes": task.names,
         "n_train": len(task.train),
         "n_test": len(task.test),
@@ -81,9 +80,9 @@ def write_results(
 def summary_row(
     name: str, scores: dict[str, Any], n_train: int, n_test: int, settings: dict[str, Any]
 ) -> dict[str, Any]:
-    """A classifier's row of summary.csv. scores: its part of results.json; settings: those of the result.
+    """Return a classifier's row of summary.csv. scores: its part of results.json; settings: those of the result.
 
-    Without cross-validation (the classifier was fitted on another run's rows) that column is empty.
+    cv columns are empty for classifiers without cross-validation (trained by another run).
     """
     low, high = scores["macro_f1_interval"]
     return {
@@ -114,11 +113,14 @@ def predictions_table(
     ids: Sequence[str],
     truth: np.ndarray,
 ) -> pa.Table:
-    """predictions.parquet; probabilities: classifier -> [n_rows, K]; truth: int [n_rows], indices into classes."""
+    """Return the table of predictions.parquet.
+
+    probabilities: classifier -> [n_rows, K]. truth: int [n_rows], indices into classes.
+    """
     names = np.asarray(classes, dtype=object)
     columns: dict[str, Any] = {"row": rows, "id": ids, "label": names[truth]}
-    for classifier, given in probabilities.items():
-        columns[f"predicted_{classifier}"] = names[given.argmax(axis=1)]
+    for classifier, of_classes in probabilities.items():
+        columns[f"predicted_{classifier}"] = names[of_classes.argmax(axis=1)]
         for k, name in enumerate(classes):
-            columns[f"{classifier}:{name}"] = given[:, k].astype(np.float32)
+            columns[f"{classifier}:{name}"] = of_classes[:, k].astype(np.float32)
     return pa.table(columns)

@@ -1,4 +1,4 @@
-"""The settings of one feature source: which matrices are built from it, and what each is called."""
+"""Settings of one feature source: the feature matrices to build, and their folder names."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ Source = Literal["sae", "random_sae", "hidden", "tfidf", "pixels", "majority"]
 
 @dataclass(frozen=True)
 class Setting:
-    """One matrix. pooling: how positions became a row, 'count' for top-n counts, '' where there are no positions.
+    """One feature matrix. pooling: of positions, 'count' for top-n counts, '' for sources without positions.
 
-    top_n, binarize, select_k: as in conf.yaml's classification_params; None = not done.
+    top_n, binarize, select_k: as in classification_params of conf.yaml; None = not applied.
     """
 
     pooling: str = ""
@@ -37,7 +37,10 @@ class Setting:
 
 
 def settings_of(source: Source, params: ClassificationParams) -> list[Setting]:
-    """Every setting once: (top-n, pooling) x binarize x select_k for SAEs, each pooling for hidden states, else one."""
+    """Return all settings without repeats: (top-n, pooling) x binarize x select_k for SAEs, poolings for hidden states.
+
+    Other sources have a single setting.
+    """
     if source == "hidden":
         return [Setting(how) for how in dict.fromkeys(params.hidden_pooling)]
     if source in ("tfidf", "pixels", "majority"):

@@ -1,8 +1,7 @@
-"""The summed objective of many L2 multinomial logistic regressions on one matrix.
+"""Joint objective of many L2 multinomial logistic regressions on one matrix.
 
-The problems (cross-validation folds) differ in how they see the columns and in the rows that they train on, so one
-product with the matrix serves them all, and they do not touch each other's weights. `saefari.classify.newton` minimises
-it.
+The problems (cross-validation folds) differ only in scaling and row weights, so they share products with the matrix;
+their weights are independent. `saefari.classify.newton` minimises the objective.
 """
 
 from __future__ import annotations
@@ -12,17 +11,17 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import sparse
 
-from saefari.classify.fold_scaling import Matrix, View
+from saefari.classify.fold_scaling import FoldScaling, Matrix
 
 
 class JointSoftmax:
     """P softmax regressions over K classes.
 
-    matrix: [n_rows, n_features]; classes: int [n_rows]; views: P of them;
+    matrix: [n_rows, n_features]; classes: int [n_rows]; scalings: P of them;
     row_weights: [P, n_rows], 0 where a problem does not train on a row.
 
-    Weights are float32 [n_features + 1, P, K], on viewed features; the last row holds the intercepts. `active`, int
-    [A], picks the problems that an array is about.
+    Weights are float32 [n_features + 1, P, K], for scaled features; the last row holds the intercepts. `active`, int
+    [A]: indices of the problems that an array refers to.
     """
 
     def __init__(
@@ -30,21 +29,21 @@ class JointSoftmax:
         matrix: Matrix,
         classes: np.ndarray,
         n_classes: int,
-        views: Sequence[View],
+        scalings: Sequence[FoldScaling],
         row_weights: np.ndarray,
     ) -> None:
         self._matrix = matrix.astype(np.float32)
         self._transposed = self._matrix.T if isinstance(matrix, np.ndarray) else sparse.csr_array(self._matrix.T)
         self._classes = classes
-        self._scale = np.stack([view.scale for view in views], axis=1)[:, :, None]
-        self._shift = _stacked([view.shift for view in views])
-        self._row_scale = _stacked([view.row_scale for view in views])
+        self._scale = np.stack([scaling.scale for scaling in scalings], axis=1)[:, :, None]
+        self._shift = _stacked([scaling.shift for scaling in scalings])
+        self._row_scale = _stacked([scaling.row_scale for scaling in scalings])
         self._row_weights = np.ascontiguousarray(row_weights.T, dtype=np.float32)
-        self.shape = (self._matrix.shape[1] + 1, len(views), n_classes)
+        self.shape = (self._matrix.shape[1] + 1, len(scalings), n_classes)
         self.loss_at_zero = self._row_weights.sum(axis=0, dtype=np.float64) * np.log(n_classes)
 
     def margins(self, weights: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """Scores before the softmax, float32 [n_rows, A, K], of every row by every active problem."""
+        """Return scores before the softmax, float32 [n_rows, A, K], of every row and active problem."""
         coef = weights[:-1] * self._scale[:, active]
         n_features, n_active, n_classes = coef.shape
         margins: np.ndarray = (self._matrix @ coef.reshape(n_features, -1)).reshape(-1, n_active, n_classes)
@@ -56,7 +55,7 @@ class JointSoftmax:
         return margins
 
     def loss(self, margins: np.ndarray, active: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Weighted cross-entropy of each problem, float64 [A], and the rows' probabilities [n_rows, A, K]."""
+        """Return the weighted cross-entropy of each problem, float64 [A], and probabilities [n_rows, A, K]."""
         probabilities = margins - margins.max(axis=2, keepdims=True)
         own = probabilities[np.arange(len(margins)), :, self._classes]
         np.exp(probabilities, out=probabilities)
@@ -66,20 +65,20 @@ class JointSoftmax:
         return losses.sum(axis=0, dtype=np.float64), probabilities
 
     def gradient(self, probabilities: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """Gradient of `loss` in the weights."""
-        surplus = probabilities * self._row_weights[:, active, None]
-        surplus[np.arange(len(surplus)), :, self._classes] -= self._row_weights[:, active]
-        return self._pull_back(surplus, active)
+        """Return the gradient of `loss` with respect to the weights."""
+        residual = probabilities * self._row_weights[:, active, None]
+        residual[np.arange(len(residual)), :, self._classes] -= self._row_weights[:, active]
+        return self._pull_back(residual, active)
 
-    def curvature(self, probabilities: np.ndarray, moved: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """Hessian of `loss` times a direction in the weights, whose margins are `moved` [n_rows, A, K]."""
-        change = probabilities * moved
+    def curvature(self, probabilities: np.ndarray, direction_margins: np.ndarray, active: np.ndarray) -> np.ndarray:
+        """Return the Hessian of `loss` times a direction with margins `direction_margins` [n_rows, A, K]."""
+        change = probabilities * direction_margins
         change -= probabilities * change.sum(axis=2, keepdims=True)
         change *= self._row_weights[:, active, None]
         return self._pull_back(change, active)
 
     def diagonal(self, probabilities: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """Diagonal of the Hessian of `loss`, in the shape of the weights."""
+        """Return the diagonal of the Hessian of `loss`, in the shape of the weights."""
         spread = probabilities * (1 - probabilities)
         spread *= self._row_weights[:, active, None]
         diagonal = np.empty((self.shape[0], *spread.shape[1:]), dtype=np.float32)
@@ -96,7 +95,7 @@ class JointSoftmax:
         return np.maximum(diagonal, 0, out=diagonal)
 
     def _pull_back(self, change: np.ndarray, active: np.ndarray) -> np.ndarray:
-        """From a derivative in the margins, which is overwritten, to that in the weights."""
+        """Turn a derivative with respect to the margins (overwritten) into one with respect to the weights."""
         n_rows, n_active, n_classes = change.shape
         pulled = np.empty((self.shape[0], n_active, n_classes), dtype=np.float32)
         pulled[-1] = change.sum(axis=0)
@@ -110,6 +109,6 @@ class JointSoftmax:
 
 
 def _stacked(parts: Sequence[np.ndarray | None]) -> np.ndarray | None:
-    """The problems' vectors side by side, [n, P], or None where they have none."""
+    """Stack the problems' vectors as columns, [n, P]; None if they have none."""
     given = [part for part in parts if part is not None]
     return np.stack(given, axis=1) if given else None

@@ -1,4 +1,4 @@
-"""Which rows train and test for a feature source, their classes and their folds: the same for every source."""
+"""Training and test rows, classes and folds of a dataset: the same for every feature source."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from pathlib import Path
 import numpy as np
 
 from saefari.classify.folds import make_folds, tied_rows, usable_classes
+from saefari.data.splits import TEST, TRAIN
 from saefari.errors import DataError, StoreError
 from saefari.store import has_images, read_samples, read_samples_record, read_split
-
-TRAIN, TEST = 0, 1
 
 
 @dataclass(frozen=True)
 class Task:
-    """Rows are numbered through the sample folders, one after the other.
+    """Rows to classify, numbered consecutively over the sample folders.
 
-    samples: sha256 of each folder's samples.parquet.
-    train, test: int64 indices of the rows used. train_classes, test_classes: int, indices into `names`.
-    folds: int8 [len(train)]. row, id, texts: of the test rows, and texts of the training rows.
-    dropped: class -> why it is left out, with n_dropped rows in all.
+    samples: SHA-256 of each folder's samples.parquet. train, test: int64 indices of the rows used.
+    train_classes, test_classes: int, indices into `names`. folds: int8 [len(train)].
+    dropped: class -> reason why it is left out. n_dropped: number of its rows, over all dropped classes.
     """
 
     samples: list[str]
@@ -42,7 +40,7 @@ class Task:
 
 
 def load_task(folders: Sequence[Path], n_folds: int, seed: int) -> Task:
-    """Read rows and split of the sample folders. Raises StoreError or DataError when they cannot be judged."""
+    """Read rows and split of the sample folders. Raises StoreError or DataError if they cannot be classified."""
     content = "pixels" if all(has_images(folder) for folder in folders) else "text"
     names_read = list(dict.fromkeys(["row", "id", "text", "label", "group", content]))
     tables = [read_samples(folder, names_read).to_pydict() for folder in folders]
@@ -58,8 +56,8 @@ def load_task(folders: Sequence[Path], n_folds: int, seed: int) -> Task:
     ties = tied_rows([columns[content][i] for i in kept_train], [columns["group"][i] for i in kept_train])
     if len(np.unique(ties)) < 2:
         raise DataError(
-            f"the {len(kept_train)} training rows cannot be cross-validated: all share one text, picture or "
-            "group, directly or in a chain; give another group_field"
+            f"the {len(kept_train)} training rows cannot be cross-validated: all share one text, image or "
+            "group, directly or in a chain; set another group_field"
         )
     return Task(
         samples=[_digest(folder) for folder in folders],

@@ -1,4 +1,4 @@
-"""The classifiers of one run on the features of another, as they are: nothing is fitted."""
+"""Evaluate classifiers of one run on the features of another; nothing is fitted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from saefari.classify.alignment import listed
+from saefari.classify.alignment import quoted_list
 from saefari.classify.confusion import confusion, macro_f1
 from saefari.classify.decisions import load_classifier
 from saefari.classify.estimator import save_estimator
@@ -37,18 +37,19 @@ from saefari.store import (
 from saefari.store.layout import PREDICTIONS, RESULTS
 from saefari.store.manifest import differences
 
-_OF_THE_CLASSIFIER = ("n_features", "chosen", "candidates", "top_features", "nodes")
-"""What a result says of a classifier, whatever it is tested on."""
+_CLASSIFIER_KEYS = ("n_features", "chosen", "candidates", "top_features", "nodes")
+"""Keys of a classifier that do not depend on the test rows."""
 
 
 @dataclass(frozen=True)
 class TransferJob:
-    """Every setting of one trained feature source, on one stored split of another run. Idempotent.
+    """Every setting of one trained feature source, evaluated on one stored split of another run. Idempotent.
 
-    probes: folders of the training run's settings. trained_on, tested_on: places of both feature sources below their
-    classifications. labels: the summary's first columns, of the tested run. samples: the stored split, which results
-    name `sample_place`; features: the folder of its codes or hidden states below it. inputs: fingerprint of those.
-    meant: label -> class of the training run. out: each setting writes a folder below it.
+    probes: folders of the training run's settings. trained_on, tested_on: result folders of both feature sources
+    below their classifications. labels: first columns of the summary, of the tested run. samples: the stored split;
+    sample_place: the same below the activations. features: folder of its codes or hidden states below samples.
+    inputs: fingerprint of these. class_of_label: label -> class of the training run, None = left out. out: each
+    setting writes a folder below it.
     """
 
     source: Source
@@ -61,7 +62,7 @@ class TransferJob:
     features: str | None
     inputs: str
     which: Rows
-    meant: Mapping[str, str | None]
+    class_of_label: Mapping[str, str | None]
     tested: TestedRows
     training: TrainingRows
     out: Path
@@ -72,14 +73,14 @@ class TransferJob:
         return {folder: read_result(folder) for folder in self.probes}
 
     def settings_record(self, probe: Path) -> dict[str, Any]:
-        """Everything that decides a setting's results, JSON-able."""
-        there = self.trained[probe]["settings"]
-        caution = there.get("caution") or self.labels.get("caution")
-        renamed = {label: name for label, name in self.meant.items() if label != name}
+        """Everything that determines a setting's results, JSON-able."""
+        settings = self.trained[probe]["settings"]
+        caution = settings.get("caution") or self.labels.get("caution")
+        renamed = {label: name for label, name in self.class_of_label.items() if label != name}
         return {
             "format": FORMAT,
             **self.labels,
-            **{name: there[name] for name in ("pooling", "top_n", "binarize", "select_k", "seed", "n_bootstrap")},
+            **{name: settings[name] for name in ("pooling", "top_n", "binarize", "select_k", "seed", "n_bootstrap")},
             "trained_on": self.trained_on,
             "trained_fingerprint": self.trained[probe]["fingerprint"],
             "rows": self.which,
@@ -90,18 +91,18 @@ class TransferJob:
 
 
 @dataclass(frozen=True)
-class Transferred:
-    """One setting's folder and the content of its results.json; reused: it was there already."""
+class TransferResult:
+    """One setting's folder and the content of its results.json; reused: from an earlier transfer."""
 
     folder: Path
     result: dict[str, Any]
     reused: bool
 
 
-def run_transfer(job: TransferJob, overwrite: bool) -> list[Transferred]:
-    """Evaluate and write every setting that is not there yet.
+def run_transfer(job: TransferJob, overwrite: bool) -> list[TransferResult]:
+    """Evaluate and write every setting that is not finished.
 
-    Raises ConflictError when a folder holds a transfer of other settings and `overwrite` is false, StoreError when
+    Raises ConflictError if a folder holds a transfer with other settings and `overwrite` is false, StoreError if
     features or estimators cannot be read.
     """
     found = {
@@ -111,11 +112,11 @@ def run_transfer(job: TransferJob, overwrite: bool) -> list[Transferred]:
     if not overwrite:
         _refuse_conflicts(job, pending)
     if pending:
-        with threadpool_limits(1):  # sums in another order would give other last digits
+        with threadpool_limits(1):  # the order of summation must not depend on the machine
             features = _features(job, [_setting(job, probe) for probe in pending])
             found |= {probe: _transfer(job, probe, features) for probe in pending}
     return [
-        Transferred(job.out / probe.name, result, probe not in pending)
+        TransferResult(job.out / probe.name, result, probe not in pending)
         for probe, result in found.items()
         if result is not None
     ]
@@ -127,20 +128,20 @@ def _refuse_conflicts(job: TransferJob, pending: Sequence[Path]) -> None:
         folder = job.out / probe.name
         if (folder / RESULTS).exists():
             changed = differences(read_result(folder).get("settings", {}), job.settings_record(probe))
-            lines.append(f"{folder} was made with other settings (stored -> wanted): {'; '.join(changed)}")
+            lines.append(f"{folder} was written with other settings (stored -> wanted): {'; '.join(changed)}")
     if lines:
         raise ConflictError("\n".join([*lines, "  Choose another --output-dir, or add --overwrite to replace these."]))
 
 
 def _setting(job: TransferJob, probe: Path) -> Setting:
-    there = job.trained[probe]["settings"]
-    return Setting(there["pooling"], there["top_n"], there["binarize"], there["select_k"])
+    settings = job.trained[probe]["settings"]
+    return Setting(settings["pooling"], settings["top_n"], settings["binarize"], settings["select_k"])
 
 
 def _features(job: TransferJob, settings: Sequence[Setting]) -> Callable[[Setting], Any]:
-    """What makes the tested rows as a saved estimator of a setting takes them; codes are read once for all settings.
+    """Return a function: setting -> its estimator's input for the tested rows; codes are read once for all settings.
 
-    Raises StoreError when the features do not belong to the samples.
+    Raises StoreError if the features do not belong to the samples.
     """
     rows = job.tested
     if job.features is None:
@@ -164,7 +165,7 @@ def _features(job: TransferJob, settings: Sequence[Setting]) -> Callable[[Settin
 
 
 def _transfer(job: TransferJob, probe: Path, features: Callable[[Setting], Any]) -> dict[str, Any]:
-    """Evaluate and write one setting: copies of its estimators, predictions, and last results.json."""
+    """Evaluate and write one setting: copies of its estimators, predictions and, last, results.json."""
     folder, trained, tested = job.out / probe.name, job.trained[probe], job.tested
     settings = job.settings_record(probe)
     classes: list[str] = trained["classes"]
@@ -176,7 +177,7 @@ def _transfer(job: TransferJob, probe: Path, features: Callable[[Setting], Any])
         save_estimator(folder / f"{name}.skops", stored.estimator)
         classifiers[name] = evaluate(
             tested.classes, probabilities[name], classes, settings["n_bootstrap"], settings["seed"]
-        ) | {key: scores[key] for key in _OF_THE_CLASSIFIER if key in scores}
+        ) | {key: scores[key] for key in _CLASSIFIER_KEYS if key in scores}
     write_parquet(
         folder / PREDICTIONS, predictions_table(probabilities, classes, tested.row, tested.id, tested.classes)
     )
@@ -194,7 +195,7 @@ def _transfer(job: TransferJob, probe: Path, features: Callable[[Setting], Any])
         "dropped_classes": {},
         "warnings": _warnings(job, classes),
         "classifiers": classifiers,
-        "transfer": _compared(job, trained),
+        "transfer": _transfer_record(job, trained),
         "summary": [row | {"trained_on": job.trained_on} for row in rows],
         "libraries": library_versions("numpy", "scipy", "scikit-learn"),
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -203,8 +204,8 @@ def _transfer(job: TransferJob, probe: Path, features: Callable[[Setting], Any])
     return result
 
 
-def _compared(job: TransferJob, trained: Mapping[str, Any]) -> dict[str, Any]:
-    """Where the classifiers come from, what they reach there, and what guessing their majority class reaches here."""
+def _transfer_record(job: TransferJob, trained: Mapping[str, Any]) -> dict[str, Any]:
+    """Origin of the classifiers, their in-domain scores, and the score of their majority class on the tested rows."""
     classes: list[str] = trained["classes"]
     guess = np.full_like(job.tested.classes, classes.index(job.training.majority))
     return {
@@ -225,14 +226,15 @@ def _compared(job: TransferJob, trained: Mapping[str, Any]) -> dict[str, Any]:
 def _warnings(job: TransferJob, classes: Sequence[str]) -> list[str]:
     tested, where = job.tested, f"{job.trained_on} on {job.tested_on}"
     absent = [name for k, name in enumerate(classes) if k not in tested.classes]
-    unmapped = [label for label, name in job.meant.items() if name is None]
+    unmapped = [label for label, name in job.class_of_label.items() if name is None]
     warnings = []
     if tested.trained_on:
-        warnings.append(f"{where}: {tested.trained_on} rows left out: the classifiers were trained on them")
+        warnings.append(f"{where}: {tested.trained_on} rows left out, because the classifiers were trained on them")
     if tested.unmapped:
-        warnings.append(f"{where}: {tested.unmapped} rows left out: {listed(unmapped)} mapped to null")
+        warnings.append(f"{where}: {tested.unmapped} rows left out, because {quoted_list(unmapped)} map to null")
     if absent:
         warnings.append(
-            f"{where}: no tested row is {listed(absent)}: macro-F1 is over the classes that are true or predicted"
+            f"{where}: no tested row has the class {quoted_list(absent)}; macro-F1 averages over classes that are "
+            "true or predicted"
         )
     return warnings

@@ -1,4 +1,4 @@
-"""Which rows of one run the classifiers of another are tested on: none that they were trained on."""
+"""Select the rows on which classifiers of another run are tested, excluding rows that they were trained on."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from saefari.classify.task import TEST, TRAIN
-from saefari.data.splits import text_key
+from saefari.data.splits import TEST, TRAIN, text_key
 from saefari.errors import DataError
 from saefari.store import has_images, read_samples, read_samples_record, read_split
 
@@ -20,11 +19,12 @@ Rows = Literal["test", "all"]
 
 @dataclass(frozen=True)
 class TestedRows:
-    """The rows of a stored split that are tested on, n of them.
+    """The n rows of a stored split that are tested on.
 
-    places: int64 [n], where they stand in the split's files. row, id: their numbers and names in the dataset.
+    places: int64 [n], their indices in the stored split. row, id: their numbers and ids in the dataset.
     texts: [n]. classes: int64 [n], indices into the training run's classes.
-    trained_on: rows left out because the training run was trained on them; unmapped: because their class is.
+    trained_on: number of rows left out because the training run was trained on them; unmapped: because their label
+    maps to no class.
     """
 
     places: np.ndarray
@@ -38,14 +38,14 @@ class TestedRows:
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """What a run was trained on. keys: of every training row, see `_keys`. majority: its most frequent class."""
+    """Training rows of a run. keys: of every row, see `_keys`. majority: its most frequent class."""
 
     keys: frozenset[Hashable]
     majority: str
 
 
 def training_rows(folders: Sequence[Path], classes: Sequence[str]) -> TrainingRows:
-    """The training rows of a run's stored splits; of equally frequent classes the first by name is the majority."""
+    """Read the training rows of a run's stored splits; the majority among equals is the first by name."""
     keys: set[Hashable] = set()
     counts: Counter[str] = Counter()
     for folder in folders:
@@ -59,7 +59,7 @@ def training_rows(folders: Sequence[Path], classes: Sequence[str]) -> TrainingRo
 
 
 def labels_of(folders: Sequence[Path]) -> set[str]:
-    """Every class that a row of the stored splits has, be it trained or tested on."""
+    """Return every label in the stored splits."""
     return {
         label
         for folder in folders
@@ -69,12 +69,12 @@ def labels_of(folders: Sequence[Path]) -> set[str]:
 
 
 def tested_rows(
-    folder: Path, which: Rows, meant: Mapping[str, str | None], classes: Sequence[str], training: TrainingRows
+    folder: Path, which: Rows, class_of_label: Mapping[str, str | None], classes: Sequence[str], training: TrainingRows
 ) -> TestedRows:
-    """The rows of a stored split to test on.
+    """Select the rows of a stored split to test on.
 
-    which: `test`, the rows that its own run would test on, or `all` that have a label and are in the split.
-    meant: label -> one of `classes`, or None = left out. Raises DataError where no row is left.
+    which: `test` = its own test rows, `all` = every row in the split with a label.
+    class_of_label: label -> one of `classes`, or None = left out. Raises DataError if no row remains.
     """
     parts = read_split(folder)
     wanted = parts == TEST if which == "test" else parts >= 0
@@ -84,7 +84,7 @@ def tested_rows(
     for place, (row, keys) in enumerate(zip(_rows(folder), _keys(folder), strict=True)):
         if not wanted[place]:
             continue
-        name = meant[row["label"]]
+        name = class_of_label[row["label"]]
         if keys & training.keys:
             trained_on += 1
         elif name is None:
@@ -92,7 +92,7 @@ def tested_rows(
         else:
             kept.append((place, row, number[name]))
     if not kept:
-        raise DataError(_nothing_left(folder, which, int(wanted.sum()), trained_on, unmapped))
+        raise DataError(_no_rows_message(folder, which, int(wanted.sum()), trained_on, unmapped))
     return TestedRows(
         places=np.asarray([place for place, _, _ in kept], dtype=np.int64),
         row=np.asarray([row["row"] for _, row, _ in kept], dtype=np.int64),
@@ -110,8 +110,10 @@ def _rows(folder: Path) -> list[dict[str, Any]]:
 
 
 def _keys(folder: Path) -> Iterator[set[Hashable]]:
-    """What a row shares with those it may not be tested with, of every row: its number and group within the same data,
-    and its content: the picture where there is one (a prompt repeats under every picture), else the text.
+    """Yield, per row, the keys by which it counts as the same as a training row.
+
+    These are its row number and group within the same data, and its content: the image if there is one (prompts repeat
+    between images), else the text.
     """
     settings = (read_samples_record(folder) or {}).get("settings", {})
     data = settings.get("table", settings.get("fingerprint"))
@@ -129,11 +131,11 @@ def _keys(folder: Path) -> Iterator[set[Hashable]]:
         yield keys
 
 
-def _nothing_left(folder: Path, which: Rows, n_wanted: int, trained_on: int, unmapped: int) -> str:
+def _no_rows_message(folder: Path, which: Rows, n_wanted: int, trained_on: int, unmapped: int) -> str:
     if n_wanted == 0:
-        way_out = "; --rows all tests on every row" if which == "test" else ""
-        return f"{folder} has no {'test ' if which == 'test' else ''}row with a label{way_out}"
+        hint = "; use --rows all to test on every row" if which == "test" else ""
+        return f"{folder} has no {'test ' if which == 'test' else ''}row with a label{hint}"
     return (
-        f"{folder}: no row is left to test on: of {n_wanted}, the training run was trained on {trained_on}, and "
-        f"the classes of {unmapped} are mapped to null"
+        f"{folder}: no row remains to test on: of {n_wanted}, the training run was trained on {trained_on}, and "
+        f"the labels of {unmapped} map to null"
     )

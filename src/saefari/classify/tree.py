@@ -1,4 +1,4 @@
-"""The decision tree: depth and other settings chosen by cross-validated macro-F1."""
+"""Decision tree whose depth and other settings are chosen by cross-validated macro-F1."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from saefari.classify.problem import Problem
 CRITERIA = ("gini", "entropy")
 MIN_SAMPLES_LEAF = (1, 5, 20)
 SCREENED = 256
-"""A tree of a few levels uses a few features; only the ones that separate the classes best are offered to it."""
+"""Number of features, the best at separating the classes, that a tree may use; shallow trees use few anyway."""
 SCREENED_DENSE = 64
 _LEVELS_PER_DEVIATION = 8
 
 
 @dataclass(frozen=True)
 class TreeSetting:
-    """One candidate."""
+    """One candidate of the search."""
 
     criterion: str
     min_samples_leaf: int
@@ -33,7 +33,7 @@ class TreeSetting:
 
 @dataclass(frozen=True)
 class TreeSearch:
-    """What cross-validation found: settings [n], their macro-F1 and accuracy [n, n_folds], the index of the chosen."""
+    """Result of the cross-validated search: candidates [n], macro-F1 and accuracy [n, n_folds], index of the best."""
 
     settings: list[TreeSetting]
     scores: np.ndarray
@@ -46,22 +46,24 @@ class TreeSearch:
 
 
 def search_tree(problem: Problem, max_depth: int) -> TreeSearch:
-    """Score every criterion, leaf size and depth on every fold; the best mean wins, then the earlier setting.
+    """Score every criterion, leaf size and depth on every fold; choose the best mean, of equals the first.
 
-    Every depth is read off one tree grown to max_depth: its upper levels are the shallower tree.
+    One tree is grown to max_depth; its upper levels are the shallower trees.
     """
     grown = list(product(CRITERIA, MIN_SAMPLES_LEAF))
     k = problem.n_classes
     counts = np.zeros((len(grown), max_depth, problem.n_folds, k, k), dtype=np.int64)
-    for fold, view in enumerate(problem.fold_views):
-        train, held = problem.kept_in(fold), problem.held_out(fold)
-        viewed = _rounded(view.apply(problem.matrix))  # a tree sees order only: the view's scaling changes nothing
-        if viewed.shape[1] == 0:
-            viewed = np.zeros((len(problem.classes), 1), dtype=np.float32)  # nothing varies: the tree is its root
-        columns = screen(viewed[train], problem.classes[train])
+    for fold, scaling in enumerate(problem.fold_scalings):
+        train, held = problem.training_rows(fold), problem.held_out(fold)
+        scaled = _rounded(
+            scaling.apply(problem.matrix)
+        )  # a tree sees order only: the scaling's scaling changes nothing
+        if scaled.shape[1] == 0:
+            scaled = np.zeros((len(problem.classes), 1), dtype=np.float32)  # nothing varies: the tree is its root
+        columns = screen(scaled[train], problem.classes[train])
         train_features, held_features = (
-            tree_input(viewed[train][:, columns]),
-            tree_input(viewed[held][:, columns]),
+            tree_input(scaled[train][:, columns]),
+            tree_input(scaled[held][:, columns]),
         )
         for i, (criterion, leaf) in enumerate(grown):
             tree = _new_tree(TreeSetting(criterion, leaf, max_depth), problem)
@@ -75,17 +77,17 @@ def search_tree(problem: Problem, max_depth: int) -> TreeSearch:
 
 
 def screen(features: Matrix, classes: np.ndarray) -> np.ndarray:
-    """Ascending indices of the features that are offered to a tree; give training rows only."""
+    """Return ascending indices of the features that a tree may use; pass training rows only."""
     return select_k(features, classes, SCREENED_DENSE if isinstance(features, np.ndarray) else SCREENED)
 
 
 def fit_tree(setting: TreeSetting, features: Matrix, problem: Problem) -> DecisionTreeClassifier:
-    """The chosen tree on all training rows; features: [n_rows, n_screened]."""
+    """Fit the chosen tree on all training rows; features: [n_rows, n_screened]."""
     return _new_tree(setting, problem).fit(tree_input(features), problem.classes)
 
 
 def predict_by_depth(tree: DecisionTreeClassifier, features: Matrix, max_depth: int) -> list[np.ndarray]:
-    """Predicted classes of the tree cut at depth 1, 2, … max_depth, each int [n_rows]."""
+    """Return the predicted classes of the tree pruned to depth 1, 2, … max_depth, each int [n_rows]."""
     structure = tree.tree_
     parent = np.zeros(structure.node_count, dtype=np.int64)
     level = np.zeros(structure.node_count, dtype=np.int64)
@@ -103,7 +105,7 @@ def predict_by_depth(tree: DecisionTreeClassifier, features: Matrix, max_depth: 
 
 
 def tree_input(features: Matrix) -> Matrix | sparse.csr_matrix:
-    """Features in the form that scikit-learn's trees take: 32-bit indices."""
+    """Convert features to the input of scikit-learn's trees: 32-bit indices."""
     if isinstance(features, np.ndarray):
         return features
     return sparse.csr_matrix(
@@ -112,11 +114,11 @@ def tree_input(features: Matrix) -> Matrix | sparse.csr_matrix:
     )
 
 
-def _rounded(viewed: Matrix) -> Matrix:
-    """Dense features, in standard deviations, to an eighth of one: far fewer thresholds to try, equally good splits."""
-    if not isinstance(viewed, np.ndarray):
-        return viewed
-    return np.round(viewed * _LEVELS_PER_DEVIATION) / _LEVELS_PER_DEVIATION
+def _rounded(scaled: Matrix) -> Matrix:
+    """Round dense standardised features to 1/8: far fewer thresholds to try, equally good splits."""
+    if not isinstance(scaled, np.ndarray):
+        return scaled
+    return np.round(scaled * _LEVELS_PER_DEVIATION) / _LEVELS_PER_DEVIATION
 
 
 def _new_tree(setting: TreeSetting, problem: Problem) -> DecisionTreeClassifier:

@@ -1,1 +1,1 @@
-"""From a configuration to a plan, from a plan to jobs, from jobs to stored results."""
+"""Commands, plans and their execution: configuration -> plan -> jobs -> stored results."""

@@ -1,4 +1,4 @@
-"""What a report's files were made of, kept beside them, so that they are made again only when that changed."""
+"""Record of a report's inputs and files, so that it is rebuilt only when something changed."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from saefari.store import write_json
 from saefari.store.files import read_json
 
 
-def made_of(*content: object) -> str:
-    """Fingerprint of what a report is made of: JSON-able content, the code that reads and draws it, and libraries."""
+def report_fingerprint(*content: object) -> str:
+    """Fingerprint of a report's inputs: JSON-able content, the code that reads and draws it, and library versions."""
     here = Path(__file__).parent
     code = [code_digest(folder) for folder in (here, here.parent, here.parent / "store")]
     return fingerprint([code, library_versions("matplotlib", "numpy", "pillow"), *content])
 
 
-def standing(record: Path, inputs: str) -> dict[str, Any] | None:
-    """What `write_record` wrote, if it was of these inputs and every file that it names is as it was; else None."""
+def current_record(record: Path, inputs: str) -> dict[str, Any] | None:
+    """Return the stored record if it has these inputs and its files are unchanged; else None."""
     try:
-        found = read_json(record)
-        if not isinstance(found, dict) or found["inputs"] != inputs:
+        stored = read_json(record)
+        if not isinstance(stored, dict) or stored["inputs"] != inputs:
             return None
-        files: dict[str, str] = found["files"]
+        files: dict[str, str] = stored["files"]
         hashes = file_hashes([record.parent / name for name in files])
     except (StoreError, OSError, KeyError, TypeError, AttributeError):
         return None
-    return found if hashes == list(files.values()) else None
+    return stored if hashes == list(files.values()) else None
 
 
 def write_record(record: Path, inputs: str, files: Iterable[Path], **more: object) -> None:
-    """Keep what a report was made of, and the digests of its files, which lie beside the record or below it.
+    """Write the inputs' fingerprint and the digests of a report's files, which must be in or below the record's folder.
 
-    more: what else its reader wants to know, JSON-able.
+    more: further content of the record, JSON-able.
     """
     written = sorted(files)
     names = [file.relative_to(record.parent).as_posix() for file in written]

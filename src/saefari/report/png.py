@@ -1,4 +1,4 @@
-"""Figures written as PNG files."""
+"""Write figures as PNG files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def png(path: Path) -> Iterator[Figure]:
-    """An empty figure to draw on; when the block succeeds it is written to `path`, whole or not at all.
+    """Yield an empty figure; if the block succeeds, write it to `path` atomically.
 
-    Its bytes depend on nothing but what was drawn. Raises StoreError when it cannot be written.
+    The bytes depend only on what was drawn. Raises StoreError if the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

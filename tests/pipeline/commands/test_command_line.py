@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, dry runs, one message for all mistakes."""
+"""The command line: exit codes, dry runs, one message for all errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ def test_help_imports_nothing_heavy() -> None:
     assert result.stdout.strip().endswith("[]")
 
 
-def test_the_whole_run(small: dict[str, Any], written: Callable[..., str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_run_of_all_stages(
+    small: dict[str, Any], written: Callable[..., str], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_experiments(["--config", written(small)]) == 0
     printed = capsys.readouterr().out
     for word in ("sae", "random_sae", "hidden", "tfidf", "majority", "summary.csv"):
@@ -74,18 +76,18 @@ def test_the_whole_run(small: dict[str, Any], written: Callable[..., str], capsy
     assert set(summary.source) == {"sae", "random_sae", "hidden", "tfidf", "majority"}
     first = summary.drop(columns="seconds")
     assert run_experiments(["--config", written(small)]) == 0
-    assert "were there already" in capsys.readouterr().out
+    assert "reused from an earlier run" in capsys.readouterr().out
     second = pd.read_csv(Path(small["settings"]["base_classify_dir"]) / "summary.csv").drop(columns="seconds")
     pd.testing.assert_frame_equal(first, second)
 
 
-def test_a_trained_sae_is_known_again_by_all_its_options(
+def test_a_trained_sae_with_all_options_is_reused(
     small: dict[str, Any], written: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     small["models"][0]["sae_train"] |= {"architecture": "matryoshka_batchtopk", "matryoshka_widths": [8, 16]}
     for _ in range(2):
         assert run_experiments(["--config", written(small)]) == 0
-    assert "were there already" in capsys.readouterr().out
+    assert "reused from an earlier run" in capsys.readouterr().out
 
 
 def test_act_only_gives_the_same_table(
@@ -98,14 +100,14 @@ def test_act_only_gives_the_same_table(
     assert list(tmp_path.rglob("activations/**/32/shard-*.npz"))
 
 
-def test_classifying_what_is_not_there_says_what_to_run(
+def test_classifying_without_features_says_what_to_run(
     small: dict[str, Any], written: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_experiments(["--config", written(small), "--classify-only"]) == 1
     assert "--extract-only" in capsys.readouterr().out
 
 
-def test_mistakes_that_only_the_world_can_show(
+def test_errors_in_models_and_datasets(
     small: dict[str, Any], written: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     small["models"][0]["layers"] = [1, 9]
@@ -132,7 +134,7 @@ def test_a_width_that_the_catalogue_lacks_lists_those_it_has(
     assert "65k" in message
 
 
-def test_a_model_that_is_not_there(
+def test_a_missing_model(
     small: dict[str, Any], written: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     small["models"][0]["name"] = "nobody/no-such-model"
@@ -148,7 +150,7 @@ def test_gemma_scope_example_is_checked_offline(capsys: pytest.CaptureFixture[st
 
 
 @pytest.mark.parametrize("example", [path.name for path in sorted((ROOT / "examples").glob("*.yaml"))])
-def test_every_example_is_right(example: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_example_is_valid(example: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_experiments(["--config", str(ROOT / "examples" / example), "--dry-run"]) == 0, capsys.readouterr().err
 
 
@@ -168,7 +170,7 @@ def test_one_off_commands(
     assert list(results.rglob("*.png"))
 
 
-def test_no_hub_is_tried_when_everything_is_local(
+def test_the_hub_is_not_contacted_if_everything_is_local(
     small: dict[str, Any], written: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)

@@ -1,4 +1,4 @@
-"""`saefari import-mosaic`: which runs of MOSAIC are the same result, and what its early and latest files hold."""
+"""`saefari import-mosaic`: runs of the same setting, and early and late file formats."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def place(root: Path, time: str, name: str = SAE, dataset: str = DATASET) -> Pat
 
 
 def imported(root: Path) -> pd.DataFrame:
-    """Rows of the linear probes after an import without a complaint."""
+    """Rows of the linear probes after a successful import."""
     assert main(["import-mosaic", str(root / "theirs"), "--output-dir", str(root / "out")]) == 0
     table = read_summary(root / "out" / "classifications" / "summary.csv")
     return table[table.classifier == "linear"]
@@ -63,8 +63,8 @@ def test_runs_that_differ_in_a_setting_are_two_results(
         write_document(place(tmp_path, time, name), one)
     rows = imported(tmp_path)
     assert len(rows) == 2
-    told = ["config", "text_field", "pooling", "top_n", "binarize", "variant"]
-    assert len(rows[told].drop_duplicates()) == 2  # and the table tells them apart
+    identifying = ["config", "text_field", "pooling", "top_n", "binarize", "variant"]
+    assert len(rows[identifying].drop_duplicates()) == 2  # and the table tells them apart
     assert "" in set(rows.variant)
 
 
@@ -72,10 +72,10 @@ def test_runs_of_one_setting_are_one_result(tmp_path: Path, capsys: pytest.Captu
     for time in TIMES:
         write_document(place(tmp_path, time), document())
     assert len(imported(tmp_path)) == 1
-    assert "1 result imported, 1 repeated run left out" in capsys.readouterr().out
+    assert "1 result imported, 1 repeated run skipped" in capsys.readouterr().out
 
 
-def test_settings_other_than_the_usual_ones_name_the_folder(tmp_path: Path) -> None:
+def test_unusual_settings_are_part_of_the_folder_name(tmp_path: Path) -> None:
     args = {"test_size": 0.4, "text_field": "a/b c", "all_tokens": True}
     write_document(place(tmp_path, TIMES[0]), document() | mosaic_document(**args))
     (folder,) = imported(tmp_path).folder
@@ -84,16 +84,16 @@ def test_settings_other_than_the_usual_ones_name_the_folder(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("spelt", [None, "", "None"])
-def test_a_dataset_without_a_configuration_is_spelt_in_several_ways(
+def test_spellings_of_a_dataset_without_configuration(
     tmp_path: Path, spelt: str | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_document(place(tmp_path, TIMES[0]), document(dataset_config_name=spelt))
     assert set(imported(tmp_path).config) == {""}
-    assert "could not be read" not in capsys.readouterr().out
+    assert "unreadable values" not in capsys.readouterr().out
 
 
-def test_the_bag_of_words_baseline_is_a_result_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Files of one dataset repeat it; with another test size, or in another column of texts, it is another."""
+def test_the_bag_of_words_baseline_is_a_separate_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files of one dataset repeat it; another test size or text column gives another baseline."""
     for number, args in enumerate([{}, {"top_n": 20}, {"test_size": 0.4}, {"text_field": "translation"}]):
         f1 = 0.86 if number < 2 else 0.7
         one = with_bag_of_words(mosaic_document(**({"text_field": "text"} | args)), f1)
@@ -111,7 +111,7 @@ def test_the_bag_of_words_baseline_is_a_result_of_its_own(tmp_path: Path, capsys
     record = next(one for one in records(tmp_path) if one["settings"]["source"] == "tfidf")
     assert record["classifiers"]["linear"]["roc"] == {"Harmless": {"fpr": [0.0, 0.2, 1.0], "tpr": [0.0, 0.9, 1.0]}}
     assert record["classifiers"]["linear"]["per_class"]["Harmful"]["f1"] == 0.86
-    assert "0 repeated runs left out" in capsys.readouterr().out
+    assert "0 repeated runs skipped" in capsys.readouterr().out
     assert len(imported(tmp_path)) == len(rows)
 
 
@@ -124,7 +124,7 @@ def test_a_baseline_of_several_classes_has_a_curve_each(tmp_path: Path) -> None:
     assert rows[rows.source == "tfidf"].roc_auc.iloc[0] == pytest.approx(0.85)
 
 
-def test_an_early_file_is_imported_with_what_its_folders_say(tmp_path: Path) -> None:
+def test_an_early_file_takes_settings_from_its_folders(tmp_path: Path) -> None:
     early = tmp_path / "theirs" / "old" / MODEL / DATASET / "test" / "layer_12" / "16k" / EARLY
     write_document(early, early_document())
     (row,) = imported(tmp_path).itertuples()
@@ -137,7 +137,7 @@ def test_an_early_file_is_imported_with_what_its_folders_say(tmp_path: Path) -> 
     assert not any("Could not be read" in warning for warning in record["warnings"])
 
 
-def test_an_early_file_s_dataset_is_named_by_the_other_files(tmp_path: Path) -> None:
+def test_an_early_file_takes_its_dataset_from_other_files(tmp_path: Path) -> None:
     early = tmp_path / "theirs" / MODEL / DATASET / "test" / "layer_12" / "16k" / EARLY
     write_document(early, early_document())
     write_document(place(tmp_path, TIMES[0]), document())
@@ -145,9 +145,7 @@ def test_an_early_file_s_dataset_is_named_by_the_other_files(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("folders", ["", f"{DATASET}/test/layer_12/16k", f"{MODEL}/{DATASET}/test/layer_5/16k"])
-def test_an_early_file_elsewhere_says_what_is_missing(
-    tmp_path: Path, folders: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_early_file_elsewhere_is_an_error(tmp_path: Path, folders: str, capsys: pytest.CaptureFixture[str]) -> None:
     write_document(tmp_path / "theirs" / folders / EARLY, early_document())
     assert main(["import-mosaic", str(tmp_path / "theirs"), "--output-dir", str(tmp_path / "out")]) == 1
     assert "metadata.dataset: missing" in capsys.readouterr().out
@@ -170,7 +168,7 @@ def test_latents_are_found_on_neuronpedia(tmp_path: Path, args: dict[str, Any], 
     assert record["settings"]["neuronpedia"] == known
 
 
-def test_two_datasets_with_one_short_name_are_two(tmp_path: Path) -> None:
+def test_two_datasets_with_the_same_short_name(tmp_path: Path) -> None:
     for owner in ("example", "other"):
         one = mosaic_document(dataset_name=f"{owner}/harbour_notices", dataset_config_name="english")
         write_document(place(tmp_path, TIMES[0], dataset=f"{owner}_harbour_notices"), copy.deepcopy(one))
@@ -179,7 +177,7 @@ def test_two_datasets_with_one_short_name_are_two(tmp_path: Path) -> None:
     assert set(rows.config) == {"english"}
 
 
-def test_an_import_of_an_earlier_version_moves_to_its_new_folder(tmp_path: Path) -> None:
+def test_an_import_of_an_earlier_version_is_moved(tmp_path: Path) -> None:
     write_document(place(tmp_path, TIMES[0]), document(test_size=0.4))
     (folder,) = imported(tmp_path).folder
     there = tmp_path / "out" / "classifications" / folder

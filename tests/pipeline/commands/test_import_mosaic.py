@@ -1,4 +1,4 @@
-"""`saefari import-mosaic`: the tree it makes, what it never touches, and what it says."""
+"""`saefari import-mosaic`: the tree it writes, files it does not touch, and its output."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
-def test_a_published_tree_becomes_one_of_ours(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_published_tree_is_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_mosaic_tree(tmp_path / "theirs")
     assert run(tmp_path / "theirs", tmp_path / "out") == 0
     classifications = tmp_path / "out" / "classifications"
@@ -44,11 +44,11 @@ def test_a_published_tree_becomes_one_of_ours(tmp_path: Path, capsys: pytest.Cap
     assert {row["cv_macro_f1"] for row in rows} == {""}
     assert {row["cv_accuracy"] for row in rows} == {"0.82"}
     printed = capsys.readouterr().out
-    assert "16 results imported, 0 repeated runs left out, 0 files not imported" in printed
+    assert "16 results imported, 0 repeated runs skipped, 0 files not imported" in printed
     assert "metadata.args.input_dir" in printed
 
 
-def test_of_repeated_runs_the_last_is_imported_and_the_others_are_named(
+def test_of_repeated_runs_the_last_is_imported_and_the_others_are_listed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for time, accuracy in (("20250101_000000", 0.9), ("20250102_000000", 0.7)):
@@ -67,10 +67,10 @@ def test_importing_twice_gives_the_same_tree(tmp_path: Path, capsys: pytest.Capt
     once = tree(tmp_path / "out")
     assert run(tmp_path / "theirs", tmp_path / "out") == 0
     assert tree(tmp_path / "out") == once
-    assert "16 results imported (16 there already)" in capsys.readouterr().out
+    assert "16 results imported (16 unchanged)" in capsys.readouterr().out
 
 
-def test_a_result_of_ours_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_result_of_a_run_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_document(tmp_path / "theirs" / SAE, mosaic_document())
     ours = tmp_path / "out" / "classifications" / PLACE / "results.json"
     write_document(ours, {"summary": []})
@@ -85,7 +85,7 @@ def test_a_result_of_ours_is_never_overwritten(tmp_path: Path, capsys: pytest.Ca
     assert list(ours.parent.iterdir()) == [predictions]
 
 
-def test_another_file_s_import_is_left_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_import_of_another_file_is_never_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for seed, name in enumerate(("one", "two")):
         write_document(tmp_path / name / SAE, mosaic_document(seed=seed))
     assert run(tmp_path / "one", tmp_path / "out") == 0
@@ -95,7 +95,7 @@ def test_another_file_s_import_is_left_too(tmp_path: Path, capsys: pytest.Captur
     assert "holds the import of another file" in capsys.readouterr().out
 
 
-def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_prints_the_same_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_document(tmp_path / "theirs" / SAE, mosaic_document())
     assert run(tmp_path / "theirs", tmp_path / "out", "--dry-run") == 0
     assert not (tmp_path / "out").exists()
@@ -103,7 +103,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path, capsys: pyte
     assert "1 result would be imported" in printed
 
 
-def test_bad_files_are_one_line_each_and_stop_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_files_are_one_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     theirs = tmp_path / "theirs"
     write_document(theirs / "good" / SAE, mosaic_document())
     (theirs / "broken").mkdir()
@@ -121,7 +121,7 @@ def test_bad_files_are_one_line_each_and_stop_nothing(tmp_path: Path, capsys: py
         line.startswith("early/classifier_results.json:") and "metadata.dataset: missing" in line for line in lines
     )
     assert f"half/{SAE}: models.linearProbe.performance.accuracy: missing" in lines
-    assert lines[-1] == "2 results imported, 0 repeated runs left out, 2 files not imported"
+    assert lines[-1] == "2 results imported, 0 repeated runs skipped, 2 files not imported"
     (tmp_path / "none").mkdir()
     assert run(tmp_path / "none", tmp_path / "out") == 1
     assert "no file below" in capsys.readouterr().out
@@ -144,7 +144,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("key", ["model_name", "dataset_name", "dataset_split", "dataset_config_name", "width"])
-def test_names_never_leave_the_output_folder(
+def test_names_cannot_leave_the_output_folder(
     tmp_path: Path, key: str, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     args: dict[str, Any] = {key: name}
@@ -161,13 +161,13 @@ def test_names_never_leave_the_output_folder(
     assert not any(character in printed.out for character in "\x00\x1b")
 
 
-def test_a_folder_that_is_none_is_a_mistake_in_the_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_folder_is_an_error_in_the_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path / "nowhere", tmp_path / "out") == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_the_tables_bear_results_without_cross_validation(tmp_path: Path) -> None:
+def test_tables_accept_results_without_cross_validation(tmp_path: Path) -> None:
     document = mosaic_document()
     document["models"]["linearProbe"]["aggregated_metrics"] = None
     write_document(tmp_path / "theirs" / SAE, document)

@@ -1,4 +1,4 @@
-"""One-off commands: what flags may leave open; and the executor when a process dies."""
+"""One-off commands: optional flags; and the executor when a process dies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RELEASE = ["--sae-release", "gpt2-small-res-jb"]
 def model(
     tmp_path: Path, save_tiny: Callable[..., Path], save_sae: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> list[str]:
-    """Flags of a tiny model; the one SAE of RELEASE at its layer 1 is a folder here, since there is no hub."""
+    """Flags of a tiny model; the SAE of RELEASE at layer 1 is a local folder."""
     from sae_lens import SAE
 
     folder = tmp_path / "sae"
@@ -86,11 +86,11 @@ def test_several_datasets_are_listed(
     capsys.readouterr()
     assert classify() == 2
     message = capsys.readouterr().err
-    assert "flags: 1 mistake\n  --dataset-name: several stored splits fit" in message
+    assert "flags: 1 mistake\n  --dataset-name: several stored splits match" in message
     assert "--one'" in message
     assert "--two'" in message
     assert classify("--dataset-split", "test") == 2
-    assert "--dataset-split: no stored split fits" in capsys.readouterr().err
+    assert "--dataset-split: no stored split matches" in capsys.readouterr().err
 
 
 def test_nothing_stored_says_what_to_run(classify: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,9 +99,7 @@ def test_nothing_stored_says_what_to_run(classify: Callable[..., int], capsys: p
     assert "saefari extract" in message
 
 
-def test_mosaic_s_flags_are_taken_with_our_meaning(
-    extract: Callable[..., int], model: list[str], tmp_path: Path
-) -> None:
+def test_mosaic_flags_are_accepted(extract: Callable[..., int], model: list[str], tmp_path: Path) -> None:
     """Underscores, another name for the output, `None`, and a checkpoint that is the model's name."""
     spelt = [flag.replace("-", "_").replace("__", "--", 1) if flag.startswith("--") else flag for flag in model]
     name = model[model.index("--model-name") + 1]
@@ -126,12 +124,12 @@ def test_mosaic_s_flags_are_taken_with_our_meaning(
         (["--linear_c_values", "0.1"], "--linear-c-values: has no counterpart"),
         (["--tree-min-samples-split", "2"], "--tree-min-samples-split: has no counterpart"),
         (["--tree-min-samples-leaf", "1"], "--tree-min-samples-leaf: has no counterpart"),
-        (["--last-token"], "--last-token: counts one position"),
-        (["--last-token", "--all-tokens", "--top-n", "0"], "--last-token: and --all-tokens exclude each other"),
+        (["--last-token"], "--last-token: uses one position"),
+        (["--last-token", "--all-tokens", "--top-n", "0"], "--last-token: cannot be combined with --all-tokens"),
         (["--model-type", "vlm", "--checkpoint", "acme/other-model"], "--checkpoint: 'acme/other-model' looks like"),
     ],
 )
-def test_mosaic_s_flags_without_a_counterpart_say_so_in_one_line(
+def test_mosaic_flags_without_a_counterpart_are_an_error(
     extract: Callable[..., int],
     classify: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
@@ -171,7 +169,7 @@ def test_workers_log_at_the_same_level() -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """Leaves a mark; `deadly` ones kill their process."""
+    """Append to a file; kill the process if `deadly`."""
 
     title: str
     mark: Path
@@ -191,12 +189,12 @@ def _run(task: Task) -> list[str]:
     return task.run()
 
 
-def test_jobs_lost_with_a_killed_process_are_tried_again_alone(tmp_path: Path) -> None:
+def test_jobs_of_a_killed_process_are_run_again_alone(tmp_path: Path) -> None:
     tasks = [Task(f"{i}", tmp_path / f"{i}") for i in range(6)]
     tasks[2] = replace(tasks[2], deadly=True)
     found: dict[str, Any] = {}
     run_in_processes(_run, tasks, 2, lambda task, result: found.update({task.title: result}))
-    assert "a process was killed" in str(found.pop("2"))
+    assert "a worker process was killed" in str(found.pop("2"))
     assert found == {title: [title] for title in "01345"}
 
 
@@ -204,7 +202,7 @@ def test_a_killed_process_is_a_failure_of_its_jobs(tmp_path: Path) -> None:
     tasks = [Task(f"{i}", tmp_path / f"{i}", deadly=i == 1) for i in range(2)]
     outcomes = run_on_devices(tasks, ["cpu", "cpu"])
     assert [outcome.title for outcome in outcomes] == ["0", "1"]
-    assert "a process was killed" in str(outcomes[1].failure)
+    assert "a worker process was killed" in str(outcomes[1].failure)
 
 
 def test_pinned_processes_count_their_own_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def pooled(codes: np.ndarray, setting: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("forth", [True, False], ids=["forth", "back"])
-def test_it_is_the_stored_probe_on_the_other_runs_features(runs: tuple[Run, Run], forth: bool) -> None:
+def test_transfer_applies_the_stored_probe_to_the_other_features(runs: tuple[Run, Run], forth: bool) -> None:
     train, test = runs if forth else runs[::-1]
     assert transfer(train.results("layer_1", "64"), test.results("layer_1", "64")) == 0
     places = fair_rows(train, test)
@@ -88,11 +88,11 @@ def test_rows_that_were_trained_on_are_left_out_and_counted(
     assert transfer(train.results("layer_1", "64", SETTINGS[0]), test.results("layer_1", "64")) == 0
     result = read_result(test.transferred(train, "layer_1", "64", SETTINGS[0]))
     assert result["transfer"]["rows_left_out"] == {"trained_on": n_left, "unmapped": 0}
-    assert f"{n_left} rows left out: the classifiers were trained on them" in capsys.readouterr().out
-    assert not test.transferred(train, "layer_1", "64", SETTINGS[1]).exists()  # one setting was named
+    assert f"{n_left} rows left out, because the classifiers were trained on them" in capsys.readouterr().out
+    assert not test.transferred(train, "layer_1", "64", SETTINGS[1]).exists()  # one setting was given
 
 
-def test_on_its_own_rows_a_run_repeats_its_score_and_never_counts_training_rows(runs: tuple[Run, Run]) -> None:
+def test_on_its_own_rows_a_run_gets_the_same_score(runs: tuple[Run, Run]) -> None:
     run, _ = runs
     source = run.results("layer_1", "64", SETTINGS[0])
     own = read_result(source)
@@ -132,7 +132,7 @@ def test_texts_and_the_majority_class_need_no_features(runs: tuple[Run, Run], so
         )
 
 
-def test_everything_that_reads_results_reads_a_transfer(runs: tuple[Run, Run], save_tiny: Callable[..., Path]) -> None:
+def test_transfer_results_are_readable_as_results(runs: tuple[Run, Run], save_tiny: Callable[..., Path]) -> None:
     train, test = runs
     assert transfer(train.results("layer_1", "64"), test.results("layer_1", "64")) == 0
     table = read_summary(test.layout.summary)
@@ -141,7 +141,7 @@ def test_everything_that_reads_results_reads_a_transfer(runs: tuple[Run, Run], s
     assert set(moved["trained_on"]) == {
         train.results("layer_1", "64").relative_to(train.layout.classifications).as_posix()
     }
-    assert moved["cv_macro_f1"].isna().all()  # so that nothing chooses by it
+    assert moved["cv_macro_f1"].isna().all()  # so that it is never chosen as best
     results, folders, problems = find_results(test.layout, Memory())
     assert problems == []
     assert (results["run"] != "").all()
@@ -153,11 +153,11 @@ def test_everything_that_reads_results_reads_a_transfer(runs: tuple[Run, Run], s
     first = decide(stored, stored_features(stored, samples, predictions.rows[:3]))
     for decision, probabilities in zip(first, predictions.probabilities, strict=False):
         np.testing.assert_allclose(decision.probabilities, probabilities, atol=1e-5)
-    with pytest.raises(SaeError, match="no SAE below"):  # it got as far as the SAE, which lies elsewhere
+    with pytest.raises(SaeError, match="is not below"):  # it gets as far as the SAE, which is elsewhere
         predict_text(test.layout, folder, "linear", "the cat", str(save_tiny("gpt2")))
 
 
-def test_the_report_compares_with_home_and_with_guessing(
+def test_the_report_compares_with_in_domain_and_majority(
     runs: tuple[Run, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train, test = runs
@@ -178,7 +178,7 @@ def test_the_report_compares_with_home_and_with_guessing(
         assert word in printed
 
 
-def test_several_classes_may_become_one(runs: tuple[Run, Run]) -> None:
+def test_several_classes_can_map_to_one(runs: tuple[Run, Run]) -> None:
     train, test = runs
     assert transfer(*(run.results("layer_1", "64") for run in runs), "--map", '{"odd": "even"}') == 0
     scores = read_result(test.transferred(train, "layer_1", "64", SETTINGS[0]))["classifiers"]["linear"]
@@ -187,7 +187,7 @@ def test_several_classes_may_become_one(runs: tuple[Run, Run]) -> None:
     assert 0 < scores["accuracy"] < 1
 
 
-def test_hidden_states_and_controls_of_the_same_model_line_up(runs: tuple[Run, Run]) -> None:
+def test_hidden_states_and_controls_of_the_same_model_match(runs: tuple[Run, Run]) -> None:
     train, _ = runs
     for width in ("hidden", "64-random"):
         assert transfer(train.results("layer_1", width), train.results("layer_1", width)) == 0
@@ -197,7 +197,7 @@ def test_hidden_states_and_controls_of_the_same_model_line_up(runs: tuple[Run, R
         assert moved["linear"]["macro_f1"] == own["linear"]["macro_f1"]
 
 
-def test_a_run_with_a_test_split_of_its_own(
+def test_a_run_with_a_separate_test_split(
     transfer_runs: Path,
     tmp_path: Path,
     save_tiny: Callable[..., Path],

@@ -1,4 +1,4 @@
-"""What `saefari transfer` asks before it counts anything: features, classes, folders, and what is there already."""
+"""Checks of `saefari transfer`: features, classes, folders, and earlier transfers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from saefari.store import read_result, read_samples
 from ..transfer_runs import SETTINGS, Run, edit, fair_rows, transfer, tree
 
 
-def test_again_it_computes_nothing_and_other_settings_are_not_replaced_unasked(
+def test_results_are_reused_and_other_settings_need_overwrite(
     runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
     train, test = runs
@@ -23,7 +23,7 @@ def test_again_it_computes_nothing_and_other_settings_are_not_replaced_unasked(
     before = tree(test.root)
     assert transfer(*named) == 0
     assert tree(test.root) == before
-    assert "6 settings were there already" in capsys.readouterr().out
+    assert "6 settings reused" in capsys.readouterr().out
     assert transfer(*named, "--rows", "all") == 1
     message = capsys.readouterr().err
     assert "rows: 'test' -> 'all'" in message
@@ -33,7 +33,7 @@ def test_again_it_computes_nothing_and_other_settings_are_not_replaced_unasked(
     assert read_result(test.transferred(train, "layer_1", "64", SETTINGS[0]))["n_test"] > 100
 
 
-def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
+def test_a_dry_run_prints_the_planned_work_and_writes_nothing(
     runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]
 ) -> None:
     train, test = runs
@@ -44,7 +44,7 @@ def test_a_dry_run_says_what_would_be_done_and_writes_nothing(
 
 
 def relabel(run: Run, names: dict[str, str]) -> None:
-    """The same texts with other classes, classified anew."""
+    """Classify the same texts with other classes."""
     path = run.root / "texts.jsonl"
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     for i, row in enumerate(rows):
@@ -61,7 +61,7 @@ def test_other_classes_need_a_map(runs: tuple[Run, Run], tmp_path: Path, capsys:
         ((), ("'even', 'odd'", "'0', 'other', 'yes'", "--map")),
         (("--map", '{"yes": "od", "0": "even", "other": null}'), ("'od'", "did you mean 'odd'?")),
         (("--map", '{"yes": "odd", "zero": "even", "other": null}'), ("does not know '0'", "'zero'")),
-        (("--map", '{"yes": null, "0": null, "other": null}'), ("nothing is left",)),
+        (("--map", '{"yes": null, "0": null, "other": null}'), ("no row is left to test on",)),
     ):
         assert transfer(*named, *flags) == 1
         message = capsys.readouterr().err
@@ -81,11 +81,11 @@ def test_other_classes_need_a_map(runs: tuple[Run, Run], tmp_path: Path, capsys:
     n_other = sum(labels["label"][i] == "other" for i in places)
     assert n_other > 0
     assert result["transfer"]["rows_left_out"]["unmapped"] == n_other
-    assert f"{n_other} rows left out: 'other' mapped to null" in capsys.readouterr().out
+    assert f"{n_other} rows left out, because 'other' map to null" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("text", ["[1, 2]", "{a: [b]}", "{a: b, a: c}", "{"])
-def test_a_map_that_is_none_is_one_clear_error(
+def test_an_invalid_map_is_an_error(
     runs: tuple[Run, Run], tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "map.yaml").write_text(text)
@@ -95,7 +95,7 @@ def test_a_map_that_is_none_is_one_clear_error(
         assert "--map" in capsys.readouterr().err
 
 
-def test_features_that_do_not_line_up_are_refused(runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]) -> None:
+def test_different_features_are_an_error(runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]) -> None:
     train, test = runs
     for one, other, words in (
         (("layer_1", "64"), ("layer_1", "hidden"), ("features: sae / hidden",)),
@@ -106,7 +106,7 @@ def test_features_that_do_not_line_up_are_refused(runs: tuple[Run, Run], capsys:
     ):
         assert transfer(train.results(*one), test.results(*other)) == 1
         message = capsys.readouterr().err
-        assert "do not line up" in message
+        assert "the features of the two runs differ" in message
         assert all(word in message for word in words), message
         assert "Traceback" not in message
     for fact, value in (("weights_sha256", "0" * 64), ("hook", "blocks.2.hook_resid_post"), ("center", True)):
@@ -120,7 +120,7 @@ def test_features_that_do_not_line_up_are_refused(runs: tuple[Run, Run], capsys:
     assert list(test.layout.classifications.rglob("transfer")) == []
 
 
-def test_what_a_run_was_trained_on_must_be_known(runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_rows_must_be_known(runs: tuple[Run, Run], capsys: pytest.CaptureFixture[str]) -> None:
     train, test = runs
     named = train.results("layer_1", "64"), test.results("layer_1", "64")
     moved = train.root / "moved"
@@ -133,10 +133,10 @@ def test_what_a_run_was_trained_on_must_be_known(runs: tuple[Run, Run], capsys: 
     table = pq.read_table(path.with_suffix(".parquet"))
     pq.write_table(table, path.with_suffix(".parquet"), compression="none")  # another digest, another split
     assert transfer(*named, "--train-activations", str(moved), "--overwrite") == 1
-    assert "not known which rows it was trained on" in capsys.readouterr().err
+    assert "training rows are unknown" in capsys.readouterr().err
 
 
-def test_a_folder_that_is_no_run_is_one_clear_error(
+def test_a_folder_without_a_run_is_an_error(
     runs: tuple[Run, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train, test = runs
@@ -144,9 +144,9 @@ def test_a_folder_that_is_no_run_is_one_clear_error(
     assert transfer(train.results("layer_1", "64"), good) == 0
     copied = shutil.copytree(train.results("layer_1", "64", SETTINGS[0]), tmp_path / "copied" / SETTINGS[0])
     for wrong, word in (
-        (tmp_path / "nowhere", "is no folder"),
-        (train.root, "holds no results"),
-        (copied, "does not lie where its record says"),
+        (tmp_path / "nowhere", "is not a folder"),
+        (train.root, "has no results"),
+        (copied, "was moved: by its record it belongs at"),
         (train.features, "features alone have no classifiers"),
         (test.transferred(train, "layer_1", "64"), "is itself a transfer"),
     ):
@@ -157,4 +157,4 @@ def test_a_folder_that_is_no_run_is_one_clear_error(
         assert word in message
     edit(min(good.glob("*/results.json")), lambda record: record.update(settings={}))
     assert transfer(train.results("layer_1", "64"), good) == 1
-    assert "does not say what it was made from" in capsys.readouterr().err
+    assert "does not record its inputs" in capsys.readouterr().err

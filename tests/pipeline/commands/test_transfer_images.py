@@ -1,4 +1,4 @@
-"""From texts to images and back: one SAE under two models, a class that fires the same latents in both."""
+"""Transfer between texts and images: one SAE for two models, with the same latents per class."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from scipy import sparse
 
 from app.shared.data.one_result import codes_of, find_result, sae_of
 from app.shared.data.tree import OutputTree
-from saefari.classify.job import ClassifyJob
+from saefari.classify.job import ClassifyJob, JobInputs, ResultLabels
 from saefari.classify.run import run_classify_job
-from saefari.config import ClassificationParams
+from saefari.config import ClassificationParams, Settings
 from saefari.pipeline.commands.cli import main
 from saefari.pipeline.execute.classify_jobs import inputs_fingerprint
 from saefari.store import (
@@ -38,7 +38,7 @@ SETTING = "sum_top0_bin-none"
 
 @dataclass(frozen=True)
 class Split:
-    """One model's stored split of one dataset, and where its results go."""
+    """One model's stored split of one dataset, and its results folder."""
 
     root: Path
     model: str
@@ -61,7 +61,7 @@ class Split:
         return self.root / "classifications" / self.place / "transfer" / train.place / "layer_3" / "16k" / SETTING
 
     def write(self, seed: int, texts: Sequence[str | None], pixels: Sequence[str] | None, fingerprint: str) -> None:
-        """Row i has class i % 3 and fires the latents of its class, with noise; every fourth of a class tests."""
+        """Row i has class i % 3 and activates the latents of its class, plus noise; a quarter are test rows."""
         generator = np.random.default_rng(seed)
         settings = {"dataset": self.dataset, "fingerprint": fingerprint}
         with SamplesWriter(self.samples, settings, *([IMAGE_SCHEMA] if pixels else [])) as writer:
@@ -90,27 +90,23 @@ class Split:
         manifest.save(self.samples / "layer_3" / "16k")
 
     def classify(self) -> None:
+        features = "layer_3/16k"
+        fingerprint = inputs_fingerprint(self.samples, None, features)
         outcome = run_classify_job(
             ClassifyJob(
                 source="sae",
-                model=self.model,
-                model_type=self.model_type,
-                dataset=self.dataset,
-                config="",
-                split="train",
-                layer=3,
-                width="16k",
-                samples=self.samples,
-                test_samples=None,
-                sample_places=(self.place,),
-                features="layer_3/16k",
-                out=self.results,
+                labels=ResultLabels(
+                    model=self.model,
+                    model_type=self.model_type,
+                    dataset=self.dataset,
+                    split="train",
+                    layer=3,
+                    width="16k",
+                ),
+                inputs=JobInputs(self.samples, None, (self.place,), features, fingerprint),
                 params=ClassificationParams(),
-                seed=0,
-                cv_folds=3,
-                n_bootstrap=100,
-                tree_depth=3,
-                inputs=inputs_fingerprint(self.samples, None, "layer_3/16k"),
+                settings=Settings(cv_folds=3, n_bootstrap=100, tree_depth=3),
+                out=self.results,
             )
         )
         assert outcome.failures == []
@@ -134,7 +130,7 @@ def transfer(train: Split, test: Split, *flags: str) -> int:
 
 def test_probes_of_texts_read_images_and_back(texts: Split, tmp_path: Path) -> None:
     images = Split(tmp_path, "vlm", "vlm", "photos")
-    prompts = sentences(0)  # training texts stand under the pictures
+    prompts = sentences(0)  # the prompts of the images are training texts
     images.write(2, prompts, [f"{i:064x}" for i in range(N_ROWS)], "photos-v1")
     images.classify()
     for train, test in ((texts, images), (images, texts)):
@@ -157,11 +153,11 @@ def test_probes_of_texts_read_images_and_back(texts: Split, tmp_path: Path) -> N
     assert codes.dataset == "photos/train"
 
 
-def test_a_picture_or_a_row_that_was_trained_on_is_not_tested_on(tmp_path: Path) -> None:
+def test_training_images_and_rows_are_not_tested_on(tmp_path: Path) -> None:
     train, test = Split(tmp_path, "vlm", "vlm", "photos"), Split(tmp_path, "vit", "vit", "others")
     train.write(1, [None] * N_ROWS, [f"{i:064x}" for i in range(N_ROWS)], "photos-v1")
     train.classify()
-    moved_by = 7  # so that another row of the other dataset has the picture
+    moved_by = 7  # so that the image is in another row of the other dataset
     test.write(2, [None] * N_ROWS, [f"{i + moved_by:064x}" for i in range(N_ROWS)], "others-v1")
     test.classify()
     assert transfer(train, test, "--rows", "all") == 0
@@ -169,7 +165,7 @@ def test_a_picture_or_a_row_that_was_trained_on_is_not_tested_on(tmp_path: Path)
     assert read_result(test.transferred(train))["transfer"]["rows_left_out"]["trained_on"] == n_trained
 
 
-def test_rows_of_the_same_data_are_known_by_their_number(texts: Split, tmp_path: Path) -> None:
+def test_rows_of_the_same_data_are_matched_by_number(texts: Split, tmp_path: Path) -> None:
     same = Split(tmp_path, "vlm", "vlm", "captions")
     same.write(2, sentences(N_ROWS), [f"{i:064x}" for i in range(N_ROWS)], "captions-v1")
     same.classify()
@@ -179,9 +175,7 @@ def test_rows_of_the_same_data_are_known_by_their_number(texts: Split, tmp_path:
     assert result["n_test"] == N_ROWS // 4
 
 
-def test_nothing_left_to_test_on_is_one_clear_error(
-    texts: Split, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_row_left_to_test_on_is_an_error(texts: Split, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     other = Split(tmp_path, "other", "llm", "copies")
     other.write(3, ["sentence 3"] * N_ROWS, None, "copies-v1")
     flags = ["--train", str(texts.results), "--test", str(other.samples / "layer_3" / "16k")]

@@ -1,4 +1,4 @@
-"""A language model's texts and, in the vision-language model built on it, images: one SAE, both directions."""
+"""Transfer between texts of a language model and images of a vision-language model through one SAE."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, save_sae: Callable[..., Any])
 
 
 def run_of(root: Path, model: str, tree: str = "classifications") -> Path:
-    """The folder of a model's codes, or of what was made of them."""
+    """The folder of a model's codes or results."""
     places = [path for path in (root / tree).glob(f"*--{model}/*/*/layer_1/64") if path.is_dir()]
     assert len(places) == 1
     return places[0]
@@ -85,7 +85,7 @@ def test_a_probe_of_one_modality_reads_the_other(root: Path, train: str, test: s
     assert moved.macro_f1.item() == pytest.approx(f1_score(labels, guessed, average="macro"), abs=1e-6)
 
 
-def test_hidden_states_of_two_models_do_not_line_up(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hidden_states_of_two_models_are_different_features(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hidden = [str(run_of(root, model).with_name("hidden")) for model in ("reader", "seer")]
     assert main(["transfer", "--train", hidden[0], "--test", hidden[1]]) != 0
     assert "weights" in capsys.readouterr().err

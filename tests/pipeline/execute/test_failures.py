@@ -1,4 +1,4 @@
-"""A job that fails takes along what depends on it, which is listed once, and nothing else."""
+"""A failed job skips only the work that depends on it, and this work is listed once."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_unreadable_rows(two: Raw, saved: Saved, tmp_path: Path, act_only: bool)
     assert [what.split()[0] for what in failure.not_done] == ["train"] * 2 + ["extract"] + ["classify"] * 6
 
 
-def test_classifying_what_was_never_extracted(
+def test_classifying_data_that_was_never_extracted(
     two: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_experiments([*saved(two), "--classify-only"]) == 1

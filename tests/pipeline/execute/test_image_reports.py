@@ -1,4 +1,4 @@
-"""Reports on images at the end of a run: one per SAE whose codes are there; a failure leaves the rest whole."""
+"""Image reports at the end of a run: one per SAE with codes; a failure does not affect the others."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def codes(tmp_path: Path) -> Path:
     return write_images(tmp_path, rows, (1, 1))
 
 
-def test_a_report_lies_where_the_layout_says(tmp_path: Path, codes: Path) -> None:
+def test_folder_of_a_report(tmp_path: Path, codes: Path) -> None:
     report = Report()
     _report_images(plan_over(tmp_path, random=True), report)
     assert report.failures == []
@@ -48,7 +48,7 @@ def test_a_report_lies_where_the_layout_says(tmp_path: Path, codes: Path) -> Non
     assert [path.name for path in folder.parent.iterdir()] == [WIDTH]
 
 
-def test_what_is_not_extracted_or_has_no_images_has_no_report(tmp_path: Path, codes: Path) -> None:
+def test_no_report_without_codes_or_images(tmp_path: Path, codes: Path) -> None:
     (one,) = image_reports(plan_over(tmp_path))
     assert one.title == f"{MODEL} layer {LAYER}, SAE {WIDTH}, {DATASET}"
     assert list(image_reports(plan_over(tmp_path / "nothing"))) == []
@@ -64,5 +64,5 @@ def test_a_failure_is_recorded(tmp_path: Path, codes: Path) -> None:
     report = Report()
     _report_images(plan_over(tmp_path), report)
     ((what, why, _),) = report.failures
-    assert what == f"the report on images, {MODEL} layer {LAYER}, SAE {WIDTH}, {DATASET}"
+    assert what == f"image report, {MODEL} layer {LAYER}, SAE {WIDTH}, {DATASET}"
     assert "does not match its recorded hash: run the extraction again" in why

@@ -1,4 +1,4 @@
-"""The same command on a complete tree computes, draws and starts nothing; whatever changed is noticed all the same."""
+"""The same command on a complete tree computes and draws nothing; changes are detected."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ print(json.dumps([code, sorted(sys.modules)]))
 def complete(
     tmp_path_factory: pytest.TempPathFactory, save_tiny: Callable[..., Path], write_texts: Callable[..., Any]
 ) -> Path:
-    """The folder of a run that is done: a dataset, conf.yaml, and everything that was made of them."""
+    """The folder of a finished run: dataset, conf.yaml and all output."""
     root = tmp_path_factory.mktemp("complete")
     write_texts(root / "texts.jsonl", 120)
     raw = {
@@ -49,7 +49,7 @@ def complete(
 
 @pytest.fixture
 def tree(complete: Path, tmp_path: Path) -> Path:
-    """A copy of it, free to be changed."""
+    """A copy of it, for tests that change it."""
     root = tmp_path / complete.name  # the slug of the dataset holds it
     shutil.copytree(complete, root)
     conf = root / "conf.yaml"
@@ -58,13 +58,13 @@ def tree(complete: Path, tmp_path: Path) -> Path:
 
 
 def run(root: Path) -> int:
-    """Run as a new process would, which remembers no file's hash."""
+    """Run as in a new process, without cached file hashes."""
     fingerprint._hash.cache_clear()
     return run_experiments(["--config", str(root / "conf.yaml")])
 
 
 def written(root: Path) -> dict[Path, int]:
-    """When each file was written, but for those that every run writes."""
+    """Modification time of each file, except those that every run writes."""
     return {
         path: path.stat().st_mtime_ns
         for path in root.rglob("*")
@@ -73,7 +73,7 @@ def written(root: Path) -> dict[Path, int]:
 
 
 def alter(path: Path, old: bytes, new: bytes) -> None:
-    """Change a file's content, neither its size nor when it was written."""
+    """Change a file's content, but not its size or modification time."""
     assert len(old) == len(new)
     content, status = path.read_bytes(), path.stat()
     assert old in content
@@ -81,18 +81,20 @@ def alter(path: Path, old: bytes, new: bytes) -> None:
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def test_nothing_is_written_started_or_said_otherwise(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_written_or_started_and_the_output_is_the_same(
+    tree: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert any(path.suffix == ".png" for path in written(tree))
     summary, last_run = tree / "classifications" / "summary.csv", tree / "reports" / "last_run.json"
     run(tree)
-    said, before, children = capsys.readouterr().out, written(tree), resource.getrusage(resource.RUSAGE_CHILDREN)
+    printed, before, children = capsys.readouterr().out, written(tree), resource.getrusage(resource.RUSAGE_CHILDREN)
     records = summary.read_bytes(), last_run.read_bytes()
     assert run(tree) == OK
     assert resource.getrusage(resource.RUSAGE_CHILDREN) == children
     assert written(tree) == before
-    assert capsys.readouterr().out == said
+    assert capsys.readouterr().out == printed
     assert (summary.read_bytes(), last_run.read_bytes()) == records
-    assert "2 SAEs were there already and were not trained again." in said
+    assert "2 SAEs reused from an earlier run." in printed
 
 
 def test_nothing_heavy_is_imported(tree: Path) -> None:
@@ -103,7 +105,7 @@ def test_nothing_heavy_is_imported(tree: Path) -> None:
     assert not HEAVY & set(modules)
 
 
-def test_a_tree_without_what_is_known_of_its_rows_is_as_good(tree: Path) -> None:
+def test_a_tree_without_known_rows_needs_no_work(tree: Path) -> None:
     (record,) = tree.rglob("samples.json")
     known = json.loads(record.read_text())
     record.write_text(json.dumps({key: value for key, value in known.items() if key != "known_rows"}))
@@ -113,7 +115,7 @@ def test_a_tree_without_what_is_known_of_its_rows_is_as_good(tree: Path) -> None
     assert {path: time for path, time in written(tree).items() if path != record} == before
 
 
-def test_a_changed_dataset_is_noticed(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_changed_dataset_is_detected(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     texts = tree / "texts.jsonl"
     word = json.loads(texts.read_text().splitlines()[0])["text"].split()[0].encode()
     alter(texts, b'"text": "' + word, b'"text": "' + b"z" * len(word))
@@ -121,7 +123,7 @@ def test_a_changed_dataset_is_noticed(tree: Path, capsys: pytest.CaptureFixture[
     assert "was made with other settings" in capsys.readouterr().out
 
 
-def test_a_damaged_shard_is_made_again(tree: Path) -> None:
+def test_a_damaged_shard_is_written_again(tree: Path) -> None:
     shard = next(path for path in sorted(tree.rglob("shard-*.npz")) if path.parent.name != "hidden")
     content = shard.read_bytes()
     alter(shard, content[100:104], bytes(255 - byte for byte in content[100:104]))
@@ -133,7 +135,7 @@ def test_a_damaged_shard_is_made_again(tree: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"no picture")])
-def test_a_figure_that_does_not_stand_is_drawn_again(tree: Path, damage: Callable[[Path], object]) -> None:
+def test_a_changed_figure_is_drawn_again(tree: Path, damage: Callable[[Path], object]) -> None:
     figures = [next((tree / "classifications").rglob("*.png")), tree / "reports" / "saes_density.png"]
     contents = [figure.read_bytes() for figure in figures]
     for figure in figures:
@@ -142,7 +144,7 @@ def test_a_figure_that_does_not_stand_is_drawn_again(tree: Path, damage: Callabl
     assert [figure.read_bytes() for figure in figures] == contents
 
 
-def test_figures_are_drawn_of_what_is_there_now(tree: Path) -> None:
+def test_figures_are_drawn_from_current_results(tree: Path) -> None:
     figures = sorted((tree / "classifications").rglob("linear_confusion.png"))
     contents = [figure.read_bytes() for figure in figures]
     results = figures[0].parent / "results.json"
@@ -158,8 +160,8 @@ def test_figures_are_drawn_of_what_is_there_now(tree: Path) -> None:
     assert (tree / "reports" / "saes.json").stat().st_mtime_ns != report
 
 
-def test_results_of_an_older_version_are_named(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Those that the run does not make again stay in summary.csv, beside results of other searches and intervals."""
+def test_results_of_an_older_version_are_a_warning(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Results that the run does not write again stay in summary.csv."""
     (made,) = (tree / "classifications").rglob("tfidf/tfidf")
     old = tree / "classifications" / "old"
     shutil.copytree(made, old)
@@ -167,7 +169,7 @@ def test_results_of_an_older_version_are_named(tree: Path, capsys: pytest.Captur
     result["settings"]["format"] -= 1
     (old / "results.json").write_text(json.dumps(result))
     assert run(tree) == OK
-    assert f"warning: 1 results in {tree / 'classifications' / 'summary.csv'} are of an older version" in (
+    assert f"warning: 1 results in {tree / 'classifications' / 'summary.csv'} come from an older version" in (
         capsys.readouterr().out
     )
     shutil.rmtree(old)

@@ -1,4 +1,4 @@
-"""Kill a run at any instant, run the same command: it goes on, and the shards are those of an uninterrupted run."""
+"""A killed run resumes with the same command, and its shards equal those of an uninterrupted run."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def sweep(config: Callable[[str], Path]) -> Callable[[str], Path]:
 
 
 def killed_when(config: Path, reached: Callable[[], bool]) -> None:
-    """Start the run and SIGKILL it as soon as something is reached."""
+    """Start the run and send SIGKILL once a condition holds."""
     process = subprocess.Popen(command(config), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while process.poll() is None and not reached():
@@ -144,7 +144,7 @@ def test_sigkill_in_the_middle_of_training(sweep: Callable[[str], Path], tmp_pat
 
 
 @pytest.mark.slow
-def test_a_damaged_shard_is_reported_and_made_again(config: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_damaged_shard_is_reported_and_written_again(config: Callable[[str], Path], tmp_path: Path) -> None:
     path = config("damaged")
     assert run(path).returncode == 0
     expected = digests(tmp_path / "damaged")

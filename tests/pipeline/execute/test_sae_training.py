@@ -1,4 +1,4 @@
-"""SAE training as a stage: what is planned, in which order it runs, and what is left when some of it fails."""
+"""SAE training as a stage: plan, order, and failures."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_layer_of_every_model_gets_every_sae(raw: Raw) -> None:
     assert planned(raw) == [(layer, name, True, False) for layer, name in sorted(ALL)]
 
 
-def test_named_saes_stand_beside_the_swept_ones(raw: Raw, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
+def test_named_saes_are_planned_beside_swept_ones(raw: Raw, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
     save_sae(tmp_path / "given", "blocks.1.hook_resid_post", 32)
     given = raw["models"][0] | {"layers": [1], "widths": ["mine"], "sae_path": str(tmp_path / "given")}
     raw["models"] = [given | {"random_sae": True}, raw["models"][0]]
@@ -84,9 +84,9 @@ def test_a_run_trains_extracts_and_classifies_what_is_swept(
     assert run_experiments(saved(raw)) == 0
     assert trained_saes(tmp_path) == {f"layer_{layer}/{name}" for layer, name in ALL}
     assert classified(tmp_path) == ALL
-    assert "were not trained again" not in capsys.readouterr().out
+    assert "SAEs reused" not in capsys.readouterr().out
     assert run_experiments(saved(raw)) == 0
-    assert "4 SAEs were there already and were not trained again." in capsys.readouterr().out
+    assert "4 SAEs reused from an earlier run." in capsys.readouterr().out
 
 
 def test_train_sae_only_trains(
@@ -105,7 +105,7 @@ def test_train_sae_only_trains(
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("saes/**/*") if path.is_file()}
     with caplog.at_level(logging.INFO, logger.name):
         assert main(["train-sae", *saved(raw)]) == 0
-    assert "4 SAEs were there already and were not trained again." in capsys.readouterr().out
+    assert "4 SAEs reused from an earlier run." in capsys.readouterr().out
     assert "loading" not in caplog.text, "no model is needed"
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -121,11 +121,13 @@ def test_the_report_names_every_trained_sae(
     (tmp_path / "reports" / "saes.csv").mkdir()  # so that it cannot be written
     assert main(["train-sae", *saved(raw)]) == 1
     printed = capsys.readouterr().out
-    assert "FAILED: the report on the trained SAEs" in printed
-    assert "2 SAEs were there already" in printed
+    assert "FAILED: report on the trained SAEs" in printed
+    assert "2 SAEs reused" in printed
 
 
-def test_with_act_only_saes_learn_after_extraction(raw: Raw, saved: Callable[..., list[str]], tmp_path: Path) -> None:
+def test_with_act_only_saes_are_trained_after_extraction(
+    raw: Raw, saved: Callable[..., list[str]], tmp_path: Path
+) -> None:
     raw["settings"]["act_only"] = True
     assert main(["train-sae", *saved(raw)]) == 0
     (quality,) = tmp_path.rglob("layer_1/batchtopk-d48/quality.json")
@@ -137,7 +139,7 @@ def test_with_act_only_saes_learn_after_extraction(raw: Raw, saved: Callable[...
     assert classified(tmp_path) == ALL
 
 
-def test_train_sae_leaves_other_saes_alone(raw: Raw, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
+def test_train_sae_ignores_other_saes(raw: Raw, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
     save_sae(tmp_path / "given", "blocks.3.hook_resid_post", 32)
     name = raw["models"][0]["name"]
     raw["models"] = [
@@ -149,7 +151,7 @@ def test_train_sae_leaves_other_saes_alone(raw: Raw, tmp_path: Path, save_sae: C
     assert [sae.ref.width for sae in model.saes] == ["48"]
 
 
-def test_train_sae_needs_no_dataset_where_every_sae_has_a_corpus(raw: Raw, tmp_path: Path) -> None:
+def test_train_sae_needs_no_dataset_if_every_sae_has_a_corpus(raw: Raw, tmp_path: Path) -> None:
     entry, corpus = {"d_sae": 48, **SHORT}, {"corpus": {"name": str(tmp_path / "texts.jsonl")}}
     raw["sae_training"] = [entry | corpus]
     assert plan_of(raw).training_only().datasets == []
@@ -158,7 +160,7 @@ def test_train_sae_needs_no_dataset_where_every_sae_has_a_corpus(raw: Raw, tmp_p
     assert len(plan_of(raw).training_only().datasets) == 1
 
 
-def test_a_corpus_is_known_again_by_its_rows_not_its_place(
+def test_a_corpus_is_recognised_by_its_rows_not_its_path(
     raw: Raw,
     saved: Callable[..., list[str]],
     tmp_path: Path,
@@ -173,21 +175,21 @@ def test_a_corpus_is_known_again_by_its_rows_not_its_place(
     assert len(written) == 4
     assert not any(str(tmp_path).encode() in content for content in written.values())
     assert run_experiments(saved(raw)) == 0
-    assert "2 SAEs were there already" in capsys.readouterr().out
+    assert "2 SAEs reused" in capsys.readouterr().out
     write_texts(texts, 301)
     assert run_experiments(saved(raw)) == 1
     assert "trained with other settings (corpus_rows: " in capsys.readouterr().out
     assert {file: file.read_bytes() for file in written} == written
 
 
-def test_a_corpus_counts_no_special_tokens(raw: Raw, tmp_path: Path) -> None:
+def test_a_corpus_excludes_special_tokens(raw: Raw, tmp_path: Path) -> None:
     raw["settings"]["include_special_tokens"] = True
     raw["sae_training"][0]["corpus"] = {"name": str(tmp_path / "texts.jsonl")}
-    with pytest.raises(Exception, match=r"sae_training\[0\]\.corpus: counts text alone"):
+    with pytest.raises(Exception, match=r"sae_training\[0\]\.corpus: excludes special tokens"):
         plan_of(raw)
 
 
-def test_nothing_to_train_is_a_mistake(
+def test_nothing_to_train_is_an_error(
     raw: Raw,
     saved: Callable[..., list[str]],
     tmp_path: Path,
@@ -198,10 +200,10 @@ def test_nothing_to_train_is_a_mistake(
     raw["sae_training"] = []
     raw["models"][0] |= {"layers": [1], "widths": ["64"], "sae_path": str(tmp_path / "given")}
     assert main(["train-sae", *saved(raw)]) == 2
-    assert "sae_training: is not there" in capsys.readouterr().err
+    assert "sae_training: is missing" in capsys.readouterr().err
 
 
-def test_an_sae_that_diverges_costs_no_other_sae(
+def test_an_sae_that_diverges_stops_no_other_sae(
     raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw["models"][0]["layers"] = [1]
@@ -215,7 +217,7 @@ def test_an_sae_that_diverges_costs_no_other_sae(
     assert classified(tmp_path) == {(1, "good")}
 
 
-def test_an_sae_of_other_settings_is_not_used(
+def test_an_sae_with_other_settings_is_not_used(
     raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw["sae_training"] = [{"d_sae": 48, **SHORT}]
@@ -243,7 +245,7 @@ def test_an_sae_of_other_settings_is_not_used(
 )
 @pytest.mark.parametrize("command", [[], ["train-sae"]], ids=["run", "train-sae"])
 @pytest.mark.parametrize("dry", [[], ["--dry-run"]], ids=["", "dry"])
-def test_mistakes_come_before_training(
+def test_errors_are_reported_before_training(
     raw: Raw,
     saved: Callable[..., list[str]],
     tmp_path: Path,
@@ -273,17 +275,17 @@ def test_a_corpus_of_sae_train_is_checked_too(raw: Raw) -> None:
         plan_of(raw)
 
 
-def test_dry_run_says_what_would_be_trained(
+def test_dry_run_lists_the_saes_to_train(
     raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train-sae", *saved(raw), "--dry-run"]) == 0
     printed = capsys.readouterr().out
-    assert "SAEs to train: 4, of which 0 are there already" in printed
+    assert "SAEs to train: 4 (0 already trained)" in printed
     assert "extract to" not in printed
     assert not list(tmp_path.rglob("samples.parquet"))
 
 
-def test_saes_of_one_layer_read_one_place(raw: Raw, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
+def test_saes_of_one_layer_read_one_hook_point(raw: Raw, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
     save_sae(tmp_path / "given", "blocks.1.hook_mlp_out", 32)
     raw["models"][0] |= {"layers": [1], "widths": ["mine"], "sae_path": str(tmp_path / "given")}
     with pytest.raises(Exception, match=r"sae_training\[0\]: at layer 1, 'batchtopk-d48' reads .*hook_resid_post"):

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from saefari.pipeline.commands.cli import main, run_experiments
-from saefari.pipeline.execute.vision_model import learned_test_rows, vision_jobs
+from saefari.pipeline.execute.vision_model import learned_row_warnings, vision_jobs
 from saefari.store import IMAGE_SCHEMA, SamplesWriter, read_samples, read_split, read_training_digests, write_split
 
 from ..tiny import SHORT, Raw, plan_of, tiny_settings
@@ -35,7 +35,7 @@ def raw(tmp_path: Path) -> Raw:
 Saved = Callable[[Raw], list[str]]
 
 
-def test_it_trains_and_says_how_well(
+def test_it_trains_and_prints_the_accuracy(
     raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):
@@ -48,7 +48,7 @@ def test_it_trains_and_says_how_well(
     assert [file.name for file in (tmp_path / "models").iterdir() if file.name != ".lock"] == ["tiny"]
 
 
-def test_a_dry_run_says_what_it_would_do(
+def test_a_dry_run_prints_the_planned_work(
     raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     expected = "vision model tiny: 8 x 8 cells of an image of 8 pixels, 2 blocks of 16 dimensions; "
@@ -57,7 +57,7 @@ def test_a_dry_run_says_what_it_would_do(
     assert not (tmp_path / "models").exists()
     assert main(["train-vision", *saved(raw)]) == 0
     assert main(["train-vision", *saved(raw), "--dry-run"]) == 0
-    assert expected + "is there already" in capsys.readouterr().out
+    assert expected + "already trained" in capsys.readouterr().out
 
 
 def test_other_settings_need_overwrite(raw: Raw, saved: Saved, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,13 +68,13 @@ def test_other_settings_need_overwrite(raw: Raw, saved: Saved, capsys: pytest.Ca
     assert main(["train-vision", *changed, "--overwrite"]) == 0
 
 
-def test_nothing_to_train_is_a_mistake(raw: Raw, saved: Saved, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_to_train_is_an_error(raw: Raw, saved: Saved, capsys: pytest.CaptureFixture[str]) -> None:
     del raw["vision_training"]
     raw["settings"]["model_type"] = "llm"
     raw["models"] = [{"name": "sentence-transformers/all-MiniLM-L6-v2", "layers": [1]}]
     raw["datasets"] = [{"name": "python-docs", "text_field": "text"}]
     assert main(["train-vision", *saved(raw)]) == 2
-    assert "vision_training: is not there: nothing to train" in capsys.readouterr().err
+    assert "vision_training: is missing: nothing to train" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_nothing_to_train_is_a_mistake(raw: Raw, saved: Saved, capsys: pytest.Ca
         (("datasets", 0, "image_field", "picture"), "datasets[0].image_field: column 'picture' does not exist"),
     ],
 )
-def test_mistakes_come_before_training(
+def test_errors_are_reported_before_training(
     raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: Any, expected: str
 ) -> None:
     target: Any = raw
@@ -109,7 +109,7 @@ def test_mistakes_come_before_training(
     assert not (tmp_path / "models").exists()
 
 
-def test_its_place_in_the_plan(raw: Raw, tmp_path: Path) -> None:
+def test_the_vision_model_in_the_plan(raw: Raw, tmp_path: Path) -> None:
     plan = plan_of(raw)
     (model,) = plan.models
     assert (model.name, model.slug) == (str(tmp_path / "models" / "tiny"), "tiny")
@@ -119,7 +119,7 @@ def test_its_place_in_the_plan(raw: Raw, tmp_path: Path) -> None:
     assert (job.job.max_rows, job.job.test_size, job.job.seed) == (200, 0.2, 0)
 
 
-def test_a_failure_costs_only_what_reads_the_model(
+def test_a_failure_skips_only_work_on_the_model(
     raw: Raw, saved: Saved, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     raw["vision_training"]["learning_rate"] = 1e30
@@ -131,7 +131,7 @@ def test_a_failure_costs_only_what_reads_the_model(
 
 
 @pytest.mark.slow
-def test_extraction_tests_on_the_rows_that_training_held_out(
+def test_extraction_and_training_have_the_same_test_rows(
     raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw["sae_training"] = [{"d_sae": 32, **SHORT}]
@@ -147,7 +147,7 @@ def test_extraction_tests_on_the_rows_that_training_held_out(
 
 
 @pytest.mark.slow
-def test_a_model_named_by_its_folder_warns_of_what_it_has_learned(
+def test_a_model_given_by_its_folder_warns_about_learned_test_rows(
     raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["train-vision", *saved(raw)]) == 0
@@ -161,7 +161,7 @@ def test_a_model_named_by_its_folder_warns_of_what_it_has_learned(
         assert ("was trained on" in capsys.readouterr().out) is expected
 
 
-def test_test_rows_that_were_learned_are_a_warning(raw: Raw, saved: Saved, tmp_path: Path) -> None:
+def test_learned_test_rows_are_a_warning(raw: Raw, saved: Saved, tmp_path: Path) -> None:
     assert main(["train-vision", *saved(raw)]) == 0
     plan = plan_of(raw)
     (model,), (dataset,) = plan.models, plan.datasets
@@ -173,7 +173,7 @@ def test_test_rows_that_were_learned_are_a_warning(raw: Raw, saved: Saved, tmp_p
 
     def warnings(*parts: int) -> list[str]:
         write_split(folder, np.asarray(parts, dtype=np.int8), {}, [])
-        return list(learned_test_rows(plan))
+        return list(learned_row_warnings(plan))
 
     assert warnings(0, 0, 0, -1, 0, 1) == []
     (warning,) = warnings(1, 0, 1, 1, -1, 1)

@@ -1,4 +1,4 @@
-"""Rows that cannot be classified cost no training and no forward pass, and what is left out is said first."""
+"""Rows that cannot be classified are reported before training and extraction."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ LABELS: dict[str, list[Any]] = {
     "small_classes": [f"topic{i % 40}" for i in range(120)],
 }
 EXPECTED = {
-    "one_class": "every row has the label 'praise', and two are needed: check label_field",
+    "one_class": "every row has the label 'praise', but two labels are needed: check label_field",
     "number_label": "The column 'label' holds 120 different numbers from 0.011 to 0.9749 and looks like a quantity: "
     'bin it, for example by rows["binned"] = pandas.qcut(rows[\'label\'], 3, labels=["low", "middle", "high"])',
-    "small_classes": "0 of 40 classes with enough rows, two are needed; left out: 'topic0' (2 training rows for 5",
+    "small_classes": "0 of 40 classes have enough rows, but two are needed; left out: 'topic0' (2 training rows for 5",
 }
 
 
@@ -55,7 +55,7 @@ def failures(root: Path) -> list[Failure]:
 
 @pytest.mark.usefixtures("never_loaded")
 @pytest.mark.parametrize("case", sorted(LABELS))
-def test_it_is_said_before_anything_is_trained_or_extracted(
+def test_reported_before_training_and_extraction(
     case: str, raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_rows(tmp_path / "texts.jsonl", LABELS[case])
@@ -85,7 +85,7 @@ def test_without_classification_it_is_a_warning(
     write_rows(tmp_path / "texts.jsonl", LABELS["one_class"])
     assert main(["train-sae", *saved(raw)]) == 0
     assert run_experiments([*saved(raw), "--extract-only"]) == 0
-    assert f"cannot be classified as it is: {EXPECTED['one_class']}" in capsys.readouterr().out
+    assert f"cannot be classified: {EXPECTED['one_class']}" in capsys.readouterr().out
     assert list(tmp_path.rglob("layer_1/hidden/manifest.json"))
     assert run_experiments([*saved(raw), "--classify-only"]) == 1
     (failure,) = failures(tmp_path)
@@ -94,7 +94,7 @@ def test_without_classification_it_is_a_warning(
     assert capsys.readouterr().out.count("FAILED") == 1
 
 
-def test_another_dataset_goes_on(raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_datasets_still_run(raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_rows(tmp_path / "one.jsonl", LABELS["one_class"])
     raw["datasets"].append({"name": str(tmp_path / "one.jsonl"), "text_field": "text"})
     raw["sae_training"][0]["d_sae"] = 48
@@ -116,11 +116,11 @@ def test_a_test_split_with_other_labels(raw: Raw, saved: Saved, tmp_path: Path) 
     raw["datasets"] = [{"name": str(folder), "text_field": "text", "test_split": "test"}]
     assert run_experiments(saved(raw)) == 1
     (failure,) = failures(tmp_path)
-    assert "1 of 3 classes with enough rows" in failure.reason
+    assert "1 of 3 classes have enough rows" in failure.reason
     assert "left out: 'b' (no test row), 'x' (no training row)" in failure.reason
 
 
-def test_what_is_left_out_is_said_before_extraction(
+def test_dropped_classes_are_reported_before_extraction(
     raw: Raw, saved: Saved, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_rows(tmp_path / "texts.jsonl", ["a", "b"] * 40 + ["rare"])
@@ -132,7 +132,7 @@ def test_what_is_left_out_is_said_before_extraction(
     assert logged.index(warning) < logged.index("extract ")
 
 
-def test_a_vision_model_is_not_trained_for_nothing(tmp_path: Path, saved: Saved) -> None:
+def test_a_vision_model_is_not_trained_on_unclassifiable_rows(tmp_path: Path, saved: Saved) -> None:
     from ..tiny import tiny_settings
 
     training = {"name": "tiny", "image_size": 8, "hidden_size": 16, "layers": 2, "heads": 2, "epochs": 1}
@@ -146,7 +146,7 @@ def test_a_vision_model_is_not_trained_for_nothing(tmp_path: Path, saved: Saved)
     assert run_experiments(saved(raw)) == 1
     (failure,) = failures(tmp_path)
     assert failure.job == "vision model tiny"
-    assert "classes with enough rows, two are needed" in failure.reason
+    assert "classes have enough rows, but two are needed" in failure.reason
     assert "classify layer 1 jumprelu" in failure.not_done
     assert not (tmp_path / "models" / "tiny").exists()
 
@@ -164,11 +164,11 @@ def test_a_vision_model_is_not_trained_for_nothing(tmp_path: Path, saved: Saved)
         ([*map(str, range(50, 90)), "other"], False),
     ],
 )
-def test_what_looks_like_a_quantity(labels: list[str], is_quantity: bool) -> None:
+def test_labels_that_look_like_a_quantity(labels: list[str], is_quantity: bool) -> None:
     assert bool(quantity_hint(labels, "label")) == is_quantity
 
 
-def test_texts_that_recur_are_named_as_the_reason(raw: Raw, saved: Saved, tmp_path: Path) -> None:
+def test_repeated_texts_are_given_as_the_reason(raw: Raw, saved: Saved, tmp_path: Path) -> None:
     """One text per class, which the split keeps on one side: more rows would not help."""
     rows = [{"text": ["a cat sat", "the dog ran"][i % 2], "label": "ab"[i % 2]} for i in range(60)]
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

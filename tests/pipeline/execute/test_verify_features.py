@@ -1,4 +1,4 @@
-"""Classifying only: what lies in the store must be what the configuration means."""
+"""With --classify-only, stored features must match the configuration."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..tiny import tiny_settings
 def extracted(
     tmp_path: Path, save_tiny: Callable[..., Path], write_texts: Callable[..., None], save_sae: Callable[..., Any]
 ) -> dict[str, Any]:
-    """The configuration of a tree that is extracted, with a given SAE."""
+    """The configuration of an extracted tree with a given SAE."""
     write_texts(tmp_path / "texts.jsonl", 120)
     save_sae(tmp_path / "sae", "blocks.1.hook_resid_post", 32)
     raw = {
@@ -40,7 +40,7 @@ def run(tmp_path: Path, raw: dict[str, Any], *flags: str) -> int:
     return run_experiments(["--config", str(path), *flags])
 
 
-def test_test_size_counts_when_only_classifying(extracted: dict[str, Any], tmp_path: Path) -> None:
+def test_test_size_is_applied_with_classify_only(extracted: dict[str, Any], tmp_path: Path) -> None:
     extracted["settings"]["test_size"] = 0.5
     assert run(tmp_path, extracted, "--classify-only") == 0
     summary = pd.read_csv(tmp_path / "classifications" / "summary.csv")
@@ -92,7 +92,7 @@ def test_positions_of_another_hook_are_not_encoded(
     assert "but the SAE reads blocks.1.hook_mlp_out" in capsys.readouterr().out
 
 
-def test_a_split_may_not_both_train_and_test(
+def test_a_split_cannot_both_train_and_test(
     extracted: dict[str, Any],
     tmp_path: Path,
     write_texts: Callable[..., None],
@@ -108,7 +108,7 @@ def test_a_split_may_not_both_train_and_test(
     assert "datasets[1].name: split 'test'" in capsys.readouterr().err
 
 
-def test_changing_the_role_of_a_split_makes_it_anew(
+def test_changing_the_role_of_a_split_makes_it_again(
     extracted: dict[str, Any], tmp_path: Path, write_texts: Callable[..., None]
 ) -> None:
     folder = tmp_path / "both"

@@ -1,4 +1,4 @@
-"""Live prediction gives a stored text what the run gave it, or says why it cannot."""
+"""Live prediction of stored texts equals the stored predictions; errors otherwise."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_LENGTH = 8
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run of a tiny model, and how to ask it."""
+    """A finished run of a tiny model, with live prediction."""
 
     root: Path
     model: str
@@ -40,7 +40,7 @@ class Run:
         return Layout.below(self.root)
 
     def folder(self, *parts: str) -> Path:
-        """The one result folder whose path holds all these parts."""
+        """The only result folder whose path contains all these parts."""
         found = [p.parent for p in self.root.rglob("results.json") if set(parts) <= set(p.parts)]
         assert len(found) == 1, found
         return found[0]
@@ -57,8 +57,8 @@ class Run:
         everything = read_samples(samples, ["row", "text"]).to_pydict()
         empty = everything["row"][everything["text"].index("")]
         (of_empty,) = decide(stored, stored_features(stored, samples, [empty]))
-        asked = [*table["row"], empty]
-        rows = read_sample_rows(samples, asked, ["row", "text", "span_start", "span_end", "n_tokens"]).to_pylist()
+        wanted = [*table["row"], empty]
+        rows = read_sample_rows(samples, wanted, ["row", "text", "span_start", "span_end", "n_tokens"]).to_pylist()
         assert any(row["n_tokens"] == MAX_LENGTH and row["span_end"][-1] < len(row["text"]) for row in rows)
         for row, probabilities in zip(rows, [*expected, of_empty.probabilities], strict=True):
             live = self.predict(folder, classifier, row["text"])
@@ -114,7 +114,7 @@ def trained(
 
 @pytest.fixture
 def copied(trained: Run, tmp_path: Path) -> Run:
-    """The same run, free to be changed."""
+    """A copy of the run, for tests that change it."""
     shutil.copytree(trained.root, tmp_path / "run")
     conf = tmp_path / "run" / "conf.yaml"
     conf.write_text(conf.read_text().replace(str(trained.root / "activations"), str(tmp_path / "run" / "activations")))
@@ -138,7 +138,7 @@ def test_the_majority_class_needs_no_text(trained: Run) -> None:
     trained.check(trained.folder("majority"), "majority")
 
 
-def test_special_tokens_count_where_the_run_counted_them(
+def test_special_tokens_count_if_the_run_counted_them(
     tmp_path: Path, save_tiny: Callable[..., Path], write_texts: Callable[..., Any], save_sae: Callable[..., Any]
 ) -> None:
     save_sae(tmp_path / "saes" / "mine", "blocks.1.hook_mlp_out", 32)
@@ -148,7 +148,7 @@ def test_special_tokens_count_where_the_run_counted_them(
     assert run.predict(run.folder("64", "sum_top0_bin-none"), "linear", "the cat").spans.tolist()[0] == [0, 0]
 
 
-def test_the_class_token_alone_counts_where_the_run_counted_it(
+def test_only_the_class_token_counts_if_the_run_counted_it(
     tmp_path: Path, save_tiny: Callable[..., Path], write_texts: Callable[..., Any], save_sae: Callable[..., Any]
 ) -> None:
     save_sae(tmp_path / "saes" / "mine", "blocks.1.hook_resid_post", 32)
@@ -158,7 +158,7 @@ def test_the_class_token_alone_counts_where_the_run_counted_it(
     assert run.predict(run.folder("64", "sum_top0_bin-none"), "linear", "the cat").spans.tolist() == [[0, 0]]
 
 
-def test_rows_of_a_test_split_of_its_own(
+def test_rows_of_a_separate_test_split(
     tmp_path: Path, save_tiny: Callable[..., Path], write_texts: Callable[..., Any], save_sae: Callable[..., Any]
 ) -> None:
     save_sae(tmp_path / "saes" / "mine", "blocks.1.hook_resid_post", 32)
@@ -212,18 +212,18 @@ def test_a_given_sae_is_found_once_it_is_copied_into_the_tree(
     model = {"name": str(save_tiny("gpt2")), "sae_path": str(tmp_path / "given")}
     run = experiment(tmp_path, model, write_texts)
     result = run.folder("64", "sum_top0_bin-none")
-    with pytest.raises(SaeError, match=r"no SAE below .*copy its folder there"):
+    with pytest.raises(SaeError, match=r"is not below .*copy its folder there"):
         run.predict(result, "linear", "the cat")
     shutil.move(tmp_path / "given", tmp_path / "saes" / "mine")
     run.check(result, "linear")
 
 
-def test_a_random_control_says_why_it_cannot(trained: Run) -> None:
+def test_a_random_control_is_an_error(trained: Run) -> None:
     with pytest.raises(SaeError, match=r"random control.*not stored"):
         trained.predict(trained.folder("64-random", "sum_top0_bin-none"), "linear", "the cat")
 
 
-def test_a_new_result_is_noticed(copied: Run) -> None:
+def test_a_new_result_is_loaded(copied: Run) -> None:
     result = copied.folder("64", "sum_top0_bin-none")
     text = "the big cat sat"
     before = copied.predict(result, "tree", text).decision.path
@@ -234,7 +234,7 @@ def test_a_new_result_is_noticed(copied: Run) -> None:
     copied.check(result, "tree")
 
 
-def test_features_made_anew_are_not_read_by_an_old_classifier(copied: Run) -> None:
+def test_features_extracted_again_are_not_used_with_an_old_classifier(copied: Run) -> None:
     result = copied.folder("64", "sum_top0_bin-none")
     copied.predict(result, "linear", "the cat")
     path = next(copied.root.glob("activations/*/*/*/layer_1/64/manifest.json"))
@@ -255,7 +255,7 @@ def change_model(run: Run, **changes: str) -> None:
         path.write_text(json.dumps(manifest))
 
 
-def test_the_model_must_be_there_and_be_the_one_recorded(copied: Run, save_tiny: Callable[..., Path]) -> None:
+def test_the_model_must_exist_and_match_the_record(copied: Run, save_tiny: Callable[..., Path]) -> None:
     result = copied.folder("hidden", "mean")
     with pytest.raises(ModelError, match="give its path"):
         predict_text(copied.layout, result, "linear", "the cat")
@@ -268,7 +268,7 @@ def test_the_model_must_be_there_and_be_the_one_recorded(copied: Run, save_tiny:
         predict_text(copied.layout, result, "linear", "the cat", "nobody/nothing")
 
 
-def test_another_tokenizer_is_refused(copied: Run) -> None:
+def test_another_tokenizer_is_an_error(copied: Run) -> None:
     path = next(copied.root.glob("activations/*/*/*/samples.json"))
     record = json.loads(path.read_text())
     record["settings"]["tokenizer"] = "0" * 64
@@ -277,13 +277,13 @@ def test_another_tokenizer_is_refused(copied: Run) -> None:
         copied.predict(copied.folder("hidden", "mean"), "linear", "the cat")
 
 
-def test_what_is_not_there_is_one_clear_error(trained: Run, tmp_path: Path) -> None:
+def test_missing_files_are_an_error(trained: Run, tmp_path: Path) -> None:
     for folder, classifier in ((tmp_path, "linear"), (trained.folder("tfidf"), "majority")):
         with pytest.raises(SaefariError):
             trained.predict(folder, classifier, "the cat")
 
 
-def test_texts_asked_at_the_same_time_get_their_own_answers(trained: Run) -> None:
+def test_concurrent_predictions(trained: Run) -> None:
     result = trained.folder("64", "sum_top0_bin-none")
     texts = ["the big cat sat", "river", "", "it was under the tree slowly"] * 4
     alone = [trained.predict(result, "linear", text).probabilities for text in texts]

@@ -1,4 +1,4 @@
-"""Live prediction of images gives what the pipeline stored of them."""
+"""Live prediction of images equals the stored predictions."""
 
 from __future__ import annotations
 
@@ -83,19 +83,19 @@ def test_a_stored_image_gets_its_stored_prediction(run: tuple[Path, Path], sourc
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"no image", "cannot be read|not an image"), (b"", "it is empty")])
-def test_what_is_no_image_is_said(run: tuple[Path, Path], content: bytes, message: str) -> None:
+def test_invalid_images_are_an_error(run: tuple[Path, Path], content: bytes, message: str) -> None:
     root, model = run
     with pytest.raises(SaefariError, match=message):
         ask(root, results(root, "hidden"), model, 0, content=content)
 
 
-def test_a_text_alone_is_not_enough(run: tuple[Path, Path]) -> None:
+def test_a_text_without_image_is_an_error(run: tuple[Path, Path]) -> None:
     root, model = run
-    with pytest.raises(SaefariError, match="reads images: give one"):
+    with pytest.raises(SaefariError, match="reads images: give an image"):
         predict_text(Layout.below(root), results(root, "hidden"), "linear", "a cat", str(model))
 
 
-def test_raw_pixels_say_that_they_cannot(run: tuple[Path, Path]) -> None:
+def test_raw_pixels_are_an_error(run: tuple[Path, Path]) -> None:
     root, model = run
     with pytest.raises(SaefariError, match="choose another result"):
         ask(root, results(root, "pixels"), model, 0)
@@ -107,14 +107,14 @@ def test_an_image_of_another_size_and_mode(run: tuple[Path, Path]) -> None:
     assert answer.probabilities.sum() == pytest.approx(1)
 
 
-def test_another_preprocessor_is_noticed(run: tuple[Path, Path]) -> None:
+def test_another_preprocessor_is_an_error(run: tuple[Path, Path]) -> None:
     root, model = run
     file = next(path for path in (model / "preprocessor_config.json", model / "processor_config.json") if path.exists())
     before = file.read_text()
     try:
         file.write_text(before.replace("0.5,", "0.4,").replace("0.48145466", "0.4"))
         kinds._reader.cache_clear()
-        with pytest.raises(SaefariError, match="is not the one that the stored samples were made with"):
+        with pytest.raises(SaefariError, match="differs from that of the stored samples"):
             ask(root, results(root, "hidden"), model, 0)
     finally:
         file.write_text(before)

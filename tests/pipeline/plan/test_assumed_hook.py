@@ -23,7 +23,7 @@ from saefari.store import Layout, Manifest, read_last_run
 
 from ..tiny import Raw, tiny_settings
 
-UNNAMED = "the SAE '64' of layer 1: its metadata names no hook point, so it reads blocks.1.hook_resid_post, as "
+UNNAMED = "the SAE '64' of layer 1: its metadata names no hook point, so it reads blocks.1.hook_resid_post, from "
 
 
 def save_exact(folder: Path) -> None:
@@ -61,12 +61,12 @@ def run(root: Path, raw: Raw, *flags: str) -> int:
 
 
 def warnings(root: Path) -> list[str]:
-    """Those of the last run that concern the SAE."""
+    """Warnings of the last run about the SAE."""
     return [text for text in read_last_run(Layout.below(root).last_run).warnings if "the SAE" in text]
 
 
 def manifests(root: Path) -> list[Manifest]:
-    """Those of the codes, by dataset."""
+    """Manifests of the codes, by dataset."""
     found = [Manifest.load(path.parent) for path in sorted(root.rglob("manifest.json")) if path.parent.name != HIDDEN]
     return [manifest for manifest in found if manifest is not None]
 
@@ -77,7 +77,8 @@ def codes_of(root: Path) -> list[list[str]]:
 
 def test_layer_and_location_of_the_configuration_are_used(raw: Raw, tmp_path: Path, capsys: Any) -> None:
     assert run(tmp_path, raw, "--dry-run") == 0
-    assert "reads blocks.1.hook_resid_post (its metadata names no hook point" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "reads blocks.1.hook_resid_post (assumed from layers and settings.sae_location" in printed
     assert run(tmp_path, raw) == 0
     assert UNNAMED in capsys.readouterr().out
     (warning,) = warnings(tmp_path)
@@ -130,7 +131,7 @@ def test_one_off_commands(raw: Raw, tmp_path: Path) -> None:
     assert list(tmp_path.glob("classifications/*/*one/train/layer_1/64/*/results.json"))
 
 
-def test_a_wrong_place_is_suspected(raw: Raw, tmp_path: Path) -> None:
+def test_a_wrong_hook_point_is_a_warning(raw: Raw, tmp_path: Path) -> None:
     sae = StandardSAE(StandardSAEConfig(d_in=32, d_sae=64))
     generator = torch.Generator().manual_seed(0)
     sae.load_state_dict({name: torch.randn(old.shape, generator=generator) for name, old in sae.state_dict().items()})
@@ -144,7 +145,7 @@ def test_a_wrong_place_is_suspected(raw: Raw, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("assumed", "explained", "warned"), [(True, 0.4, True), (True, 0.6, False), (False, 0.4, False), (True, -1, True)]
 )
-def test_little_explained_variance_is_suspicious_only_at_an_assumed_hook(
+def test_little_explained_variance_is_a_warning_only_at_an_assumed_hook(
     assumed: bool, explained: float, warned: bool
 ) -> None:
     ref = SaeRef(1, "64", path="/there", hook="blocks.1.hook_resid_post", hook_is_assumed=assumed)

@@ -1,4 +1,4 @@
-"""The same SAE with and without `prepend_bos` in its metadata, from the plan to live prediction."""
+"""BOS from the plan to live prediction, for SAEs with and without `prepend_bos` in their metadata."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def given(
     """given(kind, prepend_bos...) -> a configuration with one SAE for each value, at layers 1, 2, …"""
     write_texts(tmp_path / "texts.jsonl", 120)
 
-    def make(kind: str, *said: bool | None, **settings: Any) -> Raw:
-        for layer, wanted in enumerate(said, start=1):
+    def make(kind: str, *prepend_bos: bool | None, **settings: Any) -> Raw:
+        for layer, wanted in enumerate(prepend_bos, start=1):
             metadata = {} if wanted is None else {"prepend_bos": wanted}
             save_sae(tmp_path / f"sae_{layer}", f"blocks.{layer}.hook_resid_post", 32, metadata=metadata)
         path = str(tmp_path / "sae_{layer}")
-        layers = list(range(1, len(said) + 1))
+        layers = list(range(1, len(prepend_bos) + 1))
         return {
             "settings": tiny_settings(tmp_path, store_positions=True, **settings),
             "models": [{"name": str(save_tiny(kind)), "layers": layers, "widths": ["64"], "sae_path": path}],
@@ -46,7 +46,7 @@ def given(
 
 
 def states_of(model: str, texts: list[str], bos: bool) -> list[np.ndarray]:
-    """Hidden states after block 1 of each text's words, by Hugging Face, BOS put there by hand."""
+    """Hidden states after block 1 of each text's words, by Hugging Face, with BOS prepended by hand."""
     loaded, tokenizer = AutoModel.from_pretrained(model).eval(), AutoTokenizer.from_pretrained(model)
     states = []
     for text in texts:
@@ -61,7 +61,7 @@ def states_of(model: str, texts: list[str], bos: bool) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "said", "add_bos", "bos", "recorded"),
+    ("kind", "prepend_bos", "add_bos", "bos", "recorded"),
     [
         ("gpt2", True, "auto", True, True),
         ("gpt2", False, "auto", False, None),
@@ -74,10 +74,16 @@ def states_of(model: str, texts: list[str], bos: bool) -> list[np.ndarray]:
         ("llama", None, False, False, False),
     ],
 )
-def test_texts_begin_as_the_sae_was_trained(
-    given: Callable[..., Raw], tmp_path: Path, kind: str, said: bool | None, add_bos: Any, bos: bool, recorded: Any
+def test_texts_begin_as_in_the_training_of_the_sae(
+    given: Callable[..., Raw],
+    tmp_path: Path,
+    kind: str,
+    prepend_bos: bool | None,
+    add_bos: Any,
+    bos: bool,
+    recorded: Any,
 ) -> None:
-    raw = given(kind, said)
+    raw = given(kind, prepend_bos)
     raw["models"][0]["add_bos"] = add_bos
     assert run_plan(plan_of(raw), classifying=False).failures == []
     folder = samples(tmp_path)
@@ -95,7 +101,7 @@ def test_texts_begin_as_the_sae_was_trained(
         assert manifest.settings.get("prepend_bos") is recorded
 
 
-def test_two_saes_that_disagree_are_a_mistake_of_the_plan(
+def test_two_saes_that_disagree_are_an_error(
     given: Callable[..., Raw], saved: Callable[[Raw], list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw = given("gpt2", None, True, False)
@@ -110,7 +116,7 @@ def test_two_saes_that_disagree_are_a_mistake_of_the_plan(
         assert plan_of(raw).models[0].bos.change is (chosen or None)
 
 
-def test_bos_that_cannot_be_put_is_a_mistake_of_the_plan(given: Callable[..., Raw], tmp_path: Path) -> None:
+def test_bos_without_such_a_token_is_an_error(given: Callable[..., Raw], tmp_path: Path) -> None:
     import shutil
 
     raw = given("gpt2", True)
@@ -125,18 +131,18 @@ def test_bos_that_cannot_be_put_is_a_mistake_of_the_plan(given: Callable[..., Ra
     raw["models"][0]["add_bos"] = "auto"  # as sae-lens itself does with Qwen's
     plan = plan_of(raw)
     assert plan.models[0].bos.change is None
-    assert "none is put" in plan.notes[0]
+    assert "none is added" in plan.notes[0]
 
 
-def test_models_that_read_images_have_no_say(given: Callable[..., Raw]) -> None:
+def test_image_models_have_no_bos_setting(given: Callable[..., Raw]) -> None:
     raw = given("llama", None)
     raw["datasets"][0]["image_field"] = "image"
     raw["models"][0] |= {"model_type": "vlm", "add_bos": True}
-    with pytest.raises(ConfigError, match=r"models\[0\].add_bos: True: a model that reads images"):
+    with pytest.raises(ConfigError, match=r"models\[0\].add_bos: True: the processor of an image model"):
         plan_of(raw)
 
 
-def test_data_of_another_beginning_are_never_reused(given: Callable[..., Raw], tmp_path: Path) -> None:
+def test_data_with_another_bos_setting_are_not_reused(given: Callable[..., Raw], tmp_path: Path) -> None:
     raw = given("gpt2", True)
     raw["models"][0]["add_bos"] = False
     assert run_plan(plan_of(raw), classifying=False).failures == []
@@ -151,7 +157,7 @@ def test_data_of_another_beginning_are_never_reused(given: Callable[..., Raw], t
 @pytest.mark.parametrize(
     ("kind", "add_bos", "expected"), [("gpt2", True, True), ("gpt2", "auto", False), ("llama", "auto", True)]
 )
-def test_an_sae_that_is_trained_here_says_how(
+def test_an_sae_trained_in_the_run_records_bos(
     given: Callable[..., Raw], tmp_path: Path, kind: str, add_bos: Any, expected: bool, corpus: bool
 ) -> None:
     from sae_lens import SAE
@@ -200,11 +206,11 @@ def test_metadata_that_come_with_the_sae_are_checked_before_the_first_forward_pa
     assert run_plan(plan_of(raw), classifying=False, overwrite=True).failures == []
 
 
-@pytest.mark.parametrize("said", [True, False])
-def test_live_prediction_begins_a_text_as_the_stored_ones_begin(
-    given: Callable[..., Raw], tmp_path: Path, said: bool
+@pytest.mark.parametrize("prepend_bos", [True, False])
+def test_live_prediction_uses_the_stored_bos_setting(
+    given: Callable[..., Raw], tmp_path: Path, prepend_bos: bool
 ) -> None:
-    raw = given("gpt2" if said else "llama", said)
+    raw = given("gpt2" if prepend_bos else "llama", prepend_bos)
     raw["settings"]["base_save_dir"] = str(tmp_path / "activations")
     # A given SAE is found again below the tree's own SAEs.
     (tmp_path / "saes").mkdir()
@@ -221,7 +227,7 @@ def test_live_prediction_begins_a_text_as_the_stored_ones_begin(
         np.testing.assert_allclose(live.codes.toarray(), stored.toarray(), rtol=2e-3, atol=1e-5)
 
 
-def test_one_model_has_one_rule(given: Callable[..., Raw]) -> None:
+def test_entries_of_one_model_must_agree(given: Callable[..., Raw]) -> None:
     raw = given("gpt2", None, None)
     raw["models"] = [raw["models"][0] | {"layers": [1]}, raw["models"][0] | {"layers": [2], "add_bos": True}]
     with pytest.raises(ConfigError, match=r"models\[1\].add_bos"):
@@ -229,7 +235,7 @@ def test_one_model_has_one_rule(given: Callable[..., Raw]) -> None:
 
 
 @pytest.mark.parametrize("value", ["yes please", 3, None])
-def test_other_values_are_mistakes(given: Callable[..., Raw], value: Any) -> None:
+def test_other_values_are_errors(given: Callable[..., Raw], value: Any) -> None:
     raw = given("gpt2", None)
     raw["models"][0]["add_bos"] = value
     with pytest.raises(ConfigError, match="add_bos"):

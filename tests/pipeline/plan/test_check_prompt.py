@@ -1,4 +1,4 @@
-"""A text that gives the label away is refused before a run, or is marked beside every score."""
+"""A text that gives the label away is an error before a run, or a caution beside every score."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def configuration(root: Path, model: Path, data: str, settings: dict[str, Any], 
 
 
 def mistakes(raw: Raw, **how: Any) -> list[str]:
-    """Places and messages of the plan's mistakes; none where it is right."""
+    """Paths and messages of the plan's problems."""
     try:
         make_plan(parse_config(raw), **how)
     except ConfigError as error:
@@ -87,7 +87,7 @@ OPEN = [(f"what swims in picture {i}?", kind) for i, (_, kind) in enumerate(DETE
     ],
 )
 @pytest.mark.parametrize("dry_run", [False, True])
-def test_a_text_that_gives_the_label_away_is_refused_where_positions_see_it(
+def test_a_text_that_gives_the_label_away_is_an_error_if_positions_see_it(
     tmp_path: Path, vlms: Path, kind: str, positions: str, seen: bool, field: str, dry_run: bool
 ) -> None:
     data = write_rows(tmp_path, DETERMINED)
@@ -97,36 +97,40 @@ def test_a_text_that_gives_the_label_away_is_refused_where_positions_see_it(
     if seen:
         assert found[0].startswith(f"datasets[0].text_field: {'each text of ' * (field == 'text')}{field!r}")
         assert "text_is_label: true" in found[0]
-        assert "Leave text_field out" in found[0]
+        assert "Remove text_field" in found[0]
     raw["datasets"][0]["text_is_label"] = True
     assert mistakes(raw, dry_run=dry_run) == []
 
 
-def test_texts_that_leave_the_label_open_are_right(tmp_path: Path, vlms: Path) -> None:
+def test_texts_that_do_not_determine_the_label_are_accepted(tmp_path: Path, vlms: Path) -> None:
     raw = configuration(tmp_path, vlms / "paligemma2", write_rows(tmp_path, OPEN), {}, text_field="text")
     assert mistakes(raw) == []
     del raw["datasets"][0]["text_field"]
     assert mistakes(raw) == []
 
 
-def test_rows_out_of_reach_are_noted_in_a_dry_run(tmp_path: Path, vlms: Path) -> None:
+def test_unreachable_rows_are_noted_in_a_dry_run(tmp_path: Path, vlms: Path) -> None:
     raw = configuration(tmp_path, vlms / "paligemma2", "example/harbour_photos", {}, text_field="caption")
     plan = make_plan(parse_config(raw), dry_run=True)
-    assert [note for note in plan.notes if note.startswith("datasets[0].text_field: whether 'caption' gives")]
+    assert [
+        note for note in plan.notes if note.startswith("datasets[0].text_field: not checked whether 'caption' gives")
+    ]
 
 
-def test_the_published_file_with_a_label_as_text_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_published_file_with_a_label_as_text_is_an_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "conf.yaml").write_text(PUBLISHED)
     assert run_experiments(["--config", str(tmp_path / "conf.yaml"), "--dry-run"]) == 2
     message = capsys.readouterr().err
     assert "datasets[0].text_field: 'label' is label_field too" in message
-    assert "Leave text_field out" in message
+    assert "Remove text_field" in message
     (tmp_path / "conf.yaml").write_text(PUBLISHED.replace('label_field: "label"', "text_is_label: true"))
     assert run_experiments(["--config", str(tmp_path / "conf.yaml"), "--dry-run"]) == 0
 
 
 @pytest.mark.parametrize("classify_only", [False, True])
-def test_a_text_model_does_not_read_its_label(
+def test_a_text_model_must_not_read_the_label(
     tmp_path: Path, vlms: Path, save_tiny: Callable[..., Path], write_texts: Callable[..., Any], classify_only: bool
 ) -> None:
     write_texts(tmp_path / "texts.jsonl", 40)
@@ -136,10 +140,10 @@ def test_a_text_model_does_not_read_its_label(
         "datasets": [{"name": str(tmp_path / "texts.jsonl"), "text_field": "label"}],
     }
     (found,) = mistakes(raw, need_model=not classify_only)
-    assert "Name the column of the texts" in found
+    assert "Set text_field to the column of the texts" in found
 
 
-def test_what_is_meant_is_marked_beside_every_score(
+def test_an_intended_label_text_gives_a_caution_beside_every_score(
     tmp_path: Path,
     vlms: Path,
     saved: Callable[[Raw], list[str]],
@@ -174,7 +178,7 @@ def test_what_is_meant_is_marked_beside_every_score(
         ([(text, "all the same") for text, _ in DETERMINED], None),
         ([*DETERMINED, *[("cat", "sea")] * 5], None),
         ([*DETERMINED * 10, ("cat", "sea")], Determined(4, 2, 401)),
-        # Nearly all rows are of one class: that a text's label is mostly the same says nothing.
+        # Nearly all rows have one class, so that a text's labels are mostly equal is uninformative.
         ([("q", "no")] * 990 + [("q", "yes")] * 10, None),
         ([], None),
     ],
@@ -184,7 +188,7 @@ def test_few_texts_that_determine_the_label(rows: list[tuple[str, str]], found: 
     assert determined(shuffled) == found
 
 
-def test_texts_of_their_own_are_not_all_kept() -> None:
+def test_the_check_stops_early_if_texts_are_distinct() -> None:
     def rows() -> Iterable[tuple[str, str]]:
         for i in range(10**9):
             yield f"text {i}", "ab"[i % 2]

@@ -1,4 +1,4 @@
-"""What the plan finds before anything is loaded: devices, blocks, SAEs that do not fit, too few latents."""
+"""Checks of the plan before anything is loaded: devices, blocks, shapes of SAEs, numbers of latents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ..tiny import SHORT, Raw, plan_of
 
 
 def mistakes(raw: Raw, **how: bool) -> str:
-    """What is wrong with a configuration."""
+    """The problems of a configuration."""
     with pytest.raises(ConfigError) as caught:
         make_plan(parse_config(raw), **how)
     return str(caught.value)
@@ -33,7 +33,7 @@ def mistakes(raw: Raw, **how: bool) -> str:
 
 @pytest.fixture
 def n_gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """n_gpus(n): from now on CUDA has n GPUs, of which it shows what CUDA_VISIBLE_DEVICES names."""
+    """n_gpus(n): pretend that CUDA has n GPUs and respects CUDA_VISIBLE_DEVICES."""
 
     def give(n: int) -> None:
         def count() -> int:
@@ -64,14 +64,14 @@ def n_gpus(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         (0, {"device": "cuda", "cuda_visible_devices": "0"}, "settings.device: 'cuda': this machine has 0"),
     ],
 )
-def test_a_device_that_is_not_there(
+def test_missing_devices(
     raw: Raw, n_gpus: Callable[[int], None], n: int, settings: dict[str, Any], expected: str
 ) -> None:
     n_gpus(n)
     raw["settings"] |= settings
     assert expected in mistakes(raw)
     assert expected in mistakes(raw, dry_run=True)
-    plan = make_plan(parse_config(raw), need_model=False)  # classification reads no device
+    plan = make_plan(parse_config(raw), need_model=False)  # classification needs no device
     assert plan.warnings == []
     raw["settings"]["act_only"] = True  # but encoding does
     assert expected in mistakes(raw, need_model=False)
@@ -91,33 +91,33 @@ def test_a_device_that_is_not_there(
         (4, {"device": "cuda:1", "cuda_visible_devices": "3,2"}),
     ],
 )
-def test_devices_that_are_there(raw: Raw, n_gpus: Callable[[int], None], n: int, settings: dict[str, Any]) -> None:
+def test_existing_devices(raw: Raw, n_gpus: Callable[[int], None], n: int, settings: dict[str, Any]) -> None:
     n_gpus(n)
     raw["settings"] |= settings
     assert plan_of(raw).warnings == []
 
 
-def test_gpus_that_are_named_on_a_machine_without_one(raw: Raw, n_gpus: Callable[[int], None]) -> None:
+def test_gpus_on_a_machine_without_gpus_are_a_warning(raw: Raw, n_gpus: Callable[[int], None]) -> None:
     n_gpus(0)
     raw["settings"] |= {"device": "auto", "cuda_visible_devices": "0"}
     plan = plan_of(raw)
     assert plan.warnings == list(device_warnings(plan.config.settings))
-    assert "'0' names GPUs, and this machine shows none: the CPU is used" in plan.warnings[0]
+    assert "'0' names GPUs, but this machine has none: using the CPU" in plan.warnings[0]
 
 
-def test_models_that_cannot_be_read_cost_one_line(raw: Raw, tmp_path: Path) -> None:
+def test_unsupported_models_are_one_line_each(raw: Raw, tmp_path: Path) -> None:
     sizes = {"embedding_size": 8, "hidden_size": 16, "num_attention_heads": 2, "intermediate_size": 16}
     transformers.AlbertConfig(vocab_size=20, **sizes).save_pretrained(tmp_path / "albert")
     transformers.WhisperConfig().save_pretrained(tmp_path / "whisper")
     raw["models"] = [{"name": str(tmp_path / name), "layers": [0]} for name in ("albert", "whisper")]
-    said = mistakes(raw).splitlines()
-    assert len(said) == 3
-    assert "models[0].name: AlbertModel: found no list of 12 transformer blocks" in said[1]
-    assert "models[1].name: model" in said[2]
-    assert "reads input_features, not texts" in said[2]
+    message = mistakes(raw).splitlines()
+    assert len(message) == 3
+    assert "models[0].name: AlbertModel: found no list of 12 transformer blocks" in message[1]
+    assert "models[1].name: model" in message[2]
+    assert "reads input_features, not texts" in message[2]
 
 
-def test_a_place_that_a_model_does_not_have(raw: Raw, tmp_path: Path) -> None:
+def test_a_hook_point_that_a_model_lacks(raw: Raw, tmp_path: Path) -> None:
     config = transformers.MambaConfig(vocab_size=20, hidden_size=16, num_hidden_layers=2, state_size=4)
     config.save_pretrained(tmp_path / "mamba")
     raw["models"] = [{"name": str(tmp_path / "mamba"), "layers": [0]}]
@@ -137,18 +137,18 @@ def test_many_layers_beyond_the_model_are_one_line(raw: Raw) -> None:
 def test_an_sae_of_another_model_is_found_by_its_cfg(raw: Raw, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
     save_sae(tmp_path / "sae", "blocks.1.hook_resid_post", 48)
     raw["models"][0] |= {"layers": [1], "widths": ["64"], "sae_path": str(tmp_path / "sae")}
-    said = mistakes(raw)
-    assert "models[0].widths[0]: '64' at layer 1: the SAE in" in said
-    assert "takes vectors of 48 values, and the hidden states of" in said
-    assert "have 32: it was trained on another model" in said
+    message = mistakes(raw)
+    assert "models[0].widths[0]: '64' at layer 1: the SAE in" in message
+    assert "takes vectors of 48 values, but hidden states of" in message
+    assert "have 32: it was trained on another model" in message
     save_sae(tmp_path / "sae", "blocks.1.hook_resid_post", 32)
     plan_of(raw)
 
 
 def test_an_sae_of_another_model_is_found_by_the_catalogue(raw: Raw) -> None:
     raw["models"][0] |= {"layers": [1], "widths": ["24k"], "sae_release": "gpt2-small-res-jb"}
-    said = mistakes(raw)
-    assert "gpt2-small-res-jb/blocks.1.hook_resid_pre takes vectors of 768 values" in said
+    message = mistakes(raw)
+    assert "gpt2-small-res-jb/blocks.1.hook_resid_pre takes vectors of 768 values" in message
 
 
 def test_shapes_are_known_before_loading(tmp_path: Path, save_sae: Callable[..., Any]) -> None:
@@ -165,7 +165,7 @@ def test_shapes_are_known_before_loading(tmp_path: Path, save_sae: Callable[...,
     assert sae_shape(SaeRef(8, "24k", release="none", sae_id="none")) == SaeShape()
 
 
-def test_more_latents_than_there_are_is_warned_of(raw: Raw, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
+def test_too_many_latents_are_a_warning(raw: Raw, tmp_path: Path, save_sae: Callable[..., Any]) -> None:
     save_sae(tmp_path / "sae", "blocks.1.hook_resid_post", 32, 96, "topk", k=5)
     raw["models"][0] |= {"layers": [1], "widths": ["96"], "sae_path": str(tmp_path / "sae")}
     raw["sae_training"] = [{"name": "mine", "d_sae": 48, **SHORT}]
@@ -175,14 +175,14 @@ def test_more_latents_than_there_are_is_warned_of(raw: Raw, tmp_path: Path, save
         "extra_top_n": 200,
     }
     assert [warning.replace("classification_params.", "") for warning in latent_warnings(plan_of(raw))] == [
-        "top_n_values[3]: 6 is more than the latents that a position can have active in layer 1 96 (5): "
+        "top_n_values[3]: 6 is more than the latents that can be active at a position in layer 1 96 (5): "
         "all are counted, as with -1",
-        "top_n_values[4]: 50 is more than the latents that a position can have active in layer 1 96 (5), "
+        "top_n_values[4]: 50 is more than the latents that can be active at a position in layer 1 96 (5), "
         "layer 1 mine (48): all are counted, as with -1",
-        "extra_top_n: 200 is more than the latents that a position can have active in layer 1 96 (5), "
+        "extra_top_n: 200 is more than the latents that can be active at a position in layer 1 96 (5), "
         "layer 1 mine (48): all are counted, as with -1",
-        "select_k[2]: 64 is more than the latents of layer 1 mine (48): all are kept",
-        "select_k[3]: 97 is more than the latents of layer 1 96 (96), layer 1 mine (48): all are kept",
+        "select_k[2]: 64 is more than the number of latents of layer 1 mine (48): all are kept",
+        "select_k[3]: 97 is more than the number of latents of layer 1 96 (96), layer 1 mine (48): all are kept",
     ]
     fits = copy.deepcopy(raw) | {"classification_params": {"top_n_values": [0, 5], "select_k": [48]}}
     assert list(latent_warnings(plan_of(fits))) == []

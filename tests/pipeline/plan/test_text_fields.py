@@ -1,4 +1,4 @@
-"""One split read from two columns of text: folders, baselines, tables and transfers keep both apart."""
+"""One split read from two text columns: separate folders, baselines, tables and transfers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def folders(raw: Raw) -> dict[str, str]:
     }
 
 
-def test_folders_do_not_depend_on_the_order_and_a_part_stands_only_where_it_is_needed(raw: Raw) -> None:
+def test_folders_name_the_column_only_if_needed_in_any_order(raw: Raw) -> None:
     both = {"text": "train--text", "translation": "train--translation"}
     assert folders(raw) == both
     raw["datasets"].reverse()
@@ -57,18 +57,18 @@ def test_folders_do_not_depend_on_the_order_and_a_part_stands_only_where_it_is_n
     assert folders(raw) == {"translation": "train"}
 
 
-def test_the_same_column_twice_stays_a_mistake(raw: Raw) -> None:
+def test_the_same_column_twice_is_an_error(raw: Raw) -> None:
     raw["datasets"].append(dict(raw["datasets"][0]))
     with pytest.raises(ConfigError, match=r"datasets\[2\]\.name: split 'train' .* is already used by datasets\[0\]"):
         make_plan(parse_config(raw))
 
 
-def test_both_columns_are_told_apart_from_the_plan_to_the_summary(
+def test_both_columns_are_separate_from_the_plan_to_the_summary(
     raw: Raw, tmp_path: Path, saved: Callable[[Raw], list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_experiments([*saved(raw), "--dry-run"]) == 0
     planned = capsys.readouterr().out
-    assert all(f"split train, texts of {field}, " in planned for field in FIELDS)
+    assert all(f"split train, text_field {field}, " in planned for field in FIELDS)
     assert run_experiments(saved(raw)) == 0
     printed = capsys.readouterr().out
     table = read_summary(tmp_path / "classifications" / "summary.csv")
@@ -81,10 +81,10 @@ def test_both_columns_are_told_apart_from_the_plan_to_the_summary(
     words = [read_result(tmp_path / "classifications" / name) for name in table[table.source == "tfidf"].folder]
     assert len({json.dumps(one["classifiers"]["linear"]["top_features"]) for one in words}) == 2
     assert run_experiments(saved(raw)) == 0
-    assert "settings were there already" in capsys.readouterr().out
+    assert "settings reused" in capsys.readouterr().out
 
 
-def test_one_column_s_classifiers_are_tested_on_the_other(
+def test_classifiers_of_one_column_are_tested_on_the_other(
     raw: Raw, tmp_path: Path, saved: Callable[[Raw], list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The rows are the same, so those that were trained on are left out; the labels name the column."""
@@ -99,7 +99,7 @@ def test_one_column_s_classifiers_are_tested_on_the_other(
     assert set(moved.split) == {"train"}
 
 
-def test_the_one_off_command_names_what_it_can_classify(
+def test_the_one_off_command_lists_what_it_can_classify(
     raw: Raw, tmp_path: Path, saved: Callable[[Raw], list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_experiments([*saved(raw), "--extract-only"]) == 0

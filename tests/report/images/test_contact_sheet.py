@@ -1,4 +1,4 @@
-"""Contact sheets: what is outlined and what is coloured is where it should be."""
+"""Contact sheets: positions of outlines and heat maps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def drawn(folder: Path, tile: Tile) -> np.ndarray:
 
 
 def extent(pixels: np.ndarray, colour: Colour) -> tuple[int, int, int, int]:
-    """Left, top, right, bottom of what has about this colour."""
+    """Left, top, right, bottom of the pixels of about this colour."""
     rows, columns = np.nonzero((abs(pixels - np.asarray(colour)) <= 3).all(axis=2))
     return int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1
 
@@ -47,6 +47,6 @@ def test_the_strongest_cell_is_coloured_most(tmp_path: Path) -> None:
     assert pixels[bottom - 30, left - 30].tolist() == [150, 150, 150]
 
 
-def test_a_map_of_nothing_has_no_colour(tmp_path: Path) -> None:
+def test_an_empty_heat_map_has_no_colour(tmp_path: Path) -> None:
     pixels = drawn(tmp_path, Tile(PURPLE, ["caption"], heat=np.zeros((2, 2), dtype=np.float32)))
     assert (pixels.max(axis=2) - pixels.min(axis=2)).max() <= 3

@@ -1,4 +1,4 @@
-"""Which latents are drawn: what classifiers use most and what is most active, in turns."""
+"""Choice of latents: alternating between those most used by classifiers and the most active."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def chosen(results: list[Any], most: int) -> list[int]:
     return [one.latent for one in choose_latents(results, ACTIVITY, most)]
 
 
-def test_sources_take_turns_and_stand_together() -> None:
-    """Turns: 1, -, 6 / 3, 4, 0 / 2, -, 5 / -, -, -; a latent that was chosen is not chosen again."""
+def test_sources_alternate_and_are_listed_together() -> None:
+    """Rounds: 1, -, 6 / 3, 4, 0 / 2, -, 5; no latent is chosen twice."""
     assert chosen([result(0.5)], 24) == [1, 3, 2, 4, 6, 0, 5]
     assert chosen([result(0.5)], 3) == [1, 3, 6]
     reasons = {one.latent: one.why for one in choose_latents([result(0.5)], ACTIVITY, 24)}
@@ -37,12 +37,12 @@ def test_sources_take_turns_and_stand_together() -> None:
     assert reasons[6] == "most active: mean 0.9"
 
 
-def test_a_classifier_is_the_better_reason() -> None:
+def test_the_reason_names_a_classifier_before_activity() -> None:
     named = result(0.5, {}, [(4, 0.6), (6, 0.4)])  # 6 is the most active, and chosen as such first
     assert [one.why for one in choose_latents([named], ACTIVITY, 2)] == ["tree: importance 0.6", "tree: importance 0.4"]
 
 
-def test_the_best_by_cross_validation_speaks_for_its_classifier() -> None:
+def test_the_best_setting_by_cross_validation_is_used() -> None:
     other = result(0.7, {"cat": [(5, 1.0)]}, [(2, 1.0)])
     assert chosen([result(0.5), other], 3) == [5, 2, 6]
     assert chosen([other, result(0.9)], 3) == [1, 3, 6]

@@ -1,4 +1,4 @@
-"""The report on images: its table, sheets and record."""
+"""The image report: table, sheets and record."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def record(folder: Path) -> dict[str, object]:
 
 
 def choose(output: Path, *latents: int) -> None:
-    """A result whose tree splits on these latents."""
+    """A result with a tree that splits on these latents."""
     entries = [{"feature": latent, "importance": 1 / (1 + place)} for place, latent in enumerate(latents)]
     tree = {"cross_validation": {"macro_f1": 0.5}, "top_features": entries}
     write_json(
@@ -109,16 +109,16 @@ def test_sheets_show_the_images(tmp_path: Path) -> None:
         assert len({tuple(pixel) for pixel in test_row.reshape(-1, 3).tolist()} & colours) > 32, name
 
 
-def test_a_latent_that_is_never_active_is_said_and_not_drawn(tmp_path: Path) -> None:
+def test_a_latent_that_is_never_active_is_listed_and_not_drawn(tmp_path: Path) -> None:
     write_images(tmp_path, example_rows(), GRID)
     choose(tmp_path, SILENT, 1)
     write_image_report(report_on(tmp_path))
     assert {row["latent"] for row in table(tmp_path / "reports/train")} == {"1"}
-    said = record(tmp_path / "reports/train")
-    assert (said["silent"], said["n_silent"], said["n_images"]) == ([SILENT], 1, 16)
+    content = record(tmp_path / "reports/train")
+    assert (content["silent"], content["n_silent"], content["n_images"]) == ([SILENT], 1, 16)
 
 
-def test_without_anything_to_draw_older_sheets_go(tmp_path: Path) -> None:
+def test_old_sheets_are_removed_if_nothing_is_drawn(tmp_path: Path) -> None:
     write_images(tmp_path, example_rows(), GRID)
     choose(tmp_path, 1)
     write_image_report(report_on(tmp_path))
@@ -131,7 +131,7 @@ def test_without_anything_to_draw_older_sheets_go(tmp_path: Path) -> None:
     assert record(folder)["silent"] == [1]
 
 
-def test_a_test_split_of_its_own_shows_the_latents_that_training_rows_chose(tmp_path: Path) -> None:
+def test_a_separate_test_split_shows_the_latents_chosen_on_training_rows(tmp_path: Path) -> None:
     write_images(tmp_path, [ImageRow(np.array([[0, 1.0, 0, 0]]), [0])], GRID)
     apart = [ImageRow(np.array([[9.0, 0.5, 0, 0]]), [2], part=1)]
     write_images(tmp_path, apart, GRID, split="test")
@@ -141,7 +141,7 @@ def test_a_test_split_of_its_own_shows_the_latents_that_training_rows_chose(tmp_
     assert (tmp_path / "reports/test/heat_maps.png").exists()
 
 
-def test_what_was_made_from_the_same_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unchanged_report_is_not_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_images(tmp_path, example_rows(), GRID)
     report = report_on(tmp_path)
     write_image_report(report)
@@ -158,7 +158,7 @@ def test_what_was_made_from_the_same_is_not_made_again(tmp_path: Path, monkeypat
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_a_report_that_breaks_off_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_report_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_images(tmp_path, example_rows(), GRID)
     report = report_on(tmp_path)
     write_image_report(report)
@@ -170,21 +170,21 @@ def test_a_report_that_breaks_off_is_made_again(tmp_path: Path, monkeypatch: pyt
     assert not (tmp_path / "reports/train/top_images.json").exists()
 
 
-def test_missing_codes_are_said(tmp_path: Path) -> None:
+def test_missing_codes_are_an_error(tmp_path: Path) -> None:
     folder = write_images(tmp_path, example_rows(), GRID)
     (folder / "manifest.json").unlink()
-    with pytest.raises(StoreError, match="holds nothing: run the extraction again"):
+    with pytest.raises(StoreError, match="has no codes: run the extraction again"):
         write_image_report(report_on(tmp_path))
 
 
-def test_every_latent_can_be_had(tmp_path: Path) -> None:
+def test_table_of_every_latent(tmp_path: Path) -> None:
     codes = write_images(tmp_path, example_rows(), GRID)
     write_all_top_images(codes, tmp_path / "all/top_images.csv", k=2)
     found = [(row["latent"], row["rank"], row["chosen_for"]) for row in table(tmp_path / "all")]
     assert found == [(str(latent), str(rank), "") for latent in (0, 1, 3) for rank in (1, 2)]
 
 
-def test_labels_that_look_like_formulas_are_drawn(tmp_path: Path) -> None:
+def test_labels_that_look_like_formulas_are_drawn_as_text(tmp_path: Path) -> None:
     rows = example_rows()
     for row in rows:
         row.label = "$\\frac{$ a_very_long_label\nof two lines"

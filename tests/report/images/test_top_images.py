@@ -1,4 +1,4 @@
-"""The images in which each latent is strongest: streamed, they are those that a dense computation finds."""
+"""Top images from a stream, against a dense computation."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def picture(number: int) -> np.ndarray:
 
 
 def by_hand(rows: Sequence[ImageRow], latent: int, k: int) -> Found:
-    """(place, position, patch, activation) of a latent's k strongest pictures, by looking at all of them."""
+    """(place, position, patch, activation) of a latent's top k images, from a dense computation."""
     for in_patches in (True, False):
         entries = [
             (-float(activations[latent]), place, position, patch, row.pixels.tobytes())
@@ -50,7 +50,7 @@ def streamed(top: TopImages, latent: int) -> Found:
 
 @st.composite
 def image_rows(draw: st.DrawFn) -> list[ImageRow]:
-    """Rows with few different activations and pictures, so that ties and repeats are common; some have no image."""
+    """Rows with few distinct activations and images, so that ties and repeats are common; some have no image."""
     seed, n_rows = draw(st.integers(0, 2**32 - 1)), draw(st.integers(1, 12))
     generator = np.random.default_rng(seed)
     rows = []
@@ -64,9 +64,7 @@ def image_rows(draw: st.DrawFn) -> list[ImageRow]:
 
 
 @given(rows=image_rows(), k=st.integers(1, 4), shard_rows=st.integers(1, 5), most=st.integers(1, 20))
-def test_streaming_finds_what_a_dense_computation_finds(
-    rows: list[ImageRow], k: int, shard_rows: int, most: int
-) -> None:
+def test_streaming_equals_a_dense_computation(rows: list[ImageRow], k: int, shard_rows: int, most: int) -> None:
     training = np.array([row.part == 0 for row in rows])
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patched:
         patched.setattr(top_images, "_MOST_ACTIVATIONS", most)
@@ -77,7 +75,7 @@ def test_streaming_finds_what_a_dense_computation_finds(
     assert top.n_silent == sum(not by_hand(rows, latent, k) for latent in range(D_SAE))
 
 
-def test_only_patches_of_training_rows_make_a_latent_active(tmp_path: Path) -> None:
+def test_activity_counts_patches_of_training_rows(tmp_path: Path) -> None:
     rows = [
         ImageRow(np.array([[8.0, 0], [1, 0], [2, 0]]), [-1, 0, 1]),
         ImageRow(np.array([[5.0, 7]]), [0], part=1),
@@ -87,7 +85,7 @@ def test_only_patches_of_training_rows_make_a_latent_active(tmp_path: Path) -> N
     assert top.activity.tolist() == [1.5, 0]
 
 
-def test_without_patches_the_class_tokens_are_what_counts(tmp_path: Path) -> None:
+def test_without_patches_class_tokens_count(tmp_path: Path) -> None:
     rows = [ImageRow(np.array([[float(i), 0]]), [-1], pixels=picture(i)) for i in range(1, 4)]
     top = find_top_images(write_images(tmp_path, rows, GRID), np.ones(3, dtype=bool), 2)
     assert top.activity.tolist() == [2, 0]
@@ -95,14 +93,12 @@ def test_without_patches_the_class_tokens_are_what_counts(tmp_path: Path) -> Non
     assert top.of(1) == []
 
 
-def test_what_is_taken_in_at_once_does_not_grow_with_the_images(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_number_of_activations_added_at_once_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[int] = []
     add = TopImages.add
 
     def counting(self: TopImages, codes: object, pictures: object) -> None:
-        """Note how many activations are taken in."""
+        """Record the number of activations added at once."""
         taken.append(len(codes.values))  # type: ignore[attr-defined]
         add(self, codes, pictures)  # type: ignore[arg-type]
 
@@ -116,7 +112,7 @@ def test_what_is_taken_in_at_once_does_not_grow_with_the_images(
     assert set(kept) == {2 * D_SAE}
 
 
-def test_codes_of_other_samples_are_refused(tmp_path: Path) -> None:
+def test_codes_of_other_samples_are_an_error(tmp_path: Path) -> None:
     def written(name: str, patch: list[int]) -> Path:
         return write_images(tmp_path / name, [ImageRow(np.ones((2, 2)), patch)], GRID)
 
@@ -131,7 +127,7 @@ def test_codes_of_other_samples_are_refused(tmp_path: Path) -> None:
         find_top_images(folder, np.ones(1, dtype=bool), 2)
 
 
-def test_unfinished_codes_are_refused(tmp_path: Path) -> None:
+def test_incomplete_codes_are_an_error(tmp_path: Path) -> None:
     folder = write_images(tmp_path, [ImageRow(np.ones((1, 2)), [0])] * 3, GRID, shard_rows=2)
     manifest = Manifest.load(folder)
     assert manifest is not None

@@ -1,4 +1,4 @@
-"""Figures are drawn from results.json alone, for few classes and many."""
+"""Figures from results.json, for few and many classes."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_every_classifier_gets_its_figures(n_classes: int, tmp_path: Path) -> No
     assert sorted(tmp_path.iterdir()) == sorted([*written, tmp_path / "figures.json", tmp_path / "results.json"])
 
 
-def test_the_majority_class_has_nothing_but_scores(tmp_path: Path) -> None:
+def test_the_majority_baseline_has_figures_of_scores_only(tmp_path: Path) -> None:
     shown = result(3)
     scores = {k: shown["classifiers"]["linear"][k] for k in ("macro_f1", "roc_auc", "confusion", "roc")}
     write_json(tmp_path / "results.json", shown | {"classifiers": {"majority": scores}})

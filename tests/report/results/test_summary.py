@@ -21,7 +21,7 @@ def row(**changes: Any) -> dict[str, Any]:
     return fields | changes
 
 
-def test_best_is_chosen_by_cross_validation_and_never_by_the_test_score() -> None:
+def test_best_is_chosen_by_cross_validation_not_by_the_test_score() -> None:
     lucky = row(layer=1, cv_macro_f1=0.5, macro_f1=0.99)
     sound = row(layer=2, cv_macro_f1=0.6, macro_f1=0.55)
     assert best_settings([lucky, sound]) == [sound]
@@ -35,7 +35,7 @@ def test_sources_models_and_datasets_are_not_compared_with_each_other() -> None:
     assert len(best_settings([*rows, *rows])) == 5
 
 
-def test_the_table_can_be_read() -> None:
+def test_text_of_the_table() -> None:
     rows = [
         row(binarize=1.0, select_k=100),
         row(source="majority", model="", layer=None, width=None, pooling="", top_n=None, classifier="majority"),
@@ -64,12 +64,12 @@ def test_the_summary_holds_every_result_in_a_fixed_order(tmp_path: Path) -> None
     assert (tmp_path / "summary.csv").read_text() == text
 
 
-def test_a_tree_without_results_gives_a_heading(tmp_path: Path) -> None:
+def test_a_tree_without_results_gives_a_header(tmp_path: Path) -> None:
     assert write_summary(tmp_path / "summary.csv") == []
     assert (tmp_path / "summary.csv").read_text().strip() == ",".join(COLUMNS)
 
 
-def test_a_transfer_says_what_trained_it_and_is_never_best(tmp_path: Path) -> None:
+def test_a_transfer_names_its_training_run_and_is_never_best(tmp_path: Path) -> None:
     moved = row(cv_macro_f1=None, macro_f1=0.99, trained_on="m/e/train/layer_3/3k")
     write_json(tmp_path / "a" / "results.json", {"summary": [moved]})
     write_json(tmp_path / "b" / "results.json", {"summary": [row()]})
@@ -85,7 +85,7 @@ def test_a_summary_of_an_older_version_is_read(tmp_path: Path) -> None:
     assert read_summary(tmp_path / "summary.csv")["trained_on"].tolist() == [""]
 
 
-def test_a_caution_stands_beside_its_score_and_only_then_has_a_column() -> None:
+def test_a_caution_adds_a_column() -> None:
     rows = [row(caution="the text gives the class away"), row(source="majority", classifier="majority")]
     head, _, *lines, interval = best_table(rows).splitlines()
     assert interval.startswith("95% interval: ")
@@ -105,8 +105,8 @@ def test_one_split_read_from_two_columns_is_two_tasks() -> None:
     assert "e/train  " in table
 
 
-def test_a_summary_of_an_older_version_is_read_and_written_anew(tmp_path: Path) -> None:
-    """It lacks the columns that came later; so do results that were never computed again."""
+def test_a_summary_of_an_older_version_is_read_and_written_again(tmp_path: Path) -> None:
+    """It and its results lack the columns added later."""
     write_json(tmp_path / "a" / "results.json", {"summary": [row()]})
     write_summary(tmp_path / "summary.csv")
     table = read_summary(tmp_path / "summary.csv")

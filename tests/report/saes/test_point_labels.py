@@ -1,4 +1,4 @@
-"""Names beside points cover neither each other nor points."""
+"""Labels of points do not overlap."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from saefari.report.saes.point_labels import PointLabel, label_points
 
 
-def test_names_do_not_collide_and_the_first_are_written() -> None:
+def test_labels_do_not_overlap_and_the_first_are_drawn() -> None:
     figure = Figure(figsize=(4, 3))
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()

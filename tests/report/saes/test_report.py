@@ -1,4 +1,4 @@
-"""The report that names the SAE to use: its tables, figures and sentences."""
+"""The report on trained SAEs: tables, figures and text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def report(output: Path) -> str:
     return write_sae_report(Layout.below(output))
 
 
-def test_nothing_is_said_where_no_sae_was_trained(tmp_path: Path) -> None:
+def test_no_report_without_trained_saes(tmp_path: Path) -> None:
     write_score(tmp_path, "3k", 0.6)
     write_summary_of(tmp_path)
     assert report(tmp_path) == ""
@@ -46,17 +46,17 @@ def test_every_sae_has_a_row_with_the_options_of_its_architecture(tmp_path: Path
     assert float(a["ultra_low_density"]) == 0.1
 
 
-def test_the_best_is_chosen_by_cross_validation_and_never_by_the_test_score(tmp_path: Path) -> None:
+def test_the_best_is_chosen_by_cross_validation_not_by_the_test_score(tmp_path: Path) -> None:
     for name in ("sound", "lucky"):
         write_sae(tmp_path, name)
     write_score(tmp_path, "sound", 0.60, 0.55)
     write_score(tmp_path, "sound", 0.50, 0.87, setting="max")
     write_score(tmp_path, "lucky", 0.55, 0.99)
     write_summary_of(tmp_path)
-    said = report(tmp_path)
-    assert "news/train: sound (layer 3) classifies best.\n" in said
-    assert "CV macro-F1 0.600, on the test rows 0.550 (95% interval 0.530-0.570)" in said
-    assert "0.870" not in said
+    printed = report(tmp_path)
+    assert "news/train: sound (layer 3) classifies best.\n" in printed
+    assert "CV macro-F1 0.600, test macro-F1 0.550 (95% interval 0.530-0.570)" in printed
+    assert "0.870" not in printed
     scores = rows_of(tmp_path, "sae_scores.csv")
     assert [(row["name"], row["pooling"], row["cv_macro_f1"]) for row in scores] == [
         ("sound", "sum", "0.6"),
@@ -73,12 +73,12 @@ def test_the_sparsest_within_one_standard_error_is_named(tmp_path: Path) -> None
     write_score(tmp_path, "sparse", 0.5828)
     write_score(tmp_path, "sparsest", 0.5826)
     write_summary_of(tmp_path)
-    assert "within one standard error (0.017) of it is sparse (layer 3).\n  L0 16.0" in report(tmp_path)
+    assert "within one standard error (0.017) is sparse (layer 3).\n  L0 16.0" in report(tmp_path)
     write_score(tmp_path, "wide", 0.6, folds=[0.6, 0.6, 0.6])
     assert "No sparser SAE is within one standard error (0.000)" in report(tmp_path)
 
 
-def test_baselines_of_the_same_model_stand_beside_it(tmp_path: Path) -> None:
+def test_baselines_of_the_same_model_are_listed(tmp_path: Path) -> None:
     write_sae(tmp_path, "a")
     write_score(tmp_path, "a", 0.6)
     write_score(tmp_path, "hidden", 0.7, 0.71, source="hidden")
@@ -87,7 +87,7 @@ def test_baselines_of_the_same_model_stand_beside_it(tmp_path: Path) -> None:
     write_score(tmp_path, "a-random", 0.3, 0.31, source="random_sae")
     write_score(tmp_path, "tfidf", 0.65, 0.66, source="tfidf", layer=None)
     write_summary_of(tmp_path)
-    line = next(line for line in report(tmp_path).splitlines() if "To compare" in line)
+    line = next(line for line in report(tmp_path).splitlines() if "Baselines" in line)
     assert "hidden states 0.710 (" in line
     assert "random SAE 0.310 (" in line
     assert "TF-IDF 0.660 (" in line
@@ -102,16 +102,16 @@ def test_scores_join_on_model_layer_and_name(tmp_path: Path) -> None:
     write_score(tmp_path, "released", 0.9)
     write_score(tmp_path, "a", None)
     write_summary_of(tmp_path)
-    assert "which one classifies best is not known" in report(tmp_path)
+    assert "No classifier was trained on these SAEs yet" in report(tmp_path)
     assert rows_of(tmp_path, "sae_scores.csv") == []
 
 
-def test_without_scores_the_table_is_there_and_what_makes_them(tmp_path: Path) -> None:
+def test_without_scores_the_report_says_how_to_get_them(tmp_path: Path) -> None:
     write_sae(tmp_path, "dense", 64.0, 0.1)
     write_sae(tmp_path, "sparse", 8.0, 0.3)
-    said = report(tmp_path)
-    assert said.index("sparse") < said.index("dense")
-    assert "python run_experiments.py" in said
+    printed = report(tmp_path)
+    assert printed.index("sparse") < printed.index("dense")
+    assert "python run_experiments.py" in printed
     assert sorted(path.name for path in (tmp_path / "reports").glob("*.png")) == [
         "saes_curves.png",
         "saes_density.png",
@@ -119,25 +119,25 @@ def test_without_scores_the_table_is_there_and_what_makes_them(tmp_path: Path) -
     ]
 
 
-def test_a_damaged_summary_counts_as_none(tmp_path: Path) -> None:
+def test_a_damaged_summary_is_treated_as_missing(tmp_path: Path) -> None:
     write_sae(tmp_path, "a")
     Layout.below(tmp_path).classifications.mkdir()
     Layout.below(tmp_path).summary.write_text("nonsense\n1\n")
-    assert "not known" in report(tmp_path)
+    assert "No classifier was trained" in report(tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["quality", "density"])
-def test_what_is_damaged_is_left_out(tmp_path: Path, damage: str) -> None:
+def test_damaged_files_are_left_out(tmp_path: Path, damage: str) -> None:
     write_sae(tmp_path, "whole")
     broken = write_sae(tmp_path, "broken")
     name = {"quality": "quality.json", "density": "density.npz"}[damage]
     (broken / name).write_text("{nonsense")
-    said = report(tmp_path)
-    assert "whole" in said
-    assert ("broken" in said) == (damage == "density")
+    printed = report(tmp_path)
+    assert "whole" in printed
+    assert ("broken" in printed) == (damage == "density")
 
 
-def test_missing_figures_are_empty_and_nothing_breaks(tmp_path: Path) -> None:
+def test_missing_values_are_empty(tmp_path: Path) -> None:
     nothing = dict.fromkeys(("explained_variance", "mse", "l1", "cosine", "cross_entropy", "curves"))
     folder = write_sae(tmp_path, "old", None, None, ultra_low_density=None, **nothing)
     (folder / "density.npz").unlink()
@@ -150,7 +150,7 @@ def test_missing_figures_are_empty_and_nothing_breaks(tmp_path: Path) -> None:
     assert not (tmp_path / "reports" / "saes_pareto.png").exists()
 
 
-def test_a_figure_that_would_be_empty_now_does_not_stay(tmp_path: Path) -> None:
+def test_a_figure_without_data_is_removed(tmp_path: Path) -> None:
     write_sae(tmp_path, "a")
     write_score(tmp_path, "a", 0.6)
     write_summary_of(tmp_path)
@@ -161,13 +161,13 @@ def test_a_figure_that_would_be_empty_now_does_not_stay(tmp_path: Path) -> None:
     assert not (tmp_path / "reports" / "saes_f1.png").exists()
 
 
-def test_a_sweep_gives_the_same_files_again(tmp_path: Path) -> None:
+def test_files_of_a_sweep_are_reproducible(tmp_path: Path) -> None:
     write_sweep(tmp_path)
-    said = report(tmp_path)
+    printed = report(tmp_path)
     reports = tmp_path / "reports"
     first = {path.name: path.read_bytes() for path in reports.iterdir()}
     assert sorted(first) == sorted([*FIGURES, "saes.csv", "saes.json", "sae_scores.csv"])
     assert all(content.startswith(b"\x89PNG") for name, content in first.items() if name.endswith("png"))
-    assert "… and 4 more in sae_scores.csv" in said
-    assert report(tmp_path) == said
+    assert "… and 4 more in sae_scores.csv" in printed
+    assert report(tmp_path) == printed
     assert {path.name: path.read_bytes() for path in reports.iterdir()} == first

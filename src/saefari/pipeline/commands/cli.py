@@ -1,4 +1,4 @@
-"""The command line: `python run_experiments.py` and `saefari`. Nothing heavy is imported before the flags are read."""
+"""Entry points of the command line: `run_experiments.py` and `saefari`; heavy imports come after parsing the flags."""
 
 from __future__ import annotations
 
@@ -28,48 +28,49 @@ OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 def run_experiments(arguments: Sequence[str] | None = None) -> int:
-    """`python run_experiments.py`: everything that conf.yaml names. Returns the exit code."""
+    """Run `python run_experiments.py` and return the exit code."""
     parser = argparse.ArgumentParser(
-        prog="run_experiments.py", description="Run the experiments that a YAML file names."
+        prog="run_experiments.py", description="Run the experiments of a YAML configuration."
     )
     add_run_flags(parser)
-    return _guarded(_run_experiments, parser.parse_args(with_hyphens(sys.argv[1:] if arguments is None else arguments)))
+    parsed = parser.parse_args(with_hyphens(sys.argv[1:] if arguments is None else arguments))
+    return _run_command(_run_experiments, parsed)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command `saefari` with its sub-commands. Returns the exit code."""
+    """Run the command `saefari` and return the exit code."""
     from app.main import add_flags, serve
 
     parser = argparse.ArgumentParser(
-        prog="saefari", description="Classifiers that explain themselves, from SAE features."
+        prog="saefari", description="Interpretable classifiers on SAE features of model activations."
     )
     commands = parser.add_subparsers(required=True, metavar="command")
-    run = commands.add_parser("run", help="run the experiments that a YAML file names (as run_experiments.py)")
+    run = commands.add_parser("run", help="run the experiments of a YAML configuration (same as run_experiments.py)")
     add_run_flags(run)
     run.set_defaults(function=_run_experiments)
-    train = commands.add_parser("train-sae", help="train the SAEs that a YAML file names, and nothing else")
+    train = commands.add_parser("train-sae", help="train only the SAEs of a YAML configuration")
     add_train_flags(train)
     train.set_defaults(function=_run_training)
-    vision = commands.add_parser("train-vision", help="train the vision model that a YAML file names, and nothing else")
+    vision = commands.add_parser("train-vision", help="train only the vision model of a YAML configuration")
     add_train_flags(vision)
     vision.set_defaults(function=_run_vision_training)
-    extract = commands.add_parser("extract", help="one model, one layer, one dataset: activations and codes")
+    extract = commands.add_parser("extract", help="extract activations and codes of one model and dataset")
     add_extract_flags(extract)
     extract.set_defaults(function=_run_extract)
-    classify = commands.add_parser("classify", help="classifiers on what `saefari extract` wrote")
+    classify = commands.add_parser("classify", help="train classifiers on the output of `saefari extract`")
     add_classify_flags(classify)
     classify.set_defaults(function=_run_classify)
-    transfer = commands.add_parser("transfer", help="classifiers of one run on the features of another, as they are")
+    transfer = commands.add_parser("transfer", help="evaluate classifiers of one run on the features of another")
     add_transfer_flags(transfer)
     transfer.set_defaults(function=_run_transfer)
-    mosaic = commands.add_parser("import-mosaic", help="published MOSAIC results, converted into our results tree")
+    mosaic = commands.add_parser("import-mosaic", help="convert published MOSAIC results into a results tree")
     add_import_flags(mosaic)
     mosaic.set_defaults(function=_run_import)
-    dashboard = commands.add_parser("dashboard", help="see every result, every latent, every sample in a browser")
+    dashboard = commands.add_parser("dashboard", help="browse results, latents and samples in a web browser")
     add_flags(dashboard)
     dashboard.set_defaults(function=serve, verbose=False)
     parsed = parser.parse_args(with_hyphens(sys.argv[1:] if arguments is None else arguments))
-    return _guarded(parsed.function, parsed)
+    return _run_command(parsed.function, parsed)
 
 
 def _run_experiments(flags: argparse.Namespace) -> int:
@@ -131,10 +132,10 @@ def _run(
     from saefari.pipeline.plan.describe import describe_plan
     from saefari.pipeline.plan.make_plan import make_plan
 
-    # Waiting threads that spin make a machine with other work on it two to three times slower.
+    # Spinning of idle threads slows down other work on the machine two to three times.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if flags.dry_run:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # what is not on this machine is noted, not fetched
+        os.environ["HF_HUB_OFFLINE"] = "1"  # report missing files instead of fetching them
     plan = make_plan(config, need_model=vision or train or extract, dry_run=flags.dry_run, source=source)
     if vision:
         plan = plan.vision_only()
@@ -149,8 +150,8 @@ def _run(
     return FAILED if report.failures else OK
 
 
-def _guarded(function: Callable[[argparse.Namespace], int], flags: argparse.Namespace) -> int:
-    """Run a command; errors that a user can mend become one message and an exit code, not a traceback."""
+def _run_command(function: Callable[[argparse.Namespace], int], flags: argparse.Namespace) -> int:
+    """Run a command; print user errors as one message and return an exit code instead of a traceback."""
     start_logging(logging.DEBUG if flags.verbose else logging.INFO)
     try:
         return function(flags)
@@ -161,5 +162,5 @@ def _guarded(function: Callable[[argparse.Namespace], int], flags: argparse.Name
         print(f"error: {error}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
-        print("interrupted: run the same command to go on from here", file=sys.stderr)
+        print("interrupted: run the same command again to resume", file=sys.stderr)
         return INTERRUPTED

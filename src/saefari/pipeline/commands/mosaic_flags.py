@@ -1,4 +1,4 @@
-"""MOSAIC's flags: taken where we mean the same, refused in one line where we have no counterpart."""
+"""Flags of MOSAIC: accepted if they have the same meaning here, otherwise an error."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REFUSED = {
 
 
 def with_hyphens(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `--model_name` spelt `--model-name`; values stay as they are."""
+    """Replace underscores in flags, as in `--model_name`, by hyphens; values are unchanged."""
     return [_hyphenated(argument) if argument.startswith("--") else argument for argument in arguments]
 
 
@@ -25,38 +25,38 @@ def _hyphenated(argument: str) -> str:
 
 
 def add_mosaic_flags(parser: argparse.ArgumentParser) -> None:
-    """Add to `saefari classify` what MOSAIC's classification takes beyond our flags."""
+    """Add the further flags of MOSAIC's classification to `saefari classify`."""
     for flag in _REFUSED:
         parser.add_argument(flag, nargs="*", metavar="VALUE", help=argparse.SUPPRESS)
-    parser.add_argument("--all-tokens", action="store_true", help="every position counts, as without this flag")
-    parser.add_argument("--last-token", action="store_true", help="the last position alone counts (with --top-n 0)")
+    parser.add_argument("--all-tokens", action="store_true", help="use every position (default)")
+    parser.add_argument("--last-token", action="store_true", help="use the last position only (requires --top-n 0)")
 
 
 def check_mosaic_flags(flags: argparse.Namespace) -> None:
-    """Raise ConfigError for every flag of MOSAIC that cannot be taken as it is given."""
+    """Raise ConfigError for every flag of MOSAIC that has no counterpart or contradicts another flag."""
     problems = [
-        Problem(flag, f"{message}; leave it out")
+        Problem(flag, f"{message}; remove it")
         for flag, message in _REFUSED.items()
         if getattr(flags, flag.removeprefix("--").replace("-", "_")) is not None
     ]
     if flags.last_token and flags.all_tokens:
-        problems.append(Problem("--last-token", "and --all-tokens exclude each other: give one of them"))
+        problems.append(Problem("--last-token", "cannot be combined with --all-tokens: give one of them"))
     elif flags.last_token and flags.top_n != 0:
-        message = "counts one position, --top-n counts over all of them: give --top-n 0, or leave --last-token out"
+        message = "uses one position, but --top-n counts over all positions: give --top-n 0, or remove --last-token"
         problems.append(Problem("--last-token", message))
     if problems:
         raise ConfigError(problems, "flags")
 
 
 def revision_in(flags: argparse.Namespace) -> str | None:
-    """The model's revision that --checkpoint gives; MOSAIC names there the model itself.
+    """Return the model revision in --checkpoint, where MOSAIC accepts the model name as well.
 
     Raises ConfigError for the name of another vision-language model.
     """
-    given: str | None = flags.checkpoint
-    if given is None or given == flags.model_name:
+    checkpoint: str | None = flags.checkpoint
+    if checkpoint is None or checkpoint == flags.model_name:
         return None
-    if flags.model_type == "vlm" and "/" in given and not given.startswith("refs/"):
-        message = f"{given!r} looks like a model: give it as --model-name; --checkpoint is a branch, tag or commit"
+    if flags.model_type == "vlm" and "/" in checkpoint and not checkpoint.startswith("refs/"):
+        message = f"{checkpoint!r} looks like a model: give it as --model-name; --checkpoint is a branch, tag or commit"
         raise ConfigError([Problem("--checkpoint", message)], "flags")
-    return given
+    return checkpoint

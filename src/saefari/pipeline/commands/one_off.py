@@ -1,4 +1,4 @@
-"""One-off runs by flags: they build the same configuration that a YAML file would."""
+"""Build the configuration of a one-off run (`saefari extract`, `saefari classify`) from its flags."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from saefari.saes.catalogue import widths_at
 from saefari.store import Manifest, codes_folder, hidden_folder, read_samples_record, read_split_record
 from saefari.store.layout import MANIFEST, SAMPLES, split_folder
 
-Place = tuple[str, str, str]
-"""A stored split: its dataset's folder, config ("" = none) and split."""
+SplitKey = tuple[str, str, str]
+"""Dataset folder, config ("" = none) and split of a stored split."""
 
-_ANY = "any"  # a width that nothing is looked up for
+_ANY = "any"  # placeholder width, never looked up
 
 
 def extract_config(flags: argparse.Namespace) -> Config:
-    """The configuration that `saefari extract` runs. Raises ConfigError."""
+    """Return the configuration of `saefari extract`. Raises ConfigError."""
     settings = {
         "base_save_dir": flags.save_dir,
         "batch_size": flags.batch_size,
@@ -44,9 +44,9 @@ def extract_config(flags: argparse.Namespace) -> Config:
 
 
 def classify_config(flags: argparse.Namespace) -> Config:
-    """The configuration that `saefari classify` runs: that of the stored split, where flags say no other.
+    """Return the configuration of `saefari classify`: that of the stored split, overridden by flags.
 
-    Raises ConfigError where nothing is stored, or more than one split that the flags fit.
+    Raises ConfigError if no stored split, or more than one, matches the flags.
     """
     settings: dict[str, Any] = {
         "base_save_dir": flags.input_dir,
@@ -61,10 +61,10 @@ def classify_config(flags: argparse.Namespace) -> Config:
     params |= {"pooling": ["last" if flags.last_token else "sum"]}
     folder, (name, config_name, split) = _stored_split(flags)
     record = _stored_settings(folder)
-    given = {"text_field": flags.text_field, "label_field": flags.label_field}
+    overrides = {"text_field": flags.text_field, "label_field": flags.label_field}
     dataset = {
         **record["fields"],
-        **{key: value for key, value in given.items() if value is not None},
+        **{key: value for key, value in overrides.items() if value is not None},
         "name": flags.dataset_name or name,
         "config_name": config_name,
         "split": split,
@@ -116,9 +116,9 @@ def _config(
 
 
 def _only_width(flags: argparse.Namespace) -> list[str]:
-    """The width of the SAEs at the layers, where --width leaves it open. Raises ConfigError where it is not one."""
+    """Return the only width of the SAEs at the layers. Raises ConfigError if there is more than one."""
     if flags.sae_path is not None:
-        raise flag_error("--width", "is needed with --sae-path: it names the folder of the codes")
+        raise flag_error("--width", "is required with --sae-path: it names the folder of the codes")
     widths: set[str] = set()
     for layer in flags.layer:
         try:
@@ -126,61 +126,61 @@ def _only_width(flags: argparse.Namespace) -> list[str]:
         except SaeError as error:
             raise flag_error("--sae-release", str(error)) from None
     if len(widths) != 1:
-        raise flag_error("--width", f"is needed: there are SAEs of the widths {', '.join(sorted(widths))}")
+        raise flag_error("--width", f"is required: there are SAEs of the widths {', '.join(sorted(widths))}")
     return list(widths)
 
 
-def _stored_split(flags: argparse.Namespace) -> tuple[Path, Place]:
-    """The one stored dataset split that the flags fit, and its place below the model's folder."""
+def _stored_split(flags: argparse.Namespace) -> tuple[Path, SplitKey]:
+    """Return the one stored dataset split that matches the flags, and its key."""
     model = ModelSpec(name=flags.model_name, layers=flags.layer, widths=[_ANY], revision=revision_in(flags))
     root = Path(flags.input_dir, folder_of(model))
     folders = [path.parent for path in sorted(root.rglob(SAMPLES))]
-    stored = {_place(folder.relative_to(root)): folder for folder in folders if not _has_siblings(folder)}
+    stored = {_split_key(folder.relative_to(root)): folder for folder in folders if not _has_own_text_field(folder)}
     if folders and not stored:
-        message = f"{root} holds only splits that a YAML file reads from several columns of text"
-        raise flag_error("--input-dir", f"{message}: use `run_experiments.py --classify-only` with that file")
+        message = f"{root} has only splits of a YAML configuration with several text columns"
+        raise flag_error("--input-dir", f"{message}: use `run_experiments.py --classify-only` with that configuration")
     if not stored:
-        raise flag_error("--input-dir", f"{root} holds no dataset: run `saefari extract` with this model first")
+        raise flag_error("--input-dir", f"{root} has no dataset: run `saefari extract` with this model first")
     slug = None if flags.dataset_name is None else dataset_slug(flags.dataset_name)
     wanted = (slug, flags.dataset_config_name, flags.dataset_split)
-    fitting = [place for place in stored if all(w in (None, p) for w, p in zip(wanted, place, strict=True))]
-    if len(fitting) != 1:
-        raise _unclear(wanted, fitting, list(stored))
-    (place,) = fitting
-    if flags.dataset_name is None and dataset_slug(place[0]) != place[0]:
-        raise flag_error("--dataset-name", f"is needed: it does not follow from the folder {place[0]!r}")
-    return stored[place], place
+    matching = [key for key in stored if all(w in (None, part) for w, part in zip(wanted, key, strict=True))]
+    if len(matching) != 1:
+        raise _ambiguous_split(wanted, matching, list(stored))
+    (key,) = matching
+    if flags.dataset_name is None and dataset_slug(key[0]) != key[0]:
+        raise flag_error("--dataset-name", f"is required: it cannot be derived from the folder {key[0]!r}")
+    return stored[key], key
 
 
-def _unclear(wanted: tuple[str | None, ...], fitting: list[Place], stored: list[Place]) -> ConfigError:
-    """Which flag leaves several stored splits, or none, and which splits there are."""
+def _ambiguous_split(wanted: tuple[str | None, ...], matching: list[SplitKey], stored: list[SplitKey]) -> ConfigError:
+    """Return an error at the flag that is ambiguous or matches nothing, with a list of the stored splits."""
     flags = ("--dataset-name", "--dataset-config-name", "--dataset-split")
-    values = [{place[i] for place in fitting or stored} for i in range(len(flags))]
-    doubtful = [
+    values = [{key[i] for key in matching or stored} for i in range(len(flags))]
+    unclear = [
         flag
         for flag, want, found in zip(flags, wanted, values, strict=True)
-        if (len(found) > 1 if fitting else want not in (None, *found))
+        if (len(found) > 1 if matching else want not in (None, *found))
     ]
-    listed = "; ".join(
-        " ".join(f"{flag} {part!r}" for flag, part in zip(flags, place, strict=True)) for place in fitting or stored
+    splits = "; ".join(
+        " ".join(f"{flag} {part!r}" for flag, part in zip(flags, key, strict=True)) for key in matching or stored
     )
-    state = "several stored splits fit" if fitting else "no stored split fits"
-    return flag_error((doubtful or flags)[0], f"{state}; there are: {listed}")
+    state = "several stored splits match" if matching else "no stored split matches"
+    return flag_error((unclear or flags)[0], f"{state}; stored: {splits}")
 
 
-def _place(relative: Path) -> Place:
+def _split_key(relative: Path) -> SplitKey:
     dataset, *config, split = relative.parts
     return dataset, "/".join(config), split
 
 
-def _has_siblings(folder: Path) -> bool:
-    """Whether a YAML file made it, as one of several that read one split from different columns."""
+def _has_own_text_field(folder: Path) -> bool:
+    """Return whether the folder is named after its text column, as one of several that read the same split."""
     text_field = _stored_settings(folder)["fields"].get("text_field")
     return bool(text_field) and folder.name.endswith(split_folder("", text_field))
 
 
 def _stored_settings(folder: Path) -> dict[str, Any]:
-    """What shaped the stored split."""
+    """Return the settings of a stored split."""
     record = read_samples_record(folder)
     if record is None:
         raise flag_error("--input-dir", f"{folder}: the samples are damaged; run `saefari extract` again")
@@ -189,13 +189,13 @@ def _stored_settings(folder: Path) -> dict[str, Any]:
 
 
 def _stored_widths(folder: Path, layers: list[int]) -> list[str]:
-    """Widths of the codes that are stored at any of the layers, random controls aside."""
+    """Return the widths of the codes stored at any of the layers, without random controls."""
     found = {path.parent.name for layer in layers for path in codes_folder(folder, layer, "").glob(f"*/{MANIFEST}")}
     return sorted(name for name in found if name != HIDDEN and not name.endswith(RANDOM))
 
 
 def _is_act_only(folder: Path, layers: list[int], widths: list[str]) -> bool:
-    """Codes are missing, and can be made from stored positions."""
+    """Return whether codes are missing and can be encoded from stored positions."""
     if all(Manifest.load(codes_folder(folder, layer, width)) for layer in layers for width in widths):
         return False
     hidden = [Manifest.load(hidden_folder(folder, layer)) for layer in layers]

@@ -1,4 +1,4 @@
-"""One feature source of a finished run, found from a folder that a flag names."""
+"""Find a feature source of an earlier run from the folder given by a flag."""
 
 from __future__ import annotations
 
@@ -16,19 +16,18 @@ from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD, split_folder
 
 _TRANSFER = "transfer"
 _LABELS = ("model", "model_type", "dataset", "config", "split", "layer", "width")
-_NEWER = {"text_field": ""}
+_ADDED_LATER = {"text_field": ""}
 """Labels that older results lack."""
-_NEEDED = {*_LABELS, "source", "pooling", "top_n", "binarize", "select_k"}
+_REQUIRED = {*_LABELS, "source", "pooling", "top_n", "binarize", "select_k"}
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A feature source with the rows it belongs to.
+    """A feature source and its rows.
 
-    layout: the output tree that it lies in. places: its stored splits below the activations, the one with the test
-    rows last. features: the folder of its codes or hidden states below those; None where none are read.
-    labels: the summary's first columns but for `source`. settings: folders of its results; none where it is named by
-    its features.
+    layout: its output tree. places: its stored splits relative to the activations, the one with the test rows last.
+    features: folder of its codes or hidden states below those; None if it reads none. labels: first columns of the
+    summary without `source`. settings: folders of its results; () if the flag gave features or samples.
     """
 
     layout: Layout
@@ -44,31 +43,31 @@ class StoredRun:
 
     @property
     def base(self) -> str:
-        """Where results on its dataset split lie, below the classifications."""
+        """Folder of results of its model and dataset split, relative to the classifications."""
         model, _, dataset = self.places[0].partition("/")
         return f"{model if self.features else BASELINES}/{dataset}"
 
     @property
     def place(self) -> str:
-        """The folder of all its settings, below the classifications."""
+        """Folder of all its settings, relative to the classifications."""
         return f"{self.base}/{self.features or self.source}"
 
     def inputs(self) -> str:
-        """Fingerprint of what the source holds now, as its results record it."""
+        """Fingerprint of the stored rows and features, comparable to that in its results."""
         return inputs_fingerprint(self.samples[0], self.samples[1] if len(self.places) > 1 else None, self.features)
 
 
-def find_run(flag: str, given: str, activations: str | None) -> StoredRun:
-    """The run that a folder belongs to.
+def find_run(flag: str, path: str, activations: str | None) -> StoredRun:
+    """Return the run that a folder belongs to.
 
-    given: the results of a feature source, or of one of its settings; or, of a run that is only extracted, the folder
-    of its codes, hidden states or samples. activations: where its activations lie, if not beside its classifications.
-    Raises ConfigError for a folder that is none of these or does not lie where its record says, StoreError where its
-    activations are not there.
+    path: results of a feature source or of one of its settings; or, for a run without results, the folder of its
+    codes, hidden states or samples. activations: its activations, if not beside its classifications.
+    Raises ConfigError for any other folder, or one that was moved within its tree; StoreError if its activations are
+    missing.
     """
-    folder = Path(given).resolve()
+    folder = Path(path).resolve()
     if not folder.is_dir():
-        raise flag_error(flag, f"{given!r} is no folder: give the folder of a result")
+        raise flag_error(flag, f"{path!r} is not a folder: give the folder of a result")
     root = None if activations is None else Path(activations).resolve()
     settings = [folder] if (folder / RESULTS).exists() else sorted(path.parent for path in folder.glob(f"*/{RESULTS}"))
     if settings:
@@ -79,7 +78,7 @@ def find_run(flag: str, given: str, activations: str | None) -> StoredRun:
         return _of_samples(flag, folder, None, root)
     raise flag_error(
         flag,
-        f"{given!r} holds no results: give classifications/<model>/<dataset>/<split>/layer_<L>/<width>, or one setting "
+        f"{path!r} has no results: give classifications/<model>/<dataset>/<split>/layer_<L>/<width>, or one setting "
         "below it (classifications/baselines/<dataset>/<split>/tfidf for texts)",
     )
 
@@ -90,10 +89,10 @@ def _of_results(flag: str, settings: list[Path], activations: Path | None) -> St
     if _TRANSFER in first:
         origin = first[_TRANSFER]["trained_on"]
         raise flag_error(flag, f"{settings[0]} is itself a transfer; its classifiers were trained by {origin}")
-    if "features" not in first or not first.get("samples") or not set(labels) >= _NEEDED:
+    if "features" not in first or not first.get("samples") or not set(labels) >= _REQUIRED:
         raise StoreError(
-            f"{settings[0]} does not say what it was made from (an older version wrote it, or it was imported): "
-            "`python run_experiments.py --classify-only` makes it again"
+            f"{settings[0]} does not record its inputs (it was imported or written by an older version): "
+            "run `python run_experiments.py --classify-only` to write it again"
         )
     source: Source = labels["source"]
     places, features = tuple(first["samples"]), first["features"]
@@ -103,11 +102,11 @@ def _of_results(flag: str, settings: list[Path], activations: Path | None) -> St
     parts = (*below.parts, _setting(labels).folder(source))
     if settings[0].parts[-len(parts) :] != parts or any(".." in PurePosixPath(place).parts for place in places):
         raise flag_error(
-            flag, f"{settings[0]} does not lie where its record says, which is <classifications>/{'/'.join(parts)}"
+            flag, f"{settings[0]} was moved: by its record it belongs at <classifications>/{'/'.join(parts)}"
         )
     classifications = settings[0].parents[len(parts) - 1]
     layout = Layout(activations or classifications.parent / "activations", classifications)
-    known = _NEWER | {name: labels[name] for name in (*_LABELS, *_NEWER, "caution") if name in labels}
+    known = _ADDED_LATER | {name: labels[name] for name in (*_LABELS, *_ADDED_LATER, "caution") if name in labels}
     run = StoredRun(layout, source, places, features, known, tuple(settings))
     for samples in run.samples:
         _check_samples(flag, samples)
@@ -115,11 +114,11 @@ def _of_results(flag: str, settings: list[Path], activations: Path | None) -> St
 
 
 def _of_features(flag: str, folder: Path, activations: Path | None) -> StoredRun:
-    """A run that was only extracted, named by its codes or hidden states."""
+    """Return a run without results from the folder of its codes or hidden states."""
     manifest = Manifest.load(folder)
     samples = folder.parents[1]
     if manifest is None or not (samples / SAMPLES_RECORD).exists():
-        raise flag_error(flag, f"{folder} are no features of a stored split")
+        raise flag_error(flag, f"{folder} is not the folder of features of a stored split")
     return _of_samples(flag, samples, folder, activations)
 
 
@@ -152,7 +151,7 @@ def _of_samples(flag: str, samples: Path, features: Path | None, activations: Pa
 
 
 def _split_of(folder: str, settings: dict[str, Any]) -> dict[str, str]:
-    """A split's name and the column of its texts, from its folder and the settings of its samples."""
+    """Return split and text_field, from a split's folder name and the settings of its samples."""
     text_field = (settings.get("fields") or {}).get("text_field") or ""
     return {"split": folder.removesuffix(split_folder("", text_field)), "text_field": text_field}
 
@@ -165,7 +164,7 @@ def _check_samples(flag: str, folder: Path) -> dict[str, Any]:
     record = read_samples_record(folder)
     if record is None:
         raise StoreError(
-            f"{folder}: the samples are not there, or damaged; where the activations lie elsewhere, say so with "
-            f"{flag}-activations; else run the extraction again"
+            f"{folder}: the samples are missing or damaged; give the folder of the activations with "
+            f"{flag}-activations, or run the extraction again"
         )
     return record

@@ -1,4 +1,4 @@
-"""`saefari transfer`: the classifiers of one run on the features of another, without fitting anything again."""
+"""`saefari transfer`: evaluate classifiers of one run on the features of another, without fitting."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def run_transfer_command(flags: argparse.Namespace) -> int:
-    """Run the command and print what came of it. Returns the exit code.
+    """Run the command and print its results. Returns the exit code.
 
-    Raises ConfigError for wrong flags; DataError where features or classes do not line up; StoreError where something
-    is not there; ConflictError where other transfers are in the way.
+    Raises ConfigError for invalid flags, DataError if features or classes do not match, StoreError for missing files,
+    ConflictError if the output folder holds a transfer with other settings.
     """
     from saefari.config.class_map import read_class_map
 
@@ -38,7 +38,7 @@ def run_transfer_command(flags: argparse.Namespace) -> int:
 def plan_transfer(
     train: StoredRun, test: StoredRun, which: Rows, class_map: ClassMap | None, layout: Layout
 ) -> TransferJob:
-    """Check that both runs line up, and choose the rows to test on; see `run_transfer_command` for what is raised."""
+    """Check that both runs match, and select the rows to test on; raises as `run_transfer_command`."""
     from saefari.classify.alignment import align_classes, check_spaces, feature_space
     from saefari.classify.transfer import TransferJob
     from saefari.classify.transfer_rows import labels_of, tested_rows, training_rows
@@ -46,7 +46,7 @@ def plan_transfer(
     if not train.settings:
         raise flag_error("--train", "must name results: features alone have no classifiers")
     test = _as_texts(train, test)
-    result = _unchanged(train)
+    result = _checked_result(train)
     check_spaces(
         feature_space(train.source, train.samples[0], train.features),
         feature_space(test.source, test.samples[-1], test.features),
@@ -56,10 +56,10 @@ def plan_transfer(
     if which == "all" and len(test.places) > 1:
         raise flag_error(
             "--rows",
-            "all: that run has two stored splits; name the features of one of them as --test: "
+            "all: that run has two stored splits; give the features of one of them as --test: "
             + " or ".join(str(samples / (test.features or "")) for samples in test.samples),
         )
-    meant = align_classes(labels_of(test.samples), result["classes"], result["dropped_classes"], class_map)
+    class_of_label = align_classes(labels_of(test.samples), result["classes"], result["dropped_classes"], class_map)
     training = training_rows(train.samples, result["classes"])
     return TransferJob(
         source=train.source,
@@ -72,28 +72,28 @@ def plan_transfer(
         features=test.features,
         inputs=replace(test, places=test.places[-1:]).inputs(),
         which=which,
-        meant=meant,
-        tested=tested_rows(test.samples[-1], which, meant, result["classes"], training),
+        class_of_label=class_of_label,
+        tested=tested_rows(test.samples[-1], which, class_of_label, result["classes"], training),
         training=training,
         out=layout.classifications / test.base / "transfer" / train.base / (test.features or test.source),
     )
 
 
 def _as_texts(train: StoredRun, test: StoredRun) -> StoredRun:
-    """A stored split that was named by its samples, as the training run reads one: its texts, or nothing of it."""
+    """Give a run that was found by its samples the source of a training run without features (texts, majority)."""
     named_by_samples = not test.settings and test.features is None
     return replace(test, source=train.source) if named_by_samples and train.features is None else test
 
 
-def _unchanged(train: StoredRun) -> dict[str, Any]:
-    """The first result of the training run, once all are known to be made from what is stored now."""
+def _checked_result(train: StoredRun) -> dict[str, Any]:
+    """Return the first result of the training run, after checking that all were made from the stored data."""
     results = [read_result(folder) for folder in train.settings]
     inputs = train.inputs()
     for folder, result in zip(train.settings, results, strict=True):
         if result["settings"].get("inputs") != inputs or result["classes"] != results[0]["classes"]:
             raise StoreError(
-                f"{folder} was made from other rows or features than {train.samples[0]} holds now, so it is not known "
-                "which rows it was trained on: run `python run_experiments.py` again"
+                f"{folder} was made from other rows or features than are now in {train.samples[0]}, so its training "
+                "rows are unknown: run `python run_experiments.py` again"
             )
     return results[0]
 
@@ -110,18 +110,18 @@ def _run(job: TransferJob, layout: Layout, overwrite: bool) -> str:
     lines = [transfer_table([row for one in done for row in transfer_rows(one.result)]), ""]
     reused = sum(one.reused for one in done)
     if reused:
-        lines.append(f"{reused} settings were there already and were not computed again.")
+        lines.append(f"{reused} settings reused from an earlier run.")
     lines += [f"warning: {warning}" for warning in done[0].result["warnings"]]
     lines += [f"Results      : {job.out}", f"All results  : {layout.summary}", f"All transfers: {table}"]
     return "\n".join(lines)
 
 
 def _describe(job: TransferJob) -> str:
-    left_out = {"trained on": job.tested.trained_on, "mapped to null": job.tested.unmapped}
-    renamed = [f"  {label!r} -> {name!r}" for label, name in job.meant.items() if label != name]
+    left_out = {"training rows": job.tested.trained_on, "mapped to null": job.tested.unmapped}
+    renamed = [f"  {label!r} -> {name!r}" for label, name in job.class_of_label.items() if label != name]
     return "\n".join(
         [
-            "Features and classes line up. This is what a transfer would do:",
+            "Features and classes match. Planned work:",
             f"{len(job.probes)} settings, trained on {job.trained_on}, tested on {job.tested_on}",
             f"{len(job.tested.row)} {'test ' if job.which == 'test' else ''}rows; left out: "
             + ", ".join(f"{n} {why}" for why, n in left_out.items()),

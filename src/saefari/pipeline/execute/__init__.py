@@ -1,1 +1,1 @@
-"""Turn a plan into jobs, run them on the executor, and report what happened."""
+"""Turn a plan into jobs, run them on the executor, and report the outcome."""

@@ -1,4 +1,4 @@
-"""The jobs of each stage, built from the plan."""
+"""Build the jobs of each stage from the plan."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def train_jobs(plan: Plan, device: str, overwrite: bool) -> list[Train]:
 
 
 def sae_job(sae: PlannedSae) -> SaeJob:
-    """An SAE to train; `settings` holds what conf.yaml says of it."""
+    """Return an SAE to train; its `settings` are those in conf.yaml."""
     from saefari.models.hooks import HookPoint
     from saefari.train.job import SaeJob
 
@@ -73,7 +73,7 @@ def sae_job(sae: PlannedSae) -> SaeJob:
     assert ref.path is not None
     assert ref.hook is not None
     settings = {**training.model_dump(mode="json"), "d_sae": training.latents(ref.width), "hook": ref.hook}
-    if training.corpus is not None:  # a path would bind the SAE to this machine; its rows' fingerprint is added later
+    if training.corpus is not None:  # no absolute path; the fingerprint of its rows is added later
         settings["corpus"] |= {"name": dataset_slug(training.corpus.name)}
     return SaeJob(ref.layer, ref.width, training, HookPoint.parse(ref.hook), Path(ref.path), settings)
 
@@ -120,7 +120,7 @@ def image_loader(plan: Plan, model: ModelPlan) -> ImageLoader:
 
 
 def _job_images(plan: Plan, model: ModelPlan, dataset: DatasetPlan, split: str) -> JobImages | None:
-    """The images of an extraction; None for a model that reads texts."""
+    """Return the images of an extraction; None for a text model."""
     from saefari.extract.job import JobImages
 
     if model.model_type == "llm":
@@ -130,7 +130,7 @@ def _job_images(plan: Plan, model: ModelPlan, dataset: DatasetPlan, split: str) 
 
 
 def _images(plan: Plan, model: ModelPlan, dataset: DatasetPlan, split: str) -> Images:
-    """A split's images, as its samples were made of them."""
+    """Return a split's images, with the fingerprint recorded in its samples."""
     from saefari.models.image_loader import Images
 
     record = read_samples_record(plan.samples(model, dataset, split)) or {"settings": {"fingerprint": ""}}
@@ -146,7 +146,7 @@ def encode_jobs(plan: Plan, device: str, overwrite: bool) -> list[Encode]:
 
 
 def cells(model: ModelPlan) -> tuple[Cell, ...]:
-    """The model's SAEs, each followed by its random control where one is asked for."""
+    """Return the model's SAEs, each followed by its random control if requested."""
     from saefari.extract.job import Cell
 
     return tuple(
@@ -157,23 +157,23 @@ def cells(model: ModelPlan) -> tuple[Cell, ...]:
 
 
 def title(model: ModelPlan, dataset: DatasetPlan, split: str) -> str:
-    """How messages name a model's view of a dataset split."""
+    """Return the name of a dataset split and model, for messages."""
     config = f"/{dataset.spec.config_name}" if dataset.spec.config_name else ""
     return f"{dataset.slug}{config}/{dataset.folder(split)} x {model.slug}"
 
 
 def shown(name: str, slug: str) -> str:
-    """A model's or dataset's name for a stored file: an absolute path stays on this machine."""
+    """Return a model's or dataset's name for stored files: the slug in place of an absolute path."""
     return slug if Path(name).is_absolute() else name
 
 
 def test_folder(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> Path | None:
-    """Where the samples of a dataset's own test split lie."""
+    """Return the samples folder of a dataset's separate test split; None if it has none."""
     return plan.samples(model, dataset, dataset.spec.test_split) if dataset.spec.test_split else None
 
 
 def max_tokens(plan: Plan, device: str) -> int:
-    """The token budget of a batch."""
+    """Return the maximum number of tokens in a batch."""
     default = TOKENS_ON_GPU if device.startswith("cuda") else TOKENS_ON_CPU
     return plan.config.settings.max_tokens_per_batch or default
 

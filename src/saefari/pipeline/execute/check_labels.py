@@ -1,20 +1,20 @@
-"""Check that a plan's rows can be classified, before a model is trained on them or runs over them."""
+"""Check that the rows of a plan can be classified, before models are trained or run on them."""
 
 from __future__ import annotations
 
 from saefari.config import DatasetSpec, Settings
 from saefari.errors import DataError, StoreError
 from saefari.extract.frozen_rows import rows_wanted
-from saefari.pipeline.execute import build_jobs as stages
+from saefari.pipeline.execute import build_jobs
 from saefari.pipeline.execute.dependents import Stage, lost_work, without_rows
 from saefari.pipeline.execute.run_report import Report
 from saefari.pipeline.plan.plan import Plan
 
 
-def with_classes(plan: Plan, report: Report, left: set[Stage]) -> Plan:
-    """The plan without the datasets whose prepared rows cannot be classified, which are failures of the run.
+def drop_unclassifiable(plan: Plan, report: Report, remaining: set[Stage]) -> Plan:
+    """Return the plan without datasets whose prepared rows cannot be classified, and record those as failures.
 
-    left: the stages still to be run; where classification is none of them, a dataset stays, with a warning.
+    remaining: stages still to run; if classification is not among them, datasets are kept with a warning.
     """
     from saefari.classify.classes import check_classes
 
@@ -23,27 +23,27 @@ def with_classes(plan: Plan, report: Report, left: set[Stage]) -> Plan:
         if not models:
             continue
         spec = dataset.spec
-        where = "/".join(filter(None, [stages.shown(spec.name, dataset.slug), spec.config_name, spec.split]))
+        where = "/".join(filter(None, [build_jobs.shown(spec.name, dataset.slug), spec.config_name, spec.split]))
         folders = [plan.samples(models[0], dataset, split) for split in dataset.splits]
         try:
             for warning in check_classes(folders, plan.config.settings.cv_folds, where, str(spec.label_field)):
                 report.warn(warning)
         except StoreError:
-            continue  # reading them says what to run
+            continue  # reading the rows later reports what to run
         except DataError as error:
-            if "classify" in left:
+            if "classify" in remaining:
                 after = without_rows(plan, dataset, *models)
-                report.fail(where, str(error), lost_work(plan, after, left))
+                report.fail(where, str(error), lost_work(plan, after, remaining))
                 plan = after
             else:
-                report.warn(f"{where} cannot be classified as it is: {error}")
+                report.warn(f"{where} cannot be classified: {error}")
     return plan
 
 
 def label_failure(spec: DatasetSpec, settings: Settings) -> str | None:
-    """Why the rows of a split cannot be classified, told from its column of labels alone; None where they may.
+    """Return why the rows of a split cannot be classified, judged by its column of labels; None if they may be.
 
-    Rows that cannot be read are no matter of this check.
+    Unreadable rows are not reported here.
     """
     from saefari.classify.classes import check_labels
     from saefari.data.dataset import open_dataset

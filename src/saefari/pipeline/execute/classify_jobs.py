@@ -1,9 +1,9 @@
-"""The feature sources that a plan classifies, and their jobs."""
+"""List the feature sources that a plan classifies, and build their jobs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class SourceOf:
-    """A feature source to classify; model: whose samples it reads. layer and folder: of its features, if it has any."""
+class FeatureSource:
+    """A feature source to classify. model: whose samples it reads. layer, folder, width: of its features, if any."""
 
     model: ModelPlan
     dataset: DatasetPlan
@@ -31,34 +31,34 @@ class SourceOf:
 
     @property
     def name(self) -> str:
-        """How messages name it: 'layer 3 3k', 'layer 3 hidden', 'tfidf'."""
+        """Name in messages: 'layer 3 3k', 'layer 3 hidden', 'tfidf'."""
         return self.source if self.layer is None else f"layer {self.layer} {self.folder}"
 
 
-def classify_sources(plan: Plan) -> list[SourceOf]:
-    """SAEs and hidden states of layers; once per dataset TF-IDF, pixels and majority."""
+def classify_sources(plan: Plan) -> list[FeatureSource]:
+    """Return all feature sources: SAEs and hidden states of layers and, once per dataset, the baselines."""
     return [source for dataset in plan.datasets for source in _dataset_sources(plan, dataset)]
 
 
 def classify_jobs(plan: Plan) -> list[ClassifyJob]:
-    """One job per feature source."""
+    """Return one job per feature source."""
     return [_classify_job(plan, source) for source in classify_sources(plan)]
 
 
-def _dataset_sources(plan: Plan, dataset: DatasetPlan) -> Iterator[SourceOf]:
+def _dataset_sources(plan: Plan, dataset: DatasetPlan) -> Iterator[FeatureSource]:
     models = [model for model in plan.models if dataset in plan.datasets_of(model)]
     for model in [model for model in models if (model.slug, dataset) not in plan.unextracted]:
         for cell in cells(model) if (model.slug, dataset) not in plan.unencoded else ():
             source = "random_sae" if cell.random else "sae"
-            yield SourceOf(model, dataset, source, cell.ref.layer, cell.name, cell.ref.width)
+            yield FeatureSource(model, dataset, source, cell.ref.layer, cell.name, cell.ref.width)
         for layer in sorted({sae.ref.layer for sae in model.saes}):
-            yield SourceOf(model, dataset, "hidden", layer, HIDDEN)
+            yield FeatureSource(model, dataset, "hidden", layer, HIDDEN)
     for source, model in _model_free(plan, dataset, models):
-        yield SourceOf(model, dataset, source)
+        yield FeatureSource(model, dataset, source)
 
 
 def _model_free(plan: Plan, dataset: DatasetPlan, models: Sequence[ModelPlan]) -> Iterator[tuple[str, ModelPlan]]:
-    """The baselines that need no model, each with one whose samples hold what it reads."""
+    """Yield the baselines that need no model, each with a model whose samples it reads."""
     if models and dataset.spec.text_field and plan.config.settings.bow_baseline:
         yield "tfidf", models[0]
     for model in [model for model in models if model.model_type != "llm"][:1]:
@@ -67,52 +67,55 @@ def _model_free(plan: Plan, dataset: DatasetPlan, models: Sequence[ModelPlan]) -
         yield "majority", models[0]
 
 
-def _classify_job(plan: Plan, wanted: SourceOf) -> ClassifyJob:
-    from saefari.classify.job import ClassifyJob
+def _classify_job(plan: Plan, wanted: FeatureSource) -> ClassifyJob:
+    from saefari.classify.job import ClassifyJob, JobInputs, ResultLabels
 
-    model, dataset, source, layer = wanted.model, wanted.dataset, wanted.source, wanted.layer
-    settings, spec = plan.config.settings, dataset.spec
-    samples, test_samples = plan.samples(model, dataset, spec.split), test_folder(plan, model, dataset)
-    of_model = layer is not None
-    place = (f"layer_{layer}", str(wanted.folder)) if of_model else (source,)
-    features = "/".join(place) if of_model else None
-    return ClassifyJob(
-        source=source,  # type: ignore[arg-type]
-        model=shown(model.name, model.slug) if of_model else "",
-        model_type=model.model_type if of_model else "",
+    model, dataset, spec, source = wanted.model, wanted.dataset, wanted.dataset.spec, wanted.source
+    labels = ResultLabels(
         dataset=shown(spec.name, dataset.slug),
         config=spec.config_name or "",
         split=spec.split,
-        layer=layer,
-        width=wanted.width,
-        samples=samples,
-        test_samples=test_samples,
-        sample_places=tuple(
-            place.relative_to(plan.layout.activations).as_posix() for place in (samples, test_samples) if place
-        ),
-        features=features,
-        out=plan.layout.results(
-            model.slug if of_model else BASELINES, dataset.slug, spec.config_name, dataset.folder(spec.split), *place
+        text_field=spec.text_field or "",
+    )
+    results_of, features = BASELINES, None
+    if wanted.layer is not None:
+        labels = replace(
+            labels,
+            model=shown(model.name, model.slug),
+            model_type=model.model_type,
+            layer=wanted.layer,
+            width=wanted.width,
+        )
+        results_of, features = model.slug, f"layer_{wanted.layer}/{wanted.folder}"
+    samples, test_samples = plan.samples(model, dataset, spec.split), test_folder(plan, model, dataset)
+    folders = [folder for folder in (samples, test_samples) if folder]
+    return ClassifyJob(
+        source=source,  # type: ignore[arg-type]
+        labels=labels,
+        inputs=JobInputs(
+            samples,
+            test_samples,
+            places=tuple(folder.relative_to(plan.layout.activations).as_posix() for folder in folders),
+            features=features,
+            fingerprint=inputs_fingerprint(samples, test_samples, features),
         ),
         params=plan.config.classification_params,
-        seed=settings.seed,
-        cv_folds=settings.cv_folds,
-        n_bootstrap=settings.n_bootstrap,
-        tree_depth=settings.tree_depth,
-        inputs=inputs_fingerprint(samples, test_samples, features),
-        text_field=spec.text_field or "",
+        settings=plan.config.settings,
+        out=plan.layout.results(
+            results_of, dataset.slug, spec.config_name, dataset.folder(spec.split), *(features or source).split("/")
+        ),
         caution=caution(model, spec, source),
     )
 
 
 def inputs_fingerprint(samples: Path, test_samples: Path | None, features: str | None) -> str:
-    """Fingerprint of everything that a classify job reads."""
-    read: list[object] = []
-    for place in (samples, test_samples):
-        if place is None:
+    """Return the fingerprint of everything that a classify job reads."""
+    digests: list[object] = []
+    for folder in (samples, test_samples):
+        if folder is None:
             continue
-        read += [(read_samples_record(place) or {}).get("sha256"), (read_split_record(place) or {}).get("sha256")]
+        digests += [(read_samples_record(folder) or {}).get("sha256"), (read_split_record(folder) or {}).get("sha256")]
         if features is not None:
-            manifest = Manifest.load(place / features)
-            read.append([shard.sha256 for shard in manifest.shards] if manifest else None)
-    return fingerprint(read)
+            manifest = Manifest.load(folder / features)
+            digests.append([shard.sha256 for shard in manifest.shards] if manifest else None)
+    return fingerprint(digests)

@@ -1,4 +1,4 @@
-"""The executor: the only code that knows in which process a job runs."""
+"""The executor: run jobs in this process, on several devices, or in worker processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended. failure: None, or why it failed, in one line where a user can mend it."""
+    """Outcome of a job. failure: None, or the reason, in one line for user errors."""
 
     title: str
     warnings: list[str] = field(default_factory=list)
@@ -29,16 +29,16 @@ class Outcome:
 
 
 def available_cores() -> int:
-    """Cores that this process may run on: fewer than the machine has where a scheduler or a container pins it."""
+    """Number of cores that this process may run on; a scheduler or container may restrict them."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def run_on_devices(jobs: Sequence[Job], devices: Sequence[str]) -> list[Outcome]:
-    """Run jobs one after the other on one device, or one process per device; a failure stops no other job.
+    """Run jobs one after the other on one device, or in one process per device; a failure stops no other job.
 
-    A process that dies takes the jobs that are not done yet with it: they are failures.
+    If a process dies, the unfinished jobs are failures.
     """
     if len(devices) == 1 or len(jobs) < 2:
         return [attempt(job.on(devices[0])) for job in jobs]
@@ -55,14 +55,14 @@ def run_on_devices(jobs: Sequence[Job], devices: Sequence[str]) -> list[Outcome]
 def run_in_processes(
     function: Callable[[T], Any], jobs: Sequence[T], workers: int, done: Callable[[T, Any], None]
 ) -> None:
-    """Call `function` for every job in `workers` processes with one thread each; `done(job, result)` here, as they end.
+    """Call `function` for every job in `workers` single-threaded processes, and `done(job, result)` in this one.
 
-    A job that raises gives its exception as the result. When a process dies, the jobs lost with it are tried once
-    more, each alone in a process of its own; one whose process dies again gives that as its exception.
+    The result of a job that raises is its exception. If a process dies, the lost jobs are tried once more, each in a
+    process of its own; if that dies as well, the result is an error.
     """
     if workers == 1 or len(jobs) < 2:
         for job in jobs:
-            done(job, _caught(function, job))
+            done(job, _result_or_error(function, job))
         return
     lost: list[T] = []
     with _single_threaded():
@@ -74,13 +74,13 @@ def run_in_processes(
                 else:
                     done(futures[future], _result(future))
         for job in lost:
-            logger.warning("a process was killed: trying its job again, alone")
+            logger.warning("a worker process was killed: running its job again on its own")
             with _pool(1) as pool:
                 done(job, _result(_submit(pool, function, job)))
 
 
 def attempt(job: Job) -> Outcome:
-    """Run a job; its exceptions become the outcome's failure."""
+    """Run a job; an exception becomes the failure of its outcome."""
     try:
         return Outcome(job.title, warnings=job.run())
     except Exception as error:
@@ -94,12 +94,12 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _level() -> int:
-    """The level of our log lines, for processes to take over."""
+    """Log level, for worker processes."""
     return logger.getEffectiveLevel()
 
 
 def _submit(pool: ProcessPoolExecutor, function: Callable[[T], R], job: T) -> Future[R]:
-    """Hand a job in; a pool that broke in the meantime is the job's failure."""
+    """Submit a job; if the pool is broken, return a failed future."""
     try:
         return pool.submit(function, job)
     except BrokenProcessPool as error:
@@ -112,7 +112,7 @@ def _result(future: Future[R]) -> R | BaseException:
     error = future.exception()
     if isinstance(error, BrokenProcessPool):
         return SaefariError(
-            "a process was killed, perhaps because the memory ran out; the same command goes on from here"
+            "a worker process was killed, perhaps because memory ran out; run the same command again to resume"
         )
     return future.result() if error is None else error
 
@@ -122,7 +122,7 @@ def _outcome(job: Job, future: Future[Outcome]) -> Outcome:
     return result if isinstance(result, Outcome) else Outcome(job.title, failure=explain_failure(result))
 
 
-def _caught(function: Callable[[T], Any], job: T) -> Any:
+def _result_or_error(function: Callable[[T], Any], job: T) -> Any:
     try:
         return function(job)
     except Exception as error:
@@ -133,7 +133,7 @@ _own_device: str
 
 
 def _take_device(free: Any, level: int) -> None:
-    """Start of a worker process: the device that is its own from now on."""
+    """Initialise a worker process: take one of the free devices."""
     global _own_device
     start_logging(level)
     _own_device = free.get()
@@ -145,7 +145,7 @@ def _attempt_on_own_device(job: Job) -> Outcome:
 
 @contextmanager
 def _single_threaded() -> Iterator[None]:
-    """Processes started in this block use one thread each, so that they neither fight nor differ by machine."""
+    """Start processes in this block with one thread each, for speed and for results independent of the machine."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(dict.fromkeys(names, "1"))

@@ -1,4 +1,4 @@
-"""Of which SAEs there is something to see in images."""
+"""List the image reports of a plan."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def image_reports(plan: Plan) -> Iterator[ImageReport]:
-    """One per SAE and dataset with images. Where codes are missing there is none: extraction says why they are."""
+    """Yield one report per SAE and dataset with images; missing codes are skipped, since extraction reports them."""
     for model, dataset in plan.pairs():
         folders = [plan.samples(model, dataset, split) for split in dataset.splits]
         if all((folder / SAMPLES).exists() and has_images(folder) for folder in folders):

@@ -1,4 +1,4 @@
-"""What the executor runs: each job is picklable, idempotent and safe to run twice."""
+"""Jobs for the executor; each is picklable and idempotent."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class Job(Protocol):
 
     @property
     def title(self) -> str:
-        """How messages name the job."""
+        """Name of the job in messages."""
         ...
 
     def run(self) -> list[str]:
-        """Do the work; returns warnings. Raises SaefariError for what a user can mend."""
+        """Run the job and return warnings. Raises SaefariError for user errors."""
         ...
 
     def on(self, device: str) -> Job:
-        """The same job for another device."""
+        """Return the same job for another device."""
         ...
 
 
 @dataclass(frozen=True)
 class Prepare:
-    """Freeze a dataset's rows, tokens and split as one model reads them."""
+    """Store a dataset's rows, tokens and split as one model reads them."""
 
     job: PrepareJob
 
@@ -80,9 +80,9 @@ class TrainVision:
 
 @dataclass(frozen=True)
 class Train:
-    """Train the SAEs of a model that learn from the same positions.
+    """Train SAEs of a model on the same positions.
 
-    measured: extractions whose norms are measured first, so that outliers are known.
+    measured: extractions whose norms are measured first, to find outliers.
     """
 
     job: TrainJob
@@ -105,18 +105,18 @@ class Train:
         return run_train(self.job, _model_of(self.job))
 
     def written(self) -> dict[Path, int]:
-        """When each SAE that is there was written, in ns, by its folder."""
+        """Return folder -> modification time in ns of each SAE that exists."""
         records = {sae.folder: sae.folder / SAE_QUALITY for sae in self.job.saes}
         return {folder: record.stat().st_mtime_ns for folder, record in records.items() if record.is_file()}
 
     def lost(self) -> set[Path]:
-        """The folders of the SAEs that are not there, or not as asked for, once the job has failed."""
+        """Return the folders of SAEs that are missing or have other settings, after the job has failed."""
         from saefari.train.run import trained
 
         folders = {sae.folder for sae in self.job.saes}
         try:
             return folders - {sae.folder for sae in trained(self.job)}
-        except (SaefariError, OSError):  # what made the job fail, and was recorded, may do so here too
+        except (SaefariError, OSError):  # the error that made the job fail, which is recorded already
             return folders
 
 
@@ -161,33 +161,33 @@ class Encode:
 
 
 def classify(job: ClassifyJob, save_plots: bool) -> JobOutcome:
-    """Fit a feature source's classifiers and, if asked for, draw each setting's figures beside its results."""
+    """Fit a feature source's classifiers and, with save_plots, draw each setting's figures beside its results."""
     from saefari.classify.run import run_classify_job
     from saefari.classify.settings import settings_of
-    from saefari.report.results.figures import figures_stand, save_figures
+    from saefari.report.results.figures import figures_are_current, save_figures
     from saefari.store.layout import RESULTS
 
     outcome = run_classify_job(job)
     if save_plots:
         for setting in settings_of(job.source, job.params):
             folder = job.out / setting.folder(job.source)
-            if (folder / RESULTS).exists() and not figures_stand(folder):
+            if (folder / RESULTS).exists() and not figures_are_current(folder):
                 try:
                     save_figures(folder)
-                except Exception as error:  # the results themselves are whole
+                except Exception as error:  # the results themselves are intact
                     outcome.warnings.append(f"{folder}: figures could not be drawn ({type(error).__name__}: {error})")
     return outcome
 
 
 def finished(job: ClassifyJob, save_plots: bool) -> JobOutcome | None:
-    """What `classify` would give where it has nothing left to do, at the price of reading results.json; else None."""
+    """Return the outcome of a job that is already complete, from its stored results; None if work is left."""
     from saefari.classify.job import stored_outcome
     from saefari.classify.settings import settings_of
-    from saefari.report.results.figures import figures_stand
+    from saefari.report.results.figures import figures_are_current
 
     outcome, pending = stored_outcome(job)
     folders = [job.out / setting.folder(job.source) for setting in settings_of(job.source, job.params)]
-    return None if pending or (save_plots and not all(map(figures_stand, folders))) else outcome
+    return None if pending or (save_plots and not all(map(figures_are_current, folders))) else outcome
 
 
 def _model_of(job: TrainJob | ExtractJob) -> Callable[[], Model]:

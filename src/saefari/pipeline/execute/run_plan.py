@@ -1,4 +1,4 @@
-"""Run a plan: prepare, train, extract, classify; what fails takes along what depends on it, and nothing else."""
+"""Execute a plan (prepare, train, extract, classify); after a failure, skip only the work that depends on it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import partial
 
 from saefari.errors import explain_failure
 from saefari.log import progress_bar
-from saefari.pipeline.execute import build_jobs as stages
-from saefari.pipeline.execute.check_labels import label_failure, with_classes
+from saefari.pipeline.execute import build_jobs
+from saefari.pipeline.execute.check_labels import drop_unclassifiable, label_failure
 from saefari.pipeline.execute.classify_jobs import classify_jobs
 from saefari.pipeline.execute.dependents import (
     Stage,
@@ -24,8 +24,8 @@ from saefari.pipeline.execute.executor import Outcome, available_cores, run_in_p
 from saefari.pipeline.execute.image_reports import image_reports
 from saefari.pipeline.execute.jobs import classify, finished
 from saefari.pipeline.execute.run_report import Report
-from saefari.pipeline.execute.verify_features import verified
-from saefari.pipeline.execute.vision_model import learned_test_rows, vision_jobs
+from saefari.pipeline.execute.verify_features import verify_features
+from saefari.pipeline.execute.vision_model import learned_row_warnings, vision_jobs
 from saefari.pipeline.plan.check_saes import latent_warnings
 from saefari.pipeline.plan.plan import Plan
 from saefari.store import iter_results, lock_tree, write_last_run
@@ -34,25 +34,25 @@ from saefari.store import iter_results, lock_tree, write_last_run
 def run_plan(
     plan: Plan, *, training: bool = True, extracting: bool = True, classifying: bool = True, overwrite: bool = False
 ) -> Report:
-    """Run the stages asked for, with what they need. A failed job is recorded, and what does not need it goes on.
+    """Execute the selected stages of a plan and return a report of the outcome.
 
-    Raises StoreError when another run holds the output tree or it cannot be written.
+    Raises StoreError if another run locks the output tree or it cannot be written.
     """
     report = Report()
     for warning in [*plan.warnings, *(latent_warnings(plan) if classifying else [])]:
         report.warn(warning)
-    asked: dict[Stage, bool] = {"train": training, "extract": extracting, "classify": classifying}
-    left = {stage for stage, wanted in asked.items() if wanted}
+    selected: dict[Stage, bool] = {"train": training, "extract": extracting, "classify": classifying}
+    remaining = {stage for stage, wanted in selected.items() if wanted}
     trains = bool(plan.trained())
-    with ExitStack() as held:
+    with ExitStack() as locks:
         layout = plan.layout
-        places = [layout.activations, layout.classifications, layout.saes, *([layout.models] if plan.vision else [])]
-        for folder in sorted({place.resolve() for place in places}):
-            held.enter_context(lock_tree(folder))
+        folders = [layout.activations, layout.classifications, layout.saes, *([layout.models] if plan.vision else [])]
+        for folder in sorted({folder.resolve() for folder in folders}):
+            locks.enter_context(lock_tree(folder))
         if training or extracting:
-            plan = _make_features(plan, report, left, overwrite)
+            plan = _make_features(plan, report, remaining, overwrite)
         if classifying and not extracting:
-            plan = with_classes(_verified(plan, report), report, left)
+            plan = drop_unclassifiable(_verified(plan, report), report, remaining)
         if classifying:
             _classify(plan, report, overwrite)
         if trains and (training or classifying):
@@ -64,7 +64,7 @@ def run_plan(
 
 
 def visible_devices(plan: Plan) -> list[str]:
-    """The devices that jobs are spread over: the one that is set, all visible GPUs, or the CPU."""
+    """Return the devices to use: the configured one, all visible GPUs, or the CPU."""
     settings = plan.config.settings
     if settings.cuda_visible_devices is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = settings.cuda_visible_devices
@@ -75,94 +75,94 @@ def visible_devices(plan: Plan) -> list[str]:
     return [f"cuda:{i}" for i in range(torch.cuda.device_count())] or ["cpu"]
 
 
-def _make_features(plan: Plan, report: Report, left: set[Stage], overwrite: bool) -> Plan:
-    """Run stage 1; returns the plan without what failed. With act_only, SAEs are trained on what extraction stores."""
+def _make_features(plan: Plan, report: Report, remaining: set[Stage], overwrite: bool) -> Plan:
+    """Prepare, train and extract; return the plan without failures. With act_only, training follows extraction."""
     devices = visible_devices(plan)
-    plan = _train_vision(plan, report, left, devices, overwrite)
-    plan = _prepare(plan, report, left, overwrite)
-    plan = with_classes(plan, report, left)
-    report.warnings += learned_test_rows(plan)
+    plan = _train_vision(plan, report, remaining, devices, overwrite)
+    plan = _prepare(plan, report, remaining, overwrite)
+    plan = drop_unclassifiable(plan, report, remaining)
+    report.warnings += learned_row_warnings(plan)
     if plan.config.settings.act_only:
-        plan = _extract(plan, report, left, devices, overwrite)
-        return _train(plan, report, left - {"extract"}, devices, overwrite) if "train" in left else plan
-    if "train" in left:
-        plan = _train(plan, report, left - {"train"}, devices, overwrite)
-    return _extract(plan, report, left - {"train"}, devices, overwrite) if "extract" in left else plan
+        plan = _extract(plan, report, remaining, devices, overwrite)
+        return _train(plan, report, remaining - {"extract"}, devices, overwrite) if "train" in remaining else plan
+    if "train" in remaining:
+        plan = _train(plan, report, remaining - {"train"}, devices, overwrite)
+    return _extract(plan, report, remaining - {"train"}, devices, overwrite) if "extract" in remaining else plan
 
 
-def _train_vision(plan: Plan, report: Report, left: set[Stage], devices: list[str], overwrite: bool) -> Plan:
-    """Train the vision model; returns the plan without it where that fails."""
+def _train_vision(plan: Plan, report: Report, remaining: set[Stage], devices: list[str], overwrite: bool) -> Plan:
+    """Train the vision model; return the plan, without the model if training fails."""
     vision = plan.vision
     if vision is None:
         return plan
     without = without_model(plan, str(vision.folder))
-    reason = label_failure(vision.dataset, plan.config.settings) if "classify" in left else None
+    reason = label_failure(vision.dataset, plan.config.settings) if "classify" in remaining else None
     if reason is not None:
-        report.fail(f"vision model {vision.training.name}", reason, lost_work(plan, without, left))
+        report.fail(f"vision model {vision.training.name}", reason, lost_work(plan, without, remaining))
         return without
     outcomes = run_on_devices(vision_jobs(plan, devices[0], overwrite), devices[:1])
     for outcome in outcomes:
-        plan = _taken_in(plan, report, left, outcome, without)
+        plan = _record_outcome(plan, report, remaining, outcome, without)
     return plan
 
 
-def _prepare(plan: Plan, report: Report, left: set[Stage], overwrite: bool) -> Plan:
+def _prepare(plan: Plan, report: Report, remaining: set[Stage], overwrite: bool) -> Plan:
     pairs = list(plan.pairs())
     for (model, dataset), outcome in zip(
-        pairs, run_on_devices(stages.prepare_jobs(plan, overwrite), ["cpu"]), strict=True
+        pairs, run_on_devices(build_jobs.prepare_jobs(plan, overwrite), ["cpu"]), strict=True
     ):
-        plan = _taken_in(plan, report, left, outcome, without_rows(plan, dataset, model))
+        plan = _record_outcome(plan, report, remaining, outcome, without_rows(plan, dataset, model))
     return plan
 
 
-def _train(plan: Plan, report: Report, left: set[Stage], devices: list[str], overwrite: bool) -> Plan:
-    jobs = stages.train_jobs(plan, devices[0], overwrite)
-    there = [job.written() for job in jobs]
-    for job, before, outcome in zip(jobs, there, run_on_devices(jobs, devices), strict=True):
+def _train(plan: Plan, report: Report, remaining: set[Stage], devices: list[str], overwrite: bool) -> Plan:
+    jobs = build_jobs.train_jobs(plan, devices[0], overwrite)
+    written_before = [job.written() for job in jobs]
+    for job, before, outcome in zip(jobs, written_before, run_on_devices(jobs, devices), strict=True):
         lost = job.lost() if outcome.failure else set()
-        plan = _taken_in(plan, report, left - {"train"}, outcome, without_saes(plan, lost))
+        plan = _record_outcome(plan, report, remaining - {"train"}, outcome, without_saes(plan, lost))
         if not outcome.failure:
             report.reused_saes += len(before.items() & job.written().items())
     return plan
 
 
-def _extract(plan: Plan, report: Report, left: set[Stage], devices: list[str], overwrite: bool) -> Plan:
+def _extract(plan: Plan, report: Report, remaining: set[Stage], devices: list[str], overwrite: bool) -> Plan:
     splits = [(model, dataset) for model, dataset in plan.pairs() for _ in dataset.splits]
-    outcomes = run_on_devices(stages.extract_jobs(plan, devices[0], overwrite), devices)
+    outcomes = run_on_devices(build_jobs.extract_jobs(plan, devices[0], overwrite), devices)
     for (model, dataset), outcome in zip(splits, outcomes, strict=True):
-        plan = _taken_in(plan, report, left - {"extract"}, outcome, without_features(plan, model, dataset))
+        plan = _record_outcome(plan, report, remaining - {"extract"}, outcome, without_features(plan, model, dataset))
     return plan
 
 
-def _taken_in(plan: Plan, report: Report, left: set[Stage], outcome: Outcome, without: Plan) -> Plan:
-    """Take in how a job ended. Returns the plan, where the job failed `without` what depends on it."""
+def _record_outcome(plan: Plan, report: Report, remaining: set[Stage], outcome: Outcome, without: Plan) -> Plan:
+    """Add a job's outcome to the report; return the plan, or `without` (its dependents) if the job failed."""
     report.warnings += outcome.warnings
     if outcome.failure is None:
         return plan
-    report.fail(outcome.title, outcome.failure, lost_work(plan, without, left))
+    report.fail(outcome.title, outcome.failure, lost_work(plan, without, remaining))
     return without
 
 
 def _verified(plan: Plan, report: Report) -> Plan:
-    """The plan without what the store holds under other settings."""
-    plan, failures = verified(plan)
+    """Return the plan without features that are missing or have other settings; report those as failures."""
+    plan, failures = verify_features(plan)
     for failure in failures:
         report.fail(*failure)
     return plan
 
 
 def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
-    from saefari.classify.job import FORMAT, ClassifyJob, JobOutcome, n_cells
+    from saefari.classify.job import FORMAT, ClassifyJob, JobOutcome, n_settings
     from saefari.report.results.summary import older_results, write_summary
 
     if plan.config.settings.act_only:
         plan = _encode(plan, report, overwrite)
-    jobs = sorted(classify_jobs(plan), key=n_cells, reverse=True)  # the longest first, to end together
+    jobs = sorted(classify_jobs(plan), key=n_settings, reverse=True)  # longest first, so that workers end together
     workers = plan.config.settings.n_jobs if plan.config.settings.n_jobs > 0 else available_cores()
 
     def done(job: ClassifyJob, outcome: JobOutcome | BaseException) -> None:
-        """Take in what a job gave."""
-        bar.update(n_cells(job))
+        """Add a job's outcome to the report."""
+        bar.update(n_settings(job))
         if isinstance(outcome, BaseException):
             report.fail(str(job.out), explain_failure(outcome))
             return
@@ -170,9 +170,9 @@ def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
         report.warnings += outcome.warnings
         report.reused += outcome.reused
         for failure in outcome.failures:
-            report.fail(failure.cell, failure.reason)
+            report.fail(failure.setting, failure.reason)
 
-    with progress_bar(sum(map(n_cells, jobs)), "classify", "settings") as bar:
+    with progress_bar(sum(map(n_settings, jobs)), "classify", "settings") as bar:
         pending, save_plots = [], plan.config.settings.save_plots
         for job in jobs:
             if (outcome := finished(job, save_plots)) is not None:
@@ -184,18 +184,18 @@ def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
     write_summary(plan.layout.summary, results)
     if older := older_results(results, FORMAT):
         report.warn(
-            f"{len(older):,} results in {plan.layout.summary} are of an older version, whose searches and intervals "
-            f"differ, the first in {older[0]}: run their configuration again, or remove their folders"
+            f"{len(older):,} results in {plan.layout.summary} come from an older version with another search and other "
+            f"intervals, the first in {older[0]}: run their configuration again, or remove their folders"
         )
 
 
 def _encode(plan: Plan, report: Report, overwrite: bool) -> Plan:
-    """Encode stored hidden states; returns the plan without the codes that could not be made."""
+    """Encode stored hidden states; return the plan without codes that failed."""
     devices = visible_devices(plan)
     splits = [(m, d) for m, d in plan.pairs() if d in plan.extracted_datasets_of(m) for _ in d.splits]
-    outcomes = run_on_devices(stages.encode_jobs(plan, devices[0], overwrite), devices)
+    outcomes = run_on_devices(build_jobs.encode_jobs(plan, devices[0], overwrite), devices)
     for (model, dataset), outcome in zip(splits, outcomes, strict=True):
-        plan = _taken_in(plan, report, {"classify"}, outcome, without_codes(plan, model, dataset))
+        plan = _record_outcome(plan, report, {"classify"}, outcome, without_codes(plan, model, dataset))
     return plan
 
 
@@ -204,8 +204,8 @@ def _report_saes(plan: Plan, report: Report) -> None:
 
     try:
         report.saes = write_sae_report(plan.layout)
-    except Exception as error:  # the SAEs themselves are whole
-        report.fail("the report on the trained SAEs", explain_failure(error))
+    except Exception as error:  # the SAEs themselves are intact
+        report.fail("report on the trained SAEs", explain_failure(error))
 
 
 def _report_images(plan: Plan, report: Report) -> None:
@@ -215,5 +215,5 @@ def _report_images(plan: Plan, report: Report) -> None:
         try:
             write_image_report(images)
             report.images += 1
-        except Exception as error:  # codes and results are whole
-            report.fail(f"the report on images, {images.title}", explain_failure(error))
+        except Exception as error:  # codes and results are intact
+            report.fail(f"image report, {images.title}", explain_failure(error))

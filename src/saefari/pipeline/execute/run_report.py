@@ -1,4 +1,4 @@
-"""What a run did, and how that is said at its end."""
+"""Report of a run, and its text at the end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from saefari.store import Failure
 
 @dataclass
 class Report:
-    """What a run did. saes: the table of the trained SAEs, as text.
+    """Outcome of a run. rows: of the summary. reused, reused_saes: settings and SAEs from an earlier run.
 
-    images: how many SAEs' top images and heat maps are there.
+    saes: text of the SAE report. images: number of image reports.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -29,19 +29,19 @@ class Report:
     images: int = 0
 
     def warn(self, warning: str) -> None:
-        """Log a warning that no job logged, and keep it for the end."""
+        """Log a warning that no job has logged, and add it to the report."""
         logger.warning("%s", warning)
         self.warnings.append(warning)
 
     def fail(self, job: str, reason: str, not_done: Sequence[str] = ()) -> None:
-        """Log and keep a failure, with the work that is not done because of it."""
-        failure = Failure(job, reason, tuple(what.removesuffix(f" ({job})") for what in not_done))
+        """Log a failure and add it to the report, with the work that is skipped because of it."""
+        failure = Failure(job, reason, tuple(work.removesuffix(f" ({job})") for work in not_done))
         logger.error("%s failed: %s%s", job, reason, f"\n  {failure.consequence}" if not_done else "")
         self.failures.append(failure)
 
 
 def describe_report(plan: Plan, report: Report, stages_run: Sequence[str]) -> str:
-    """The end of a run as a person reads it: best settings, warnings, failures, and where the files are."""
+    """Format the outcome of a run as text: best settings, warnings, failures and output folders."""
     lines: list[str] = []
     if report.rows:
         from saefari.report.results.summary import best_table
@@ -53,16 +53,16 @@ def describe_report(plan: Plan, report: Report, stages_run: Sequence[str]) -> st
     if report.saes:
         lines += ["", report.saes, ""]
     if report.reused_saes:
-        lines.append(f"{report.reused_saes} SAEs were there already and were not trained again.")
+        lines.append(f"{report.reused_saes} SAEs reused from an earlier run.")
     if report.reused:
-        lines.append(f"{report.reused} settings were there already and were not computed again.")
+        lines.append(f"{report.reused} settings reused from an earlier run.")
     lines += [f"warning: {warning}" for warning in dict.fromkeys(report.warnings)]
     for failure in report.failures:
         lines += [f"FAILED: {failure.job}", f"        {failure.reason}"]
         lines += [f"        {failure.consequence}"] if failure.not_done else []
     lines += [f"{name}: {path}" for name, path in _places(plan, stages_run)]
     if report.images:
-        lines.append(f"Images of latents    : {plan.layout.images}")
+        lines.append(f"Images of latents    : {plan.layout.images}")  # aligned with _places
     return "\n".join(lines)
 
 

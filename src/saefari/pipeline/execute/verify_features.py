@@ -1,4 +1,4 @@
-"""Is what lies in the store what the configuration means? Asked before anything is classified."""
+"""Check that stored features match the configuration, before classification."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from saefari.errors import SaefariError
 from saefari.extract.freeze_split import prepare_split
 from saefari.extract.frozen_rows import rows_wanted
-from saefari.pipeline.execute import build_jobs as stages
+from saefari.pipeline.execute import build_jobs
 from saefari.pipeline.execute.dependents import lost_work, without_features, without_rows
 from saefari.pipeline.plan.plan import DatasetPlan, ModelPlan, Plan
 from saefari.pipeline.plan.saes import PlannedSae
@@ -22,26 +22,26 @@ from saefari.store.manifest import differences
 _WAY_OUT = "run `python run_experiments.py --extract-only` first"
 
 
-def verified(plan: Plan) -> tuple[Plan, list[Failure]]:
-    """The plan without what the store does not hold, or holds under other settings, and what that was."""
+def verify_features(plan: Plan) -> tuple[Plan, list[Failure]]:
+    """Return the plan without features that are missing or have other settings, and those as failures."""
     failures: list[Failure] = []
 
-    def drop(what: str, reason: str, without: Plan) -> Plan:
-        """Note why a part of the plan cannot be used. Returns the rest of it."""
-        failures.append(Failure(what, reason, tuple(lost_work(plan, without, ["classify"]))))
+    def drop(name: str, reason: str, without: Plan) -> Plan:
+        """Record why a part of the plan cannot be used; return the plan without it."""
+        failures.append(Failure(name, reason, tuple(lost_work(plan, without, ["classify"]))))
         return without
 
     for model in plan.models:
         for sae in model.saes:
             if (reason := _sae_mismatch(plan, model, sae)) is not None:
-                what = f"{model.title} layer {sae.ref.layer} {sae.ref.width}"
-                plan = drop(what, reason, _without_sae(plan, model, sae))
+                name = f"{model.title} layer {sae.ref.layer} {sae.ref.width}"
+                plan = drop(name, reason, _without_sae(plan, model, sae))
     for model, dataset in list(plan.pairs()):
-        what = stages.title(model, dataset, dataset.spec.split)
+        name = build_jobs.title(model, dataset, dataset.spec.split)
         if (reason := _rows_mismatch(plan, model, dataset)) is not None:
-            plan = drop(what, reason, without_rows(plan, dataset, model))
+            plan = drop(name, reason, without_rows(plan, dataset, model))
         elif not _is_extracted(plan, model, dataset):
-            plan = drop(what, f"was not extracted yet: {_WAY_OUT}", without_features(plan, model, dataset))
+            plan = drop(name, f"was not extracted yet: {_WAY_OUT}", without_features(plan, model, dataset))
     return plan, failures
 
 
@@ -54,16 +54,16 @@ def _without_sae(plan: Plan, model: ModelPlan, sae: PlannedSae) -> Plan:
 
 
 def _is_extracted(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> bool:
-    """Whether a model was run over all of a dataset; what is incomplete is said when it is read."""
+    """Return whether a model's features of a dataset exist; incomplete ones are reported on reading."""
     layers = {sae.ref.layer for sae in model.saes}
     folders = [hidden_folder(plan.samples(model, dataset, s), layer) for s in dataset.splits for layer in layers]
     return not folders or any(Manifest.load(folder) is not None for folder in folders)
 
 
 def _sae_mismatch(plan: Plan, model: ModelPlan, sae: PlannedSae) -> str | None:
-    """Why an SAE's codes may not be used, if they may not."""
+    """Return why an SAE's codes may not be used; None if they may."""
     if sae.training is not None:
-        job = stages.sae_job(sae)
+        job = build_jobs.sae_job(sae)
         record = read_json(job.folder / SAE_QUALITY) or {}
         stored = record.get("settings", {})
         changed = differences({key: stored.get(key) for key in job.settings}, job.settings) if stored else []
@@ -86,12 +86,15 @@ def _sae_mismatch(plan: Plan, model: ModelPlan, sae: PlannedSae) -> str | None:
 
 
 def _rows_mismatch(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> str | None:
-    """Why a model's view of a dataset may not be used, if it may not. A split of other settings is made anew."""
+    """Return why a dataset prepared for a model may not be used; None if it may.
+
+    A split with other settings is made again.
+    """
     for split in dataset.splits:
         folder = plan.samples(model, dataset, split)
         record = read_samples_record(folder)
         if record is None:
-            return f"{folder} holds no samples, or damaged ones: {_WAY_OUT}"
+            return f"{folder}: the samples are missing or damaged: {_WAY_OUT}"
         changed = differences(*_comparable(record["settings"], record["n_rows"], plan, model, dataset))
         if changed:
             return _explain(f"{folder} was made", changed)
@@ -100,7 +103,7 @@ def _rows_mismatch(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> str | 
     settings = plan.config.settings
     folder = plan.samples(model, dataset, dataset.spec.split)
     before = read_split_record(folder)
-    after = prepare_split(folder, stages.test_folder(plan, model, dataset), settings.test_size, settings.seed)
+    after = prepare_split(folder, build_jobs.test_folder(plan, model, dataset), settings.test_size, settings.seed)
     trained_on_rows = any(sae.training is not None and sae.training.corpus is None for sae in model.saes)
     if before is not None and before["sha256"] != after["sha256"] and trained_on_rows:
         return f"{folder}: the split changed, and the SAEs were trained on rows that are now test rows: extract again"
@@ -108,7 +111,7 @@ def _rows_mismatch(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> str | 
 
 
 def _outliers_mismatch(samples: Path, model: ModelPlan) -> str | None:
-    """Why hidden states may not be used, and with them codes: other positions were taken as outliers."""
+    """Return why hidden states and codes may not be used (another outlier threshold); None if they may."""
     for layer in sorted({sae.ref.layer for sae in model.saes} if model.outliers.known else ()):
         folder = hidden_folder(samples, layer)
         manifest = Manifest.load(folder)
@@ -121,9 +124,9 @@ def _outliers_mismatch(samples: Path, model: ModelPlan) -> str | None:
 def _comparable(
     stored: dict[str, Any], n_stored: int, plan: Plan, model: ModelPlan, dataset: DatasetPlan
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What samples.json says, and what the configuration wants it to say, without opening the dataset.
+    """Return the settings in samples.json and those of the configuration, without opening the dataset.
 
-    A configuration that limits no rows takes those that are there.
+    A configuration without a row limit accepts any number of stored rows.
     """
     settings, rows = plan.config.settings, rows_wanted(plan.config.settings)
     wanted: dict[str, Any] = {
@@ -133,12 +136,12 @@ def _comparable(
         "positions": model.positions,
         "prepend_bos": model.bos.change if model.bos.known else stored.get("prepend_bos"),
     }
-    stored = {"positions": "tokens", "prepend_bos": None, **stored}  # these stand there only where they are not usual
+    stored = {"positions": "tokens", "prepend_bos": None, **stored}  # defaults are not stored
     if rows is not None and (stored["sampled"] is not None or rows < n_stored):
         wanted["sampled"] = {"rows": rows, "seed": settings.seed}
-    said = [key for key in wanted if key in stored]  # what concerns texts is not said of images
-    return {key: stored[key] for key in said}, {key: wanted[key] for key in said}
+    shared = [key for key in wanted if key in stored]  # samples of images lack the keys of texts
+    return {key: stored[key] for key in shared}, {key: wanted[key] for key in shared}
 
 
-def _explain(what: str, changed: list[str]) -> str:
-    return f"{what} with other settings (stored -> wanted): {'; '.join(changed)}; extract again, or set them back"
+def _explain(stored: str, changed: list[str]) -> str:
+    return f"{stored} with other settings (stored -> wanted): {'; '.join(changed)}; extract again, or set them back"

@@ -1,4 +1,4 @@
-"""The job that trains the vision model of a plan, and a check of the test rows that such a model has learned."""
+"""The job that trains the vision model of a plan, and warnings about test rows that the model was trained on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from saefari.store.layout import TRAINING_RECORD
 
 
 def vision_jobs(plan: Plan, device: str, overwrite: bool) -> list[TrainVision]:
-    """The job that trains the plan's vision model, if it has one."""
+    """Return the job that trains the plan's vision model, if there is one."""
     from saefari.models.workers import default_workers
     from saefari.train.vision.job import VisionJob
 
@@ -38,8 +38,8 @@ def vision_jobs(plan: Plan, device: str, overwrite: bool) -> list[TrainVision]:
     return [TrainVision(job)]
 
 
-def learned_test_rows(plan: Plan) -> Iterator[str]:
-    """A warning for each prepared split that tests on pictures which its model has learned, where a run trained it."""
+def learned_row_warnings(plan: Plan) -> Iterator[str]:
+    """Yield a warning for each prepared split with test images that its model, trained by a run, was trained on."""
     for model, dataset in plan.pairs():
         folder = Path(model.name)
         if not (folder / TRAINING_RECORD).is_file():
@@ -48,6 +48,6 @@ def learned_test_rows(plan: Plan) -> Iterator[str]:
         for split in dataset.splits:
             if count := count_leaked_test_rows(plan.samples(model, dataset, split), learned):
                 yield (
-                    f"{dataset.slug}/{split}: {folder.name} was trained on {count:,} of the test rows, so results are "
-                    "too good; use the same settings.seed, test_size and max_samples, or another dataset"
+                    f"{dataset.slug}/{split}: {folder.name} was trained on {count:,} of the test rows, so scores are "
+                    "optimistic; use the same settings.seed, test_size and max_samples, or another dataset"
                 )

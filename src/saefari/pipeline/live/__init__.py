@@ -1,1 +1,1 @@
-"""Live prediction for a new text or image, with the stored model, SAE and classifier."""
+"""Live prediction for a new text or image with the model, SAE and classifier of a stored result."""

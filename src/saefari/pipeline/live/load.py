@@ -1,4 +1,4 @@
-"""The models and SAEs that stored features were made with, loaded again for what is new, and kept."""
+"""Load and cache the models and SAEs that stored features were made with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")  # of a local model's files; a hub model i
 
 @lru_cache(maxsize=2)
 def live_model(model_type: ModelType, name: str, weights: str, dtype: str) -> Model:
-    """The model that a manifest records: `weights` is its commit on the hub, or a digest of its files."""
+    """Load the model recorded in a manifest. weights: its commit on the hub, or a digest of its files."""
     from saefari.models.identity import model_settings
     from saefari.models.model_types import load_model
     from saefari.models.registry import describe, resolve_model
@@ -31,12 +31,9 @@ def live_model(model_type: ModelType, name: str, weights: str, dtype: str) -> Mo
     revision = None if is_digest else weights
     if is_digest and resolve_model(name)[1] == "hub":
         raise ModelError(
-            f"model {name!r} was read from a folder, and where that lies on a machine is not recorded: "
-            "give its path as the model"
+            f"model {name!r} was loaded from a folder, and and paths are not recorded: give its path as the model"
         )
-    describe(
-        name, revision, reach_hub=False, model_type=model_type
-    )  # a question about one row is no reason to fetch a model
+    describe(name, revision, reach_hub=False, model_type=model_type)  # raises if not on this machine: no download
     if model_settings(name, revision, dtype, "auto")["weights"] != weights:
         raise ModelError(f"model {name!r} has other weights than the stored features were made with ({weights[:12]}…)")
     return load_model(ModelSource(model_type, name, revision, dtype))
@@ -52,7 +49,7 @@ def live_sae(
     weights_sha256: str,
     device: str,
 ) -> LoadedSae:
-    """The SAE that a manifest records: by its place in the catalogue, or by the digests of its files."""
+    """Load the SAE recorded in a manifest, by its catalogue id or by the digests of its files."""
     from saefari.saes.load import load_sae
     from saefari.saes.ref import SaeRef
 
@@ -68,12 +65,12 @@ def live_sae(
 
 
 def _folder_of(saes: Path, files: Sequence[tuple[str, str]]) -> Path:
-    """The folder below `saes` whose files have these SHA-256."""
+    """Return the folder below `saes` whose files have these SHA-256 digests."""
     for config in sorted(saes.rglob("cfg.json")):
         folder = config.parent
         if all((folder / name).is_file() and file_sha256(folder / name) == digest for name, digest in files):
             return folder
     raise SaeError(
-        f"no SAE below {saes} is the one that the stored codes were made with, and where it lay is not recorded: "
-        "copy its folder there, or, if it was trained anew since, run `python run_experiments.py` again"
+        f"the SAE of the stored codes is not below {saes}, and its path is not recorded: copy its folder there, or, if "
+        "it was trained again since, run `python run_experiments.py` again"
     )

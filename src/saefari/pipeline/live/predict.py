@@ -1,7 +1,6 @@
-"""Live prediction: what a finished result says of a new text or image, computed just as the pipeline would have.
+"""Predict the class of a new text or image with a stored result, through the same steps as the pipeline.
 
-Whatever shaped the stored features is read from the records beside them; where that is not on this machine any more,
-an error says so. Loaded models, SAEs and classifiers are kept for the next one.
+Settings are read from the records of the stored features. Loaded models, SAEs and classifiers are cached.
 """
 
 from __future__ import annotations
@@ -30,17 +29,17 @@ if TYPE_CHECKING:
     from saefari.models.image_input import Reading
     from saefari.saes.load import LoadedSae
 
-_ONE_AT_A_TIME = Lock()  # hooks and an SAE's memory serve one question at a time, whatever threads a server has
+_ONE_AT_A_TIME = Lock()  # model hooks and SAE buffers are not thread-safe
 
 
 @dataclass(frozen=True)
 class LivePrediction:
-    """A classifier's answer for a new text or image.
+    """A classifier's prediction for a new text or image.
 
-    classes: names, in the order of probabilities, float64 [K]. decision: the same, with its reasons.
-    spans: int32 [n_valid, 2], the characters (start, end) of each position that counts; [0, 2] where no model reads.
-    codes: [n_valid, d_sae], as stored ones would be; None for a source without an SAE.
-    view, grid, patch: of an image, as samples.parquet has them (store.samples); None for a text.
+    classes: names, in the order of probabilities, float64 [K]. decision: the prediction with its explanation.
+    spans: int32 [n_valid, 2], characters (start, end) of each position that counts; [0, 2] without a model.
+    codes: [n_valid, d_sae], in the precision of stored codes; None for a source without an SAE.
+    view, grid, patch: of an image, as in samples.parquet (store.samples); None for a text.
     """
 
     classes: list[str]
@@ -54,16 +53,16 @@ class LivePrediction:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """What is to be classified: a text, or an encoded image with or without one."""
+class _NewSample:
+    """The sample to classify: a text, or an encoded image with or without a text."""
 
     text: str | None
     image: bytes | None = None
 
 
 @dataclass(frozen=True)
-class _Read:
-    """What was asked as a model reads it; reading: of an image."""
+class _Preprocessed:
+    """A sample as input of a model. reading: for an image."""
 
     spans: np.ndarray
     valid: np.ndarray
@@ -72,8 +71,8 @@ class _Read:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What was asked as the classifier takes it."""
+class _Features:
+    """A sample as input of the classifier."""
 
     features: Any
     spans: np.ndarray
@@ -84,71 +83,76 @@ class _Seen:
 def predict_text(layout: Layout, folder: Path, classifier: str, text: str, model: str | None = None) -> LivePrediction:
     """Predict a text's class with one classifier ('linear', 'tree' or 'majority') of a setting's folder.
 
-    model: where the model is, for a run that read it from an absolute path, which no stored file holds.
-    Raises SaefariError: no such result or estimator; features made anew since; a model or SAE that is not on this
-    machine, or not the one recorded; a random control, whose weights are not stored; a result of images.
+    model: folder of the model, if the run loaded it from an absolute path, which is not recorded.
+    Raises SaefariError if there is no such result or estimator; if the features were extracted again since; if the
+    model or SAE is not on this machine or has other weights; for a random control, whose weights are not stored; and
+    for a result on images.
     """
-    return _predict(layout, folder, classifier, _Asked(text), model)
+    return _predict(layout, folder, classifier, _NewSample(text), model)
 
 
 def predict_image(
     layout: Layout, folder: Path, classifier: str, content: bytes, text: str | None, model: str | None = None
 ) -> LivePrediction:
-    """Predict an encoded image's class, with a text beside it where the model reads one; see `predict_text`.
+    """Predict the class of an encoded image, with a text if the model reads one; see `predict_text`.
 
-    Raises SaefariError also for what is no image that can be read.
+    Also raises SaefariError for content that cannot be decoded as an image.
     """
-    return _predict(layout, folder, classifier, _Asked(text, content), model)
+    return _predict(layout, folder, classifier, _NewSample(text, content), model)
 
 
-def _predict(layout: Layout, folder: Path, classifier: str, asked: _Asked, model: str | None) -> LivePrediction:
-    stored = _classifier(layout, folder, classifier, _written(layout, folder))
+def _predict(layout: Layout, folder: Path, classifier: str, sample: _NewSample, model: str | None) -> LivePrediction:
+    stored = _classifier(layout, folder, classifier, _modification_times(layout, folder))
     if stored.features is None:
-        seen = _Seen(_without_model(stored, asked), np.zeros((0, 2), dtype=np.int32))
+        inputs = _Features(_features_without_model(stored, sample), np.zeros((0, 2), dtype=np.int32))
     else:
         with _ONE_AT_A_TIME:
-            seen = _see(layout, stored, stored.features, asked, model)
-    (decision,) = decide(stored, seen.features)
-    answer = LivePrediction(stored.classes, decision.probabilities, decision, seen.spans, seen.codes)
-    return answer if seen.reading is None else _with_image(answer, seen.reading)
+            inputs = _run_model(layout, stored, stored.features, sample, model)
+    (decision,) = decide(stored, inputs.features)
+    prediction = LivePrediction(stored.classes, decision.probabilities, decision, inputs.spans, inputs.codes)
+    return prediction if inputs.reading is None else _with_image(prediction, inputs.reading)
 
 
-def _with_image(answer: LivePrediction, reading: Reading) -> LivePrediction:
+def _with_image(prediction: LivePrediction, reading: Reading) -> LivePrediction:
     from saefari.models.image_input import encode_view
 
-    return replace(answer, view=encode_view(reading.view), grid=reading.grid, patch=reading.patch)
+    return replace(prediction, view=encode_view(reading.view), grid=reading.grid, patch=reading.patch)
 
 
-def _without_model(stored: StoredClassifier, asked: _Asked) -> Any:
-    """Features of a source that no model is run for."""
+def _features_without_model(stored: StoredClassifier, sample: _NewSample) -> Any:
+    """Return the features of a source that needs no model."""
     if stored.source == "pixels":
-        raise ModelError("raw pixels are those that a model sees, and which one is not stored: choose another result")
-    return [asked.text or ""] if stored.source == "tfidf" else np.zeros((1, 1))
+        raise ModelError(
+            "raw pixels depend on the image processor of a model, which is not recorded: choose another result"
+        )
+    return [sample.text or ""] if stored.source == "tfidf" else np.zeros((1, 1))
 
 
-def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, model_name: str | None) -> _Seen:
-    """Features from the model, and from the SAE where there is one."""
+def _run_model(
+    layout: Layout, stored: StoredClassifier, place: str, sample: _NewSample, model_name: str | None
+) -> _Features:
+    """Return features from the model and, if the source has one, the SAE."""
     from saefari.extract.shard_arrays import pool_without_outliers
     from saefari.models.hooks import HookPoint
     from saefari.models.norms import outliers
 
     if stored.source == "random_sae":
-        raise SaeError("a random control cannot read anything new: its weights are drawn in the run and not stored")
+        raise SaeError("a random control cannot encode new samples, since its weights are not stored")
     samples = layout.activations / stored.result["samples"][0]
     manifest = Manifest.load(samples / place)
     record = read_json(samples / SAMPLES_RECORD)
     if manifest is None or record is None:
-        raise StoreError(f"{samples / place} is not there: run `python run_experiments.py --extract-only`")
+        raise StoreError(f"{samples / place} does not exist: run `python run_experiments.py --extract-only`")
     labels, identity = stored.result["settings"], manifest.settings["model"]
     name = model_name or _trained_here(layout, labels["model"]) or labels["model"]
     model = live_model(labels["model_type"], name, identity["weights"], identity["dtype"])
-    read = _read(model, labels["model_type"], asked, record["settings"])
+    inputs = _preprocess(model, labels["model_type"], sample, record["settings"])
     hook = HookPoint.parse(manifest.facts["hook"])
-    states = model.capture([read.model_input], [hook])[hook][0][read.valid.astype(np.int64)].float()
+    states = model.capture([inputs.model_input], [hook])[hook][0][inputs.valid.astype(np.int64)].float()
     above = outliers(states, manifest.facts.get("norm_limit"))
     if stored.source == "hidden":
         pooled = pool_without_outliers(states, np.asarray([len(states)]), above)[stored.setting.pooling]
-        return _Seen(pooled.cpu().numpy(), read.spans, reading=read.reading)
+        return _Features(pooled.cpu().numpy(), inputs.spans, reading=inputs.reading)
     sae = live_sae(
         layout.saes,
         labels["layer"],
@@ -160,29 +164,29 @@ def _see(layout: Layout, stored: StoredClassifier, place: str, asked: _Asked, mo
     )
     codes = _codes(sae, states, above)
     features = features_of_codes(stored.setting, *codes.without_outliers())
-    return _Seen(features, read.spans, codes.to_csr(), read.reading)
+    return _Features(features, inputs.spans, codes.to_csr(), inputs.reading)
 
 
 def _trained_here(layout: Layout, name: str) -> str | None:
-    """The folder of a model of this name that a run trained, if there is one."""
+    """Return the folder of a model of this name that a run trained, if there is one."""
     folder = layout.model(name)
     return str(folder) if Path(name).name == name and (folder / TRAINING_RECORD).is_file() else None
 
 
-def _read(model: Any, model_type: ModelType, asked: _Asked, settings: dict[str, Any]) -> _Read:
-    """What was asked, read as the stored samples were (settings: theirs)."""
+def _preprocess(model: Any, model_type: ModelType, sample: _NewSample, settings: dict[str, Any]) -> _Preprocessed:
+    """Tokenise or preprocess the sample. settings: of the stored samples."""
     if model_type == "llm":
         if model.tokenizer.digest != settings["tokenizer"]:
             raise _other_reader("tokenizer", model)
         (tokens,) = model.tokenizer.with_bos(settings.get("prepend_bos")).tokenize(
-            [asked.text or ""],
+            [sample.text or ""],
             settings["max_length"],
             settings["include_special_tokens"],
             settings.get("positions", "tokens"),
         )
-        return _Read(tokens.spans, tokens.valid, tokens.model_input)
-    if asked.image is None:
-        raise ModelError("this result's model reads images: give one")
+        return _Preprocessed(tokens.spans, tokens.valid, tokens.model_input)
+    if sample.image is None:
+        raise ModelError("the model of this result reads images: give an image")
     from saefari.data.images import ImageSource, decode_image
     from saefari.models.model_types import ReaderSpec
 
@@ -190,16 +194,16 @@ def _read(model: Any, model_type: ModelType, asked: _Asked, settings: dict[str, 
     reader = ReaderSpec(model_type, model.info.name, model.info.revision, settings["positions"], *text_rules).load()
     if reader.digest != settings["reader"]:
         raise _other_reader("image processor or tokenizer", model)
-    reading = reader.read(decode_image(ImageSource("the image", asked.image)), asked.text)
-    return _Read(reading.spans, reading.valid, reading.model_input, reading)
+    reading = reader.read(decode_image(ImageSource("the image", sample.image)), sample.text)
+    return _Preprocessed(reading.spans, reading.valid, reading.model_input, reading)
 
 
-def _other_reader(what: str, model: Any) -> ModelError:
-    return ModelError(f"the {what} of model {model.info.name!r} is not the one that the stored samples were made with")
+def _other_reader(part: str, model: Any) -> ModelError:
+    return ModelError(f"the {part} of model {model.info.name!r} differs from that of the stored samples")
 
 
 def _codes(sae: LoadedSae, states: torch.Tensor, above: np.ndarray | None) -> CodesShard:
-    """Codes of one text, with the precision that stored ones have; above: its outliers, which have none."""
+    """Encode the positions of one sample, in the precision of stored codes. above: outliers, which get no codes."""
     from saefari.extract.shard_arrays import insert_outliers
     from saefari.saes.encode import encode
 
@@ -213,7 +217,7 @@ def _codes(sae: LoadedSae, states: torch.Tensor, above: np.ndarray | None) -> Co
 
 @lru_cache(maxsize=32)
 def _classifier(layout: Layout, folder: Path, name: str, written: tuple[int, ...]) -> StoredClassifier:
-    """`written` is only there to tell an older content of the same files apart."""
+    """Load and cache a classifier. written: modification times, so that changed files are loaded again."""
     stored = load_classifier(folder, name)
     if stored.features is not None:
         places = [layout.activations / sample for sample in stored.result["samples"]]
@@ -221,14 +225,14 @@ def _classifier(layout: Layout, folder: Path, name: str, written: tuple[int, ...
         inputs = inputs_fingerprint(places[0], places[1] if len(places) > 1 else None, stored.features)
         if inputs != settings["inputs"]:
             raise StoreError(
-                f"{folder} was made from other features than {places[0] / stored.features} holds now: "
+                f"{folder} was made from other features than are now in {places[0] / stored.features}: "
                 "run `python run_experiments.py` again"
             )
     return stored
 
 
-def _written(layout: Layout, folder: Path) -> tuple[int, ...]:
-    """When the result and the records of what it was made from were written, in ns; 0 = not there."""
+def _modification_times(layout: Layout, folder: Path) -> tuple[int, ...]:
+    """Return the modification times of the result and the records of its inputs, in ns; 0 = missing."""
     result = read_json(folder / RESULTS) or {}
     names = [SAMPLES_RECORD, SPLIT_RECORD]
     if result.get("features"):

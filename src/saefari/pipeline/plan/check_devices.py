@@ -1,4 +1,4 @@
-"""Check that the devices that a configuration names are there."""
+"""Check that the devices in a configuration exist."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def device_problems(settings: Settings) -> Iterator[Problem]:
-    """A problem for each setting that names a device which this machine does not have.
+    """Yield a problem for each setting that names a device this machine does not have.
 
-    `cuda_visible_devices` where there is no GPU at all is none: such a run uses the CPU (see `device_warnings`).
+    `cuda_visible_devices` on a machine without GPUs is no problem: the run uses the CPU (see `device_warnings`).
     """
     named = settings.cuda_visible_devices
     if settings.device == "cpu":
         return
     if named is not None and _n_gpus(named) < _n_named(named) and _n_gpus(None):
-        there = f"it has {_n_gpus(None)}, numbered from 0"
-        yield Problem("settings.cuda_visible_devices", f"{shown(named)} names a GPU that this machine lacks: {there}")
+        available = f"it has {_n_gpus(None)}, numbered from 0"
+        message = f"{shown(named)} names a GPU that this machine lacks: {available}"
+        yield Problem("settings.cuda_visible_devices", message)
     elif settings.device not in ("auto", "cpu"):
         from saefari.models.pretrained import pick_device
 
@@ -34,22 +35,22 @@ def device_problems(settings: Settings) -> Iterator[Problem]:
 
 
 def device_warnings(settings: Settings) -> Iterator[str]:
-    """A warning where GPUs are named and there is none."""
+    """Yield a warning if GPUs are named and the machine has none."""
     named = settings.cuda_visible_devices
-    # CUDA may read its list only once: the one of the run must come first.
+    # CUDA may read the variable only once, so the run's list must be tried first.
     if named is not None and _n_named(named) and settings.device == "auto" and not (_n_gpus(named) or _n_gpus(None)):
-        yield f"settings.cuda_visible_devices: {shown(named)} names GPUs, and this machine shows none: the CPU is used"
+        yield f"settings.cuda_visible_devices: {shown(named)} names GPUs, but this machine has none: using the CPU"
 
 
 def _n_named(named: str) -> int:
-    """How many GPUs a list names; CUDA reads it up to the first that it cannot mean, such as -1."""
+    """Number of GPUs in a list; CUDA ignores everything from the first invalid entry, such as -1."""
     parts = [part.strip() for part in named.split(",")]
     ends = [i for i, part in enumerate(parts) if not part or part.startswith("-")]
     return ends[0] if ends else len(parts)
 
 
 def _n_gpus(named: str | None) -> int:
-    """How many GPUs CUDA shows where this list is set; None = no list."""
+    """Number of GPUs that are visible to CUDA with this list; None = no list."""
     import torch
 
     with _visible(named):
@@ -58,7 +59,7 @@ def _n_gpus(named: str | None) -> int:
 
 @contextmanager
 def _visible(named: str | None) -> Iterator[None]:
-    """Within the block, CUDA shows the GPUs of a list; None = all."""
+    """Set CUDA_VISIBLE_DEVICES within the block; None = unset."""
     before = os.environ.pop(_VISIBLE, None)
     if named is not None:
         os.environ[_VISIBLE] = named

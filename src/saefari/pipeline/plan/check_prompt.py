@@ -1,4 +1,4 @@
-"""A text that gives the label away: refused before a run, and marked beside every score where it is meant."""
+"""Detect a text that gives the label away: an error before the run, or a caution beside its scores if intended."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from saefari.models.registry import image_tokens_see_text
 from saefari.pipeline.plan.plan import ModelPlan
 
 CAUTION = "the text gives the class away"
-_OF_THE_MODEL = ("sae", "random_sae", "hidden")
+_MODEL_SOURCES = ("sae", "random_sae", "hidden")
 _SHARE_DETERMINED = 0.99
 _ROWS_PER_TEXT = 5
 _ROWS_BEFORE_GIVING_UP = 10_000
@@ -21,7 +21,7 @@ _ROWS_BEFORE_GIVING_UP = 10_000
 
 @dataclass(frozen=True)
 class Determined:
-    """How many different texts stand for how many classes in how many rows."""
+    """Numbers of distinct texts, classes and rows of a dataset whose texts determine its labels."""
 
     n_texts: int
     n_classes: int
@@ -29,20 +29,20 @@ class Determined:
 
 
 def caution(model: ModelPlan, spec: DatasetSpec, source: str) -> str:
-    """Return what stands beside the scores of a feature source; "" where its features do not see the label."""
+    """Return the caution for the scores of a feature source; "" if its features do not contain the label."""
     if spec.text_field is None or not (spec.text_is_label or spec.text_field == spec.label_field):
         return ""
     sees = source == "tfidf" or (
-        source in _OF_THE_MODEL and _sees_text(model.model_type, model.name, model.revision, model.positions, False)
+        source in _MODEL_SOURCES and _sees_text(model.model_type, model.name, model.revision, model.positions, False)
     )
     return CAUTION if sees else ""
 
 
 def check_prompts(config: Config, *, need_rows: bool, reach: bool) -> tuple[list[Problem], list[str]]:
-    """Find datasets whose text is the label or determines it, and is seen by what a model counts.
+    """Find datasets whose text equals or determines the label and is visible at positions that count.
 
-    need_rows: rows are read too, where a vision-language model sees the text. reach: whether the hub may be asked.
-    Returns the problems, and notes on what could not be checked: preparing the dataset meets the same error again.
+    need_rows: also read the rows for vision-language models that see the text. reach: allow access to the hub.
+    Returns problems, and notes on datasets that could not be checked (preparing them raises the same error).
     """
     problems: list[Problem] = []
     notes: list[str] = []
@@ -52,27 +52,27 @@ def check_prompts(config: Config, *, need_rows: bool, reach: bool) -> tuple[list
         place, field = f"datasets[{d}].text_field", repr(spec.text_field)
         if readers and spec.text_field == spec.label_field:
             problems.append(
-                Problem(place, f"{field} is label_field too, and {_told(config, (prompted or readers)[0])}")
+                Problem(place, f"{field} is label_field too, and {_explain_exposure(config, (prompted or readers)[0])}")
             )
         elif prompted and need_rows and spec.label_field is not None:
             try:
                 found = determined(_texts_and_labels(spec))
             except DataError as error:
-                notes.append(f"{place}: whether {field} gives the label away was not checked: {error}")
+                notes.append(f"{place}: not checked whether {field} gives the label away: {error}")
                 continue
             if found is not None:
                 counts = f"{found.n_texts} texts, {found.n_classes} classes, {found.n_rows:,} rows"
-                message = f"each text of {field} stands for one class ({counts}), and {_told(config, prompted[0])}"
-                problems.append(Problem(place, message))
+                exposure = _explain_exposure(config, prompted[0])
+                problems.append(Problem(place, f"each text of {field} has one class only ({counts}), and {exposure}"))
     return problems, notes
 
 
 def determined(rows: Iterable[tuple[str, str]]) -> Determined | None:
-    """Decide whether few texts determine the label of (text, label) rows; None where they do not.
+    """Return whether few texts determine the label of (text, label) rows; None if they do not.
 
     Goodman and Kruskal's lambda (doi:10.2307/2281536) must be at least 0.99: guessing each text's most frequent label
     avoids 99% of the errors of guessing the most frequent label. Few: at most as many texts as classes, or 5 rows per
-    text; where every row has a text of its own, lambda is 1 and says nothing.
+    text; if every row has its own text, lambda is 1 and uninformative.
     """
     labels: defaultdict[str, Counter[str]] = defaultdict(Counter)
     n_rows = 0
@@ -92,7 +92,7 @@ def determined(rows: Iterable[tuple[str, str]]) -> Determined | None:
 
 
 def _texts_and_labels(spec: DatasetSpec) -> Iterator[tuple[str, str]]:
-    """Text and label of each training row that has a label; images are not read."""
+    """Yield text and label of each training row with a label, without reading images."""
     columns = spec.model_copy(update={"image_field": None, "id_field": None, "group_field": None})
     for example in open_dataset(columns, spec.split).rows():
         if example.label is not None:
@@ -100,7 +100,7 @@ def _texts_and_labels(spec: DatasetSpec) -> Iterator[tuple[str, str]]:
 
 
 def _readers(config: Config, reach: bool) -> Iterator[ModelSpec]:
-    """The models of which a position that counts sees the text."""
+    """Yield the models with a position that counts and sees the text."""
     for model in config.models:
         if _sees_text(
             config.model_type_of(model), model.name, model.revision, config.positions_of(model), reach
@@ -114,16 +114,17 @@ def _sees_text(model_type: ModelType, name: str, revision: str | None, positions
     return positions != "image" or image_tokens_see_text(name, revision, reach_hub=reach)
 
 
-def _told(config: Config, model: ModelSpec) -> str:
-    """Who sees the text, what that means, and what to do."""
-    meant = "say text_is_label: true (flag --text-is-label) if that is meant"
+def _explain_exposure(config: Config, model: ModelSpec) -> str:
+    """Return which model sees the text, the consequence, and what to do."""
+    intended = "set text_is_label: true (flag --text-is-label) if this is intended"
     if config.model_type_of(model) == "llm":
         return (
-            f"{model.name!r} reads it: classifiers would find the label in it. Name the column of the texts, or {meant}"
+            f"{model.name!r} reads it: classifiers would read the label from it. Set text_field to the column of the "
+            f"texts, or {intended}"
         )
     positions = config.positions_of(model)
     who = f"the image tokens of {model.name!r} see" if positions == "image" else f"positions: {positions} sees"
     return (
-        f"{who} the text in the prompt: classifiers would find the label in it. Leave text_field out, which gives the "
-        f"model an empty text, as MOSAIC does; or {meant}"
+        f"{who} the text in the prompt: classifiers would read the label from it. Remove text_field, which gives the "
+        f"model an empty text, as MOSAIC does; or {intended}"
     )

@@ -1,4 +1,4 @@
-"""Check that planned SAEs fit their model and what is asked of their latents, before anything is loaded."""
+"""Check that planned SAEs fit their model and classification_params, before anything is loaded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from saefari.saes.shape import SaeShape, sae_shape
 
 
 def shape_of(sae: PlannedSae) -> SaeShape:
-    """The shape of an SAE that is there, or that the run will train."""
+    """Return the shape of an existing SAE, or of one that the run will train."""
     training = sae.training
     if training is None:
         return sae_shape(sae.ref)
@@ -19,19 +19,19 @@ def shape_of(sae: PlannedSae) -> SaeShape:
 
 
 def width_problems(model: str, d_model: int, saes: Sequence[PlannedSae]) -> Iterator[Problem]:
-    """A problem for each SAE that takes vectors of another length than the model's hidden states have."""
+    """Yield a problem for each SAE whose input size differs from the model's hidden size."""
     for sae in saes:
         ref, d_in = sae.ref, shape_of(sae).d_in
-        of_heads = (ref.hook or "").endswith("hook_z")  # as wide as all heads together, which may differ from d_model
+        of_heads = (ref.hook or "").endswith("hook_z")  # concatenated heads, whose size may differ from d_model
         if d_in is not None and d_in != d_model and not of_heads:
             name = shown(model, PATH_LENGTH)
-            message = f"{ref.title} takes vectors of {d_in:,} values, and the hidden states of {name} have {d_model:,}"
+            message = f"{ref.title} takes vectors of {d_in:,} values, but hidden states of {name} have {d_model:,}"
             where = f"{shown(ref.width)} at layer {ref.layer}"
             yield Problem(sae.place, f"{where}: {message}: it was trained on another model")
 
 
 def latent_warnings(plan: Plan) -> Iterator[str]:
-    """A warning for each top_n and select_k that asks for more latents than an SAE has, or can have active."""
+    """Yield a warning for each top_n or select_k above the number of latents that an SAE has, or can have active."""
     params = plan.config.classification_params
     saes = [sae for model in plan.models for sae in model.saes]
     shapes = [(f"layer {sae.ref.layer} {sae.ref.width}", shape_of(sae)) for sae in saes]
@@ -40,12 +40,12 @@ def latent_warnings(plan: Plan) -> Iterator[str]:
         active = {name: min(shape.d_sae or n, shape.k or n) for name, shape in shapes}
         beyond = [f"{name} ({most:,})" for name, most in active.items() if most < n]
         if beyond:
-            what = "is more than the latents that a position can have active in"
-            yield f"classification_params.{key}: {n:,} {what} {enumerated(beyond, 3)}: all are counted, as with -1"
+            reason = "is more than the latents that can be active at a position in"
+            yield f"classification_params.{key}: {n:,} {reason} {enumerated(beyond, 3)}: all are counted, as with -1"
     for i, k in enumerate(params.select_k):
         beyond = [f"{name} ({shape.d_sae:,})" for name, shape in shapes if k and shape.d_sae and shape.d_sae < k]
         if beyond:
             yield (
-                f"classification_params.select_k[{i}]: {k:,} is more than the latents of {enumerated(beyond, 3)}: "
-                "all are kept"
+                f"classification_params.select_k[{i}]: {k:,} is more than the number of latents of "
+                f"{enumerated(beyond, 3)}: all are kept"
             )

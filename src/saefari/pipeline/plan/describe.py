@@ -1,4 +1,4 @@
-"""A plan in words: what `--dry-run` prints."""
+"""Format a plan as text, for `--dry-run`."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from saefari.store.layout import SAE_QUALITY
 
 
 def describe_plan(plan: Plan, *, train: bool, extract: bool, classify: bool) -> str:
-    """Models, SAEs, datasets and places, with what is there already."""
-    lines = ["The configuration is right. This is what a run would do:", ""]
+    """Format models, SAEs, datasets and output folders, with the state of what is stored."""
+    lines = ["Configuration OK. Planned work:", ""]
     if plan.vision is not None:
         lines += describe_vision(plan.vision)
     for model in plan.models:
         lines.append(f"model {model.title}" + (f" (revision {model.revision})" if model.revision else ""))
         if model.bos.change is not None:
             lines.append(
-                f"  {'BOS before every text' if model.bos.change else 'no BOS before texts'}: unlike the tokenizer"
+                f"  {'BOS before every text' if model.bos.change else 'no BOS before texts'} (unlike the tokenizer)"
             )
         lines += [f"  {_sae(sae)}" for sae in model.saes]
     for dataset in plan.datasets:
         config = f", config {dataset.spec.config_name}" if dataset.spec.config_name else ""
         test = f"test split {dataset.spec.test_split}" if dataset.spec.test_split else _test_share(plan)
-        texts = f", texts of {dataset.told_by}" if dataset.told_by else ""
+        texts = f", text_field {dataset.distinguishing_field}" if dataset.distinguishing_field else ""
         lines.append(f"dataset {dataset.spec.name}{config}, split {dataset.spec.split}{texts}, {test}")
     lines.append("")
     if train and plan.trained():
@@ -35,7 +35,7 @@ def describe_plan(plan: Plan, *, train: bool, extract: bool, classify: bool) -> 
     if extract:
         lines += _extraction(plan)
     if classify:
-        lines.append(f"classifiers and results in {plan.layout.classifications}, all in {plan.layout.summary}")
+        lines.append(f"classifiers and results in {plan.layout.classifications}, summary in {plan.layout.summary}")
     warnings = [*plan.warnings, *(latent_warnings(plan) if classify else [])]
     lines += [f"warning: {warning}" for warning in warnings]
     lines += [f"note: {note}" for note in plan.notes]
@@ -46,14 +46,14 @@ def _sae(sae: PlannedSae) -> str:
     ref = sae.ref
     if sae.training is not None:
         corpus = f" on {sae.training.corpus.name}" if sae.training.corpus is not None else ""
-        source = f"trained in the run ({sae.training.architecture}{corpus}), kept in {ref.path}"
+        source = f"trained in the run ({sae.training.architecture}{corpus}), stored in {ref.path}"
     elif ref.path is not None:
         source = f"folder {ref.path}"
     else:
         source = f"{ref.release}, {ref.sae_id}"
-    facts = [f"reads {ref.hook or 'what its metadata names'}"]
+    facts = [f"reads {ref.hook or 'the hook point in its metadata'}"]
     if ref.hook_is_assumed:
-        facts[0] += " (its metadata names no hook point: that of layers and settings.sae_location)"
+        facts[0] += " (assumed from layers and settings.sae_location: its metadata names no hook point)"
     if ref.expected_l0 is not None:
         facts.append(f"L0 {ref.expected_l0:g}")
     if ref.expected_variance_explained is not None:
@@ -61,7 +61,7 @@ def _sae(sae: PlannedSae) -> str:
     if ref.neuronpedia_id is not None:
         facts.append(f"Neuronpedia {ref.neuronpedia_id}")
     if sae.random:
-        facts.append("and a random control")
+        facts.append("with a random control")
     return f"layer {ref.layer}, width {ref.width}: {source}; {', '.join(facts)}"
 
 
@@ -71,8 +71,8 @@ def _test_share(plan: Plan) -> str:
 
 def _training(plan: Plan) -> str:
     folders = [Path(sae.ref.path or "") for sae in plan.trained()]
-    there = sum((folder / SAE_QUALITY).is_file() for folder in folders)
-    return f"SAEs to train: {len(folders)}, of which {there} are there already, in {plan.layout.saes}"
+    trained = sum((folder / SAE_QUALITY).is_file() for folder in folders)
+    return f"SAEs to train: {len(folders)} ({trained} already trained), in {plan.layout.saes}"
 
 
 def _extraction(plan: Plan) -> list[str]:
@@ -89,5 +89,5 @@ def _state(folder: Path, model: ModelPlan) -> str:
     manifests = [Manifest.load(codes_folder(folder, sae.ref.layer, sae.ref.width)) for sae in model.saes]
     complete = sum(manifest is not None and manifest.complete for manifest in manifests)
     if not any(manifests):
-        return "nothing there yet"
+        return "nothing stored yet"
     return f"{complete} of {len(manifests)} SAEs complete"

@@ -1,4 +1,4 @@
-"""conf.yaml checked against models, catalogues and datasets, and turned into what is to be done."""
+"""Check a configuration against models, SAE catalogues and datasets, and build the plan."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from saefari.pipeline.plan.check_prompt import check_prompts
 from saefari.pipeline.plan.check_saes import width_problems
 from saefari.pipeline.plan.outliers import planned_outliers
 from saefari.pipeline.plan.plan import DatasetPlan, ModelPlan, Plan, plan_dataset
-from saefari.pipeline.plan.previous_runs import was_run
+from saefari.pipeline.plan.previous_runs import has_stored_run
 from saefari.pipeline.plan.saes import SaePlanner
 from saefari.pipeline.plan.vision_model import PlannedVision, folder_of, planned_vision
 from saefari.store import Layout
 
 
 def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False, source: str = "conf.yaml") -> Plan:
-    """Check everything that can be checked before a model is loaded.
+    """Check everything that can be checked before a model is loaded, and return the plan.
 
-    need_model: false for a run that only classifies. dry_run: what cannot be reached is noted, not an error.
-    Raises ConfigError with every mistake found.
+    need_model: false for a run that only classifies. dry_run: unreachable models and data are notes, not errors.
+    Raises ConfigError with every error found.
     """
     settings = config.settings
     layout = Layout(Path(settings.base_save_dir), Path(settings.base_classify_dir))
@@ -47,7 +47,7 @@ def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False,
 
 
 class _Checker:
-    """Walks the configuration and collects problems instead of stopping at the first."""
+    """Checks the configuration and collects all problems."""
 
     def __init__(self, config: Config, layout: Layout, reach: bool) -> None:
         self._config = config
@@ -59,10 +59,10 @@ class _Checker:
         self.notes: list[str] = []
 
     def settings(self) -> None:
-        """Keys of `settings` and `classification_params` that need one another, or a package."""
+        """Check keys of `settings` and `classification_params` that require another key or a package."""
         settings = self._config.settings
         if settings.max_batches is not None and settings.batch_size is None:
-            self._problem("settings.max_batches", "counts batches of settings.batch_size rows: give that too")
+            self._problem("settings.max_batches", "needs settings.batch_size, the number of rows of a batch")
         log = settings.training_log
         if log != "none" and find_spec(log) is None:
             self._problem("settings.training_log", f"{log!r} needs the package {log}: pip install {log}")
@@ -71,7 +71,7 @@ class _Checker:
             self._problem("classification_params.extra_binarize_value", "needs classification_params.extra_top_n")
 
     def models(self, need_model: bool) -> Iterator[ModelPlan]:
-        """The models with their SAEs; need_model: the models themselves must be within reach."""
+        """Yield the models with their SAEs; need_model: the models must be available."""
         entries: dict[tuple[str, str | None], list[tuple[str, ModelSpec]]] = {}
         slugs: dict[str, str] = {}
         planner = SaePlanner(self._config, self._layout, self._slug, self._problem)
@@ -87,7 +87,7 @@ class _Checker:
                 continue
             entries.setdefault((spec.name, spec.revision), []).append((path, spec))
         for group in entries.values():
-            self._read_one_way(group)
+            self._check_same_settings(group)
             saes = planner.of_model(group)
             if saes:
                 _, first = group[0]
@@ -97,11 +97,11 @@ class _Checker:
                 vision = self._trained(first)
                 name, slug = str(vision.folder) if vision else first.name, folder_of(first, vision)
                 outliers = planned_outliers(self._config, first, need_model and self._reach)
-                begins = bos.of_model(group, saes)
-                yield ModelPlan(name, slug, model_type, positions, first.revision, saes, begins, outliers)
+                planned_bos = bos.of_model(group, saes)
+                yield ModelPlan(name, slug, model_type, positions, first.revision, saes, planned_bos, outliers)
 
-    def _read_one_way(self, group: list[tuple[str, ModelSpec]]) -> None:
-        """All entries of a model are one model, whose positions are stored once."""
+    def _check_same_settings(self, group: list[tuple[str, ModelSpec]]) -> None:
+        """Check that all entries of a model agree in type, positions and BOS, since positions are stored once."""
         place, first = group[0]
         keys: dict[str, Callable[[ModelSpec], object]] = {
             "model_type": self._config.model_type_of,
@@ -111,21 +111,21 @@ class _Checker:
         for path, spec in group[1:]:
             for key, of in keys.items():
                 if of(spec) != of(first):
-                    message = f"{of(spec)!r}: {place} reads {spec.name!r} with {of(first)!r}; give it a run of its own"
-                    self._problem(f"{path}.{key}", f"{message}, with another settings.base_save_dir")
+                    message = f"{of(spec)!r}: {place} reads {spec.name!r} with {of(first)!r}; use a separate run"
+                    self._problem(f"{path}.{key}", f"{message} with another settings.base_save_dir")
                     break
 
     def _slug(self, spec: ModelSpec) -> str:
         return folder_of(spec, self._trained(spec))
 
     def _trained(self, spec: ModelSpec) -> PlannedVision | None:
-        """The vision model that the run trains, if that is what an entry means."""
+        """Return the vision model that the run trains, if the entry refers to it."""
         return self.vision if self._config.is_trained_here(spec) else None
 
     def _shape(self, path: str, spec: ModelSpec) -> bool:
-        """Check that a model has blocks, the layers, and what `settings.positions` counts.
+        """Check that a model has the configured blocks, layers and positions.
 
-        Returns whether it has the layers, as far as that can be known now.
+        Returns False if it is known to lack a layer.
         """
         try:
             model_type = self._config.model_type_of(spec)
@@ -135,13 +135,13 @@ class _Checker:
             else:
                 info = describe(spec.name, spec.revision, reach_hub=self._reach, model_type=model_type)
                 self._reader(spec, model_type)
-                if not was_run(spec, self._config.settings, self._layout.activations / self._slug(spec)):
+                if not has_stored_run(spec, self._config.settings, self._layout.activations / self._slug(spec)):
                     self._hooks(spec, model_type, info.n_layers)
         except UnreachableModel as error:
             if self._reach:
                 self._problem(f"{path}.name", str(error))
             else:
-                self.notes.append(f"{path}: {spec.name!r} is not on this machine, so its layers were not checked")
+                self.notes.append(f"{path}: {spec.name!r} is not on this machine; its layers were not checked")
             return True
         except ModelError as error:
             self._problem(f"{path}.name", str(error))
@@ -158,7 +158,7 @@ class _Checker:
         return not beyond
 
     def _hooks(self, spec: ModelSpec, model_type: ModelType, n_layers: int) -> None:
-        """Raise ModelError where a model's blocks, or the places inside them that SAEs read, cannot be found."""
+        """Raise ModelError if a model's blocks, or the modules inside them that SAEs read, cannot be found."""
         from saefari.models.check_structure import check_hooks
         from saefari.models.hooks import HookPoint
 
@@ -168,23 +168,23 @@ class _Checker:
         check_hooks(spec.name, spec.revision, model_type, hooks, reach_hub=self._reach)
 
     def _positions_fit(self, path: str, spec: ModelSpec) -> bool:
-        """What counts is something that this type of model has."""
+        """Check that this type of model has the positions that count."""
         model_type, positions = self._config.model_type_of(spec), self._config.positions_of(spec)
         known = POSITIONS_OF[model_type]
         if positions not in known:
             key = f"{path}.positions" if spec.positions else "settings.positions"
-            self._problem(key, f"{positions!r}: a {model_type} counts one of {', '.join(known)}")
+            self._problem(key, f"{positions!r}: a {model_type} has {', '.join(known)}")
         return positions in known
 
     def _reader(self, spec: ModelSpec, model_type: ModelType) -> None:
-        """What reads for the model is there, and what counts is there to be counted. Raises ModelError."""
+        """Check that the tokenizer or processor loads and yields the positions that count. Raises ModelError."""
         positions = self._config.positions_of(spec)
         if model_type == "llm" and positions == "cls":
             from saefari.models.tokenizer import TextTokenizer, no_class_token
 
             tokenizer = TextTokenizer.load(spec.name, spec.revision)
-            given = None if spec.add_bos == "auto" or tokenizer.tokenizer.bos_token_id is None else bool(spec.add_bos)
-            if not tokenizer.with_bos(given).begins_with_special:
+            bos = None if spec.add_bos == "auto" or tokenizer.tokenizer.bos_token_id is None else bool(spec.add_bos)
+            if not tokenizer.with_bos(bos).begins_with_special:
                 self._problem("settings.positions", no_class_token(spec.name))
         if model_type != "llm":
             from saefari.models.image_loader import ImageLoader
@@ -192,7 +192,7 @@ class _Checker:
             ImageLoader.of(model_type, spec.name, spec.revision, positions, self._config.settings).reader.load()
 
     def corpora(self, need_rows: bool) -> None:
-        """The texts that SAEs are trained on beside the datasets; need_rows: they must be within reach."""
+        """Check the corpora that SAEs are trained on; need_rows: they must be available."""
         sections: list[tuple[str, SaeSweep | SaeTraining | None]] = [
             (f"sae_training[{i}]", sweep) for i, sweep in enumerate(self._config.sae_training)
         ]
@@ -201,16 +201,16 @@ class _Checker:
             if section is None or section.corpus is None:
                 continue
             if any(self._config.positions_of(model) != "tokens" for model in self._config.models):
-                message = "trains on the tokens of its texts, which is not what positions asks for: leave it out"
+                message = "needs positions: tokens, since it trains on tokens of texts: remove it or change positions"
                 self._problem(f"{path}.corpus", message)
             if self._config.settings.include_special_tokens:
-                message = "counts text alone, settings.include_special_tokens does not: leave one of them out"
+                message = "excludes special tokens, settings.include_special_tokens includes them: remove one of them"
                 self._problem(f"{path}.corpus", message)
             for key, message in check_dataset(section.corpus.dataset, not self._reach) if need_rows else ():
                 self._problem(f"{path}.corpus.{key}", message)
 
     def datasets(self, need_rows: bool) -> Iterator[DatasetPlan]:
-        """The datasets; need_rows: their rows must be within reach."""
+        """Yield the datasets; need_rows: their rows must be available."""
         slugs: dict[tuple[str, str | None, str], str] = {}
         for i, spec in enumerate(self._config.datasets):
             path = f"datasets[{i}]"
@@ -227,13 +227,13 @@ class _Checker:
             yield plan
 
     def prompts(self, need_rows: bool) -> None:
-        """No text gives the label away; need_rows: the rows must be within reach."""
+        """Check that no text gives the label away; need_rows: the rows must be available."""
         problems, notes = check_prompts(self._config, need_rows=need_rows, reach=self._reach)
         self.problems += problems
         self.notes += notes
 
     def _fields(self, path: str, spec: DatasetSpec) -> None:
-        """The dataset has what its models read."""
+        """Check that the dataset has the fields that its models read."""
         types = {self._config.model_type_of(model) for model in self._config.models}
         if spec.text_field is None and "llm" in types:
             self._problem(f"{path}.text_field", "is missing: a text model needs it")
@@ -241,7 +241,7 @@ class _Checker:
             self._problem(f"{path}.image_field", f"is missing: a {min(types - {'llm'})} needs it")
         for model in self._config.models:
             if spec.text_field is None and self._config.positions_of(model) == "text":
-                self._problem(f"{path}.text_field", "is missing: positions: text counts its tokens")
+                self._problem(f"{path}.text_field", "is missing: `positions: text` needs it")
 
     def _problem(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))

@@ -1,4 +1,4 @@
-"""The norm above which a model's positions are outliers, as a multiple of the median: given, or usual for its kind."""
+"""Choose the norm, as a multiple of the median, above which positions of a model are outliers."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from saefari.errors import ModelError
 from saefari.models.registry import is_causal, read_config
 
 USUAL = 10.0
-"""Of causal text models: attention sinks lie 10 to 1,000 times above the median."""
+"""Default for causal text models, whose attention sinks have 10 to 1,000 times the median norm."""
 
 
 @dataclass(frozen=True)
 class PlannedOutliers:
-    """norm: a position above this multiple of its layer's median norm is an outlier; None = none is.
+    """Outlier threshold of a model.
 
-    known: false where the model's configuration would have to be fetched first.
+    norm: positions above this multiple of their layer's median norm are outliers; None = there are none.
+    known: false if the model's configuration would have to be fetched first.
     """
 
     norm: float | None = None
@@ -24,7 +25,7 @@ class PlannedOutliers:
 
 
 def planned_outliers(config: Config, spec: ModelSpec, reach: bool) -> PlannedOutliers:
-    """What `settings.outlier_norm` means for a model; reach: its configuration may be fetched from the hub."""
+    """Apply `settings.outlier_norm` to a model; reach: its configuration may be fetched from the hub."""
     given = config.settings.outlier_norm
     if given != "auto":
         return PlannedOutliers(given)
@@ -32,6 +33,6 @@ def planned_outliers(config: Config, spec: ModelSpec, reach: bool) -> PlannedOut
         return PlannedOutliers()
     try:
         causal = is_causal(read_config(spec.name, spec.revision, reach_hub=reach))
-    except ModelError:  # said where the model's layers are checked, if anything is to be read
+    except ModelError:  # the check of the model's layers reports it, if the model is needed
         return PlannedOutliers(known=False)
     return PlannedOutliers(USUAL if causal else None)

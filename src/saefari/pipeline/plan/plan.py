@@ -1,4 +1,4 @@
-"""What a run will do: its models with their SAEs, its datasets, and where their data lie."""
+"""The plan of a run: models with their SAEs, datasets, and the folders of their data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from saefari.store.layout import split_folder
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """One model and its SAEs; entries of conf.yaml that name the same model are one."""
+    """One model and its SAEs, from all entries of conf.yaml that name it."""
 
     name: str
     slug: str
@@ -32,35 +32,36 @@ class ModelPlan:
 
     @property
     def title(self) -> str:
-        """How messages name the model; one that the run trains has its folder as name."""
+        """Name of the model in messages; the slug for a model that the run trains."""
         return self.slug if Path(self.name).name == self.slug else self.name
 
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """One dataset and its place in the store.
+    """One dataset and its folders in the store.
 
-    told_by: the column of the texts where another dataset of the run is the same split with another one, else "".
+    distinguishing_field: its text_field if another dataset of the run reads the same split from another column, else
+    "".
     """
 
     spec: DatasetSpec
     slug: str
-    told_by: str = ""
+    distinguishing_field: str = ""
 
     @property
     def splits(self) -> list[str]:
-        """The training split, then the test split if it has one of its own."""
+        """The training split, then the separate test split if there is one."""
         return [self.spec.split, *([self.spec.test_split] if self.spec.test_split else [])]
 
     def folder(self, split: str) -> str:
-        """Folder name of one of its splits."""
-        return split_folder(split, self.told_by)
+        """Return the folder name of one of its splits."""
+        return split_folder(split, self.distinguishing_field)
 
 
 def plan_dataset(spec: DatasetSpec, datasets: Sequence[DatasetSpec]) -> DatasetPlan:
-    """Give a dataset its place among those of the run.
+    """Plan a dataset among those of the run.
 
-    Where several read one split from different columns of text, each has a folder of its own, whatever their order.
+    Datasets that read one split from different text columns get separate folders, in any order.
     """
     slug = dataset_slug(spec.name)
     plan = DatasetPlan(spec, slug)
@@ -70,17 +71,16 @@ def plan_dataset(spec: DatasetSpec, datasets: Sequence[DatasetSpec]) -> DatasetP
         if (dataset_slug(other.name), other.config_name) == (slug, spec.config_name)
         and set(DatasetPlan(other, slug).splits) & set(plan.splits)
     ]
-    return replace(plan, told_by=spec.text_field or "") if len(set(others)) > 1 else plan
+    return replace(plan, distinguishing_field=spec.text_field or "") if len(set(others)) > 1 else plan
 
 
 @dataclass
 class Plan:
     """Everything that a run will do.
 
-    vision: a vision model to train before all else.
-    notes: what could not be checked yet. warnings: what is likely not as meant.
-    What failed in an earlier stage, as (model slug, dataset): dropped, where there are no rows to read; unextracted,
-    where there are no hidden states; unencoded, where there are hidden states but no codes.
+    vision: a vision model to train first. notes: what could not be checked yet. warnings: likely mistakes.
+    Failures of earlier stages, as (model slug, dataset): dropped = no rows; unextracted = no hidden states;
+    unencoded = hidden states but no codes.
     """
 
     config: Config
@@ -95,40 +95,40 @@ class Plan:
     unencoded: set[tuple[str, DatasetPlan]] = field(default_factory=set)
 
     def datasets_of(self, model: ModelPlan) -> list[DatasetPlan]:
-        """The datasets that a model is run over: all but those that were dropped."""
+        """Return the datasets that a model is run on: all that were not dropped."""
         return [dataset for dataset in self.datasets if (model.slug, dataset) not in self.dropped]
 
     def extracted_datasets_of(self, model: ModelPlan) -> list[DatasetPlan]:
-        """Those of them whose extraction did not fail."""
+        """Return the datasets of a model whose extraction did not fail."""
         return [dataset for dataset in self.datasets_of(model) if (model.slug, dataset) not in self.unextracted]
 
     def pairs(self) -> Iterator[tuple[ModelPlan, DatasetPlan]]:
-        """Every model with each of its datasets."""
+        """Yield every model with each of its datasets."""
         for model in self.models:
             for dataset in self.datasets_of(model):
                 yield model, dataset
 
     def samples(self, model: ModelPlan, dataset: DatasetPlan, split: str) -> Path:
-        """The folder of a dataset split as a model sees it."""
+        """Return the folder of a dataset split as prepared for a model."""
         return self.layout.samples(model.slug, dataset.slug, dataset.spec.config_name, dataset.folder(split))
 
     def trained(self) -> list[PlannedSae]:
-        """The SAEs that the run trains."""
+        """Return the SAEs that the run trains."""
         return [sae for model in self.models for sae in model.saes if sae.training is not None]
 
     def training_only(self) -> Plan:
-        """The plan without the SAEs that are not trained, and without the datasets if none is trained on them.
+        """Return the plan with only the SAEs to train, and with datasets only if an SAE is trained on them.
 
-        Raises ConfigError where nothing is trained.
+        Raises ConfigError if no SAE is to be trained.
         """
         if not self.trained():
-            raise ConfigError([Problem("sae_training", "is not there, nor a models[].sae_train: nothing to train")])
+            raise ConfigError([Problem("sae_training", "is missing, and so is models[].sae_train: nothing to train")])
         models = [replace(model, saes=tuple(sae for sae in model.saes if sae.training)) for model in self.models]
         from_rows = any(sae.training and sae.training.corpus is None for sae in self.trained())
         return replace(self, models=[m for m in models if m.saes], datasets=self.datasets if from_rows else [])
 
     def vision_only(self) -> Plan:
-        """The plan with nothing but its vision model. Raises ConfigError where it has none."""
+        """Return the plan with only its vision model. Raises ConfigError if it has none."""
         if self.vision is None:
-            raise ConfigError([Problem("vision_training", "is not there: nothing to train")])
+            raise ConfigError([Problem("vision_training", "is missing: nothing to train")])
         return replace(self, models=[], datasets=[])

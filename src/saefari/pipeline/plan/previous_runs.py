@@ -1,4 +1,4 @@
-"""Whether a model was run before as it is now, so that its structure needs no check."""
+"""Detect whether the same model was run before, so that its structure needs no check."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from saefari.store import Manifest
 from saefari.store.layout import MANIFEST
 
 
-def was_run(spec: ModelSpec, settings: Settings, model_folder: Path) -> bool:
-    """Whether hidden states of the same model, by the same libraries, are stored for each of its layers.
+def has_stored_run(spec: ModelSpec, settings: Settings, model_folder: Path) -> bool:
+    """Return whether hidden states of the same model and library versions are stored for each of its layers.
 
-    model_folder: of the model's samples. The digest of its weights and the hook point of each layer must be those that
-    were recorded; what was computed once can be found again.
+    model_folder: of the model's samples. The digest of the weights and the hook point of each layer must match those
+    recorded in the manifests.
     """
     wanted = {HookPoint.for_location(layer, settings.sae_location).name for layer in spec.layers}
     manifests = list(_manifests(model_folder))
@@ -27,18 +27,18 @@ def was_run(spec: ModelSpec, settings: Settings, model_folder: Path) -> bool:
     try:
         model = model_settings(spec.name, spec.revision, settings.dtype, settings.device)
     except SaefariError:
-        return False  # the checks of the plan say it
+        return False  # the checks of the plan report it
     return wanted <= {manifest.settings["hook"] for manifest in manifests if manifest.settings.get("model") == model}
 
 
 def _manifests(model_folder: Path) -> Collection[Manifest]:
-    """Those of hidden states that were stored, at least in part."""
+    """Return the manifests of hidden states with at least one stored shard."""
     found = []
     for path in sorted(model_folder.rglob(f"{HIDDEN}/{MANIFEST}")):
         try:
             manifest = Manifest.load(path.parent)
         except (SaefariError, KeyError, TypeError):
-            continue  # extraction says what is wrong with it
+            continue  # extraction reports the damage
         if manifest is not None and manifest.shards:
             found.append(manifest)
     return found

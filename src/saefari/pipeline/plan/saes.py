@@ -1,4 +1,4 @@
-"""The SAEs that conf.yaml asks for: found in a folder or the catalogue, or to be trained in the run."""
+"""Plan the SAEs of conf.yaml: found in a folder or the catalogue, or trained in the run."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from saefari.saes.ref import SaeRef
 from saefari.store import Layout
 
 Entry = tuple[str, ModelSpec]
-"""An entry of `models`, and its place in the file."""
+"""Path of an entry of `models` in the file, and the entry."""
 
 
 @dataclass(frozen=True)
 class PlannedSae:
-    """One SAE of a model. training: how the run trains it; None = it is there. random: with a random control.
+    """One SAE of a model. training: how the run trains it; None = it exists. random: with a random control.
 
-    place: where the file asks for it.
+    place: path of its entry in the configuration.
     """
 
     ref: SaeRef
@@ -30,19 +30,19 @@ class PlannedSae:
 
     @property
     def warning(self) -> str | None:
-        """What to know of the SAE before the run; holds no path of this machine."""
+        """Warning if the hook point is assumed; contains no path of this machine."""
         if not self.ref.hook_is_assumed:
             return None
         return (
             f"the SAE {self.ref.width!r} of layer {self.ref.layer}: its metadata names no hook point, so it reads "
-            f"{self.ref.hook}, as layers and settings.sae_location say"
+            f"{self.ref.hook}, from layers and settings.sae_location"
         )
 
 
 class SaePlanner:
     """Finds the SAEs of models.
 
-    slug: a model's folder. problem: called with the place and text of each mistake.
+    slug: returns a model's folder name. problem: called with the path and text of each error.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class SaePlanner:
         self._problem = problem
 
     def of_model(self, group: list[Entry]) -> tuple[PlannedSae, ...]:
-        """The SAEs of one model, from all entries that name it."""
+        """Return the SAEs of one model, from all entries that name it."""
         named = self._named(group)
         return (*named, *self._swept(group, named))
 
     def _named(self, group: list[Entry]) -> list[PlannedSae]:
-        """The SAEs that a model's entries name by their widths."""
+        """Return the SAEs that a model's entries name in `widths`."""
         planned: list[PlannedSae] = []
         for path, spec in group:
             for sae in self._of_entry(path, spec):
                 if any((p.ref.layer, p.ref.width) == (sae.ref.layer, sae.ref.width) for p in planned):
-                    self._problem(path, f"layer {sae.ref.layer}, width {sae.ref.width!r} is already asked for above")
+                    self._problem(path, f"layer {sae.ref.layer}, width {sae.ref.width!r} is already listed above")
                 elif self._one_hook(f"{path}.widths", sae.ref, planned):
                     planned.append(sae)
         return planned
@@ -81,14 +81,14 @@ class SaePlanner:
 
     def _sae(self, spec: ModelSpec, layer: int, width: str) -> SaeRef:
         if spec.sae_train is not None:
-            spec.sae_train.latents(width)  # raises where that is not clear
+            spec.sae_train.latents(width)  # raises if the number of latents is not clear
             return self._to_train(spec, layer, width)
         if spec.sae_path is not None:
             return find_local_sae(spec.sae_path, layer, width, self._config.settings.sae_location)
         return find_sae(spec.name, layer, width, self._config.settings.sae_location, spec.sae_release)
 
     def _swept(self, group: list[Entry], named: list[PlannedSae]) -> Iterator[PlannedSae]:
-        """Every SAE of `sae_training` at every layer of a model, whichever of its entries names the layer."""
+        """Yield every SAE of `sae_training` at every layer that any entry of the model names."""
         specs = [spec for _, spec in group]
         for layer in dict.fromkeys(layer for spec in specs for layer in spec.layers):
             random = any(spec.random_sae for spec in specs if layer in spec.layers)
@@ -98,13 +98,13 @@ class SaePlanner:
                     yield PlannedSae(ref, training, random, f"sae_training[{i}]")
 
     def _one_hook(self, path: str, ref: SaeRef, others: list[PlannedSae]) -> bool:
-        """All SAEs of a layer read one hook point, as far as is known before they are loaded."""
+        """Check that all SAEs of a layer read the same hook point, as far as known before loading."""
         for other in (sae.ref for sae in others):
             if other.layer == ref.layer and None not in (other.hook, ref.hook) and other.hook != ref.hook:
                 self._problem(
                     path,
                     f"at layer {ref.layer}, {ref.width!r} reads {ref.hook}, {other.width!r} reads "
-                    f"{other.hook}: give each a run and a settings.base_save_dir of its own",
+                    f"{other.hook}: use separate runs with separate settings.base_save_dir",
                 )
                 return False
         return True

@@ -1,4 +1,4 @@
-"""The vision model that `vision_training` describes, as part of a plan."""
+"""Plan the vision model of `vision_training`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from saefari.store.layout import TRAINING_RECORD
 
 @dataclass(frozen=True)
 class PlannedVision:
-    """A vision model to train before anything else. folder: absolute, so that it is loaded from wherever we are."""
+    """A vision model to train first. folder: absolute, so that it loads from any working directory."""
 
     training: VisionTraining
     dataset: DatasetSpec
@@ -25,23 +25,23 @@ class PlannedVision:
 
     @property
     def info(self) -> ModelInfo:
-        """What `describe` will say of it."""
+        """The result that `describe` will return once the model is trained."""
         training = self.training
         return ModelInfo(training.name, training.name, "local", training.layers, training.hidden_size, None)
 
     def check_positions(self, positions: str) -> None:
-        """Raises ModelError for positions that the model does not have."""
+        """Raise ModelError for positions that the model does not have."""
         if positions == "cls":
-            raise ModelError(f"{self.training.name!r} has no class token: positions: patches counts all that it reads")
+            raise ModelError(f"{self.training.name!r} has no class token: use positions: patches")
 
     @property
     def is_there(self) -> bool:
-        """Whether a model of this name was trained, with whatever settings."""
+        """Whether a model of this name was trained, with any settings."""
         return (self.folder / TRAINING_RECORD).is_file()
 
 
 def planned_vision(config: Config, layout: Layout) -> PlannedVision | None:
-    """The vision model that a configuration trains; None where it trains none."""
+    """Return the vision model that a configuration trains, if any."""
     training, dataset = config.vision_training, config.vision_dataset()
     if training is None or dataset is None:
         return None
@@ -50,7 +50,7 @@ def planned_vision(config: Config, layout: Layout) -> PlannedVision | None:
 
 
 def folder_of(spec: ModelSpec, vision: PlannedVision | None = None) -> str:
-    """A model's folder: of one trained in the run its name; a revision has a folder of its own."""
+    """Return a model's folder name: the name of a model trained in the run, else the slug, with the revision if set."""
     if vision is not None:
         return vision.training.name
     slug = model_slug(spec.name)
@@ -58,16 +58,16 @@ def folder_of(spec: ModelSpec, vision: PlannedVision | None = None) -> str:
 
 
 def describe_vision(vision: PlannedVision) -> list[str]:
-    """What `--dry-run` says of it."""
+    """Format the planned vision model, for `--dry-run`."""
     training = vision.training
     side = grid_side(training.convolutions, training.image_size)
     shape = f"{side} x {side} cells of an image of {training.image_size} pixels, {training.layers} blocks"
-    state = "is there already" if vision.is_there else f"to train for {training.epochs} epochs on {vision.dataset.name}"
+    state = "already trained" if vision.is_there else f"to train for {training.epochs} epochs on {vision.dataset.name}"
     return [f"vision model {training.name}: {shape} of {training.hidden_size} dimensions; {state}, in {vision.folder}"]
 
 
 def describe_trained(vision: PlannedVision) -> list[str]:
-    """What a run says of it at its end; nothing where it is not there."""
+    """Format the trained vision model, for the end of a run; [] if it does not exist."""
     record = read_json(vision.folder / TRAINING_RECORD)
     if record is None:
         return []
@@ -75,5 +75,5 @@ def describe_trained(vision: PlannedVision) -> list[str]:
     epochs = f"epoch {record['best_epoch']} of {record['epochs']}, {record['seconds']:.0f} s"
     return [
         f"Vision model {vision.training.name}: accuracy {test} on test rows, {validation} on validation ({epochs}).",
-        "It has learned the labels of the training rows: scores by cross-validation are too good, on test rows honest.",
+        "It learned the labels of the training rows, so cross-validation scores are optimistic; test scores are not.",
     ]

@@ -1,4 +1,4 @@
-"""Contact sheets: rows of images with what is said of them, in inches on one page."""
+"""Contact sheets: rows of captioned images on one page; lengths in inches."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_MARGIN, _GAP, _LINE, _AROUND = 0.2, 0.14, 0.16, 0.013
+_MARGIN, _GAP, _LINE, _BOX_MARGIN = 0.2, 0.14, 0.16, 0.013
 _NARROWEST, _LETTERS_PER_INCH = 8.0, 9
 _HEAT = (0.84, 0.24, 0.0)
 _STRONGEST = 0.85
-"""Opacity of a heat map where it is strongest."""
+"""Opacity of a heat map at its maximum."""
 _PALEST = 150
 """Grey level of black below a heat map."""
 _MOST_PIXELS = 256
-"""Of a view's longer side, on a sheet."""
+"""Maximum length of an image's longer side on a sheet."""
 
 
 @dataclass(frozen=True)
 class Tile:
     """One image of a sheet.
 
-    pixels: uint8 [h, w, 3]. captions: lines below it. box: what is outlined. heat: float32 [rows, columns], what is
-    laid over it in colour, from 0 to its own maximum; the image itself is then pale grey.
+    pixels: uint8 [h, w, 3]. captions: lines below it. box: area to outline. heat: float32 [rows, columns], drawn over
+    the image in colour, from 0 to its own maximum; the image itself is then light grey.
     """
 
     pixels: np.ndarray
@@ -45,7 +45,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class SheetRow:
-    """heading, in bold, and lines stand on the left of the tiles."""
+    """A row of tiles, with a bold heading and lines of text on their left."""
 
     heading: str
     lines: Sequence[str]
@@ -53,22 +53,22 @@ class SheetRow:
 
 
 def pixels_of(view: ImageView) -> np.ndarray:
-    """A view as uint8 [h, w, 3], made smaller where it is larger than a sheet shows. Raises BadImage."""
+    """Decode a view to uint8 [h, w, 3] and reduce it to the size on a sheet. Raises BadImage."""
     image = decode_image(ImageSource(view.name, view.encoded))
     image.thumbnail((_MOST_PIXELS, _MOST_PIXELS))
     return np.asarray(image)
 
 
-def one_line(text: str, letters: int) -> str:
-    """A text as a caption: its beginning, on one line."""
+def short_caption(text: str, letters: int) -> str:
+    """Return the beginning of a text on one line."""
     line = " ".join(text.split())
     return line if len(line) <= letters else f"{line[: letters - 1]}…"
 
 
 def draw_sheet(path: Path, title: str, notes: Sequence[str], rows: Sequence[SheetRow], tile: float) -> None:
-    """Write a sheet as PNG. notes: lines below the title. tile: the side of an image, in inches.
+    """Write a sheet as PNG. notes: lines below the title. tile: side of an image in inches.
 
-    Raises StoreError when it cannot be written.
+    Raises StoreError if the file cannot be written.
     """
     n_columns = max(len(row.tiles) for row in rows)
     n_captions = max(len(one.captions) for row in rows for one in row.tiles)
@@ -78,7 +78,7 @@ def draw_sheet(path: Path, title: str, notes: Sequence[str], rows: Sequence[Shee
     height = top + len(rows) * pitch + _MARGIN
     with png(path) as figure:
         axes = _page(figure, width, height)
-        title = one_line(title, int(_LETTERS_PER_INCH * (width - 2 * _MARGIN)))
+        title = short_caption(title, int(_LETTERS_PER_INCH * (width - 2 * _MARGIN)))
         axes.text(_MARGIN, 0.3, title, fontsize=12, fontweight="bold", va="center", parse_math=False)
         for i, note in enumerate(notes):
             axes.text(_MARGIN, 0.57 + 0.2 * i, note, fontsize=8.5, va="center", color="0.25", parse_math=False)
@@ -92,7 +92,7 @@ def draw_sheet(path: Path, title: str, notes: Sequence[str], rows: Sequence[Shee
 
 
 def _page(figure: Figure, width: float, height: float) -> Axes:
-    """Axes over the whole figure, in inches from its upper left corner."""
+    """Return axes over the entire figure, in inches from its upper left corner."""
     figure.set_layout_engine("none")
     figure.set_size_inches(width, height)
     axes = figure.add_axes((0, 0, 1, 1))
@@ -107,29 +107,29 @@ def _draw_tile(axes: Axes, tile: Tile, x: float, y: float, side: float) -> None:
     h, w = tile.pixels.shape[:2]
     width, height = side * w / max(h, w), side * h / max(h, w)
     extent = (x, x + width, y + height, y)
-    shown = tile.pixels if tile.heat is None else _pale(tile.pixels)
+    shown = tile.pixels if tile.heat is None else _light_grey(tile.pixels)
     axes.imshow(shown, extent=extent, aspect="auto")
     if tile.heat is not None:
         axes.imshow(_coloured(tile.heat), extent=extent, aspect="auto", interpolation="nearest")
     axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor="0.6", linewidth=0.5))
     if tile.box is not None:
         x0, y0, x1, y1 = tile.box
-        corner = x + x0 * width - _AROUND, y + y0 * height - _AROUND
-        size = (x1 - x0) * width + 2 * _AROUND, (y1 - y0) * height + 2 * _AROUND
-        for colour, line in (("black", 3.2), ("#FFD400", 1.6)):  # seen on dark and on light
+        corner = x + x0 * width - _BOX_MARGIN, y + y0 * height - _BOX_MARGIN
+        size = (x1 - x0) * width + 2 * _BOX_MARGIN, (y1 - y0) * height + 2 * _BOX_MARGIN
+        for colour, line in (("black", 3.2), ("#FFD400", 1.6)):  # visible on dark and on light images
             axes.add_patch(Rectangle(corner, *size, fill=False, edgecolor=colour, linewidth=line))
     for i, caption in enumerate(tile.captions):
         axes.text(x, y + height + (i + 0.6) * _LINE, caption, fontsize=8, va="center", parse_math=False)
 
 
-def _pale(pixels: np.ndarray) -> np.ndarray:
-    """Grey and light, so that colour over it is seen."""
+def _light_grey(pixels: np.ndarray) -> np.ndarray:
+    """Convert to light grey, so that a coloured overlay is visible."""
     grey = pixels.astype(np.float32).mean(axis=2, keepdims=True)
-    pale: np.ndarray = np.repeat(_PALEST + grey * ((255 - _PALEST) / 255), 3, axis=2).astype(np.uint8)
-    return pale
+    light_grey: np.ndarray = np.repeat(_PALEST + grey * ((255 - _PALEST) / 255), 3, axis=2).astype(np.uint8)
+    return light_grey
 
 
 def _coloured(heat: np.ndarray) -> np.ndarray:
-    """RGBA float32 [rows, columns, 4]: the stronger, the more opaque."""
+    """Return RGBA float32 [rows, columns, 4] with opacity proportional to heat."""
     opacity = _STRONGEST * heat / max(float(heat.max()), np.finfo(np.float32).tiny)
     return np.dstack([np.broadcast_to(np.float32(part), heat.shape) for part in _HEAT] + [opacity]).astype(np.float32)

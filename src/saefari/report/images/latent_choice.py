@@ -1,4 +1,4 @@
-"""Which latents are worth looking at: those that classifiers use most, and the most active ones."""
+"""Choose the latents of an image report: those most used by classifiers, and the most active ones."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ Result = dict[str, Any]
 
 @dataclass(frozen=True)
 class ChosenLatent:
-    """A latent, and in a few words what it was chosen for."""
+    """A latent, and the reason why it was chosen."""
 
     latent: int
     why: str
 
 
 def choose_latents(results: Sequence[Result], activity: np.ndarray, most: int) -> list[ChosenLatent]:
-    """At most so many latents: of linear probe, tree and activity the first ones, in turns; given in that order.
+    """Choose at most `most` latents, alternating between linear probe, tree and activity; return them in that order.
 
-    results: of the settings that read these codes; of each classifier the one that is best by cross-validation counts.
-    activity: float64 [d_sae], on training rows. A probe's latents are those with the largest positive weights, every
-    class's first before any class's second; a tree's are the most important. So no test row decides.
+    results: of the settings that read these codes; of each classifier the best by cross-validation is used.
+    activity: float64 [d_sae], on training rows. A probe's latents are those with the largest positive weights,
+    alternating between classes; a tree's are the most important. Test rows are not used.
     """
     sources = [list(_of_probe(results)), list(_of_tree(results)), list(_most_active(activity, most))]
-    in_turns = chain.from_iterable(zip_longest(*sources))
-    chosen = list(dict.fromkeys(one.latent for one in in_turns if one is not None))[:most]
-    found: dict[int, ChosenLatent] = {}
+    alternating = chain.from_iterable(zip_longest(*sources))
+    chosen = list(dict.fromkeys(one.latent for one in alternating if one is not None))[:most]
+    by_latent: dict[int, ChosenLatent] = {}
     for one in chain.from_iterable(sources):
         if one.latent in chosen:
-            found.setdefault(one.latent, one)
-    return list(found.values())
+            by_latent.setdefault(one.latent, one)
+    return list(by_latent.values())
 
 
 def results_below(folder: Path) -> list[Result]:
-    """Every result of a feature source, in a fixed order; none where nothing was classified."""
+    """Return every result of a feature source in a fixed order; [] if nothing was classified."""
     return [result for _, result in iter_results(folder)]
 
 
@@ -70,7 +70,7 @@ def _most_active(activity: np.ndarray, most: int) -> Iterator[ChosenLatent]:
 
 
 def _best(results: Iterable[Result], name: str) -> Result | None:
-    """The classifier of that name with the best cross-validation, which imported ones lack; of equals the first."""
+    """Return the classifier of that name with the best cross-validation (imported ones have none); ties: the first."""
     classifiers = (result["classifiers"].get(name, {}) for result in results)
     compared = [one for one in classifiers if one.get("cross_validation", {}).get("macro_f1") is not None]
     return max(compared, key=lambda one: float(one["cross_validation"]["macro_f1"]), default=None)

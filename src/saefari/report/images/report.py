@@ -1,7 +1,7 @@
-"""What an SAE's latents see in images: the images that each is strongest in, and heat maps of some test images.
+"""Image report of an SAE: the top images of its latents, and heat maps of a few test images.
 
-Of each dataset split there are, in a folder of their own: top_images.csv, top_images.png, heat_maps.png and
-top_images.json, which says what was read and which latents there was nothing to draw of.
+Each dataset split has a folder with top_images.csv, top_images.png, heat_maps.png and top_images.json, which records
+the inputs and the latents that are active in no image.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from saefari.errors import StoreError
-from saefari.report.build_record import made_of, standing, write_record
-from saefari.report.images.contact_sheet import SheetRow, Tile, draw_sheet, one_line, pixels_of
+from saefari.report.build_record import current_record, report_fingerprint, write_record
+from saefari.report.images.contact_sheet import SheetRow, Tile, draw_sheet, pixels_of, short_caption
 from saefari.report.images.heat_maps import draw_heat_maps
 from saefari.report.images.latent_choice import ChosenLatent, Result, choose_latents, results_below
 from saefari.report.images.running_top_k import Peak, TopImages
@@ -33,12 +33,11 @@ _LONGEST = 18
 
 @dataclass(frozen=True)
 class ImageReport:
-    """What is drawn of one SAE over one dataset.
+    """The image report of one SAE on one dataset.
 
-    title: names model, layer, SAE and dataset; the split's name comes after it.
-    features: where its codes lie below the samples, as in 'layer_3/3k'.
-    splits: (samples, folder to write to) of each split; training rows are those of the first.
-    results: folder of the results of classifiers that read these codes, there or not.
+    title: model, layer, SAE and dataset; the split's name is appended. features: folder of its codes below the
+    samples, such as 'layer_3/3k'. splits: (samples, output folder) of each split; the first has the training rows.
+    results: folder of the results of classifiers that read these codes; it may not exist.
     """
 
     title: str
@@ -48,13 +47,13 @@ class ImageReport:
 
 
 def write_image_report(report: ImageReport) -> None:
-    """Write what there is to see of each split; what was made from the same codes and results stays as it is.
+    """Write the report of each split, unless it was made from the same codes and results.
 
-    Raises StoreError where codes or samples cannot be read or are of other runs, or something cannot be written.
+    Raises StoreError if codes or samples cannot be read or do not belong together, or a file cannot be written.
     """
     results = results_below(report.results)
     inputs = _inputs(report, results)
-    if all(standing(out / _RECORD, inputs) for _, out in report.splits):
+    if all(current_record(out / _RECORD, inputs) for _, out in report.splits):
         return
     chosen: list[ChosenLatent] | None = None
     for samples, out in report.splits:
@@ -63,7 +62,7 @@ def write_image_report(report: ImageReport) -> None:
         if chosen is None:  # the first split has the training rows
             chosen = choose_latents(results, top.activity, MOST_LATENTS)
         title = f"{report.title}, {samples.name}"
-        (out / _RECORD).unlink(missing_ok=True)  # it speaks for all files: it comes last
+        (out / _RECORD).unlink(missing_ok=True)  # it vouches for all files, so it is written last
         _write_split(title, split, out, top, chosen)
         draw_heat_maps(out / "heat_maps.png", title, split, samples / report.features)
         files = [out / name for name in _FILES if (out / name).exists()]
@@ -71,7 +70,7 @@ def write_image_report(report: ImageReport) -> None:
 
 
 def _write_split(title: str, split: SplitRows, out: Path, top: TopImages, chosen: Sequence[ChosenLatent]) -> None:
-    """The table and the contact sheet of one split."""
+    """Write the table and the contact sheet of one split."""
     peaks = {one.latent: top.of(one.latent) for one in chosen}
     why = {one.latent: one.why for one in chosen}
     rows = top_image_rows(peaks, split, why)
@@ -80,42 +79,43 @@ def _write_split(title: str, split: SplitRows, out: Path, top: TopImages, chosen
     if not rows:
         path.unlink(missing_ok=True)
         return
-    lines: dict[int, list[Row]] = {}
+    rows_of: dict[int, list[Row]] = {}
     for row in rows:
-        lines.setdefault(row["latent"], []).append(row)
+        rows_of.setdefault(row["latent"], []).append(row)
     tiles = _tiles(split, rows)
     drawn = [
-        SheetRow(f"latent {latent}", _said(why[latent], peaks[latent]), [tiles[latent, row["rank"]] for row in own])
-        for latent, own in lines.items()
+        SheetRow(f"latent {latent}", _row_lines(why[latent], peaks[latent]), [tiles[latent, r["rank"]] for r in own])
+        for latent, own in rows_of.items()
     ]
     silent = [str(latent) for latent, found in peaks.items() if not found]
-    notes = ["The images in which each latent is strongest, with the patch where it is. Activation and part below."]
+    notes = ["The images with the largest activation of each latent; the patch is outlined. Below: activation, part."]
     if silent:
-        notes.append(f"Active in none of these {top.n_images:,} images, so not drawn: latents {', '.join(silent)}.")
+        notes.append(f"Not drawn (active in none of these {top.n_images:,} images): latents {', '.join(silent)}.")
     draw_sheet(path, f"Top images: {title}", notes, drawn, _TILE)
 
 
 def _tiles(split: SplitRows, rows: Sequence[Row]) -> dict[tuple[int, int], Tile]:
-    """(latent, rank) -> its image; each is read and decoded once."""
+    """Return (latent, rank) -> its image; each image is read and decoded once."""
     numbers = sorted({row["row"] for row in rows})
     views = {view.row: (view, pixels_of(view)) for view in read_views(split.folder, numbers) if view}
     tiles = {}
     for row in rows:
         view, pixels = views[row["row"]]
         box = cell_box(row["patch"], view.grid) if row["patch"] >= 0 else None
-        captions = [one_line(row["label"] or "no label", _LONGEST), f"{float(row['activation']):.3g} · {row['part']}"]
-        tiles[row["latent"], row["rank"]] = Tile(pixels, captions, box)
+        label, activation = short_caption(row["label"] or "no label", _LONGEST), float(row["activation"])
+        tiles[row["latent"], row["rank"]] = Tile(pixels, [label, f"{activation:.3g} · {row['part']}"], box)
     return tiles
 
 
-def _said(why: str, peaks: Sequence[Peak]) -> list[str]:
-    what, _, how = why.partition(": ")
-    outside = ["not in a patch: class", "token or text"] if peaks[0].patch < 0 else []
-    return [what, one_line(how, 30), *outside]
+def _row_lines(why: str, peaks: Sequence[Peak]) -> list[str]:
+    """Lines beside a latent's images: the reason for its choice, and whether it is active outside patches only."""
+    source, _, detail = why.partition(": ")
+    outside = ["only in class token", "or text, not in patches"] if peaks[0].patch < 0 else []
+    return [source, short_caption(detail, 30), *outside]
 
 
 def _record(top: TopImages, chosen: Sequence[ChosenLatent]) -> Row:
-    """What the other files do not say; silent: of the chosen latents, those that are active in no image."""
+    """Further content of top_images.json; silent: chosen latents that are active in no image."""
     return {
         "images_per_latent": TOP_IMAGES,
         "n_images": top.n_images,
@@ -131,7 +131,7 @@ def _inputs(report: ImageReport, results: Sequence[Result]) -> str:
     for samples, _ in report.splits:
         manifest = Manifest.load(samples / report.features)
         if manifest is None:
-            raise StoreError(f"{samples / report.features} holds nothing: run the extraction again")
+            raise StoreError(f"{samples / report.features} has no codes: run the extraction again")
         read += [(read_json(samples / name) or {}).get("sha256") for name in (SAMPLES_RECORD, SPLIT_RECORD)]
         read.append([shard.sha256 for shard in manifest.shards])
-    return made_of(read)
+    return report_fingerprint(read)

@@ -1,4 +1,4 @@
-"""The strongest images of every latent, kept while activations stream past."""
+"""Streaming top-k: the k images with the largest activation of every latent."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from saefari.store import CodesShard
 
 @dataclass(frozen=True)
 class Peak:
-    """Where a latent is strongest in one image.
+    """The position of a latent's largest activation in one image.
 
-    place: which of the split's stored rows, from 0. position: counted from 0 among those that count. patch: its cell
-    of the row's grid, -1 where it has no place in the image.
+    place: index of the stored row in the split. position: index among the row's valid positions. patch: its cell of
+    the row's grid, -1 for a position that is not a patch.
     """
 
     place: int
@@ -24,78 +24,77 @@ class Peak:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """What the samples say of some rows.
+class ImageRows:
+    """Image data of some sample rows.
 
-    there: bool [n_rows], whether a row has an image. digests: uint64 [n_rows], equal for rows of the same picture.
+    has_image: bool [n_rows]. digests: uint64 [n_rows], equal for rows with the same image.
     patches: int32 [n_positions]. training: bool [n_rows].
     """
 
-    there: np.ndarray
+    has_image: np.ndarray
     digests: np.ndarray
     patches: np.ndarray
     training: np.ndarray
 
 
 class TopImages:
-    """What is kept of an SAE's latents: d_sae x k entries, however many images there are.
+    """The top images of an SAE's latents: d_sae x k entries, whatever the number of images.
 
-    Patches decide; only of a latent that is active in none of them, the positions that have no place in the image do:
-    the class token, or a prompt's text.
+    Patches are ranked. Other positions (class token, prompt text) are used only for latents active in no patch.
     """
 
     def __init__(self, d_sae: int, k: int) -> None:
         """k: images of each latent."""
         self.d_sae = d_sae
-        self._in_patches = _Tally(d_sae, k)
-        self._elsewhere = _Tally(d_sae, k)
+        self._in_patches = _TopPositions(d_sae, k)
+        self._elsewhere = _TopPositions(d_sae, k)
         self.n_images = 0
         """Rows with an image."""
 
-    def add(self, codes: CodesShard, pictures: Pictures) -> None:
-        """Take in some rows, which come after those before."""
+    def add(self, codes: CodesShard, image_rows: ImageRows) -> None:
+        """Add some rows; they must follow those added before."""
         lengths = np.diff(codes.offsets)
         per_position = {
             "place": np.repeat(codes.start + np.arange(codes.n_rows), lengths),
             "position": np.arange(lengths.sum()) - np.repeat(codes.offsets[:-1], lengths),
-            "picture": np.repeat(pictures.digests, lengths),
-            "patch": pictures.patches,
+            "picture": np.repeat(image_rows.digests, lengths),
+            "patch": image_rows.patches,
         }
-        training, in_image = np.repeat(pictures.training, lengths), np.repeat(pictures.there, lengths)
-        for tally, of_kind in (
-            (self._in_patches, pictures.patches >= 0),
-            (self._elsewhere, pictures.patches < 0),
+        training, in_image = np.repeat(image_rows.training, lengths), np.repeat(image_rows.has_image, lengths)
+        for top_positions, of_kind in (
+            (self._in_patches, image_rows.patches >= 0),
+            (self._elsewhere, image_rows.patches < 0),
         ):
-            tally.add(codes, per_position, in_image & of_kind, training)
-        self.n_images += int(pictures.there.sum())
+            top_positions.add(codes, per_position, in_image & of_kind, training)
+        self.n_images += int(image_rows.has_image.sum())
 
     def of(self, latent: int) -> list[Peak]:
-        """The images in which a latent is strongest, strongest first; [] where it is active in none."""
+        """Return a latent's top images, largest activation first; [] if it is active in none."""
         return self._in_patches.of(latent) or self._elsewhere.of(latent)
 
     @property
     def activity(self) -> np.ndarray:
-        """float64 [d_sae]: mean activation over the patches of training rows; where there are none, their positions."""
-        tally = self._in_patches if self._in_patches.n_training else self._elsewhere
-        activity: np.ndarray = tally.sums / max(1, tally.n_training)
+        """float64 [d_sae]: mean activation over the patches of training rows; without patches, over other positions."""
+        top_positions = self._in_patches if self._in_patches.n_training else self._elsewhere
+        activity: np.ndarray = top_positions.sums / max(1, top_positions.n_training)
         return activity
 
     @property
     def n_silent(self) -> int:
-        """How many latents are active in no image."""
+        """Number of latents that are active in no image."""
         strongest = np.maximum(self._in_patches.peaks, self._elsewhere.peaks)
         return int(np.count_nonzero(strongest == 0))
 
 
-class _Tally:
-    """Of the positions of one kind: each latent's k strongest, of different pictures, and its activations' sum.
+class _TopPositions:
+    """For one kind of positions: each latent's k largest activations in different images, and their sum.
 
-    Of equally strong ones the earlier row comes first, then the earlier position.
+    Of equal activations the earlier row comes first, then the earlier position.
     """
 
     def __init__(self, d_sae: int, k: int) -> None:
         self._kept: dict[str, np.ndarray] = {
-            "value": np.zeros((d_sae, k), dtype=np.float32),  # 0: nothing there, since what is active is above 0
+            "value": np.zeros((d_sae, k), dtype=np.float32),  # 0 = empty; activations are above 0
             "picture": np.zeros((d_sae, k), dtype=np.uint64),
             "place": np.zeros((d_sae, k), dtype=np.int64),
             "position": np.zeros((d_sae, k), dtype=np.int32),
@@ -117,12 +116,12 @@ class _Tally:
     def add(
         self, codes: CodesShard, per_position: dict[str, np.ndarray], counted: np.ndarray, training: np.ndarray
     ) -> None:
-        """Take in the positions that are counted. per_position: an array [n_positions] per name that is kept."""
+        """Add the counted positions. per_position: an array [n_positions] per stored name."""
         active = np.diff(codes.indptr)
-        own = np.repeat(counted & training, active)
-        self.sums += np.bincount(codes.indices[own], codes.values[own], len(self.sums))
+        in_training = np.repeat(counted & training, active)
+        self.sums += np.bincount(codes.indices[in_training], codes.values[in_training], len(self.sums))
         self.n_training += int((counted & training).sum())
-        # An equally strong one of a later row does not enter.
+        # Of equal activations the later row does not enter.
         enters = np.repeat(counted, active) & (codes.values > self._kept["value"][codes.indices, -1])
         if enters.any():
             of_position = np.repeat(np.arange(len(active)), active)[enters]
@@ -130,12 +129,12 @@ class _Tally:
             self._merge(codes.indices[enters], found | {"value": codes.values[enters]})
 
     def _merge(self, latents: np.ndarray, found: dict[str, np.ndarray]) -> None:
-        """Put activations, latents int [n] and an array [n] per name, among those that are kept."""
+        """Merge activations into the stored ones. latents: int [n]. found: an array [n] per name."""
         touched, new = np.unique(latents, return_inverse=True)
-        there = self._kept["value"][touched] > 0
-        latent = np.concatenate([np.nonzero(there)[0], new])
+        occupied = self._kept["value"][touched] > 0
+        latent = np.concatenate([np.nonzero(occupied)[0], new])
         both = {
-            name: np.concatenate([kept[touched][there], found[name].astype(kept.dtype)])
+            name: np.concatenate([kept[touched][occupied], found[name].astype(kept.dtype)])
             for name, kept in self._kept.items()
         }
         by_picture = np.lexsort((both["position"], both["place"], -both["value"], both["picture"], latent))
@@ -148,6 +147,6 @@ class _Tally:
 
 
 def _begins(*sorted_keys: np.ndarray) -> np.ndarray:
-    """bool [n], n > 0: the first entry, and wherever one of the keys differs from the entry before."""
+    """Return bool [n], n > 0: True for the first entry and wherever a key differs from the entry before."""
     changes = [key[1:] != key[:-1] for key in sorted_keys]
     return np.concatenate([[True], np.logical_or.reduce(changes)])

@@ -1,6 +1,6 @@
-"""The images in which each latent of an SAE is strongest, found in one pass over its codes.
+"""Find the images with the largest activation of each latent in one pass over an SAE's codes.
 
-Shards are read one after another, and of a shard a bounded number of activations at a time is sorted.
+Shards are read one at a time, and a bounded number of activations is sorted at once.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from saefari.errors import StoreError
-from saefari.report.images.running_top_k import Pictures, TopImages
+from saefari.report.images.running_top_k import ImageRows, TopImages
 from saefari.store import CodesShard, Manifest, iter_codes, iter_samples
 from saefari.store.files import read_json
 from saefari.store.layout import SAMPLES_RECORD
 
 _MOST_ACTIVATIONS = 1_000_000
-"""Taken in at a time; of a single row there may be more."""
+"""Maximum number sorted at once, unless a single row has more."""
 
 
 def find_top_images(folder: Path, training: np.ndarray, k: int) -> TopImages:
-    """The k images in which each latent is strongest, each picture once, however many rows hold it.
+    """Return the k images with the largest activation of each latent; an image in several rows counts once.
 
     folder: of one SAE's codes, below the samples of a split with images. training: bool [n_rows]. Raises StoreError
-    where the codes are incomplete, altered or of other samples.
+    if the codes are incomplete, altered or belong to other samples.
     """
     samples = folder.parents[1]
     manifest = Manifest.load(folder)
@@ -38,32 +38,32 @@ def find_top_images(folder: Path, training: np.ndarray, k: int) -> TopImages:
     top = None
     for codes, table in zip(iter_codes(folder), iter_samples(samples, ["pixels", "patch"]), strict=True):
         top = top or TopImages(codes.d_sae, k)
-        pictures = _pictures(table, codes, training, folder)
+        image_rows = _image_rows(table, codes, training, folder)
         for start, stop in _blocks(codes):
-            top.add(*_rows(codes, pictures, start, stop))
+            top.add(*_rows(codes, image_rows, start, stop))
     if top is None:
-        raise StoreError(f"{folder} holds no shard: run the extraction again")
+        raise StoreError(f"{folder} has no shard: run the extraction again")
     return top
 
 
-def _pictures(table: pa.Table, codes: CodesShard, training: np.ndarray, folder: Path) -> Pictures:
-    """What the samples say of a shard's rows. Raises StoreError where they do not belong together."""
+def _image_rows(table: pa.Table, codes: CodesShard, training: np.ndarray, folder: Path) -> ImageRows:
+    """Return the image data of a shard's rows. Raises StoreError if samples and codes do not belong together."""
     digests = table["pixels"].to_pylist()
-    there = np.array([digest is not None for digest in digests], dtype=bool)
+    has_image = np.array([digest is not None for digest in digests], dtype=bool)
     patches = table["patch"].combine_chunks()
     listed = pc.fill_null(pc.list_value_length(patches), 0).to_numpy(zero_copy_only=False)
     lengths = np.diff(codes.offsets)
-    if len(listed) != codes.n_rows or (there & (listed != lengths)).any():
+    if len(listed) != codes.n_rows or (has_image & (listed != lengths)).any():
         raise _other_samples(folder)
     cells = np.full(codes.offsets[-1], -1, dtype=np.int32)
     flat = patches.flatten().to_numpy(zero_copy_only=False)
-    cells[np.repeat(there, lengths)] = flat[np.repeat(there, listed)]
+    cells[np.repeat(has_image, lengths)] = flat[np.repeat(has_image, listed)]
     numbers = np.array([int(digest[:16], 16) if digest else 0 for digest in digests], dtype=np.uint64)
-    return Pictures(there, numbers, cells, training[codes.start : codes.start + codes.n_rows])
+    return ImageRows(has_image, numbers, cells, training[codes.start : codes.start + codes.n_rows])
 
 
 def _blocks(codes: CodesShard) -> Iterator[tuple[int, int]]:
-    """Ranges of the shard's rows, with at most _MOST_ACTIVATIONS or one row each."""
+    """Yield ranges of the shard's rows with at most _MOST_ACTIVATIONS, or of one row."""
     before = codes.indptr[codes.offsets]
     start = 0
     while start < codes.n_rows:
@@ -73,8 +73,8 @@ def _blocks(codes: CodesShard) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _rows(codes: CodesShard, pictures: Pictures, start: int, stop: int) -> tuple[CodesShard, Pictures]:
-    """Some of a shard's rows."""
+def _rows(codes: CodesShard, image_rows: ImageRows, start: int, stop: int) -> tuple[CodesShard, ImageRows]:
+    """Return rows start to stop of a shard."""
     first, last = codes.offsets[[start, stop]]
     indptr = codes.indptr[first : last + 1]
     active, rows = slice(indptr[0], indptr[-1]), slice(start, stop)
@@ -82,8 +82,8 @@ def _rows(codes: CodesShard, pictures: Pictures, start: int, stop: int) -> tuple
     part = CodesShard(
         codes.start + start, indptr - indptr[0], codes.indices[active], codes.values[active], offsets, codes.d_sae
     )
-    return part, Pictures(
-        pictures.there[rows], pictures.digests[rows], pictures.patches[first:last], pictures.training[rows]
+    return part, ImageRows(
+        image_rows.has_image[rows], image_rows.digests[rows], image_rows.patches[first:last], image_rows.training[rows]
     )
 
 

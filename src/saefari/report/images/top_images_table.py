@@ -1,4 +1,4 @@
-"""The table of top images: one line per latent and image."""
+"""The table of top images: one row per latent and image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PARTS = ("train", "test", "excluded")
 
 @dataclass(frozen=True)
 class SplitRows:
-    """The rows of a stored split by their place in it: numbers in the dataset, int64 [n], and parts, int8 [n]."""
+    """The rows of a stored split: numbers in the dataset, int64 [n], and parts, int8 [n]."""
 
     folder: Path
     numbers: np.ndarray
@@ -30,7 +30,7 @@ class SplitRows:
 
     @classmethod
     def read(cls, folder: Path) -> SplitRows:
-        """Raises StoreError where the split was not prepared."""
+        """Read a stored split. Raises StoreError if it was not prepared."""
         return cls(folder, read_samples(folder, ["row"])["row"].to_numpy(), read_split(folder))
 
     @property
@@ -46,7 +46,7 @@ class SplitRows:
 def write_all_top_images(folder: Path, path: Path, k: int = 9) -> None:
     """Write the table of every latent of an SAE that is active in some image, as CSV. Raises StoreError.
 
-    folder: that of the SAE's codes, below the samples of a split with images.
+    folder: of the SAE's codes, below the samples of a split with images.
     """
     split = SplitRows.read(folder.parents[1])
     top = find_top_images(folder, split.training, k)
@@ -54,9 +54,9 @@ def write_all_top_images(folder: Path, path: Path, k: int = 9) -> None:
 
 
 def top_image_rows(peaks: Mapping[int, Sequence[Peak]], split: SplitRows, why: Mapping[int, str]) -> list[Row]:
-    """A row of COLUMNS per latent and image, in their order; why: what each latent was chosen for.
+    """Return a row of COLUMNS per latent and image. why: latent -> reason for its choice.
 
-    A position without a place in the image has patch -1 and no rectangle.
+    A position that is not a patch has patch -1 and no rectangle.
     """
     places = sorted({peak.place for found in peaks.values() for peak in found})
     samples = dict(zip(places, _samples(split, places), strict=True))

@@ -1,1 +1,1 @@
-"""Results of classifiers: summary.csv, the table of a run, figures, transfer."""
+"""Results of classifiers: summary.csv, the table at the end of a run, figures, transfer.csv."""

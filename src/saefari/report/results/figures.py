@@ -1,4 +1,4 @@
-"""Figures of one setting, drawn from its results.json."""
+"""Draw the figures of one setting from its results.json."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from saefari.fingerprint import file_sha256
-from saefari.report.build_record import made_of, standing, write_record
+from saefari.report.build_record import current_record, report_fingerprint, write_record
 from saefari.report.png import png
 from saefari.store import read_result
 from saefari.store.layout import FIGURES, RESULTS
@@ -31,9 +31,9 @@ Drawing = Callable[["Figure", Classifier, list[str]], None]
 
 
 def save_figures(folder: Path) -> list[Path]:
-    """Draw each classifier's confusion matrix, ROC curves, top features and tree; returns the PNG files.
+    """Draw each classifier's confusion matrix, ROC curves, top features and tree; return the PNG files.
 
-    folder: of one setting; raises StoreError where it holds no results.json.
+    folder: of one setting. Raises StoreError if it has no results.json.
     """
     inputs, result = _inputs(folder), read_result(folder)
     written = []
@@ -47,9 +47,9 @@ def save_figures(folder: Path) -> list[Path]:
     return written
 
 
-def figures_stand(folder: Path) -> bool:
-    """Whether the figures of a setting are there as they were drawn, of the results that are there now."""
-    return standing(folder / FIGURES, _inputs(folder)) is not None
+def figures_are_current(folder: Path) -> bool:
+    """Return whether a setting's figures exist, unchanged, and were drawn from its current results."""
+    return current_record(folder / FIGURES, _inputs(folder)) is not None
 
 
 def figure_names(classifier: Classifier) -> list[str]:
@@ -68,7 +68,7 @@ def draw_figure(figure: Figure, result: dict[str, Any], classifier: str, what: s
 
 def _inputs(folder: Path) -> str:
     path = folder / RESULTS
-    return made_of(file_sha256(path) if path.exists() else None)
+    return report_fingerprint(file_sha256(path) if path.exists() else None)
 
 
 def _drawings(classifier: Classifier) -> dict[str, Drawing]:
@@ -112,14 +112,14 @@ def _draw_roc(figure: Figure, classifier: Classifier, classes: list[str]) -> Non
         xlim=(0, 1),
         ylim=(0, 1.01),
         aspect="equal",
-        title=f"one class against the rest, area {classifier['roc_auc']:.3f}",
+        title=f"one-vs-rest ROC, AUC {classifier['roc_auc']:.3f}",
     )
     if len(classifier["roc"]) <= _MOST_NUMBERED:
         axes.legend(fontsize=7, loc="lower right")
 
 
 def _draw_weights(figure: Figure, classifier: Classifier, classes: list[str]) -> None:
-    """One panel of weights per class, for the first few classes."""
+    """Draw one panel of weights per class, for the first few classes."""
     shown = classes[1:] if len(classes) == 2 else classes[:_MOST_PANELS]
     n_columns = min(len(shown), 4)
     n_rows = -(-len(shown) // n_columns)
@@ -127,9 +127,9 @@ def _draw_weights(figure: Figure, classifier: Classifier, classes: list[str]) ->
     for place, name in enumerate(shown):
         axes = figure.add_subplot(n_rows, n_columns, place + 1)
         _draw_bars(axes, classifier["top_features"][name][:_TOP], "weight")
-        axes.set_title(_cut(name), fontsize=9)
+        axes.set_title(_shorten(name), fontsize=9)
     if len(classes) > len(shown) > 1:
-        figure.suptitle(f"the first {len(shown)} of {len(classes)} classes", fontsize=9)
+        figure.suptitle(f"first {len(shown)} of {len(classes)} classes", fontsize=9)
 
 
 def _draw_importances(figure: Figure, classifier: Classifier, classes: list[str]) -> None:
@@ -139,7 +139,7 @@ def _draw_importances(figure: Figure, classifier: Classifier, classes: list[str]
 
 
 def _draw_bars(axes: Axes, entries: list[dict[str, Any]], value: str) -> None:
-    """One bar per feature, the first on top; values below zero in another colour."""
+    """Draw one bar per feature, the first on top, negative values in another colour."""
     values = [entry[value] for entry in entries]
     axes.barh(range(len(entries)), values, color=["tab:blue" if v > 0 else "tab:orange" for v in values])
     axes.set_yticks(range(len(entries)), [_label(entry) for entry in entries])
@@ -154,7 +154,7 @@ def _draw_bars(axes: Axes, entries: list[dict[str, Any]], value: str) -> None:
 
 
 def _draw_tree(figure: Figure, classifier: Classifier, classes: list[str]) -> None:
-    """From left to right: leaves below one another, in the colour of their class; each split beside its children."""
+    """Draw a tree from left to right: leaves one below the other, in the colour of their class."""
     nodes = classifier["nodes"]
     places = _node_places(nodes)
     n_leaves = sum("left" not in node for node in nodes)
@@ -182,12 +182,12 @@ def _draw_tree(figure: Figure, classifier: Classifier, classes: list[str]) -> No
 
 
 def _node_places(nodes: list[dict[str, Any]]) -> dict[int, tuple[float, float]]:
-    """(x, y) of every node: x = depth; leaves at y = 0, -1, -2 … from the top, where the answer is no."""
+    """Return (x, y) of every node: x = depth; leaves at y = 0, -1, -2 … from the top, the "no" branch first."""
     places: dict[int, tuple[float, float]] = {}
     n_leaves = 0
 
     def place(number: int, depth: int) -> float:
-        """Place a node and those after it; returns its y."""
+        """Place a node and its descendants; return its y."""
         nonlocal n_leaves
         node = nodes[number]
         if "left" in node:
@@ -205,11 +205,11 @@ def _node_text(node: dict[str, Any], classes: list[str]) -> str:
     if "left" in node:
         return f"{_label(node)} > {node['threshold']:.3g}"
     largest = int(np.argmax(node["distribution"]))
-    return f"{_cut(classes[largest])}, {node['distribution'][largest]:.0%} of {node['n_rows']}"
+    return f"{_shorten(classes[largest])}, {node['distribution'][largest]:.0%} of {node['n_rows']}"
 
 
 def _node_colour(node: dict[str, Any]) -> Colour:
-    """White for a split; for a leaf its class's, the paler the more mixed it is."""
+    """White for a split; for a leaf the colour of its majority class, paler if classes are mixed."""
     if "left" in node:
         return (1.0, 1.0, 1.0)
     largest = int(np.argmax(node["distribution"]))
@@ -219,14 +219,14 @@ def _node_colour(node: dict[str, Any]) -> Colour:
 
 
 def _colour(number: int) -> Colour:
-    """The colour of a class, in every figure: ten dark ones, then their ten pale ones, then again."""
+    """Colour of a class in every figure: ten dark colours, then ten pale ones, repeated."""
     from matplotlib import colormaps
 
     red, green, blue, _ = colormaps["tab20"]((2 * number + number // 10) % 20)
     return (red, green, blue)
 
 
-def _cut(name: str) -> str:
+def _shorten(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
 
 

@@ -1,4 +1,4 @@
-"""summary.csv, and the table that a run ends with."""
+"""summary.csv, and the table at the end of a run."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ COLUMNS = (*_RESULT, "trained_on", "folder")
 
 Row = dict[str, Any]
 Result = tuple[Path, dict[str, Any]]
-"""A result's folder, and what its results.json holds."""
+"""A result's folder, and the content of its results.json."""
 
 
 def write_summary(path: Path, results: Iterable[Result] | None = None) -> list[Row]:
     """Write `Layout.summary` from every results.json below its folder; return a row per setting and classifier.
 
-    results: of `iter_results` of that folder, where they were read already.
+    results: of `iter_results` of that folder, if read already.
 
-    Column `folder` says where a row's results.json lies, below that folder; `trained_on` which other run trained the
-    classifier, empty where it was trained in its own; `variant` what else tells an imported result from others;
-    `caution` why a score says little. Cells that older results lack are empty.
+    Column `folder` is the folder of results.json, relative to that of summary.csv; `trained_on` is the other run that
+    trained a transferred classifier; `variant` distinguishes imported results; `caution` is the reason why a score
+    says little. Cells that older results lack are empty.
     """
     rows = [
         row | {"folder": folder.relative_to(path.parent).as_posix()}
@@ -44,13 +44,13 @@ def write_summary(path: Path, results: Iterable[Result] | None = None) -> list[R
 
 
 def older_results(results: Iterable[Result], current: int) -> list[Path]:
-    """Folders of the results that an older version's classification made. current: the format of today's results."""
+    """Return folders of results with an older format. current: the current format."""
     formats = [(folder, result.get("settings", {}).get("format")) for folder, result in results]
     return [folder for folder, number in formats if isinstance(number, int) and number < current]
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write a table whole or not at all; what is not known is empty."""
+    """Write a table atomically; missing values are empty."""
     with (
         atomic_write(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
@@ -63,8 +63,8 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
 def best_settings(rows: Iterable[Row]) -> list[Row]:
     """Return the best row of each (dataset, model, source), chosen by cross-validation on training rows alone.
 
-    Never by the test score: the best of many test scores is too good; so rows without cross-validation (imported
-    ones) are never chosen. Of equal ones, the first in the table's order is best.
+    Test scores are not used, since the best of many test scores is optimistic; rows without cross-validation (imported
+    ones) are never chosen. Of equal rows the first in the order of the table is chosen.
     """
     best: dict[tuple[str, ...], Row] = {}
     for row in sorted(rows, key=lambda row: [_sortable(row.get(column)) for column in _RESULT]):
@@ -77,9 +77,9 @@ def best_settings(rows: Iterable[Row]) -> list[Row]:
 
 
 def best_table(rows: Iterable[Row]) -> str:
-    """`best_settings` as text: what was best, and macro-F1 on the test rows with its 95% interval, which is named."""
+    """Format `best_settings` as a text table with test macro-F1, its 95% interval, and the method of the interval."""
     best = sorted(best_settings(rows), key=lambda row: (*task_of(row), -row["macro_f1"]))
-    heads = [
+    header = [
         "dataset",
         "source",
         "model",
@@ -96,8 +96,8 @@ def best_table(rows: Iterable[Row]) -> str:
             task,
             row["source"],
             row["model"] or "-",
-            where_of(row),
-            setting_of(row),
+            layer_text(row),
+            setting_text(row),
             row["classifier"],
             f"{row['macro_f1']:.3f}",
             f"{row['macro_f1_low']:.3f}-{row['macro_f1_high']:.3f}",
@@ -107,23 +107,23 @@ def best_table(rows: Iterable[Row]) -> str:
         for task, row in zip(task_names(map(task_of, best)), best, strict=True)
     ]
     note = f"\n95% interval: {INTERVAL_METHOD}" if best else ""
-    return aligned(with_cautions([heads, *lines], best)) + note
+    return format_table(add_caution_column([header, *lines], best)) + note
 
 
 def task_of(row: Row) -> tuple[str, ...]:
-    """What names the task of a row: its columns `TASK`; older rows lack the last."""
+    """Return the columns `TASK` of a row; older rows lack the last."""
     return tuple(str(row.get(column) or "") for column in TASK)
 
 
-def where_of(row: Row) -> str:
-    """`layer 3 3k` of a row of the summary; a dash for a baseline without a layer."""
+def layer_text(row: Row) -> str:
+    """Format layer and width of a summary row as `layer 3 3k`; a dash for a baseline without a layer."""
     if row["layer"] is None:
         return "-"
     return f"layer {row['layer']}" + (f" {row['width']}" if row["width"] else "")
 
 
-def setting_of(row: Row) -> str:
-    """`sum, top-n 0, > 1` of a row of the summary; a dash where there is nothing to say."""
+def setting_text(row: Row) -> str:
+    """Format the setting of a summary row as `sum, top-n 0, > 1`; a dash for a source without settings."""
     parts = [row["pooling"]]
     if row["top_n"] is not None:
         parts.append(f"top-n {row['top_n']}")
@@ -134,25 +134,23 @@ def setting_of(row: Row) -> str:
     return ", ".join(filter(None, parts)) or "-"
 
 
-def with_cautions(lines: Sequence[Sequence[str]], rows: Sequence[Row]) -> list[list[str]]:
-    """Add the rows' cautions as a last column, where one has any. lines: the heading, then one line per row."""
+def add_caution_column(lines: Sequence[Sequence[str]], rows: Sequence[Row]) -> list[list[str]]:
+    """Append the rows' cautions as last column, if any row has one. lines: the header, then one line per row."""
     cautions = [row.get("caution") or "" for row in rows]
     if not any(cautions):
         return [list(line) for line in lines]
     return [[*line, cell] for line, cell in zip(lines, ["caution", *cautions], strict=False)]
 
 
-def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """Columns of equal width under a ruled heading."""
+def format_table(lines: Sequence[Sequence[str]]) -> str:
+    """Format lines as a text table with aligned columns; the first line is the header."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    heading, *body = [
-        "  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines
-    ]
-    return "\n".join([heading, "-" * len(heading), *body])
+    header, *body = ["  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join([header, "-" * len(header), *body])
 
 
 def _sortable(value: object) -> tuple[int, float, str]:
-    """Nothing before numbers before text."""
+    """Sort key: None before numbers before text."""
     if value is None:
         return 0, 0.0, ""
     return (1, float(value), "") if isinstance(value, (int, float)) else (2, 0.0, str(value))

@@ -1,4 +1,4 @@
-"""What classifiers reach on another run's features, beside what they reach on their own and what guessing reaches."""
+"""transfer.csv: scores of transferred classifiers, with their in-domain scores and the majority baseline."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from saefari.report.results.summary import Row, aligned, setting_of, with_cautions, write_csv
+from saefari.report.results.summary import Row, add_caution_column, format_table, setting_text, write_csv
 from saefari.store import Layout, iter_results
 
 TRANSFERS = "transfer.csv"
@@ -21,9 +21,9 @@ COLUMNS = (
 
 
 def write_transfers(layout: Layout) -> Path:
-    """Write one row of COLUMNS per transferred classifier of the tree; returns the file's path.
+    """Write one row of COLUMNS per transferred classifier of the tree; return the file's path.
 
-    rows_trained_on, rows_unmapped: rows of the tested run that were left out, and why.
+    rows_trained_on, rows_unmapped: numbers of rows of the tested run that were left out, by reason.
     """
     path = layout.reports / TRANSFERS
     rows = [
@@ -37,7 +37,7 @@ def write_transfers(layout: Layout) -> Path:
 
 
 def transfer_rows(result: Mapping[str, Any]) -> list[Row]:
-    """One row of COLUMNS, but for `folder`, per classifier of a transferred result."""
+    """Return one row of COLUMNS, without `folder`, per classifier of a transferred result."""
     transfer = result["transfer"]
     left_out = transfer["rows_left_out"]
     rows = []
@@ -62,15 +62,15 @@ def transfer_rows(result: Mapping[str, Any]) -> list[Row]:
 
 
 def transfer_table(rows: Sequence[Row]) -> str:
-    """The rows as text; `majority` is always guessing the training run's most frequent class."""
-    heads = [
+    """Format the rows as a text table; `majority` is the score of predicting the training run's majority class."""
+    header = [
         "trained on", "tested on", "setting", "classifier", "in-domain", "macro-F1", "95% interval", "majority", "rows",
     ]  # fmt: skip
     lines = [
         [
             row["trained_on"],
             row["tested_on"],
-            setting_of(row),
+            setting_text(row),
             row["classifier"],
             f"{row['in_domain_macro_f1']:.3f}",
             f"{row['macro_f1']:.3f}",
@@ -80,4 +80,4 @@ def transfer_table(rows: Sequence[Row]) -> str:
         ]
         for row in rows
     ]
-    return aligned(with_cautions([heads, *lines], rows))
+    return format_table(add_caution_column([header, *lines], rows))

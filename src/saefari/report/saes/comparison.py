@@ -1,4 +1,4 @@
-"""What is compared of trained SAEs: how well they reconstruct, and how well one classifies with them."""
+"""Tables that compare trained SAEs: reconstruction quality, and scores of classifiers on their codes."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ SCORE_COLUMNS = (
 
 
 def task_of(row: Row) -> str:
-    """`<dataset>[/<config>]/<split>[ (<text_field>)]` of a row of results."""
+    """Format the task of a result row as `<dataset>[/<config>]/<split>[ (<text_field>)]`."""
     return task_name(tuple(row[name] for name in TASK))
 
 
 def sae_rows(saes: Iterable[TrainedSae]) -> list[Row]:
-    """One row of SAE_COLUMNS per SAE; None for what its quality.json does not say.
+    """Return one row of SAE_COLUMNS per SAE; None for values missing from quality.json.
 
-    n_positions: trained on; n_held_out: measured on. on_front: `yes` where no other SAE of the same model and layer
-    has as low an L0 and FVU, and one of them lower.
+    n_positions: of training; n_held_out: of the measurement. on_front: `yes` for SAEs on the Pareto front of L0 and
+    FVU of their model and layer.
     """
     rows = [_sae_row(sae) for sae in saes]
     groups: dict[tuple[str, int], list[Row]] = {}
@@ -47,11 +47,10 @@ def sae_rows(saes: Iterable[TrainedSae]) -> list[Row]:
 
 
 def score_rows(saes: Sequence[Row], summary: Iterable[Row]) -> list[Row]:
-    """One row of SCORE_COLUMNS per dataset and SAE: of all its settings and classifiers the one with the best
-    cross-validation on training rows, and what that one scores on the test rows.
+    """Return one row of SCORE_COLUMNS per dataset and SAE: its best setting and classifier, with test scores.
 
-    saes: of `sae_rows`. summary: rows of summary.csv; those of other features, or without cross-validation, are left
-    out. In the order of the datasets' names, the best cross-validation first.
+    The best is chosen by cross-validation on training rows. saes: of `sae_rows`. summary: rows of summary.csv; those
+    of other features, or without cross-validation, are ignored. Sorted by dataset, then best cross-validation first.
     """
     by_key = {tuple(row[name] for name in _KEY): row for row in saes}
     best: dict[tuple[str, ...], Row] = {}
@@ -79,26 +78,26 @@ def _sae_row(sae: TrainedSae) -> Row:
         "layer": sae.layer,
         "name": sae.name,
         "architecture": str(architecture or ""),
-        "d_sae": _whole(d_sae),
+        "d_sae": _int_or_none(d_sae),
         **{name: _option(record, str(architecture), name) for name in _OPTIONS},
-        "n_positions": _whole(trained),
+        "n_positions": _int_or_none(trained),
         **{name: finite_number(record, name) for name in _MEASURED},
         "ultra_low_density": finite_number(record, "ultra_low_density", "share"),
         "loss_recovered": finite_number(record, "cross_entropy", "recovered"),
-        "n_held_out": _whole(held_out),
+        "n_held_out": _int_or_none(held_out),
         "on_front": "no",
     }
 
 
 def _option(record: Row, architecture: str, name: str) -> float | int | None:
-    """A training option; None where the architecture has no use for it: its settings hold a default all the same."""
+    """Return a training option; None if the architecture does not use it (stored settings still hold a default)."""
     value = finite_number(record, "settings", name)
     try:
         SaeTraining.model_validate({"architecture": architecture, name: value})
     except ValueError:
         return None
-    return _whole(value) if name == "k" else value
+    return _int_or_none(value) if name == "k" else value
 
 
-def _whole(value: float | None) -> int | None:
+def _int_or_none(value: float | None) -> int | None:
     return None if value is None else int(value)

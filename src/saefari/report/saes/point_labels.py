@@ -1,4 +1,4 @@
-"""Names beside the points of a figure, where there is room for them."""
+"""Label the points of a figure where there is room."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 
 _SIZE = 6.5
 _MARK = 5.0
-"""Half the side of the square that a point keeps free, in pixels."""
+"""Half the side of the square around a point that labels must not cover, in pixels."""
 _PLACES = (
     (5, 0, "left", "center"), (-5, 0, "right", "center"), (0, 5, "center", "bottom"), (0, -5, "center", "top"),
     (5, 6, "left", "bottom"), (-5, -6, "right", "top"), (5, -6, "left", "top"), (-5, 6, "right", "bottom"),
 )  # fmt: skip
-"""Where a name may stand: offset in typographic points, and which of its edges is there."""
+"""Positions to try for a label: offset in typographic points, and the text edge to align there."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class PointLabel:
 
 
 def label_points(axes: Axes, labels: Sequence[PointLabel], points: Sequence[tuple[float, float]]) -> None:
-    """Write each name beside its point unless it would cover a name or a point; the first ones have the choice.
+    """Write each name beside its point unless it would cover a label or a point; earlier labels take precedence.
 
-    points: all those of the axes. The figure's layout must be final: places are compared in pixels.
+    points: all points of the axes. The figure's layout must be final, since positions are compared in pixels.
     """
     from matplotlib.colors import to_rgb
     from matplotlib.transforms import Bbox

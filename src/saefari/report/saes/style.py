@@ -1,4 +1,4 @@
-"""How SAEs look in every figure of a report: their panels, colours, marks and names."""
+"""Shared style of the figures of SAEs: panels, colours, markers and names."""
 
 from __future__ import annotations
 
@@ -20,56 +20,56 @@ _STYLES = {
 }
 _OTHER = ("#7F7F7F", "X")
 
-Place = tuple[str, int]
-"""(model, layer): SAEs are compared where both are the same, one panel each."""
+ModelLayer = tuple[str, int]
+"""(model, layer): SAEs with the same model and layer are compared in one panel."""
 
 
 def style_of(architecture: str) -> tuple[str, str]:
-    """(colour, mark). The colours are Okabe and Ito's, which colour-blind people can tell apart."""
+    """Return (colour, marker); the colours are Okabe and Ito's palette for colour-blind readers."""
     return _STYLES.get(architecture, _OTHER)
 
 
-def place_of(row: Row) -> Place:
+def model_layer_of(row: Row) -> ModelLayer:
     return row["model"], row["layer"]
 
 
-def places_of(rows: Iterable[Row]) -> list[Place]:
-    """In the order of their panels."""
-    return sorted({place_of(row) for row in rows})
+def model_layers(rows: Iterable[Row]) -> list[ModelLayer]:
+    """Return the distinct (model, layer) of the rows, in panel order."""
+    return sorted({model_layer_of(row) for row in rows})
 
 
-def rows_at(rows: Iterable[Row], place: Place) -> list[Row]:
-    return [row for row in rows if place_of(row) == place]
+def rows_of(rows: Iterable[Row], model_layer: ModelLayer) -> list[Row]:
+    return [row for row in rows if model_layer_of(row) == model_layer]
 
 
-def title_of(place: Place) -> str:
-    """`small-model, layer 3`."""
-    return f"{cut(place[0].rsplit('--', 1)[-1])}, layer {place[1]}"
+def panel_title(model_layer: ModelLayer) -> str:
+    """Return a panel's title, such as `small-model, layer 3`."""
+    return f"{shorten(model_layer[0].rsplit('--', 1)[-1])}, layer {model_layer[1]}"
 
 
 def short_name(row: Row) -> str:
-    """An SAE's name without the architecture, which colour and mark say."""
-    return cut(row["name"].removeprefix(f"{row['architecture']}-"))
+    """Return an SAE's name without the architecture, which colour and marker show."""
+    return shorten(row["name"].removeprefix(f"{row['architecture']}-"))
 
 
-def cut(name: str, letters: int = 34) -> str:
-    """The end of a long name: it tells the names of a sweep apart."""
+def shorten(name: str, letters: int = 34) -> str:
+    """Return the end of a long name, which distinguishes the names of a sweep."""
     return name if len(name) <= letters else f"…{name[1 - letters :]}"
 
 
-def in_order(row: Row) -> tuple[Place, str, int, float, str]:
-    """Key that sorts panels and lines: by place and architecture, the smallest and sparsest first."""
-    return place_of(row), row["architecture"], row["d_sae"] or 0, row["l0"] or 0.0, row["name"]
+def sort_key(row: Row) -> tuple[ModelLayer, str, int, float, str]:
+    """Sort key of panels and lines: by (model, layer), architecture, d_sae, L0 and name."""
+    return model_layer_of(row), row["architecture"], row["d_sae"] or 0, row["l0"] or 0.0, row["name"]
 
 
-def plain(*all_axes: Axes) -> None:
-    """No frame above and to the right."""
+def hide_frame(*all_axes: Axes) -> None:
+    """Hide the top and right frame of the axes."""
     for axes in all_axes:
         axes.spines[["top", "right"]].set_visible(False)
 
 
-def count_log(axes: Axes, which: str) -> None:
-    """A logarithmic axis, x or y, of counts: its ticks read as numbers, also where it spans less than a decade."""
+def set_log_scale(axes: Axes, which: str) -> None:
+    """Make an axis (x or y) logarithmic with plain numbers as ticks, even if it spans less than a decade."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     axes.set(**{f"{which}scale": "log"})
