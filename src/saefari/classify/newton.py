@@ -11,7 +11,7 @@ import numpy as np
 from saefari.classify.solver import JointSoftmax
 from saefari.log import logger
 
-TOLERANCE = 1e-3
+TOLERANCE = 1e-4
 """Tolerance of the search. A problem has converged when the expected decrease of a Newton step is at most this share of
 the loss and of its decrease since zero weights; the step is still taken, so the remaining error is far smaller."""
 FINAL_TOLERANCE = 1e-6
