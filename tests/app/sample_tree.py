@@ -16,7 +16,7 @@ from scipy import sparse
 
 from app.server import create_app
 from app.shared.data.one_result import OneResult, find_result
-from app.shared.data.samples.selection import Shown, find_shown
+from app.shared.data.samples.selection import SelectedSample, find_selected
 from app.shared.data.tree import tree
 from saefari.classify.job import ClassifyJob
 from saefari.classify.run import run_classify_job
@@ -124,8 +124,8 @@ def result(source: str, classifier: str = "linear") -> OneResult:
     return find_result(tree().index(), *ids(source, classifier))
 
 
-def shown(source: str, classifier: str, row: int) -> Shown:
-    return find_shown(*ids(source, classifier), row)
+def shown(source: str, classifier: str, row: int) -> SelectedSample:
+    return find_selected(*ids(source, classifier), row)
 
 
 def page() -> ModuleType:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.pages.compare.data.cells import best_by_model, cells, in_order, narrowed, win_rates
+from app.pages.compare.data.cells import best_by_model, cells, sorted_values, filter_rows, win_rates
 from app.pages.compare.parts.figures import View, comparison_figure
 from app.shared.data.selection import with_tasks
 from saefari.store import summary_table
@@ -63,19 +63,19 @@ def test_imported_results_have_a_map_and_wins() -> None:
 
 def test_what_has_no_layer_is_a_cell_of_its_own() -> None:
     found = cells(table({}, {"source": "tfidf", "layer": None, "model": "", "width": ""}), ["layer", "layer"])
-    assert in_order(list(found.rows["layer"])) == [1, None]
+    assert sorted_values(list(found.rows["layer"])) == [1, None]
 
 
 def test_values_stand_in_their_order() -> None:
-    assert in_order(["65k", "3k", "1m", "", "3k-random", "3k"]) == ["3k", "3k-random", "65k", "1m", ""]
-    assert in_order([20, pd.NA, 3]) == [3, 20, None]
-    assert in_order(["tree", "linear"]) == ["linear", "tree"]
+    assert sorted_values(["65k", "3k", "1m", "", "3k-random", "3k"]) == ["3k", "3k-random", "65k", "1m", ""]
+    assert sorted_values([20, pd.NA, 3]) == [3, 20, None]
+    assert sorted_values(["tree", "linear"]) == ["linear", "tree"]
 
 
 def test_filters_keep_what_is_named() -> None:
     rows = table({}, {"classifier": "tree"}, {"dataset": "e"})
-    assert len(narrowed(rows, task=[], classifier=[])) == 3
-    assert list(narrowed(rows, task=["d/train"], classifier=["tree"])["run"]) == ["r1"]
+    assert len(filter_rows(rows, task=[], classifier=[])) == 3
+    assert list(filter_rows(rows, task=["d/train"], classifier=["tree"])["run"]) == ["r1"]
 
 
 def test_the_map_subtracts_the_model_s_own_baselines() -> None:

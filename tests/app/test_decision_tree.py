@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.shared.data.decision_tree import below, check_nodes, rules
+from app.shared.data.decision_tree import check_nodes, descendants, rules
 from app.shared.parts.decisions.tree_figure import tree_figure, tree_width
 
 LEAF = {"n_rows": 3, "distribution": [0.25, 0.75]}
@@ -58,7 +58,7 @@ def test_a_folded_node_hides_what_follows_it_and_says_how_much() -> None:
     nodes = grow(3)
     figure = tree_figure(nodes, ["a", "b"], collapsed=[1])
     shown = list(figure.data[-1].customdata)
-    assert sorted(shown) == [i for i in range(15) if i not in below(nodes, 1)]
+    assert sorted(shown) == [i for i in range(15) if i not in descendants(nodes, 1)]
     labels = dict(zip(figure.data[-2].customdata, figure.data[-2].text, strict=True))
     assert "3 rows, 6 folded" in labels[1]
     assert "folded" not in labels[8]

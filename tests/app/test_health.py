@@ -13,7 +13,7 @@ from app.pages.health.data.checks import check_result, verify_shard
 from app.pages.health.data.disk import disk_rows
 from app.pages.health.data.state import (
     manifest_rows,
-    rows_states,
+    split_states,
     warnings_of_manifests,
     warnings_of_results,
     warnings_of_splits,
@@ -74,13 +74,13 @@ def test_manifests_that_need_a_look_come_first(tmp_path: Path) -> None:
 def test_altered_rows_and_splits_are_told_from_whole_ones(tmp_path: Path) -> None:
     samples = write_codes(tmp_path).parents[1]
     tree = OutputTree(tmp_path)
-    [state] = rows_states(tree.index(), tree.layout)
+    [state] = split_states(tree.index(), tree.layout)
     assert (state.rows, state.split) == ("as recorded", "as recorded")
     assert state.counts == {"train": 1, "test": 1, "excluded": 0}
     with (samples / "samples.parquet").open("ab") as file:
         file.write(b"!")
     (samples / "split.json").unlink()
-    [state] = rows_states(tree.index(), tree.layout)
+    [state] = split_states(tree.index(), tree.layout)
     assert (state.rows, state.split) == ("not as recorded", "not there")
 
 
@@ -91,7 +91,7 @@ def test_warnings_of_codes_splits_and_results_are_collected(tmp_path: Path) -> N
     tree = OutputTree(tmp_path)
     index = tree.index()
     assert [one.warning for one in warnings_of_manifests(index.code_sets.values())] == ["wrong hook"]
-    assert [one.warning for one in warnings_of_splits(rows_states(index, tree.layout))] == ["1 row left out"]
+    assert [one.warning for one in warnings_of_splits(split_states(index, tree.layout))] == ["1 row left out"]
     [one] = warnings_of_results(index)
     assert (one.where, one.warning) == ("m/d/train/layer_3/3k", "2 classes left out")
 

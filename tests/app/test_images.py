@@ -27,7 +27,7 @@ from app.shared.data.one_result import OneResult, find_result
 from app.shared.data.samples import rows as rows_module
 from app.shared.data.samples.evidence import position_evidence
 from app.shared.data.samples.rows import Filters, find_rows, find_sample, matching
-from app.shared.data.samples.selection import find_shown
+from app.shared.data.samples.selection import find_selected
 from app.shared.data.tree import tree
 from saefari.errors import StoreError
 from saefari.store import IMAGE_SCHEMA, SamplesWriter, read_sample_rows
@@ -149,7 +149,7 @@ def test_listing_and_naming_rows_reads_no_view(served: Flask, monkeypatch: pytes
 
 
 def test_evidence_is_the_contributions_shared_out(served: Flask) -> None:
-    one = find_shown(result(DIGITS).run, "linear", FIRST + 4)
+    one = find_selected(result(DIGITS).run, "linear", FIRST + 4)
     sample, found = find_sample(one.result, one.row), one.decision().contributions
     assert sample.codes is not None
     assert found is not None

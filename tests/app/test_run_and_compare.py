@@ -18,7 +18,7 @@ from flask import Flask
 from app.pages.compare.data.picks import MOST, read_picks, setting_rows
 from app.server import create_app
 from app.shared.data import tree as tree_module
-from app.shared.data.memory import short_id
+from app.shared.data.file_cache import short_id
 from app.shared.data.one_result import find_result
 from app.shared.data.top_features import top_features
 from app.shared.data.tree import OutputTree

@@ -16,9 +16,9 @@ from app.pages.samples.data.map import draw_map
 from app.pages.samples.parts.map import map_figure
 from app.shared.data.samples.reasons import offered_latents
 from app.shared.data.samples.rows import Filters, ResultRows, find_rows, find_sample, matching, runner_up
-from app.shared.data.samples.selection import shown_by_others
+from app.shared.data.samples.selection import selected_in_baselines
 from app.shared.data.tree import OutputTree, tree
-from app.shared.parts.decisions.contributions import Push, bars, check
+from app.shared.parts.decisions.contributions import ClassLogit, bars, check
 from saefari.store import write_json
 from tests.app.sample_tree import CLASSES, FIRST, N_ROWS, SOURCES, classified_server, ids, page, result, shown, text
 
@@ -89,7 +89,7 @@ def test_contributions_and_intercept_make_the_stored_probabilities(served: Flask
         assert decision.contributions is not None
         odds = np.exp(decision.contributions.per_class.sum(axis=0) + decision.contributions.intercepts)
         np.testing.assert_allclose(odds / odds.sum(), one.rows.probabilities[one.place], atol=1e-5)
-        assert not one.is_made_anew(decision)
+        assert not one.is_outdated(decision)
 
 
 def test_the_latent_that_decided_is_offered_first_and_coloured_where_it_fires(served: Flask) -> None:
@@ -149,12 +149,12 @@ def test_every_part_of_a_sample_can_be_shown(served: Flask, source: str, classif
 
 
 def test_other_sources_are_the_best_of_each(served: Flask) -> None:
-    others, without = shown_by_others(shown("sae", "linear", FIRST))
+    others, without = selected_in_baselines(shown("sae", "linear", FIRST))
     assert [one.result.row.source for one in others] == ["hidden", "tfidf"]
     assert without == []
     scores = tree().index().results.groupby("source").cv_macro_f1.max()
     assert [one.result.row.cv_macro_f1 for one in others] == [scores["hidden"], scores["tfidf"]]
-    of_baseline = shown_by_others(shown("tfidf", "linear", FIRST))[0]
+    of_baseline = selected_in_baselines(shown("tfidf", "linear", FIRST))[0]
     assert [one.result.row.source for one in of_baseline] == ["sae", "hidden"]
 
 
@@ -181,7 +181,7 @@ def test_points_of_the_map_are_rows(served: Flask, monkeypatch: pytest.MonkeyPat
 
 
 def test_bars_add_up_to_the_logit_however_many_are_left_out() -> None:
-    push = Push("a (predicted)", np.linspace(-1, 2, 40), -0.25, float(np.linspace(-1, 2, 40).sum() - 0.25))
+    push = ClassLogit("a (predicted)", np.linspace(-1, 2, 40), -0.25, float(np.linspace(-1, 2, 40).sum() - 0.25))
     bar = bars([f"latent {i}" for i in range(40)], push).data[0]
     assert sum(bar.x) == pytest.approx(push.logit)
     assert len(bar.x) < 20

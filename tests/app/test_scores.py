@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from app.pages.run.data.scores import candidates, class_rows, confused_pairs, confusion, curve_areas, share_interval
+from app.pages.run.data.scores import candidates, class_rows, confused_pairs, confusion, roc_areas, share_interval
 from app.pages.run.parts.score_figures import confusion_figure, folds_figure, roc_figure
 
 MATRIX = np.array([[8, 2, 0], [1, 4, 0], [0, 5, 0]])
@@ -44,9 +44,9 @@ def test_many_classes_have_no_numbers_but_all_names() -> None:
 
 def test_area_under_a_curve() -> None:
     curves = {"a": {"fpr": [0, 0, 1], "tpr": [0, 1, 1]}, "b": {"fpr": [0, 1], "tpr": [0, 1]}}
-    assert curve_areas({"roc": curves}) == {"a": 1.0, "b": 0.5}
-    assert curve_areas({"roc": None}) == {}
-    figure = roc_figure(curves, curve_areas({"roc": curves}), ["b"])
+    assert roc_areas({"roc": curves}) == {"a": 1.0, "b": 0.5}
+    assert roc_areas({"roc": None}) == {}
+    figure = roc_figure(curves, roc_areas({"roc": curves}), ["b"])
     assert [trace.name for trace in figure.data] == ["b (0.500)", "chance"]
 
 

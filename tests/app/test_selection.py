@@ -1,11 +1,11 @@
-"""What is best is chosen by cross-validation, and duels say whether intervals overlap."""
+"""What is best is chosen by cross-validation, and best_pairs say whether intervals overlap."""
 
 from __future__ import annotations
 
 import pandas as pd
 import pytest
 
-from app.shared.data.selection import best_rows, duels, with_tasks
+from app.shared.data.selection import best_rows, best_pairs, with_tasks
 
 
 def table(*rows: tuple[str, str, float, float | None]) -> pd.DataFrame:
@@ -17,38 +17,38 @@ def table(*rows: tuple[str, str, float, float | None]) -> pd.DataFrame:
 
 def test_the_test_score_chooses_nothing() -> None:
     rows = table(("d", "sae", 0.9, 0.5), ("d", "sae", 0.6, 0.6), ("d", "tfidf", 0.7, 0.7))
-    [duel] = duels(rows)
-    assert duel.sae is not None
-    assert duel.sae.macro_f1 == 0.6
-    assert duel.difference == pytest.approx(-0.1)
-    assert duel.overlap is True
+    [pair] = best_pairs(rows)
+    assert pair.sae is not None
+    assert pair.sae.macro_f1 == 0.6
+    assert pair.difference == pytest.approx(-0.1)
+    assert pair.overlap is True
 
 
 def test_the_strongest_baseline_is_met_and_intervals_can_be_apart() -> None:
     rows = table(
         ("d", "sae", 0.9, 0.9), ("d", "tfidf", 0.5, 0.4), ("d", "hidden", 0.6, 0.5), ("d", "random_sae", 0.3, 0.3)
     )
-    [duel] = duels(rows)
-    assert duel.baseline is not None
-    assert duel.baseline.source == "hidden"
-    assert duel.overlap is False
+    [pair] = best_pairs(rows)
+    assert pair.baseline is not None
+    assert pair.baseline.source == "hidden"
+    assert pair.overlap is False
 
 
 def test_a_missing_side_or_score_is_no_verdict() -> None:
-    [duel] = duels(table(("d", "sae", 0.9, 0.9)))
-    assert (duel.baseline, duel.difference, duel.overlap) == (None, None, None)
+    [pair] = best_pairs(table(("d", "sae", 0.9, 0.9)))
+    assert (pair.baseline, pair.difference, pair.overlap) == (None, None, None)
     unknown = table(("d", "sae", 0.9, 0.9), ("d", "tfidf", 0.5, 0.4)).assign(macro_f1_low=None)
-    assert duels(unknown)[0].overlap is None
+    assert best_pairs(unknown)[0].overlap is None
 
 
 def test_without_cross_validation_the_test_score_chooses_and_is_marked() -> None:
     rows = table(("d", "sae", 0.9, None), ("d", "sae", 0.8, None), ("d", "tfidf", 0.5, 0.4), ("d", "hidden", 0.7, None))
-    [duel] = duels(rows)
-    assert duel.sae is not None
-    assert duel.baseline is not None
-    assert (duel.sae.macro_f1, duel.sae.by_test) == (0.9, True)
-    assert (duel.baseline.source, duel.baseline.by_test) == ("tfidf", False)
-    assert duel.by_test is True
+    [pair] = best_pairs(rows)
+    assert pair.sae is not None
+    assert pair.baseline is not None
+    assert (pair.sae.macro_f1, pair.sae.by_test) == (0.9, True)
+    assert (pair.baseline.source, pair.baseline.by_test) == ("tfidf", False)
+    assert pair.by_test is True
     assert best_rows(rows[:0], ["dataset"]).empty
 
 

@@ -1,4 +1,4 @@
-"""ag-grid's sort and filter models, answered from a data frame."""
+"""ag-grid's sort and filter models, apply_request from a data frame."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from app.pages.latents.data.table_requests import answered
+from app.pages.latents.data.table_requests import apply_request
 
 TABLE = pd.DataFrame({"n": [3.0, 1.0, None, 2.0], "word": ["Dog", "cat", "", "dogma"]})
 
@@ -33,9 +33,9 @@ TABLE = pd.DataFrame({"n": [3.0, 1.0, None, 2.0], "word": ["Dog", "cat", "", "do
     ],
 )
 def test_filters(column: str, condition: Any, kept: list[int]) -> None:
-    assert answered(TABLE, {"filterModel": {column: condition}}).index.tolist() == kept
+    assert apply_request(TABLE, {"filterModel": {column: condition}}).index.tolist() == kept
 
 
 @pytest.mark.parametrize(("direction", "order"), [("asc", [1, 3, 0, 2]), ("desc", [0, 3, 1, 2])])
 def test_unknown_values_come_last_either_way(direction: str, order: list[int]) -> None:
-    assert answered(TABLE, {"sortModel": [{"colId": "n", "sort": direction}]}).index.tolist() == order
+    assert apply_request(TABLE, {"sortModel": [{"colId": "n", "sort": direction}]}).index.tolist() == order

@@ -15,7 +15,7 @@ from scipy import sparse
 from app.pages.try_it.data.examples import LONGEST_TEXT, example_texts
 from app.pages.try_it.parts.live_answer import probability_figure
 from app.server import create_app
-from app.shared.data.baselines import rows_of_other_sources
+from app.shared.data.baselines import best_rows_of_other_sources
 from app.shared.data.one_result import OneResult
 from app.shared.data.tree import OutputTree
 from saefari.classify.decisions import Contributions, Decision
@@ -62,7 +62,7 @@ def test_rivals_are_the_best_of_other_sources_on_the_same_dataset_and_model() ->
 
     def rivals(place: int) -> list[str]:
         result: Any = SimpleNamespace(row=table.iloc[place])
-        return [one.run for one in rows_of_other_sources(index, result)]
+        return [one.run for one in best_rows_of_other_sources(index, result)]
 
     assert rivals(0) == ["h2", "t"]
     assert rivals(2) == ["s", "t"]

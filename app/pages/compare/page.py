@@ -10,9 +10,9 @@ import dash_mantine_components as dmc
 import pandas as pd
 from dash import Input, Output, callback, dcc
 
-from app.pages.compare.data.cells import best_by_model, cells, in_order, narrowed
+from app.pages.compare.data.cells import best_by_model, cells, sorted_values, filter_rows
 from app.pages.compare.parts.figures import ACROSS, FACETS, GROUPS, View, comparison_figure, heat_figure, value_label
-from app.pages.compare.parts.missing import cautions, lacking, why_no_map
+from app.pages.compare.parts.missing import cautions, no_metric_message, no_heat_map_message
 from app.pages.compare.parts.side_by_side import side_by_side
 from app.pages.compare.parts.wins import win_table
 from app.shared.data.selection import SAE, TASK
@@ -20,7 +20,7 @@ from app.shared.data.tree import tree
 from app.shared.labels import METRICS, result_title
 from app.shared.parts.figure import graph, opens_on_click
 from app.shared.parts.grid import grid, link_column, number_column, text_column
-from app.shared.parts.guard import said
+from app.shared.parts.guard import render_or_error
 from app.shared.parts.page import notice, page, section, wide
 from app.shared.parts.state import options_of, state_id
 from app.shared.permalinks import Parameter, chosen, chosen_many, link
@@ -71,8 +71,8 @@ def layout(
             "Compare", _LINE, _WORDS, [notice("There are no results yet: the page Runs says how to make some.")]
         )
     table = index.results
-    tasks = {task: task for task in in_order(list(table[TASK]))}
-    classifiers = {name: name for name in in_order(list(table["classifier"]))}
+    tasks = {task: task for task in sorted_values(list(table[TASK]))}
+    classifiers = {name: name for name in sorted_values(list(table["classifier"]))}
     controls = [
         *_axes(_view(table, metric, x, colour, facet)),
         _filter("dataset", "Datasets", tasks, chosen_many(dataset, list(tasks))),
@@ -138,7 +138,7 @@ def _heat_switch(how: str) -> Any:
 )
 def _compare(metric: str, x: str, colour: str, facet: str, datasets: list[str], only: list[str]) -> Any:
     table = _table(datasets, only)
-    return said(lambda: _comparison(table, _view(table, metric, x, colour, facet)), "The comparison")
+    return render_or_error(lambda: _comparison(table, _view(table, metric, x, colour, facet)), "The comparison")
 
 
 @callback(
@@ -149,19 +149,19 @@ def _compare(metric: str, x: str, colour: str, facet: str, datasets: list[str], 
     Input(state_id("only"), "value"),
 )
 def _heat(how: str, metric: str, datasets: list[str], only: list[str]) -> Any:
-    return said(lambda: _heat_map(_table(datasets, only), chosen(metric, list(METRICS), "macro_f1"), how), "The map")
+    return render_or_error(lambda: _heat_map(_table(datasets, only), chosen(metric, list(METRICS), "macro_f1"), how), "The map")
 
 
 @callback(Output("win-rates", "children"), Input(state_id("dataset"), "value"), Input(state_id("only"), "value"))
 def _wins(datasets: list[str], only: list[str]) -> Any:
-    return said(lambda: win_table(_table(datasets, only)), "The win rates")
+    return render_or_error(lambda: win_table(_table(datasets, only)), "The win rates")
 
 
 opens_on_click("comparison", "/run")
 
 
 def _table(datasets: Sequence[str], only: Sequence[str]) -> pd.DataFrame:
-    return narrowed(tree().index().results, task=datasets or [], classifier=only or [])
+    return filter_rows(tree().index().results, task=datasets or [], classifier=only or [])
 
 
 def _view(table: pd.DataFrame, metric: Parameter, x: Parameter, colour: Parameter, facet: Parameter) -> View:
@@ -182,7 +182,7 @@ def _comparison(table: pd.DataFrame, view: View) -> Any:
         return notice("No result is left: choose more datasets or classifiers.")
     found = cells(table[table[view.metric].notna()], view.keys)
     if found.rows.empty:
-        return notice(lacking(table, view.metric))
+        return notice(no_metric_message(table, view.metric))
     parts: list[Any] = cautions(found.rows)
     if found.by_test:
         parts.append(
@@ -242,7 +242,7 @@ def _cells_table(rows: pd.DataFrame, view: View) -> dmc.Stack:
 def _heat_map(table: pd.DataFrame, metric: str, how: str) -> Any:
     values = best_by_model(table, metric, how == "difference")
     if values.isna().all(axis=None):
-        return notice(why_no_map(table, metric))
+        return notice(no_heat_map_message(table, metric))
     label = f"{METRICS[metric]} of {_HEAT[chosen(how, list(_HEAT), 'best')]}, models by datasets"
     drawing = graph("heat", heat_figure(values, how == "difference"), label)
     return dmc.Stack([*cautions(table[table["source"] == SAE]), wide(drawing, 240 + 90 * len(values.columns))])

@@ -11,18 +11,18 @@ from dash import Input, Output, callback
 
 from app.pages.health.data.disk import disk_rows
 from app.pages.health.data.state import (
-    RowsState,
-    Warned,
+    SplitState,
+    RecordedWarning,
     manifest_rows,
-    rows_states,
+    split_states,
     warnings_of_manifests,
     warnings_of_results,
     warnings_of_splits,
 )
-from app.pages.health.parts.checks import hashes_check, results_check
+from app.pages.health.parts.checks import hash_check_section, result_check_section
 from app.shared.data.tree import Index, tree
 from app.shared.parts.grid import grid, link_column, number_column, text_column
-from app.shared.parts.page import figure_tile, later, notice, page, section
+from app.shared.parts.page import figure_tile, placeholder, notice, page, section
 from app.shared.permalinks import link
 from saefari.errors import StoreError
 from saefari.store import RunRecord, read_last_run
@@ -47,15 +47,15 @@ def layout(**_: Any) -> Any:
         _WORDS,
         [
             _tiles(index, run, problems),
-            later("health-verdict", 60),
+            placeholder("health-verdict", 60),
             _problems(problems),
             _run(run),
-            later("health-warnings"),
+            placeholder("health-warnings"),
             _manifests(index),
-            hashes_check(index),
-            results_check(index),
-            later("health-rows"),
-            later("health-disk"),
+            hash_check_section(index),
+            result_check_section(index),
+            placeholder("health-rows"),
+            placeholder("health-disk"),
         ],
     )
 
@@ -65,7 +65,7 @@ def _look(_id: str) -> Any:
     """What needs the rows' files to be hashed."""
     index = tree().index()
     run, problems = _last_run(index)
-    states = rows_states(index, tree().layout)
+    states = split_states(index, tree().layout)
     n_warnings = len(warnings_of_manifests(index.code_sets.values())) + len(warnings_of_splits(states))
     n_warnings += len(run.warnings) if run else 0
     return _verdict(_findings(index, run, problems, states), n_warnings), _rows(states)
@@ -76,7 +76,7 @@ def _warn(_id: str) -> Any:
     """What needs one result of each source to be read."""
     index = tree().index()
     of_codes = warnings_of_manifests(index.code_sets.values())
-    of_splits = warnings_of_splits(rows_states(index, tree().layout))
+    of_splits = warnings_of_splits(split_states(index, tree().layout))
     return _warnings([*of_codes, *of_splits, *warnings_of_results(index)])
 
 
@@ -110,7 +110,7 @@ def _tiles(index: Index, run: RunRecord | None, problems: list[tuple[str, str]])
 
 
 def _findings(
-    index: Index, run: RunRecord | None, problems: list[tuple[str, str]], states: list[RowsState]
+    index: Index, run: RunRecord | None, problems: list[tuple[str, str]], states: list[SplitState]
 ) -> list[str]:
     """What is wrong, one line each."""
     codes = [one.state for one in index.code_sets.values()]
@@ -168,7 +168,7 @@ def _run(run: RunRecord | None) -> Any:
     return section("Last run", [grid("last-run", columns, rows, 340)])
 
 
-def _warnings(warned: list[Warned]) -> Any:
+def _warnings(warned: list[RecordedWarning]) -> Any:
     line = "By codes (an SAE on the wrong hook, say), splits (rows left out) and results (classes left out)."
     if not warned:
         return section("Recorded warnings", [dmc.Text("None.", size="sm")], line)
@@ -206,7 +206,7 @@ def _manifests(index: Index) -> Any:
     return section("Manifests", [grid("manifests", columns, rows, 340)], line)
 
 
-def _rows(states: list[RowsState]) -> Any:
+def _rows(states: list[SplitState]) -> Any:
     rows = [
         {
             "place": one.place,

@@ -15,11 +15,11 @@ from app.shared.data.latents.contexts import N_DECILES
 from app.shared.data.saes import Sae
 from app.shared.data.tree import tree
 from app.shared.labels import sae_title
-from app.shared.parts.guard import said
-from app.shared.parts.page import later, notice, page, section
+from app.shared.parts.guard import render_or_error
+from app.shared.parts.page import placeholder, notice, page, section
 from app.shared.parts.sae_picker import chosen_codes, codes_select, sae_select
-from app.shared.parts.state import options_of, remembered, state_id
-from app.shared.permalinks import chosen, link, neuronpedia_link, whole_number
+from app.shared.parts.state import options_of, hidden_inputs, state_id
+from app.shared.permalinks import chosen, link, neuronpedia_link, parse_integer
 
 dash.register_page(__name__, path="/latent", name="Latent", order=4)
 
@@ -40,7 +40,7 @@ def layout(
     one = index.saes.get(sae) if isinstance(sae, str) else default_sae(index)
     if one is None:
         return _page([_picker(None, 0, None), notice("There is no SAE of this id here; choose one above.")])
-    number = default_latent(one, index) if latent is None else whole_number(latent)
+    number = default_latent(one, index) if latent is None else parse_integer(latent)
     shown = chosen_codes(one, codes)
     if number is None or (one.d_sae is not None and number >= one.d_sae):
         last = "" if one.d_sae is None else f": its latents are 0 to {one.d_sae - 1}"
@@ -91,12 +91,12 @@ def _walk(sae: Sae, number: int, codes: CodeSet | None) -> Any:
 def _parts(sae: Sae, number: int, codes: CodeSet | None, decile: str) -> list[Any]:
     unknown = "The output tree holds no codes of this SAE, so where the latent fires is not known."
     return [
-        *remembered(sae=sae.id, latent=str(number)),
+        *hidden_inputs(sae=sae.id, latent=str(number)),
         explanation(sae, number, _neuronpedia(sae, number)),
-        *([later("latent-activity"), _from_strong_to_weak(decile)] if codes else [notice(unknown)]),
-        later("latent-classes"),
-        later("latent-usage"),
-        later("latent-neighbours"),
+        *([placeholder("latent-activity"), _from_strong_to_weak(decile)] if codes else [notice(unknown)]),
+        placeholder("latent-classes"),
+        placeholder("latent-usage"),
+        placeholder("latent-neighbours"),
     ]
 
 
@@ -110,7 +110,7 @@ def _from_strong_to_weak(decile: str) -> Any:
         w=220,
     )
     line = "The rows in which it fires, by their strongest token or patch, in ten equal parts; always the same rows."
-    return section("From strong to weak", [select, later("latent-deciles")], line)
+    return section("From strong to weak", [select, placeholder("latent-deciles")], line)
 
 
 def _neuronpedia(sae: Sae, latent: int) -> str:
@@ -124,7 +124,7 @@ def _activity(codes: str, shown: dict[str, Any]) -> Any:
     code_set = tree().index().code_sets.get(codes)
     if code_set is None:
         return notice("These codes are not here any more.")
-    return said(lambda: activity(code_set, shown["latent"]), "Where it fires")
+    return render_or_error(lambda: activity(code_set, shown["latent"]), "Where it fires")
 
 
 @callback(
@@ -135,26 +135,26 @@ def _activity(codes: str, shown: dict[str, Any]) -> Any:
 )
 def _deciles(codes: str, decile: str, shown: dict[str, Any]) -> Any:
     code_set = tree().index().code_sets.get(codes)
-    return code_set and said(lambda: deciles(code_set, shown["latent"], int(decile)), "The rows")
+    return code_set and render_or_error(lambda: deciles(code_set, shown["latent"], int(decile)), "The rows")
 
 
 @callback(Output("latent-classes", "children"), Input("latent-shown", "data"))
 def _association(shown: dict[str, Any]) -> Any:
     sae = tree().index().saes.get(shown["sae"])
-    return sae and said(lambda: association(sae, shown["latent"]), "Where it fires by class")
+    return sae and render_or_error(lambda: association(sae, shown["latent"]), "Where it fires by class")
 
 
 @callback(Output("latent-usage", "children"), Input("latent-shown", "data"))
 def _usage(shown: dict[str, Any]) -> Any:
     index = tree().index()
     sae = index.saes.get(shown["sae"])
-    return sae and said(lambda: used_by(sae, shown["latent"], index), "What reads it")
+    return sae and render_or_error(lambda: used_by(sae, shown["latent"], index), "What reads it")
 
 
 @callback(Output("latent-neighbours", "children"), Input("latent-shown", "data"))
 def _neighbours(shown: dict[str, Any]) -> Any:
     sae = tree().index().saes.get(shown["sae"])
-    return sae and said(lambda: neighbours(sae, shown["latent"], shown["codes"]), "Latents near it")
+    return sae and render_or_error(lambda: neighbours(sae, shown["latent"], shown["codes"]), "Latents near it")
 
 
 clientside_callback(

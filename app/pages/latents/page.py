@@ -9,9 +9,9 @@ import dash_mantine_components as dmc
 import pandas as pd
 from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
 
-from app.pages.latents.data.table import filtered, latent_table, written_about
-from app.pages.latents.data.table_requests import answered
-from app.pages.latents.parts.browser import SHOWN, browser, density_section
+from app.pages.latents.data.table import filtered, latent_table, explanations_of
+from app.pages.latents.data.table_requests import apply_request
+from app.pages.latents.parts.browser import ROW_FILTERS, browser, density_section
 from app.shared.data.codes import CodeSet
 from app.shared.data.defaults import default_sae
 from app.shared.data.latents.summary import LEAST_ROWS
@@ -19,10 +19,10 @@ from app.shared.data.saes import Sae
 from app.shared.data.tree import tree
 from app.shared.labels import sae_title
 from app.shared.parts.grid import filter_model, grid_id, records
-from app.shared.parts.guard import said
-from app.shared.parts.page import later, notice, page
+from app.shared.parts.guard import render_or_error
+from app.shared.parts.page import placeholder, notice, page
 from app.shared.parts.sae_picker import chosen_codes, codes_select, sae_select
-from app.shared.parts.state import options_of, remembered, state_id
+from app.shared.parts.state import options_of, hidden_inputs, state_id
 from app.shared.permalinks import chosen
 from saefari.errors import StoreError
 
@@ -55,7 +55,7 @@ def layout(
 ) -> Any:
     """The page for what the URL says.
 
-    search: words of the explanation. show: a key of SHOWN. of: part of a class's name. sort: `<column>:asc` or
+    search: words of the explanation. show: a key of ROW_FILTERS. of: part of a class's name. sort: `<column>:asc` or
     `:desc`. filters: the table's own filters, as JSON.
     """
     index = tree().index()
@@ -76,10 +76,10 @@ def layout(
     return _page(
         [
             dmc.Group(controls, align="flex-end", gap="sm"),
-            *remembered(sae=one.id, sort=sort, filters=filters),
-            later("latents-density"),
+            *hidden_inputs(sae=one.id, sort=sort, filters=filters),
+            placeholder("latents-density"),
             dmc.Text(id="latents-count", size="sm", **{"aria-live": "polite"}),
-            dmc.Box(browser(one, shown, written_about(one), sort, filter_model(filters)), id="latents-table"),
+            dmc.Box(browser(one, shown, explanations_of(one), sort, filter_model(filters)), id="latents-table"),
             dcc.Download(id="latents-download"),
         ]
     )
@@ -95,8 +95,8 @@ def _filters(search: str, show: str, of: str) -> list[Any]:
         dmc.Select(
             id=state_id("show"),
             label="Show",
-            data=options_of(SHOWN),
-            value=chosen(show, list(SHOWN), "all"),
+            data=options_of(ROW_FILTERS),
+            value=chosen(show, list(ROW_FILTERS), "all"),
             allowDeselect=False,
             w=_WIDE,
         ),
@@ -107,7 +107,7 @@ def _filters(search: str, show: str, of: str) -> list[Any]:
 @callback(Output("latents-density", "children"), Input(state_id("codes"), "value"), State("latents-shown", "data"))
 def _density(codes: str, sae: str) -> Any:
     found = _found(sae, codes)
-    return found and said(lambda: density_section(found[1]), "The densities")
+    return found and render_or_error(lambda: density_section(found[1]), "The densities")
 
 
 @callback(
@@ -151,7 +151,7 @@ def _asked_for(
     if found is None:
         raise StoreError("These codes are not here any more.")
     table = latent_table(*found, tree().index())
-    return answered(filtered(table, search or "", show, of or ""), request), len(table)
+    return apply_request(filtered(table, search or "", show, of or ""), request), len(table)
 
 
 def _found(sae: str, codes: str) -> tuple[Sae, CodeSet] | None:
@@ -162,7 +162,7 @@ def _found(sae: str, codes: str) -> tuple[Sae, CodeSet] | None:
 
 
 clientside_callback(
-    ClientsideFunction("saefari", "askAgain"),
+    ClientsideFunction("saefari", "reloadTable"),
     Output("latents-count", "title"),
     Input(state_id("codes"), "value"),
     Input(state_id("search"), "value"),

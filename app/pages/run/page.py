@@ -9,22 +9,21 @@ import dash
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, callback, clientside_callback, dcc
 
-from app.pages.run.data.scores import candidates, class_rows, confused_pairs, confusion, curve_areas
+from app.pages.run.data.scores import candidates, class_rows, confused_pairs, confusion, roc_areas
 from app.pages.run.parts.features_section import features_section
 from app.pages.run.parts.score_figures import confusion_figure, confusion_width, describe, folds_figure, roc_figure
 from app.pages.run.parts.summary import provenance, remarks, tiles
 from app.pages.run.parts.tree_section import tree_section
 from app.shared.data.baselines import best_baseline
-from app.shared.data.one_result import OneResult, asked_result, classifiers_of, find_result
+from app.shared.data.one_result import OneResult, requested_result, classifiers_of, find_result
 from app.shared.data.tree import Index, tree
 from app.shared.labels import result_title
 from app.shared.parts.figure import graph, graph_id
 from app.shared.parts.grid import grid, number_column, text_column
-from app.shared.parts.guard import FOREIGN, said
-from app.shared.parts.page import later, notice, page, section, wide
+from app.shared.parts.guard import DATA_ERRORS, render_or_error
+from app.shared.parts.page import placeholder, notice, page, section, wide
 from app.shared.parts.result_picker import result_picker
-from app.shared.parts.run_state import SHOWN
-from app.shared.parts.state import remembered, state_id
+from app.shared.parts.state import RUN_STATE, hidden_inputs, state_id
 from app.shared.permalinks import Parameter, chosen, chosen_many, link
 from saefari.errors import StoreError
 
@@ -56,17 +55,17 @@ def layout(
     """
     index = tree().index()
     try:
-        result = asked_result(index, run, classifier)
+        result = requested_result(index, run, classifier)
     except StoreError as error:
         return page("Run", _LINE, _WORDS, [notice(str(error))])
     asked = {"curves": curves, "shown_class": shown_class, "collapsed": collapsed}
     parts = [
         dmc.Stack([result_picker("/run", result.run, result.classifier), _heading(index, result)], gap="xs"),
-        said(lambda: tiles(result), "The scores"),
-        said(lambda: remarks(result.record), "What was noted on the way"),
+        render_or_error(lambda: tiles(result), "The scores"),
+        render_or_error(lambda: remarks(result.record), "What was noted on the way"),
         _section("Confusion matrix", lambda: _confusion(result, cells), "True classes down, predicted ones across."),
         dcc.Loading(dmc.Stack(id="run-rest", mih=400)),
-        *remembered(run=result.run, classifier=result.classifier),
+        *hidden_inputs(run=result.run, classifier=result.classifier),
         dcc.Store(id="run-asked", data=asked),
         dcc.Store(id="run-rest-asked"),
     ]
@@ -74,11 +73,11 @@ def layout(
 
 
 clientside_callback(
-    ClientsideFunction("saefari", "onceFiguresStand"), Output("run-rest-asked", "data"), Input("run-asked", "data")
+    ClientsideFunction("saefari", "afterFiguresDrawn"), Output("run-rest-asked", "data"), Input("run-asked", "data")
 )
 
 
-@callback(Output("run-rest", "children"), Input("run-rest-asked", "data"), *SHOWN, prevent_initial_call=True)
+@callback(Output("run-rest", "children"), Input("run-rest-asked", "data"), *RUN_STATE, prevent_initial_call=True)
 def _rest(asked: dict[str, Parameter], run: str, classifier: str) -> Any:
     """What stands below the first screen, once that is there: drawn together, the first figure would come last."""
     try:
@@ -97,7 +96,7 @@ def _rest(asked: dict[str, Parameter], run: str, classifier: str) -> Any:
 
 
 def _section(title: str, build: Callable[[], list[Any]], line: str = "") -> Any:
-    children = said(build, title)
+    children = render_or_error(build, title)
     return section(title, children if isinstance(children, list) else [children], line)
 
 
@@ -134,7 +133,7 @@ def _confusion(result: OneResult, cells: Parameter) -> list[Any]:
         **{"aria-label": "What the cells show"},
     )
     drawing = graph("confusion", confusion_figure(matrix, result.classes, how == "share"), "Confusion matrix")
-    table = dmc.Stack([dmc.Text("Most often taken for each other", fw=600, size="sm"), later("run-confused")], gap=4)
+    table = dmc.Stack([dmc.Text("Most often taken for each other", fw=600, size="sm"), placeholder("run-confused")], gap=4)
     many = confusion_width(len(result.classes)) > 520
     return [
         dmc.Group(switch),
@@ -149,9 +148,9 @@ def _confusion(result: OneResult, cells: Parameter) -> list[Any]:
     ]
 
 
-@callback(Output("run-confused", "children"), Input("run-rest-asked", "data"), *SHOWN, prevent_initial_call=True)
+@callback(Output("run-confused", "children"), Input("run-rest-asked", "data"), *RUN_STATE, prevent_initial_call=True)
 def _confused(_: Any, run: str, classifier: str) -> Any:
-    return said(lambda: _confused_table(find_result(tree().index(), run, classifier)), "The table")
+    return render_or_error(lambda: _confused_table(find_result(tree().index(), run, classifier)), "The table")
 
 
 def _confused_table(result: OneResult) -> Any:
@@ -168,20 +167,20 @@ def _confused_table(result: OneResult) -> Any:
 @callback(
     Output(graph_id("confusion"), "figure"),
     Input(state_id("cells"), "value"),
-    *SHOWN,
+    *RUN_STATE,
     prevent_initial_call=True,
 )
 def _switch_cells(how: str, run: str, classifier: str) -> Any:
     try:
         result = find_result(tree().index(), run, classifier)
         matrix = confusion(result.scores, result.classes)
-    except FOREIGN:
+    except DATA_ERRORS:
         return dash.no_update
     return dash.no_update if matrix is None else confusion_figure(matrix, result.classes, how == "share")
 
 
 def _roc(result: OneResult, curves: Parameter) -> list[Any]:
-    areas = curve_areas(result.scores)
+    areas = roc_areas(result.scores)
     if not areas:
         return [notice("This result holds no ROC curves.")]
     hardest = sorted(areas, key=lambda name: areas[name])
@@ -201,14 +200,14 @@ def _roc(result: OneResult, curves: Parameter) -> list[Any]:
 @callback(
     Output(graph_id("roc"), "figure"),
     Input(state_id("curves"), "value"),
-    *SHOWN,
+    *RUN_STATE,
     prevent_initial_call=True,
 )
 def _choose_curves(names: list[str], run: str, classifier: str) -> Any:
     try:
         result = find_result(tree().index(), run, classifier)
-        areas = curve_areas(result.scores)
-    except FOREIGN:
+        areas = roc_areas(result.scores)
+    except DATA_ERRORS:
         return dash.no_update
     chosen_names = chosen_many(names, list(areas))[:_CURVES]
     return roc_figure(result.scores["roc"], areas, chosen_names, result.scores.get("roc_micro"))
@@ -251,6 +250,6 @@ def _folds(result: OneResult) -> list[Any]:
     columns += [number_column("mean", digits=3, width=125, sort="desc")]
     columns += [number_column(f"fold {i + 1}", digits=3, width=100) for i in range(len(tried[0].folds))]
     table = grid("candidates", columns, rows, height=400)
-    drawing = said(lambda: graph("folds", folds_figure(tried), "Cross-validation of every candidate"), "The candidates")
+    drawing = render_or_error(lambda: graph("folds", folds_figure(tried), "Cross-validation of every candidate"), "The candidates")
     halves = [dmc.GridCol(part, span={"base": 12, "lg": 6}) for part in (drawing, table)]
     return [*parts, dmc.Grid(halves)]

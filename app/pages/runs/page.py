@@ -9,12 +9,12 @@ import dash_mantine_components as dmc
 import pandas as pd
 from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
 
-from app.shared.data.selection import Duel, best_first, best_rows, duels
+from app.shared.data.selection import SaeAndBaseline, best_first, best_rows, best_pairs
 from app.shared.data.tree import tree
 from app.shared.labels import METRICS, result_title, score
 from app.shared.parts.grid import filter_model, grid, grid_id, link_column, number_column, records, text_column
 from app.shared.parts.page import notice, page
-from app.shared.parts.state import options_of, remembered, state_id
+from app.shared.parts.state import options_of, hidden_inputs, state_id
 from app.shared.permalinks import chosen_many, link
 
 dash.register_page(__name__, path="/", name="Runs", order=0)
@@ -67,7 +67,7 @@ def layout(group: str | list[str] | None = None, filters: str = "", **_: Any) ->
         align="flex-end",
     )
     table = dmc.Box(_table(index.results, groups, filters), id="runs-table")
-    return page("Runs", _LINE, _WORDS, [_strip(duels(index.results)), controls, table, *remembered(filters=filters)])
+    return page("Runs", _LINE, _WORDS, [_strip(best_pairs(index.results)), controls, table, *hidden_inputs(filters=filters)])
 
 
 @callback(
@@ -165,22 +165,22 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return records(shown)
 
 
-def _strip(found: list[Duel]) -> Any:
-    return dmc.SimpleGrid([_tile(duel) for duel in found], cols={"base": 1, "sm": 2, "lg": 3}, spacing="sm")
+def _strip(found: list[SaeAndBaseline]) -> Any:
+    return dmc.SimpleGrid([_tile(pair) for pair in found], cols={"base": 1, "sm": 2, "lg": 3}, spacing="sm")
 
 
-def _tile(duel: Duel) -> Any:
+def _tile(pair: SaeAndBaseline) -> Any:
     """Best SAE setting against best baseline of one dataset."""
     verdict, colour = "only one side has results", "gray"
-    if duel.difference is not None:
-        verdict = f"SAE {duel.difference:+.3f}"
-        verdict += {True: ", intervals overlap", False: ", intervals apart", None: ""}[duel.overlap]
-        verdict += ", chosen by test score" if duel.by_test else ""
-        decided = duel.overlap is False
-        colour = ("teal" if duel.difference > 0 else "orange") if decided else "gray"
-    title = dmc.Text(duel.dataset, fw=700)
+    if pair.difference is not None:
+        verdict = f"SAE {pair.difference:+.3f}"
+        verdict += {True: ", intervals overlap", False: ", intervals apart", None: ""}[pair.overlap]
+        verdict += ", chosen by test score" if pair.by_test else ""
+        decided = pair.overlap is False
+        colour = ("teal" if pair.difference > 0 else "orange") if decided else "gray"
+    title = dmc.Text(pair.dataset, fw=700)
     head = dmc.Group([title, dmc.Badge(verdict, color=colour, variant="light", tt="none")], justify="space-between")
-    lines = dmc.Stack([head, _side(duel.sae), _side(duel.baseline)], gap=4)
+    lines = dmc.Stack([head, _side(pair.sae), _side(pair.baseline)], gap=4)
     return dmc.Paper(lines, withBorder=True, p="sm", radius="md")
 
 

@@ -15,10 +15,10 @@ from app.pages.try_it.data.examples import LONGEST_TEXT, ExampleText, example_te
 from app.pages.try_it.data.live_image import live_picture
 from app.pages.try_it.parts.live_answer import full_answer, short_answer
 from app.pages.try_it.parts.question import image_question
-from app.shared.data.baselines import rows_of_other_sources
+from app.shared.data.baselines import best_rows_of_other_sources
 from app.shared.data.images.picture import Picture, shows_images
 from app.shared.data.images.upload import uploaded
-from app.shared.data.one_result import OneResult, asked_result, find_result
+from app.shared.data.one_result import OneResult, requested_result, find_result
 from app.shared.data.samples.evidence import EVIDENCE
 from app.shared.data.samples.rows import sample_folder
 from app.shared.data.tree import tree
@@ -27,7 +27,7 @@ from app.shared.parts.images.row import shaded_row
 from app.shared.parts.images.shading import Shading
 from app.shared.parts.page import notice, page, section
 from app.shared.parts.result_picker import result_picker
-from app.shared.parts.state import remembered, state_id
+from app.shared.parts.state import hidden_inputs, state_id
 from app.shared.permalinks import link
 from saefari.errors import SaefariError, StoreError
 from saefari.log import logger
@@ -48,11 +48,11 @@ def layout(run: str = "", classifier: str = "", text: str = "", latent: str = ""
     """The page for what the URL says. text: classified at once where it is given. latent: colours the text."""
     index = tree().index()
     try:
-        result = asked_result(index, run, classifier)
+        result = requested_result(index, run, classifier)
     except StoreError as error:
         return page("Try it", _LINE, _WORDS, [notice(str(error))])
     picker = result_picker("/try", result.run, result.classifier)
-    if asks_for_image(result):
+    if takes_image(result):
         text, examples = "", []
         samples = link("/samples", run=result.run, classifier=result.classifier)
         question = image_question(samples, with_text=result.row.model_type != "vit")
@@ -68,17 +68,17 @@ def layout(run: str = "", classifier: str = "", text: str = "", latent: str = ""
             question,
             _answer_box(OWN, result.run, result.classifier, result.row, latent),
             dmc.SimpleGrid(
-                [_answer_box(row.source, row.run, row.classifier, row) for row in rows_of_other_sources(index, result)],
+                [_answer_box(row.source, row.run, row.classifier, row) for row in best_rows_of_other_sources(index, result)],
                 cols={"base": 1, "lg": 2},
             ),
             dcc.Store(id="try-asked", data=text),
             dcc.Store(id="try-examples", data=[one.text for one in examples]),
-            *remembered(run=result.run, classifier=result.classifier, text=text),
+            *hidden_inputs(run=result.run, classifier=result.classifier, text=text),
         ],
     )
 
 
-def asks_for_image(result: OneResult) -> bool:
+def takes_image(result: OneResult) -> bool:
     """Whether a result's classifier is tried with an image; else with a text, as that of the words alone always is."""
     if result.row.source == "tfidf":
         return False

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from app.shared.data.memory import short_id
+from app.shared.data.file_cache import short_id
 from saefari.store import read_result
 
 ROOT = Path(__file__).resolve().parents[3]

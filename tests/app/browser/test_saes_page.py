@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from app.shared.data.memory import short_id
+from app.shared.data.file_cache import short_id
 from tests.app.browser.parts import choose, click_point, control, figure, figure_with, reopen
 from tests.report.sae_tree import MODEL, write_sweep
 

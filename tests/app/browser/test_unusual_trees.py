@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from app.shared.data.memory import short_id
+from app.shared.data.file_cache import short_id
 from app.shared.parts.shell import PAGES
 from saefari.pipeline.commands.cli import main
 from saefari.store import read_result

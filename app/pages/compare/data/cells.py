@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from app.shared.data.selection import SAE, TASK, Duel, best_rows
+from app.shared.data.selection import SAE, TASK, SaeAndBaseline, best_rows
 
 _UNITS = {"k": 1e3, "m": 1e6}
 
@@ -30,8 +30,8 @@ class Cells:
 class WinRate:
     """The best SAE setting against the best setting of one baseline, dataset by dataset.
 
-    n: datasets with both. apart: wins (losses) whose 95% intervals do not overlap. unknown: duels without intervals.
-    by_test: duels in which a side was chosen by its test score. difference: mean of SAE minus baseline, test macro-F1.
+    n: datasets with both. apart: wins (losses) whose 95% intervals do not overlap. unknown: best_pairs without intervals.
+    by_test: best_pairs in which a side was chosen by its test score. difference: mean of SAE minus baseline, test macro-F1.
     """
 
     baseline: str
@@ -45,7 +45,7 @@ class WinRate:
     difference: float
 
 
-def narrowed(table: pd.DataFrame, **wanted: Sequence[str]) -> pd.DataFrame:
+def filter_rows(table: pd.DataFrame, **wanted: Sequence[str]) -> pd.DataFrame:
     """Rows whose columns have one of the wanted values; nothing wanted is everything."""
     for column, values in wanted.items():
         if values:
@@ -62,7 +62,7 @@ def cells(table: pd.DataFrame, keys: Sequence[str]) -> Cells:
     return Cells(best_rows(sized, keys))
 
 
-def in_order(values: Sequence[Any]) -> list[Any]:
+def sorted_values(values: Sequence[Any]) -> list[Any]:
     """Different values ascending: numbers and widths (`3k` before `16k`) by size, then words; missing ones last."""
     return sorted(dict.fromkeys(None if pd.isna(value) else value for value in values), key=_size)
 
@@ -89,27 +89,27 @@ def win_rates(table: pd.DataFrame) -> list[WinRate]:
     sides = {(row[TASK], row["source"]): row for _, row in best.iterrows()}
     found = []
     for source in sorted({source for _, source in sides if source != SAE}):
-        duels = [
-            Duel(task, sides[task, SAE], sides[task, source])
+        best_pairs = [
+            SaeAndBaseline(task, sides[task, SAE], sides[task, source])
             for task in sorted({task for task, _ in sides})
             if (task, SAE) in sides and (task, source) in sides
         ]
-        if duels:
-            found.append(_win_rate(source, duels))
+        if best_pairs:
+            found.append(_win_rate(source, best_pairs))
     return found
 
 
-def _win_rate(source: str, duels: Sequence[Duel]) -> WinRate:
-    differences = [(duel.difference or 0.0, duel.overlap) for duel in duels]
+def _win_rate(source: str, best_pairs: Sequence[SaeAndBaseline]) -> WinRate:
+    differences = [(pair.difference or 0.0, pair.overlap) for pair in best_pairs]
     return WinRate(
         source,
-        len(duels),
+        len(best_pairs),
         sum(gap > 0 for gap, _ in differences),
         sum(gap > 0 and overlap is False for gap, overlap in differences),
         sum(gap < 0 for gap, _ in differences),
         sum(gap < 0 and overlap is False for gap, overlap in differences),
         sum(overlap is None for _, overlap in differences),
-        sum(duel.by_test for duel in duels),
+        sum(pair.by_test for pair in best_pairs),
         sum(gap for gap, _ in differences) / len(differences),
     )
 

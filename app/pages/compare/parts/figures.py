@@ -12,7 +12,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from app.pages.compare.data.cells import in_order
+from app.pages.compare.data.cells import sorted_values
 from app.shared.data.selection import TASK
 from app.shared.labels import SOURCES, result_title, score, short_model, shortened
 from app.shared.parts.figure import DASHES, PALETTE, SEQUENTIAL, SYMBOLS, styled
@@ -59,14 +59,14 @@ def comparison_figure(rows: pd.DataFrame, view: View, names: Mapping[str, str]) 
 
     names: column -> what it is called.
     """
-    panels = in_order(list(rows[view.facet]))[:FACETS] if view.facet else [None]
+    panels = sorted_values(list(rows[view.facet]))[:FACETS] if view.facet else [None]
     across = min(ACROSS, len(panels))
     down = -(-len(panels) // across)
     titles = [escape(value_label(view.facet, value)) for value in panels] if view.facet else None
     height = down * _PANEL + (down - 1) * _GAP
     figure = make_subplots(down, across, shared_yaxes="all", subplot_titles=titles, vertical_spacing=_GAP / height)
-    ticks = in_order(list(rows[view.x]))
-    groups = in_order(list(rows[view.colour]))[:GROUPS] if view.colour else [None]
+    ticks = sorted_values(list(rows[view.x]))
+    groups = sorted_values(list(rows[view.colour]))[:GROUPS] if view.colour else [None]
     named: set[Any] = set()
     for place, panel in enumerate(panels):
         shown = _having(rows, view.facet, panel)

@@ -17,24 +17,24 @@ def cautions(rows: pd.DataFrame) -> list[dmc.Alert]:
     return [notice(f"{len(marked)} of {len(rows)} results here say little: {said}.", color="red")] if said else []
 
 
-def lacking(rows: pd.DataFrame, metric: str) -> str:
+def no_metric_message(rows: pd.DataFrame, metric: str) -> str:
     """Say that none of the rows has a metric."""
     if len(rows) == 1:
         return f"The only result here has no {METRICS[metric]}: choose another metric."
     return f"None of the {len(rows):,} results here has {METRICS[metric]}: choose another metric."
 
 
-def why_no_map(table: pd.DataFrame, metric: str) -> str:
+def no_heat_map_message(table: pd.DataFrame, metric: str) -> str:
     """What is missing for a map of SAE results, or of their distance from baselines."""
     saes = table[table["source"] == SAE]
     if saes.empty:
         return "There is no result of SAE features among these."
     if saes[metric].isna().all():
-        return lacking(saes, metric)
+        return no_metric_message(saes, metric)
     return f"No model has a baseline with {METRICS[metric]} on a dataset of its SAE results."
 
 
-def why_no_pair(table: pd.DataFrame) -> str:
+def no_pair_message(table: pd.DataFrame) -> str:
     """What is missing for a comparison of SAE results and baselines on one dataset."""
     has_sae = table["source"] == SAE
     if not has_sae.any():

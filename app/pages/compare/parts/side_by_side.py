@@ -15,7 +15,7 @@ from app.shared.data.tree import Index
 from app.shared.labels import full_title
 from app.shared.parts.figure import graph
 from app.shared.parts.grid import grid, number_column, text_column
-from app.shared.parts.guard import said
+from app.shared.parts.guard import render_or_error
 from app.shared.parts.page import notice, section
 from app.shared.permalinks import link
 
@@ -26,8 +26,8 @@ def side_by_side(index: Index, picks: Sequence[str]) -> dmc.Paper:
     parts: list[Any] = [notice(problem, color="orange") for problem in problems]
     if results:
         parts.append(_legend(results))
-        parts.append(said(lambda: _table(results), "The settings"))
-        parts.append(said(lambda: _classes(results), "F1 per class"))
+        parts.append(render_or_error(lambda: _table(results), "The settings"))
+        parts.append(render_or_error(lambda: _classes(results), "F1 per class"))
     return section("Picked results", parts, "The rows that were selected on the page Runs, beside each other.")
 
 

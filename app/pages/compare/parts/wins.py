@@ -8,7 +8,7 @@ import dash_mantine_components as dmc
 import pandas as pd
 
 from app.pages.compare.data.cells import win_rates
-from app.pages.compare.parts.missing import cautions, why_no_pair
+from app.pages.compare.parts.missing import cautions, no_pair_message
 from app.shared.data.selection import SAE
 from app.shared.labels import SOURCES
 from app.shared.parts.grid import grid, number_column, text_column
@@ -19,7 +19,7 @@ def win_table(table: pd.DataFrame) -> Any:
     """One row per baseline; what is missing where there is no pair."""
     rates = win_rates(table)
     if not rates:
-        return notice(why_no_pair(table))
+        return notice(no_pair_message(table))
     rows = [
         {
             "baseline": SOURCES.get(rate.baseline, rate.baseline),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.shared.data.codes import CodeSet
-from app.shared.data.memory import written_ns
+from app.shared.data.file_cache import written_ns
 from app.shared.data.tree import Index
 from saefari.errors import SaefariError, StoreError
 from saefari.store import Manifest, number_in, read_result, read_samples_record, read_split_record
@@ -17,7 +17,7 @@ from saefari.store.layout import RESULTS, SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_
 
 
 @dataclass(frozen=True)
-class Warned:
+class RecordedWarning:
     """where: what gave the warning, in words."""
 
     where: str
@@ -25,7 +25,7 @@ class Warned:
 
 
 @dataclass(frozen=True)
-class RowsState:
+class SplitState:
     """The rows of one dataset split as one model reads them. rows, split: as recorded, altered, or not there.
 
     counts: rows on each side; {} where the split has none. place: the folder below the activations.
@@ -79,17 +79,17 @@ def recorded_bytes(manifest: Manifest) -> int:
     return sum(shard.bytes for shard in manifest.shards)
 
 
-def warnings_of_manifests(code_sets: Iterable[CodeSet]) -> list[Warned]:
+def warnings_of_manifests(code_sets: Iterable[CodeSet]) -> list[RecordedWarning]:
     """What was noticed while codes and hidden states were made."""
-    return [Warned(place_of(one), str(warning)) for one in code_sets for warning in one.manifest.warnings]
+    return [RecordedWarning(place_of(one), str(warning)) for one in code_sets for warning in one.manifest.warnings]
 
 
-def warnings_of_splits(states: Iterable[RowsState]) -> list[Warned]:
+def warnings_of_splits(states: Iterable[SplitState]) -> list[RecordedWarning]:
     """What was noticed while rows were divided into training and test."""
-    return [Warned(state.place, warning) for state in states for warning in state.warnings]
+    return [RecordedWarning(state.place, warning) for state in states for warning in state.warnings]
 
 
-def warnings_of_results(index: Index) -> list[Warned]:
+def warnings_of_results(index: Index) -> list[RecordedWarning]:
     """What results warn of, and those that cannot be read. All settings of a source agree, so one of each is asked."""
     runs: dict[str, str] = {}
     for run, folder in zip(index.results["run"], index.results["folder"], strict=True):
@@ -102,7 +102,7 @@ def warnings_of_results(index: Index) -> list[Warned]:
             warnings = _warnings_of_result(folder, written_ns(folder / RESULTS))
         except (SaefariError, OSError, TypeError, AttributeError) as error:
             warnings = (f"cannot be read: {error}",)
-        found += [Warned(source, warning) for warning in warnings]
+        found += [RecordedWarning(source, warning) for warning in warnings]
     return found
 
 
@@ -112,17 +112,17 @@ def _warnings_of_result(folder: Path, changed: int) -> tuple[str, ...]:
     return tuple(str(warning) for warning in read_result(folder).get("warnings", []))
 
 
-def rows_states(index: Index, layout: Layout) -> list[RowsState]:
+def split_states(index: Index, layout: Layout) -> list[SplitState]:
     """The rows that codes and hidden states belong to, each file compared with its record."""
     folders = sorted({one.samples for one in index.code_sets.values()})
     return [_rows_state(folder, folder.relative_to(layout.activations).as_posix()) for folder in folders]
 
 
-def _rows_state(folder: Path, place: str) -> RowsState:
+def _rows_state(folder: Path, place: str) -> SplitState:
     rows, _ = _compared(folder, SAMPLES, SAMPLES_RECORD, _changed(folder, SAMPLES, SAMPLES_RECORD))
     split, record = _compared(folder, SPLIT, SPLIT_RECORD, _changed(folder, SPLIT, SPLIT_RECORD))
     counts, warnings = record.get("counts"), record.get("warnings")
-    return RowsState(
+    return SplitState(
         place,
         rows,
         split,

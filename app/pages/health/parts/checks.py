@@ -14,7 +14,7 @@ from app.shared.parts.page import section
 _EVERYTHING = "everything"
 
 
-def hashes_check(index: Index) -> Any:
+def hash_check_section(index: Index) -> Any:
     """Offers to hash the shards of one folder or of all."""
     names = {one.id: place_of(one) for one in index.code_sets.values()}
     box = stepwise_box("hashes", "Verify hashes", "Shards of", {_EVERYTHING: "every folder", **names})
@@ -22,7 +22,7 @@ def hashes_check(index: Index) -> Any:
     return section("Hashes of shards", [box], line)
 
 
-def results_check(index: Index) -> Any:
+def result_check_section(index: Index) -> Any:
     """Offers to read the results of one dataset or of all."""
     datasets = sorted({name for name in index.results.loc[index.results["run"] != "", "dataset"] if name})
     box = stepwise_box(

@@ -7,7 +7,6 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import html
 
-from app.pages.latent.data.neighbours import nearest
 from app.pages.latent.parts.contexts import context_list
 from app.pages.latent.parts.figures import MOST_CLASSES, activation_histogram, class_bars
 from app.shared.data.codes import CodeSet

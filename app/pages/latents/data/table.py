@@ -15,7 +15,7 @@ from app.shared.data.images.picture import shows_images
 from app.shared.data.latents.firing import densities
 from app.shared.data.latents.summary import LEAST_ROWS, Summary, summary
 from app.shared.data.latents.usage import times_used
-from app.shared.data.memory import written_ns
+from app.shared.data.file_cache import written_ns
 from app.shared.data.saes import Sae
 from app.shared.data.tree import Index
 from saefari.store import read_explanations
@@ -25,8 +25,8 @@ DENSE = 0.1
 
 
 @dataclass(frozen=True)
-class Written:
-    """What was written about an SAE's latents. texts: latent -> explanation; scores: column -> latent -> value."""
+class Explanations:
+    """What was explained about an SAE's latents. texts: latent -> explanation; scores: column -> latent -> value."""
 
     texts: dict[int, str]
     scores: dict[str, dict[int, float]]
@@ -45,15 +45,15 @@ def latent_table(sae: Sae, codes: CodeSet, index: Index) -> pd.DataFrame:
     top_class, lift = top_classes(known)
     with np.errstate(divide="ignore"):
         log10 = np.where(exact.counts > 0, np.log10(exact.values), np.nan)
-    written = written_about(sae)
+    explained = explanations_of(sae)
     images = {}
     if shows_images(codes.samples):
         images["strongest_row"] = pd.array(known.strongest, dtype="Int64")
         images["strongest_row"][known.strongest < 0] = pd.NA
     latents = pd.RangeIndex(d_sae)
     columns: dict[str, Any] = {"latent": latents.to_numpy()} | images
-    columns["explanation"] = pd.Series(written.texts, dtype=object).reindex(latents, fill_value="").to_numpy()
-    for name, values in written.scores.items():
+    columns["explanation"] = pd.Series(explained.texts, dtype=object).reindex(latents, fill_value="").to_numpy()
+    for name, values in explained.scores.items():
         columns[name] = pd.Series(values, dtype=np.float64).reindex(latents).to_numpy()
     columns |= {"density": exact.values, "log10_density": log10, "largest": known.largest}
     columns |= {"top_class": top_class, "lift": lift, "rows_fired": known.rows_fired}
@@ -91,16 +91,16 @@ def top_classes(known: Summary) -> tuple[np.ndarray, np.ndarray]:
     return names, np.where(enough, highest, np.nan)
 
 
-def written_about(sae: Sae) -> Written:
+def explanations_of(sae: Sae) -> Explanations:
     """The explanations of an SAE's latents, read again when their folder changes."""
-    return _written(sae.explanations, written_ns(sae.explanations))
+    return _read_explanations(sae.explanations, written_ns(sae.explanations))
 
 
 @lru_cache(maxsize=8)
-def _written(folder: Path, changed: int) -> Written:
+def _read_explanations(folder: Path, changed: int) -> Explanations:
     found = read_explanations(folder)
     scores: dict[str, dict[int, float]] = {}
     for latent, one in found.items():
         for name, value in one.scores.items():
             scores.setdefault(f"score: {name}", {})[latent] = value
-    return Written({latent: one.text for latent, one in found.items()}, dict(sorted(scores.items())))
+    return Explanations({latent: one.text for latent, one in found.items()}, dict(sorted(scores.items())))

@@ -1,4 +1,4 @@
-"""What a table asks the server for, answered from a data frame: ag-grid's sort and filter models.
+"""What a table asks the server for, apply_request from a data frame: ag-grid's sort and filter models.
 
 ag-grid.com/javascript-data-grid/filter-api and infinite-scrolling describe both.
 """
@@ -30,7 +30,7 @@ _TEXTS: dict[str, Callable[[pd.Series, str], pd.Series]] = {
 }
 
 
-def answered(table: pd.DataFrame, request: dict[str, Any]) -> pd.DataFrame:
+def apply_request(table: pd.DataFrame, request: dict[str, Any]) -> pd.DataFrame:
     """All rows that the request's filterModel keeps, in the order of its sortModel; unknown values last.
 
     Columns and comparisons that are not known are passed over: a permalink may hold anything.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.pages.latents.data.table import DENSE, Written
+from app.pages.latents.data.table import DENSE, Explanations
 from app.shared.data.codes import CodeSet
 from app.shared.data.images.picture import shows_images
 from app.shared.data.images.served import view_address
@@ -13,13 +13,13 @@ from app.shared.data.latents.summary import summary
 from app.shared.data.sae_quality import Density
 from app.shared.data.saes import Sae
 from app.shared.parts.figure import graph
-from app.shared.parts.grid import asking_grid, number_column, text_column
+from app.shared.parts.grid import server_side_grid, number_column, text_column
 from app.shared.parts.images.thumbnails import ROW_HEIGHT, thumbnail_column
 from app.shared.parts.page import section
 from app.shared.parts.sae_figures import density_histogram
 from app.shared.permalinks import link
 
-SHOWN = {
+ROW_FILTERS = {
     "all": "all latents",
     "alive": "active somewhere",
     "dead": "dead: active nowhere",
@@ -31,10 +31,10 @@ _DEFAULT_SORT = "lift:desc"
 _BLOCKS = {"cacheBlockSize": 200, "maxBlocksInCache": 20, "rowBuffer": 20}
 
 
-def browser(sae: Sae, codes: CodeSet, written: Written, sort: str, filters: dict[str, Any]) -> Any:
+def browser(sae: Sae, codes: CodeSet, explained: Explanations, sort: str, filters: dict[str, Any]) -> Any:
     """The table, without its rows. sort: `<column>:asc` or `:desc`; filters: the table's own, by column."""
     views = view_address(codes.samples) if shows_images(codes.samples) else ""
-    columns = _columns(written, link("/latent", sae=sae.id, codes=codes.id) + "&latent=", views)
+    columns = _columns(explained, link("/latent", sae=sae.id, codes=codes.id) + "&latent=", views)
     name, _, direction = sort.partition(":")
     if name not in [column["field"] for column in columns] or direction not in ("asc", "desc"):
         name, _, direction = _DEFAULT_SORT.partition(":")
@@ -42,7 +42,7 @@ def browser(sae: Sae, codes: CodeSet, written: Written, sort: str, filters: dict
         if column["field"] == name:
             column["sort"] = direction
     heights = {"rowHeight": ROW_HEIGHT} if views else {}
-    return asking_grid("latents", columns, height="65vh", filterModel=filters, dashGridOptions=_BLOCKS | heights)
+    return server_side_grid("latents", columns, height="65vh", filterModel=filters, dashGridOptions=_BLOCKS | heights)
 
 
 def density_section(codes: CodeSet) -> Any:
@@ -55,16 +55,16 @@ def density_section(codes: CodeSet) -> Any:
     return section("Densities", [graph("latent-densities", figure, "How many latents have which density")], line)
 
 
-def _columns(written: Written, base: str, views: str) -> list[dict[str, Any]]:
+def _columns(explained: Explanations, base: str, views: str) -> list[dict[str, Any]]:
     """base, views: the addresses that a latent's and a row's number go behind; views "" where there are no images."""
     columns = [
         number_column("latent", width=110, pinned="left", cellRenderer="PageLink", cellRendererParams={"base": base}),
     ]
     if views:
         columns.append(thumbnail_column("strongest_row", "strongest in", views, width=120))
-    if written.texts:
+    if explained.texts:
         columns.append(text_column("explanation", minWidth=260, flex=1, tooltipField="explanation"))
-    columns += [number_column(name, digits=3, width=150) for name in written.scores]
+    columns += [number_column(name, digits=3, width=150) for name in explained.scores]
     return [
         *columns,
         text_column("top_class", "class", width=180, tooltipField="top_class"),

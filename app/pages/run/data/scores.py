@@ -54,7 +54,7 @@ def confused_pairs(matrix: np.ndarray, classes: Sequence[str], most: int = 200) 
     ]
 
 
-def curve_areas(scores: Scores) -> dict[str, float]:
+def roc_areas(scores: Scores) -> dict[str, float]:
     """Area under each class's stored ROC curve (thinned, so right to about two decimals); {} without curves."""
     return {
         str(name): float(np.trapezoid(curve["tpr"], curve["fpr"])) for name, curve in (scores.get("roc") or {}).items()
@@ -64,7 +64,7 @@ def curve_areas(scores: Scores) -> dict[str, float]:
 def class_rows(scores: Scores, classes: Sequence[str]) -> list[dict[str, Any]]:
     """The per-class scores; [] where there are none."""
     reports = scores.get("per_class") or {}
-    areas = curve_areas(scores)
+    areas = roc_areas(scores)
     names = ("precision", "recall", "f1", "support")
     return [
         {"class": name, **{key: reports[name].get(key) for key in names}, "roc_auc": areas.get(name)}

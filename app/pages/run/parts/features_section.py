@@ -12,10 +12,9 @@ from app.shared.data.one_result import OneResult, find_result
 from app.shared.data.top_features import is_signed, top_features
 from app.shared.data.tree import tree
 from app.shared.parts.figure import graph, opens_on_click
-from app.shared.parts.guard import said
+from app.shared.parts.guard import render_or_error
 from app.shared.parts.page import notice
-from app.shared.parts.run_state import SHOWN
-from app.shared.parts.state import remembered, state_id
+from app.shared.parts.state import RUN_STATE, hidden_inputs, state_id
 from app.shared.permalinks import Parameter, chosen
 
 
@@ -25,7 +24,7 @@ def features_section(result: OneResult, shown_class: Parameter) -> list[Any]:
         return [notice("This classifier reads no features, or the result does not list them.")]
     holder = dcc.Loading(dmc.Box(id="features", mih=200))
     if not is_signed(result.scores):
-        return [dmc.Text("Importance over all classes.", c="dimmed", size="sm"), *remembered(shown_class=""), holder]
+        return [dmc.Text("Importance over all classes.", c="dimmed", size="sm"), *hidden_inputs(shown_class=""), holder]
     names = list(result.scores["top_features"])
     pick = dmc.Select(
         id=state_id("shown_class"),
@@ -39,9 +38,9 @@ def features_section(result: OneResult, shown_class: Parameter) -> list[Any]:
     return [pick, holder]
 
 
-@callback(Output("features", "children"), Input(state_id("shown_class"), "value"), *SHOWN)
+@callback(Output("features", "children"), Input(state_id("shown_class"), "value"), *RUN_STATE)
 def _show_features(shown_class: str, run: str, classifier: str) -> Any:
-    return said(lambda: _feature_parts(shown_class, run, classifier), "The features")
+    return render_or_error(lambda: _feature_parts(shown_class, run, classifier), "The features")
 
 
 def _feature_parts(shown_class: str, run: str, classifier: str) -> Any:

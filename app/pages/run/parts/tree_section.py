@@ -14,10 +14,9 @@ from app.shared.data.tree import tree
 from app.shared.parts.decisions.tree_figure import tree_figure, tree_width
 from app.shared.parts.figure import graph, graph_id
 from app.shared.parts.grid import grid, number_column, text_column
-from app.shared.parts.guard import FOREIGN
+from app.shared.parts.guard import DATA_ERRORS
 from app.shared.parts.page import notice, wide
-from app.shared.parts.run_state import SHOWN
-from app.shared.parts.state import state_id
+from app.shared.parts.state import RUN_STATE, state_id
 from app.shared.permalinks import Parameter, chosen_many
 
 
@@ -82,14 +81,14 @@ def _fold_clicked(clicked: dict[str, Any] | None, folded: list[str], options: li
 @callback(
     Output("tree-drawing", "children"),
     Input(state_id("collapsed"), "value"),
-    *SHOWN,
+    *RUN_STATE,
     prevent_initial_call=True,
 )
 def _fold(folded: list[str], run: str, classifier: str) -> Any:
     try:
         result = find_result(tree().index(), run, classifier)
         return _drawing(result, folded)
-    except FOREIGN:
+    except DATA_ERRORS:
         return dash.no_update
 
 

@@ -14,7 +14,7 @@ from app.shared.data.saes import Sae
 from app.shared.data.tree import Index, tree
 from app.shared.labels import short_model
 from app.shared.parts.figure import graph, opens_on_click
-from app.shared.parts.page import later, notice, section
+from app.shared.parts.page import placeholder, notice, section
 from app.shared.parts.state import options_of, state_id
 from app.shared.permalinks import chosen
 
@@ -29,7 +29,7 @@ def quality_section(index: Index, shown: Sae | None, measured: str | None) -> An
     default = main.dataset if main else next(iter(names), "")
     select = _select("measured", "Measured on", {name: name for name in names}, measured, default)
     line = "Down and to the left is better: less is lost with fewer active latents. A click opens an SAE."
-    return section("L0 against FVU", [select, later("sae-pareto", 440)], line)
+    return section("L0 against FVU", [select, placeholder("sae-pareto", 440)], line)
 
 
 def scores_section(index: Index, scored: str | None, against: str | None) -> Any:
@@ -45,7 +45,7 @@ def scores_section(index: Index, scored: str | None, against: str | None) -> Any
             _select("against", "Against", AGAINST, against, "l0"),
         ]
     )
-    return section("What one classifies with them", [selects, later("sae-scores", 440)], line)
+    return section("What one classifies with them", [selects, placeholder("sae-scores", 440)], line)
 
 
 def _select(name: str, label: str, options: dict[str, str], asked: str | None, default: str) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from app.engine import features_of_rows
 from app.shared.data.codes import CodeSet
-from app.shared.data.memory import written_ns
+from app.shared.data.file_cache import written_ns
 from app.shared.data.one_result import OneResult
 from app.shared.data.samples.rows import ResultRows, sample_folder
 from app.shared.data.tree import Index

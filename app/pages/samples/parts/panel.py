@@ -11,11 +11,11 @@ from app.shared.data.one_result import OneResult
 from app.shared.data.samples.evidence import EVIDENCE, position_evidence
 from app.shared.data.samples.reasons import offered_latents
 from app.shared.data.samples.rows import Sample, find_sample
-from app.shared.data.samples.selection import Shown, shown_by_others
+from app.shared.data.samples.selection import SelectedSample, selected_in_baselines
 from app.shared.labels import result_title
-from app.shared.parts.decisions.reasons import chances_table, in_short, probabilities_figure, why
+from app.shared.parts.decisions.reasons import probabilities_table, short_reasons, probabilities_figure, why
 from app.shared.parts.figure import graph
-from app.shared.parts.guard import said
+from app.shared.parts.guard import render_or_error
 from app.shared.parts.page import notice
 from saefari.errors import StoreError
 
@@ -28,7 +28,7 @@ AGAINST = "usual"
 """The choice of class that follows each row: the true class, or the runner-up where that was predicted."""
 
 
-def facts_part(shown: Shown) -> Any:
+def facts_part(shown: SelectedSample) -> Any:
     """What the row is, and how likely each class is."""
     rows, place = shown.rows, shown.place
     colour = "teal" if shown.verdict == "right" else "orange"
@@ -47,7 +47,7 @@ def facts_part(shown: Shown) -> Any:
     return dmc.Stack(lines, gap=4)
 
 
-def latent_options(shown: Shown, chosen: str) -> list[dict[str, str]]:
+def latent_options(shown: SelectedSample, chosen: str) -> list[dict[str, str]]:
     """Choices of what to colour the row by; [] where no latents were read. chosen: is always among them."""
     sample = find_sample(shown.result, shown.row)
     if sample.codes is None:
@@ -66,7 +66,7 @@ def latent_options(shown: Shown, chosen: str) -> list[dict[str, str]]:
     return options
 
 
-def coloured_part(shown: Shown, latent: str, token: int | None) -> Any:
+def coloured_part(shown: SelectedSample, latent: str, token: int | None) -> Any:
     """The row, coloured by a latent or by all of them or, for TF-IDF, by what each term contributed to the predicted
     class. latent: its number, EVIDENCE, or anything for the one that pushed most. token: the position that is marked.
     """
@@ -84,18 +84,18 @@ def coloured_part(shown: Shown, latent: str, token: int | None) -> Any:
     return plain_sample(sample, sample.problem or _why_plain(shown.result, sample))
 
 
-def runner_up_options(shown: Shown) -> list[dict[str, str]]:
+def runner_up_options(shown: SelectedSample) -> list[dict[str, str]]:
     """Choices of a class to hold against the predicted one."""
     rival = shown.rows.classes[shown.rival(AGAINST)[0]]
     usual = {"value": AGAINST, "label": f"the true class, or the runner-up: {rival}"}
     return [usual, *({"value": name, "label": name} for name in shown.rows.classes)]
 
 
-def reasons_part(shown: Shown, against: str) -> Any:
+def reasons_part(shown: SelectedSample, against: str) -> Any:
     """Contributions or path of the result itself."""
     decision = shown.decision()
-    reasons = why(shown.index, shown.result, decision, shown.predicted, *shown.rival(against))
-    if not shown.is_made_anew(decision):
+    reasons = decision_reasons(shown.index, shown.result, decision, shown.predicted, *shown.rival(against))
+    if not shown.is_outdated(decision):
         return reasons
     message = (
         "What is stored for this row now gives other probabilities than when the result was made, so the reasons "
@@ -104,18 +104,18 @@ def reasons_part(shown: Shown, against: str) -> Any:
     return dmc.Stack([notice(message, color="orange"), reasons])
 
 
-def others_part(shown: Shown) -> Any:
+def others_part(shown: SelectedSample) -> Any:
     """What the best results of the other sources said of the row, and why in short."""
-    others, without = shown_by_others(shown)
-    cards = [said(lambda one=one: in_short(one), result_title(one.result.row)) for one in others]  # type: ignore[misc]
+    others, without = selected_in_baselines(shown)
+    cards = [render_or_error(lambda one=one: short_reasons(one), result_title(one.result.row)) for one in others]  # type: ignore[misc]
     cards += [notice(f"{result_title(one.row)}: what it said of this row is not stored.") for one in without]
     if not cards:
         return notice("There are no results of other sources on this dataset.")
     comparable = [one for one in others if one.rows.classes == shown.rows.classes]
-    return dmc.Stack([dmc.SimpleGrid(cards, cols={"base": 1, "lg": 2}), chances_table([shown, *comparable])])
+    return dmc.Stack([dmc.SimpleGrid(cards, cols={"base": 1, "lg": 2}), probabilities_table([shown, *comparable])])
 
 
-def _decision_or_none(shown: Shown) -> Decision | None:
+def _decision_or_none(shown: SelectedSample) -> Decision | None:
     """Reasons are said by their own part of the page; the text is shown without them."""
     try:
         return shown.decision()
@@ -123,7 +123,7 @@ def _decision_or_none(shown: Shown) -> Decision | None:
         return None
 
 
-def _terms(shown: Shown, sample: Sample) -> Any:
+def _terms(shown: SelectedSample, sample: Sample) -> Any:
     decision = _decision_or_none(shown)
     found = None if decision is None else decision.contributions
     if found is None or found.names is None:

@@ -119,7 +119,7 @@ def listed(rows: ResultRows, places: np.ndarray) -> list[dict[str, Any]]:
     ]
 
 
-def found_in_words(rows: ResultRows, places: np.ndarray, filters: Filters) -> str:
+def count_text(rows: ResultRows, places: np.ndarray, filters: Filters) -> str:
     """How many rows there are, and what the words of the filter mean."""
     said = f"{len(places):,} of {len(rows.rows):,} test rows"
     if len(places) and filters.shown in ("all", "confident", "unsure"):

@@ -11,7 +11,7 @@ from app.shared.data.latents.summary import strongest_images
 from app.shared.data.one_result import codes_of, sae_of
 from app.shared.data.samples.reasons import describe_features
 from app.shared.data.samples.rows import Sample, find_sample
-from app.shared.data.samples.selection import Shown
+from app.shared.data.samples.selection import SelectedSample
 from app.shared.labels import shortened
 from app.shared.parts.grid import grid, number_column, text_column
 from app.shared.parts.images.thumbnails import ROW_HEIGHT, thumbnail_column
@@ -41,7 +41,7 @@ def token_choice(position: int | None) -> dmc.Select:
     )
 
 
-def token_options(shown: Shown, chosen: int | None) -> list[dict[str, str]]:
+def token_options(shown: SelectedSample, chosen: int | None) -> list[dict[str, str]]:
     """Choices of a token; [] where no latents were read. chosen: is always among them."""
     sample = find_sample(shown.result, shown.row)
     if sample.codes is None:
@@ -51,7 +51,7 @@ def token_options(shown: Shown, chosen: int | None) -> list[dict[str, str]]:
     return options if chosen is None or chosen < n else [*options, {"value": str(chosen), "label": f"token {chosen}"}]
 
 
-def token_part(shown: Shown, position: int | None) -> Any:
+def token_part(shown: SelectedSample, position: int | None) -> Any:
     """The strongest latents at a position, counted from 0 among those that count; nothing where none is chosen."""
     sample = find_sample(shown.result, shown.row)
     if position is None or sample.codes is None:
@@ -93,7 +93,7 @@ def token_part(shown: Shown, position: int | None) -> Any:
     )
 
 
-def _images(shown: Shown, latents: list[int]) -> dict[int, str]:
+def _images(shown: SelectedSample, latents: list[int]) -> dict[int, str]:
     """latent -> the address of the image in which it is strongest; {} where that is not known."""
     sae = sae_of(shown.index, shown.result.row)
     codes = None if sae is None else codes_of(sae, shown.result.row)

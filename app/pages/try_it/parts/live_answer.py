@@ -16,7 +16,7 @@ from app.shared.data.samples.evidence import EVIDENCE, position_evidence
 from app.shared.data.samples.reasons import describe_features, offered_latents
 from app.shared.data.tree import Index
 from app.shared.labels import shortened
-from app.shared.parts.decisions.contributions import Push, bars, check
+from app.shared.parts.decisions.contributions import ClassLogit, bars, check
 from app.shared.parts.decisions.reasons import why
 from app.shared.parts.figure import PALETTE, graph, styled
 from app.shared.parts.images.row import plain_row
@@ -44,7 +44,7 @@ def full_answer(
             _verdict(live, "own"),
             _probabilities(live, "own"),
             *_coloured(text, live, best, latent, picture),
-            why(index, result, live.decision, best, second, "second most probable"),
+            decision_reasons(index, result, live.decision, best, second, "second most probable"),
         ],
         gap="sm",
     )
@@ -56,7 +56,7 @@ def short_answer(index: Index, result: OneResult, live: LivePrediction, name: st
     found, best = live.decision.contributions, _ranked(live)[0]
     if found is not None:
         labels = [one.label for one in describe_features(index, result, found.features.tolist(), found.names)]
-        push = Push(
+        push = ClassLogit(
             live.classes[best], found.per_class[:, best], float(found.intercepts[best]), float(found.logits[best])
         )
         parts.append(graph(f"try-{name}-reasons", bars(labels, push), f"What spoke for {push.title}"))

@@ -58,7 +58,7 @@ clientside_callback(
     prevent_initial_call=True,
 )
 clientside_callback(
-    ClientsideFunction("saefari", "askImage"),
+    ClientsideFunction("saefari", "submitImage"),
     Output("try-asked", "data", allow_duplicate=True),
     Output("try-image-problem", "data", allow_duplicate=True),
     Input("try-image-classify", "n_clicks"),

@@ -1,4 +1,4 @@
-"""Small files read once: what was made of a file is kept until the file changes."""
+"""Cache of values read from small files, kept until the file changes."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from saefari.store import FoundFile
 T = TypeVar("T")
 
 
-class Memory:
-    """Values by function, file, time and size; `forget_unused` drops those not asked for since its last call."""
+class FileCache:
+    """Values by function, file, modification time and size; `forget_unused` drops those not read since its last call."""
 
     def __init__(self) -> None:
         self._kept: dict[Any, Any] = {}
         self._used: dict[Any, Any] = {}
 
     def read(self, make: Callable[[FoundFile], T], file: FoundFile) -> T | str:
-        """What `make` gives for the file, or, as text, why it cannot be read."""
+        """Return `make(file)`, cached, or the error message if the file cannot be read."""
         key = make, file
         if key not in self._used:
             self._used[key] = self._kept[key] if key in self._kept else _made(make, file)
@@ -29,12 +29,12 @@ class Memory:
         return value
 
     def forget_unused(self) -> None:
-        """Call after each look at the tree."""
+        """Drop values not read since the last call; call after each scan of the tree."""
         self._kept, self._used = self._used, {}
 
 
 def _made(make: Callable[[FoundFile], T], file: FoundFile) -> T | str:
-    """A foreign file may hold anything: whatever it breaks is a finding, not a failure of the page."""
+    """Read a file that may hold anything; return an error message instead of raising."""
     try:
         return make(file)
     except SaefariError as error:
@@ -44,7 +44,7 @@ def _made(make: Callable[[FoundFile], T], file: FoundFile) -> T | str:
 
 
 def written_ns(path: Path) -> int:
-    """When a file was last written, to tell older contents from newer in caches; 0 where it is not there."""
+    """Modification time of a file, for cache keys; 0 if it does not exist."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -52,5 +52,5 @@ def written_ns(path: Path) -> int:
 
 
 def short_id(relative: str) -> str:
-    """An id for URLs: looked up in the index, never turned back into a path."""
+    """An id for URLs; it is looked up in the index, never turned into a path."""
     return hashlib.sha256(relative.encode()).hexdigest()[:12]
