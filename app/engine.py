@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.shared.data.images.upload import check_image
 from app.shared.data.file_cache import written_ns
+from app.shared.data.images.upload import check_image
 from app.shared.data.results import read_record
 from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD
 

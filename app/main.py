@@ -29,7 +29,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse flags and serve until interrupted; return the exit code."""
-    parser = argparse.ArgumentParser(prog="app/main.py", description="Browse results, latents and samples in a browser.")
+    parser = argparse.ArgumentParser(
+        prog="app/main.py", description="Browse results, latents and samples in a browser."
+    )
     add_flags(parser)
     return serve(parser.parse_args(arguments))
 

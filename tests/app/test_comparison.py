@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.pages.compare.data.cells import best_by_model, cells, sorted_values, filter_rows, win_rates
+from app.pages.compare.data.cells import best_by_model, cells, filter_rows, sorted_values, win_rates
 from app.pages.compare.parts.figures import View, comparison_figure
 from app.shared.data.selection import with_tasks
 from saefari.store import summary_table

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.pages.health.data.checks import check_result, verify_shard
 from app.pages.health.data.disk import disk_rows
 from app.pages.health.data.state import (
     manifest_rows,
@@ -19,6 +18,7 @@ from app.pages.health.data.state import (
     warnings_of_splits,
 )
 from app.pages.health.parts import stepwise
+from app.pages.health.parts.checks import check_result, verify_shard
 from app.server import create_app
 from app.shared.data.tree import OutputTree
 from saefari.errors import StoreError

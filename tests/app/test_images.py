@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.pages.latents.data.table import latent_table
-from app.pages.samples.data.tokens import token_text
+from app.pages.samples.parts.token import token_text
 from app.server import create_app
 from app.shared.data.codes import CodeSet
 from app.shared.data.images.picture import Picture, stored_picture

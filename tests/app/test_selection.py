@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from app.shared.data.selection import best_rows, best_pairs, with_tasks
+from app.shared.data.selection import best_pairs, best_rows, with_tasks
 
 
 def table(*rows: tuple[str, str, float, float | None]) -> pd.DataFrame:

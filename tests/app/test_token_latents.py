@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flask import Flask
 
-from app.pages.samples.data.tokens import token_text
 from app.pages.samples.parts import token as token_module
+from app.pages.samples.parts.token import token_text
 from app.shared.data.samples.rows import find_sample
 from app.shared.data.tree import tree
 from app.shared.parts.state import state_id

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from app.pages.latent.data.neighbours import nearest
+from app.pages.latent.parts.sections import nearest_latents
 from app.shared.data.latents.usage import times_used, usage
 from app.shared.data.tree import OutputTree
 from saefari.errors import StoreError
@@ -57,11 +57,11 @@ def test_nearest_latents_by_the_angle_not_the_length(tmp_path: Path) -> None:
     write_sae(tmp_path, "3k", np.array([[1, 0], [100, 100], [3, 0.1], [-1, 0], [0, 0]]))
     (sae,) = OutputTree(tmp_path).index().saes.values()
     assert sae.folder is not None
-    found = nearest(sae.folder, 0)
+    found = nearest_latents(sae.folder, 0)
     assert [latent for latent, _ in found] == [2, 1, 4, 3]
     assert found[1][1] == pytest.approx(2**-0.5)
     with pytest.raises(StoreError, match="not 5"):
-        nearest(sae.folder, 5)
+        nearest_latents(sae.folder, 5)
     (sae.folder / "sae_weights.safetensors").write_bytes(b"broken")
     with pytest.raises(StoreError, match="W_dec"):
-        nearest(sae.folder, 1)
+        nearest_latents(sae.folder, 1)

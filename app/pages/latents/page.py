@@ -1,4 +1,4 @@
-"""Latents: every latent of an SAE, to be searched, filtered and sorted."""
+"""Page Latents: search, filter and sort all latents of an SAE."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import dash_mantine_components as dmc
 import pandas as pd
 from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
 
-from app.pages.latents.data.table import filtered, latent_table, explanations_of
+from app.pages.latents.data.table import explanations_of, filtered, latent_table
 from app.pages.latents.data.table_requests import apply_request
 from app.pages.latents.parts.browser import ROW_FILTERS, browser, density_section
 from app.shared.data.codes import CodeSet
@@ -20,20 +20,20 @@ from app.shared.data.tree import tree
 from app.shared.labels import sae_title
 from app.shared.parts.grid import filter_model, grid_id, records
 from app.shared.parts.guard import render_or_error
-from app.shared.parts.page import placeholder, notice, page
+from app.shared.parts.page import notice, page, placeholder
 from app.shared.parts.sae_picker import chosen_codes, codes_select, sae_select
-from app.shared.parts.state import options_of, hidden_inputs, state_id
+from app.shared.parts.state import hidden_inputs, options_of, state_id
 from app.shared.permalinks import chosen
 from saefari.errors import StoreError
 
 dash.register_page(__name__, path="/latents", name="Latents", order=5)
 
 _LINE = (
-    "Every latent of one SAE on one dataset split. A latent's class is the one with the highest lift among those with "
-    f"at least {LEAST_ROWS} rows in which it fires: fewer would be chance."
+    "All latents of one SAE on one dataset split. A latent's class is the one with the highest lift among classes with "
+    f"at least {LEAST_ROWS} rows in which it fires."
 )
 _WORDS = ["latent", "SAE", "explanation", "score", "density", "dead", "lift"]
-_ASKED = (
+_CONTROLS = (
     State(state_id("codes"), "value"),
     State(state_id("search"), "value"),
     State(state_id("show"), "value"),
@@ -53,24 +53,24 @@ def layout(
     filters: str = "",
     **_: Any,
 ) -> Any:
-    """The page for what the URL says.
+    """Build the page from URL parameters.
 
     search: words of the explanation. show: a key of ROW_FILTERS. of: part of a class's name. sort: `<column>:asc` or
-    `:desc`. filters: the table's own filters, as JSON.
+    `:desc`. filters: the table's filter model, as JSON.
     """
     index = tree().index()
     if not index.saes:
-        return _page([notice("No run has encoded anything yet. The page Runs says how to make some results.")])
+        return _page([notice("There are no SAEs yet. The page Runs explains how to create results.")])
     one = index.saes.get(sae) if isinstance(sae, str) else default_sae(index)
     select = [
         sae_select("latents-sae", index.saes.values(), one),
         dcc.Store(id="latents-shown", data=one.id if one else ""),
     ]
     if one is None:
-        return _page([*select, notice("There is no SAE of this id here; choose one above.")])
+        return _page([*select, notice("There is no SAE with this id; choose one above.")])
     shown = chosen_codes(one, codes)
     if shown is None:
-        message = f"The output tree holds no codes of {sae_title(one)}, so nothing is known of its latents."
+        message = f"The output tree has no codes of {sae_title(one)}, so its latents cannot be listed."
         return _page([*select, notice(message)])
     controls = [*select, codes_select(one, shown), *_filters(search, show, of)]
     return _page(
@@ -114,12 +114,12 @@ def _density(codes: str, sae: str) -> Any:
     Output(grid_id("latents"), "getRowsResponse"),
     Output("latents-count", "children"),
     Input(grid_id("latents"), "getRowsRequest"),
-    *_ASKED,
+    *_CONTROLS,
     prevent_initial_call=True,
 )
-def _rows(request: dict[str, Any], *asked: str) -> Any:
+def _rows(request: dict[str, Any], *controls: str) -> Any:
     try:
-        table, n_latents = _asked_for(request or {}, *asked)
+        table, n_latents = _requested_rows(request or {}, *controls)
     except StoreError as error:
         return {"rowData": [], "rowCount": 0}, notice(str(error), color="orange")
     block = table.iloc[request["startRow"] : request["endRow"]]
@@ -130,26 +130,26 @@ def _rows(request: dict[str, Any], *asked: str) -> Any:
     Output("latents-download", "data"),
     Input("latents-csv", "n_clicks"),
     State(grid_id("latents"), "getRowsRequest"),
-    *_ASKED,
+    *_CONTROLS,
     prevent_initial_call=True,
 )
-def _download(clicks: int | None, request: dict[str, Any] | None, *asked: str) -> Any:
+def _download(clicks: int | None, request: dict[str, Any] | None, *controls: str) -> Any:
     if not clicks:
         return dash.no_update
     try:
-        table, _ = _asked_for(request or {}, *asked)
+        table, _ = _requested_rows(request or {}, *controls)
     except StoreError:
-        return dash.no_update  # the table says why
+        return dash.no_update  # the table shows the error
     return {"content": table.to_csv(index=False), "filename": "saefari-latents.csv", "type": "text/csv"}
 
 
-def _asked_for(
+def _requested_rows(
     request: dict[str, Any], codes: str, search: str, show: str, of: str, sae: str
 ) -> tuple[pd.DataFrame, int]:
-    """(the latents that the controls and the table ask for, in the table's order; how many there are in all)."""
+    """(latents that pass the controls and the table's filters, sorted as in the table; total number of latents)."""
     found = _found(sae, codes)
     if found is None:
-        raise StoreError("These codes are not here any more.")
+        raise StoreError("These codes are not in the output tree any more.")
     table = latent_table(*found, tree().index())
     return apply_request(filtered(table, search or "", show, of or ""), request), len(table)
 

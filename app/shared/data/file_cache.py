@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class FileCache:
-    """Values by function, file, modification time and size; `forget_unused` drops those not read since its last call."""
+    """Values by function, file, modification time and size."""
 
     def __init__(self) -> None:
         self._kept: dict[Any, Any] = {}

@@ -21,7 +21,7 @@ _WORDS = {"hidden": "dimension", "tfidf": "term", "pixels": "pixel"}
 
 @dataclass(frozen=True)
 class OneResult:
-    """A result. row: its row of the results table. record: results.json. scores: the classifier's part of the record."""
+    """A result. row: of the results table. record: results.json. scores: the classifier's part of the record."""
 
     run: str
     classifier: str

@@ -14,8 +14,8 @@ from waitress.server import create_server
 
 import saefari.pipeline.live.predict
 from app.server import create_app
-from app.shared.data.images.upload import MOST_BYTES
 from app.shared.data.file_cache import short_id
+from app.shared.data.images.upload import MOST_BYTES
 from tests.app.browser.parts import choose, column, control, reopen, table
 from tests.app.image_tree import (
     D_SAE,

@@ -1,4 +1,4 @@
-"""A run's top features: bars, and a table that links to each latent."""
+"""Section of a result's top features: bars, and a table with links to latents."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from app.shared.permalinks import Parameter, chosen
 
 
 def features_section(result: OneResult, shown_class: Parameter) -> list[Any]:
-    """The section's content. shown_class: the class that the URL names, whose weights are shown first."""
+    """Content of the section. shown_class: class of the URL, whose weights are shown first."""
     if not result.scores.get("top_features"):
-        return [notice("This classifier reads no features, or the result does not list them.")]
+        return [notice("This classifier uses no features, or the result does not list them.")]
     holder = dcc.Loading(dmc.Box(id="features", mih=200))
     if not is_signed(result.scores):
         return [dmc.Text("Importance over all classes.", c="dimmed", size="sm"), *hidden_inputs(shown_class=""), holder]
@@ -49,8 +49,8 @@ def _feature_parts(shown_class: str, run: str, classifier: str) -> Any:
     signed = is_signed(result.scores)
     features = top_features(index, result, shown_class)
     if not features:
-        return notice("No feature has a weight here.")
-    drawing = graph("features", bars_figure(features, signed), "Top features; the table beside it links to each latent")
+        return notice("No feature has a nonzero weight.")
+    drawing = graph("features", bars_figure(features, signed), "Top features; the table links to each latent")
     parts = [(drawing, 5), (features_table(features, signed), 7)]
     return dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": span}) for part, span in parts])
 

@@ -28,7 +28,7 @@ class Upload:
 
 
 def decode_upload(request: dict[str, Any]) -> Upload:
-    """Decode the page's request: name, image (a `data:` URL) and text. Raises DataError if it is not an image upload."""
+    """Decode the page's request: name, image (a `data:` URL) and text. Raises DataError without a valid image."""
     name, address, text = (request.get(key) for key in ("name", "image", "text"))
     if not isinstance(address, str) or ";base64," not in address:
         raise DataError("The request has no image: choose one and press Classify")

@@ -38,7 +38,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class _Reads:
-    """Latents that one classifier of one result uses: latents int32, class_codes int16 (-1: all classes), amounts, ranks."""
+    """Latents that one classifier of one result uses. latents: int32. class_codes: int16, -1 for all classes."""
 
     classifier: str
     kind: str

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from app.shared.data.file_cache import written_ns
 from app.shared.data.images.picture import Picture, image_columns, shows_images, stored_picture
 from app.shared.data.images.served import view_address
-from app.shared.data.file_cache import written_ns
 from app.shared.data.one_result import OneResult
 from app.shared.data.tree import tree
 from saefari.errors import StoreError
@@ -25,7 +25,7 @@ UNSURE = 0.1
 """A row is unsure if its two largest probabilities differ by less."""
 KINDS = {
     "all": "all rows",
-    "right": "right",
+    "right": "correct",
     "wrong": "wrong",
     "confident": "confident",
     "confidently-wrong": "confident and wrong",
@@ -154,7 +154,7 @@ def matching(rows: ResultRows, filters: Filters) -> np.ndarray:
 
 
 def runner_up(probabilities: np.ndarray, label: int) -> int:
-    """The class to compare with the predicted one: the true class or, if that was predicted, the second most probable."""
+    """Index of the true class or, if that was predicted, of the second most probable class."""
     order = np.argsort(-probabilities, kind="stable")
     return int(order[1]) if label == order[0] else label
 
@@ -173,7 +173,9 @@ def find_sample(result: OneResult, row: int) -> Sample:
     except StoreError as error:
         return replace(sample, problem=str(error))
     if codes.shape[0] != len(spans):
-        return replace(sample, problem=f"The codes of this row were computed from another {sample.kind} than the stored one.")
+        return replace(
+            sample, problem=f"The codes of this row were computed from another {sample.kind} than the stored one."
+        )
     return replace(sample, codes=codes)
 
 

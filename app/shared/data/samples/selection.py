@@ -38,7 +38,7 @@ class SelectedSample:
 
     @property
     def verdict(self) -> str:
-        return "right" if self.label == self.predicted else "wrong"
+        return "correct" if self.label == self.predicted else "wrong"
 
     def decision(self) -> Decision:
         """Predict the row again with the stored classifier, with reasons. Raises StoreError if that is not possible."""

@@ -72,7 +72,9 @@ def decision_reasons(
         conditions = _conditions(index, result, decision.path)
         nodes = result.scores["nodes"]
         return tree_path("path", conditions, decision.path.nodes, nodes, result.classes, result.word)
-    return notice("The majority class uses no features: it always predicts the most frequent class of the training rows.")
+    return notice(
+        "The majority class uses no features: it always predicts the most frequent class of the training rows."
+    )
 
 
 def probabilities_table(results: Sequence[SelectedSample]) -> Any:
