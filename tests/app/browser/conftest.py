@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,28 +44,33 @@ def small(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> SmallTree:
 
 
 @pytest.fixture(scope="session")
-def serve() -> Iterator[object]:
-    """Start the app on an output folder; returns its URL."""
-    started = []
+def start() -> Iterator[Callable[[Sequence[str]], str]]:
+    """Start a command that serves an app, and return the URL that it prints; all are stopped at the end."""
+    processes = []
 
-    def start(output: Path) -> str:
-        command = [sys.executable, "app/main.py", "--output-dir", str(output), "--no-browser", "--port", "8150"]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        started.append(process)
+    def start_one(arguments: Sequence[str]) -> str:
+        process = subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        processes.append(process)
         assert process.stdout is not None
         for line in process.stdout:
             if "http://" in line:
                 return "http://" + line.split("http://")[1].split("/")[0]
         raise AssertionError(f"the app ended with exit code {process.wait()}")
 
-    yield start
-    for process in started:
+    yield start_one
+    for process in processes:
         process.terminate()
         process.wait()
 
 
 @pytest.fixture(scope="session")
-def app_url(serve, small: SmallTree) -> str:
+def serve(start: Callable[[Sequence[str]], str]) -> Callable[[Path], str]:
+    """Start the app on an output folder; returns its URL."""
+    return lambda output: start(["app/main.py", "--output-dir", str(output), "--no-browser", "--port", "8150"])
+
+
+@pytest.fixture(scope="session")
+def app_url(serve: Callable[[Path], str], small: SmallTree) -> str:
     """The app on the small tree."""
     return serve(small.output)
 

@@ -57,7 +57,7 @@ def test_keys_reach_the_content_and_the_pages(page, app_url: str) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#content")).to_be_focused()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Words used on SAEs")).to_be_focused()
+    expect(page.get_by_role("button", name="Glossary of SAEs")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator(".glossary")).to_be_visible()
     assert heading.evaluate("e => e.isConnected")  # the page was not made anew

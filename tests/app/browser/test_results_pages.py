@@ -127,7 +127,7 @@ def test_picked_results_stand_side_by_side(page, app_url: str, small) -> None:
     names = column(page, "picked", "name")
     for number, score in enumerate(scores, 1):
         assert column(page, "picked", str(number))[names.index("accuracy")].startswith(score)
-    expect(page.get_by_role("heading", name="Picked results")).to_be_visible()
+    expect(page.get_by_role("heading", name="Selected results")).to_be_visible()
     page.get_by_role("link", name="remove").first.click()
     page.wait_for_url(f"**/compare?pick={small.run(small.tfidf_result)}.linear")
     expect(page.get_by_role("link", name="remove")).to_have_count(1)
@@ -171,7 +171,7 @@ def test_contributions_add_up_to_the_logit(page, app_url: str, small, source: st
     page.goto(app_url + small.url("/samples", folder))
     expect(page.locator(".check")).to_have_count(2)
     for line in page.locator(".check").all_inner_texts():
-        found = re.fullmatch(r"intercept (\S+), and ([\d,]+) contributions (\S+), make the logit (\S+)", line)
+        found = re.fullmatch(r"intercept (\S+) \+ ([\d,]+) contributions \((\S+)\) = logit (\S+)", line)
         assert found, line
         assert float(found[1]) + float(found[3]) == pytest.approx(float(found[4]), abs=0.002)
         assert float(found[3]) != 0

@@ -27,7 +27,7 @@ def test_saes_of_the_same_layer_are_compared(page, sweep_url: str) -> None:
     page.goto(f"{sweep_url}/saes?sae={sae}")
     shown = figure_with(page, "sae-pareto", "e._fullData.length === 6")
     groups = shown.evaluate("e => e._fullData.map(trace => [trace.name, trace.x.length])")
-    assert groups[1:] == [["batchtopk", 6], ["jumprelu", 6], ["standard", 6], ["topk", 6], ["the SAE chosen below", 1]]
+    assert groups[1:] == [["batchtopk", 6], ["jumprelu", 6], ["standard", 6], ["topk", 6], ["selected SAE", 1]]
     expect(page.get_by_text("SAEs of small-model, layer 3")).to_be_visible()
     choose(page, "sae", "small-model · layer 1 · jumprelu-k8")
     expect(page.get_by_text("SAEs of small-model, layer 1")).to_be_visible()

@@ -13,7 +13,12 @@ from app.shared.data.samples.reasons import offered_latents
 from app.shared.data.samples.rows import Sample, find_sample
 from app.shared.data.samples.selection import SelectedSample, selected_in_baselines
 from app.shared.labels import result_title
-from app.shared.parts.decisions.reasons import probabilities_figure, probabilities_table, short_reasons
+from app.shared.parts.decisions.reasons import (
+    decision_reasons,
+    probabilities_figure,
+    probabilities_table,
+    short_reasons,
+)
 from app.shared.parts.figure import graph
 from app.shared.parts.guard import render_or_error
 from app.shared.parts.page import notice

@@ -18,6 +18,7 @@ from app.shared.data.samples.reasons import describe_features, offered_latents
 from app.shared.data.tree import Index
 from app.shared.labels import shortened
 from app.shared.parts.decisions.contributions import ClassLogit, bars, sum_text
+from app.shared.parts.decisions.reasons import decision_reasons
 from app.shared.parts.figure import PALETTE, graph, styled
 from app.shared.parts.images.row import plain_row
 from app.shared.parts.state import options_of, state_id

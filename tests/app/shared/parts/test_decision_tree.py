@@ -60,8 +60,8 @@ def test_a_folded_node_hides_what_follows_it_and_says_how_much() -> None:
     shown = list(figure.data[-1].customdata)
     assert sorted(shown) == [i for i in range(15) if i not in descendants(nodes, 1)]
     labels = dict(zip(figure.data[-2].customdata, figure.data[-2].text, strict=True))
-    assert "3 rows, 6 folded" in labels[1]
-    assert "folded" not in labels[8]
+    assert "3 rows, 6 hidden" in labels[1]
+    assert "hidden" not in labels[8]
 
 
 def test_a_path_is_drawn_thicker() -> None:

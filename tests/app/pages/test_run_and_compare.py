@@ -72,7 +72,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 @pytest.fixture
 def served(server: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     """The app on a tree with one result of an SAE, its codes and an explanation."""
-    monkeypatch.setattr(tree_module, "_SECONDS_TO_TRUST", -1)
+    monkeypatch.setattr(tree_module, "_MAX_AGE_SECONDS", -1)
     write_json(tmp_path / "classifications" / PLACE / "results.json", record())
     arrays = codes_arrays(np.array([0, 1, 2]), np.array([0, 4]), np.array([1.0, 2.0]), np.array([0, 1, 2]), 8)
     codes = tmp_path / "activations/m/d/train/layer_3/3k"
@@ -118,7 +118,7 @@ def whole_run(classifier: str) -> str:
 def test_a_whole_result_shows_all_its_parts(served: Flask, classifier: str) -> None:
     shown = whole_run(classifier)
     assert "cannot be shown" not in shown
-    assert "holds no" not in shown
+    assert "This result has no" not in shown
     for part in ("Confusion matrix", "ROC curves", "Scores per class", "Top features", "Cross-validation"):
         assert part in shown
     assert ("Decision tree" in shown) == (classifier == "tree")
@@ -153,7 +153,7 @@ def test_missing_or_foreign_parts_are_said_and_the_rest_is_shown(served: Flask, 
     for classifier in ("linear", "tree"):
         shown = whole_run(classifier)
         assert "Confusion matrix" in shown
-        assert "How it was made" in shown
+        assert "Provenance" in shown
     assert text(page("compare").layout(pick=[f"{RUN}.linear", f"{RUN}.tree"]))
 
 
@@ -170,7 +170,7 @@ def test_an_imported_result_opens_without_what_it_lacks(served: Flask) -> None:
     for classifier in ("linear", "tree"):
         shown = whole_run(classifier)
         assert "cannot be shown" not in shown
-        for words in ("mosaic", "No intervals.", "interval unknown", "holds no confusion matrix", "0.500, 0.700"):
+        for words in ("mosaic", "No intervals.", "interval unknown", "has no confusion matrix", "0.500, 0.700"):
             assert words in shown
     compare = page("compare")
     assert "cannot be shown" not in text(compare._compare("macro_f1", "layer", "source", "task", [], []))
@@ -217,11 +217,11 @@ def test_compare_shows_each_part(served: Flask) -> None:
     compare = page("compare")
     assert text(compare.layout(metric="nonsense", x="nonsense", pick="nonsense"))
     assert "/run?run=" in text(compare._compare("accuracy", "source", "none", "none", ["d/train"], ["tree"]))
-    assert "datasets share" not in text(compare._compare("accuracy", "source", "none", "none", [], []))
+    assert "Marks combine" not in text(compare._compare("accuracy", "source", "none", "none", [], []))
     assert "+%{z:.3f}" not in text(compare._heat("best", "macro_f1", [], []))
     assert "%{z:+.3f}" in text(compare._heat("difference", "macro_f1", [], []))
     assert '"rate": 1.0' in text(compare._wins([], []))
-    assert "No result is left" in text(compare._compare("accuracy", "source", "none", "none", ["elsewhere"], []))
+    assert "No results match" in text(compare._compare("accuracy", "source", "none", "none", ["elsewhere"], []))
 
 
 def test_marks_over_several_datasets_are_told(served: Flask) -> None:
@@ -230,9 +230,9 @@ def test_marks_over_several_datasets_are_told(served: Flask) -> None:
         row["dataset"] = "e"
     write_json(result_file(served).parents[4] / "e/train/layer_3/3k/sum/results.json", other)
     compare = page("compare")
-    assert "2 datasets share" in text(compare._compare("accuracy", "source", "none", "none", [], []))
-    assert "datasets share" not in text(compare._compare("accuracy", "source", "none", "task", [], []))
-    assert "datasets share" not in text(compare._compare("accuracy", "source", "none", "none", ["e/train"], []))
+    assert "Marks combine 2 datasets" in text(compare._compare("accuracy", "source", "none", "none", [], []))
+    assert "Marks combine" not in text(compare._compare("accuracy", "source", "none", "task", [], []))
+    assert "Marks combine" not in text(compare._compare("accuracy", "source", "none", "none", ["e/train"], []))
 
 
 def test_a_click_opens_only_pages_of_the_app() -> None:

@@ -100,7 +100,7 @@ def test_positions_are_named_by_what_they_are() -> None:
 )
 def test_patches_outside_of_the_grid_are_an_error(tmp_path: Path, grid: list[int], patch: list[int]) -> None:
     stored = {"image": "a", "grid": grid, "patch": patch, "valid": [0, 1], "text": None}
-    with pytest.raises(StoreError, match="row 7 do not lie in its image's grid"):
+    with pytest.raises(StoreError, match="row 7 do not fit its image's grid"):
         stored_picture(tmp_path, 7, stored)
 
 

@@ -47,7 +47,7 @@ def test_only_results_of_the_sae_count(tmp_path: Path) -> None:
     assert (found.n_read, found.n_results) == (1, 1)
     probe, tree = (found.table[found.table["classifier"] == name].iloc[0] for name in ("linear", "tree"))
     assert (probe["class"], probe["amount"], probe["rank"]) == ("yes", -0.25, 2)
-    assert (tree["kind"], tree["amount"], tree["questions"]) == ("importance", 1.0, 2)
+    assert (tree["kind"], tree["amount"], tree["splits"]) == ("importance", 1.0, 2)
     assert sorted(usage(sae, 4, index).table["class"]) == ["no", "yes"]
     assert usage(sae, 9, index).table["amount"].isna().all()
     assert times_used(sae, 10, index).tolist() == [0, 0, 0, 0, 1, 0, 0, 1, 0, 1]

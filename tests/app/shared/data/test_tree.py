@@ -26,7 +26,7 @@ CODES = "activations/m/d/train/layer_3/3k"
 
 @pytest.fixture(autouse=True)
 def _always_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tree_module, "_SECONDS_TO_TRUST", -1)
+    monkeypatch.setattr(tree_module, "_MAX_AGE_SECONDS", -1)
 
 
 def write_result(output: Path, folder: str, **changes: Any) -> Path:
@@ -67,8 +67,8 @@ def test_the_summary_is_believed_about_what_did_not_change(tmp_path: Path, monke
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ('{"summary": [{"mod', "half there"),
-        ("", "half there"),
+        ('{"summary": [{"mod', "is incomplete"),
+        ("", "is incomplete"),
         ('{"foreign": {}}', "not what SAEfari writes"),
         ('{"summary": [{"model": 3}]}', "not what SAEfari writes"),
         ('{"summary": 5}', "not what SAEfari writes"),
@@ -102,7 +102,7 @@ def test_a_summary_without_its_files_still_shows_but_does_not_link(tmp_path: Pat
     index = OutputTree(tmp_path).index()
     assert list(index.results.run) == [""]
     assert index.folders == {}
-    assert "not here" in index.problems[0][1]
+    assert "are missing" in index.problems[0][1]
 
 
 def test_code_sets_tell_complete_from_partial_and_damaged(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_foreign_manifests_and_quality_records_are_listed(tmp_path: Path) -> Non
 
 
 def test_a_record_that_vanished_or_is_foreign_is_an_error_of_ours(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="not there any more"):
+    with pytest.raises(StoreError, match="does not exist any more"):
         read_record(tmp_path)
     write_json(tmp_path / "results.json", {"summary": []})
     with pytest.raises(StoreError, match="classes, classifiers, settings missing"):
@@ -148,7 +148,7 @@ def test_pages_get_the_last_index_at_once_and_the_next_one_soon(
     write_result(tmp_path, "one")
     tree = OutputTree(tmp_path)
     assert len(tree.index().results) == 1
-    monkeypatch.setattr(tree_module, "_SECONDS_TO_TRUST", 3600)
+    monkeypatch.setattr(tree_module, "_MAX_AGE_SECONDS", 3600)
     monkeypatch.setattr(tree_module, "_SECONDS_BETWEEN_SCANS", -1)
     write_result(tmp_path, "two", top_n=20)
     assert len(tree.index().results) == 1

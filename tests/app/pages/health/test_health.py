@@ -81,7 +81,7 @@ def test_altered_rows_and_splits_are_told_from_whole_ones(tmp_path: Path) -> Non
         file.write(b"!")
     (samples / "split.json").unlink()
     [state] = split_states(tree.index(), tree.layout)
-    assert (state.rows, state.split) == ("not as recorded", "not there")
+    assert (state.rows, state.split) == ("not as recorded", "missing")
 
 
 def test_warnings_of_codes_splits_and_results_are_collected(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_a_shard_is_verified_by_its_hash_and_not_by_its_size(tmp_path: Path) -> 
     assert next(iter(OutputTree(tmp_path).index().code_sets.values())).state == "complete"
     assert verify_shard(codes, "shard-00000.npz") == "not as recorded"
     path.unlink()
-    assert verify_shard(codes, "shard-00000.npz") == "gone"
-    assert verify_shard(codes, "shard-00007.npz") == "not recorded any more"
+    assert verify_shard(codes, "shard-00000.npz") == "missing"
+    assert verify_shard(codes, "shard-00007.npz") == "not recorded"
 
 
 def test_a_result_is_checked_for_its_content_and_its_estimators(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_long_check_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pyte
         looked.append(item[0])
         return {"item": item[0]}, item[0] != "b"
 
-    check = stepwise.Check(lambda choice: [["a"], ["b"], ["c"]], look, [], show_fine=False)
+    check = stepwise.Check(lambda choice: [["a"], ["b"], ["c"]], look, [], show_all=False)
     monkeypatch.setitem(stepwise._CHECKS, "letters", check)
     times = iter(range(100))
     monkeypatch.setattr(stepwise.time, "monotonic", lambda: next(times) * 0.7)  # one look, then the second is over
@@ -174,7 +174,7 @@ def test_a_long_check_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pyte
         said.append(status)
     assert looked == ["a", "b", "c"]
     assert said == [
-        "1 of 3 checked, all fine so far.",
+        "1 of 3 checked, all OK so far.",
         "2 of 3 checked, 1 with a problem.",
         "3 of 3 checked, 1 with a problem.",
     ]
@@ -187,7 +187,8 @@ def pages_text(output: Path) -> str:
         from app.pages.health import page as health
 
         return json.dumps(
-            [health.layout(), *health._look(""), health._warn("")], default=lambda one: one.to_plotly_json()
+            [health.layout(), *health._verify_rows(""), health._list_warnings("")],
+            default=lambda one: one.to_plotly_json(),
         )
 
 
@@ -198,7 +199,7 @@ def test_a_whole_tree_is_said_to_be_fine(tmp_path: Path) -> None:
     manifest.warnings = []
     manifest.save(folder)
     write_split(folder.parents[1], np.array([0, 1]), {}, [])
-    assert "Everything is fine" in pages_text(tmp_path)
+    assert "No problems found" in pages_text(tmp_path)
 
 
 def test_whatever_is_wrong_is_said(tmp_path: Path) -> None:
@@ -207,8 +208,8 @@ def test_whatever_is_wrong_is_said(tmp_path: Path) -> None:
     (tmp_path / "reports").mkdir()
     (tmp_path / "reports" / "last_run.json").write_text("{")
     text = pages_text(tmp_path)
-    assert "Damaged manifests (the same command makes their shards anew): 1." in text
-    assert "Files that cannot be read or are not SAEfari's: 1." in text
+    assert "Damaged manifests (rerun the same command to write their shards again): 1." in text
+    assert "Files that cannot be read or were not written by SAEfari: 1." in text
 
 
 def test_outliers_of_hidden_states_stand_beside_their_manifest(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def answer(output: Path, text: str) -> str:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "Nothing asked yet."),
+        ("", "No input yet."),
         (" \n", "Type a text first."),
         ("x" * (LONGEST_TEXT + 1), "20,001 characters"),
     ],
@@ -148,7 +148,7 @@ def test_an_answer_has_its_class_its_reasons_and_the_coloured_text(
     monkeypatch.setattr("app.engine.predict", lambda *_: prediction)
     text = answer(tmp_path, "two <b>words</b>")
     assert '"children": "b", "id": "answer-own"' in text
-    assert "latent 2: pushed the decision (1)" in text
+    assert "latent 2: supports the prediction (rank 1)" in text
     assert "b (predicted)" in text or "contributions +0.200" in text
     assert '"latents": {"2": [[1], [1.5]], "evidence": [[0, 1], [0.0, 0.5]]}' in text
-    assert "The model reads the first 8 characters." in text
+    assert "The model reads only the first 8 characters." in text

@@ -23,7 +23,7 @@ import saefari.pipeline.live.predict
 from app import main
 from app.pages.try_it.data.examples import LONGEST_TEXT
 from app.shared.data.images import upload as upload_module
-from app.shared.data.images.upload import FORMATS, MOST_BYTES, check_image, uploaded
+from app.shared.data.images.upload import FORMATS, MOST_BYTES, check_image, decode_upload
 from app.shared.data.tree import tree
 from saefari.errors import DataError
 from tests.app.image_tree import (
@@ -78,13 +78,13 @@ def test_pictures_are_told_by_their_content(kind: str) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is no image"),
-        (b"plain text", "is no image"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is no image"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is no image"),
-        (encoded(PIXELS)[:40], "damaged|is no image"),
+        (b"", "is not an image"),
+        (b"plain text", "is not an image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "is not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not an image"),
+        (encoded(PIXELS)[:40], "damaged|is not an image"),
         (encoded(PIXELS)[:-30], "damaged"),
-        (b"x" * (MOST_BYTES + 1), "8.0 MB; 8 MB are the most"),
+        (b"x" * (MOST_BYTES + 1), "8.0 MB; at most 8 MB are accepted"),
     ],
 )
 def test_what_is_no_picture_is_refused(content: bytes, said: str) -> None:
@@ -96,7 +96,7 @@ def test_pixels_are_counted_before_they_are_decoded(monkeypatch: pytest.MonkeyPa
     content = encoded(PIXELS)
     monkeypatch.setattr(upload_module, "MOST_PIXELS", 63)
     monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded"))
-    with pytest.raises(DataError, match="8 × 8 pixels; 63 are the most"):
+    with pytest.raises(DataError, match="8 × 8 pixels; at most 63 are accepted"):
         check_image(content)
 
 
@@ -123,7 +123,7 @@ def test_damage_of_any_kind_is_said(noise: bytes, at: int, value: int) -> None:
 )
 def test_a_question_without_an_image_is_refused(question: dict[str, Any]) -> None:
     with pytest.raises(DataError):
-        uploaded(question)
+        decode_upload(question)
 
 
 def test_an_answer_has_the_image_as_the_model_saw_it_and_its_latents(served: Flask) -> None:
@@ -148,13 +148,13 @@ def test_latents_colour_the_tried_image(served: Flask) -> None:
     assert "patch row 0, column 0: 2" in by_latent
     assert "cls: 0" in by_latent
     assert "data-token" not in by_latent, "there is nothing to be picked on this page"
-    assert "add up to -0.5" in by_evidence
+    assert "sum to -0.5" in by_evidence
 
 
 @pytest.mark.parametrize(
     ("content", "words", "said"),
     [
-        (b"no image", None, "The file is no image"),
+        (b"no image", None, "The file is not an image"),
         (encoded(PIXELS), "x" * (LONGEST_TEXT + 1), "20,001 characters"),
     ],
 )

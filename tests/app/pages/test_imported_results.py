@@ -35,7 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 @pytest.fixture
 def served(server: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     """The app on two imported datasets of one short name, one of them with two columns of texts and a baseline."""
-    monkeypatch.setattr(tree_module, "_SECONDS_TO_TRUST", -1)
+    monkeypatch.setattr(tree_module, "_MAX_AGE_SECONDS", -1)
     for number, owner in enumerate(OWNERS):
         args: dict[str, Any] = {"dataset_name": f"{owner}/harbour_notices", "dataset_config_name": "english"}
         for field in ("text", "translation")[: 2 - number]:
@@ -110,14 +110,14 @@ def test_results_without_cross_validation_are_compared_and_marked(served: Flask)
     compare = page("compare")
     shown = text(compare._compare("macro_f1", "source", "none", "task", [], []))
     assert "/run?run=" in shown
-    assert "is shown, which is too good" in shown
+    assert "is shown, which is biased upwards" in shown
     assert '"chosen_by": "test score"' in shown
     assert "z:.3f" in text(compare._heat("best", "macro_f1", [], []))
     assert "z:+.3f" in text(compare._heat("difference", "macro_f1", [], []))
     wins = text(compare._wins([], []))
     assert '"by_test": 3' in wins
     assert '"n": 3' in wins
-    assert "chosen by test score" in text(page("runs").layout())
+    assert "selected by test score" in text(page("runs").layout())
     assert "None of the 11 results here has CV macro-F1" in text(
         compare._compare("cv_macro_f1", "source", "none", "task", [], [])
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from app.pages.compare.data.cells import best_by_model, cells, filter_rows, sorted_values, win_rates
+from app.pages.compare.data.cells import best_by_model, best_per_cell, filter_rows, sorted_values, win_rates
 from app.pages.compare.parts.figures import View, comparison_figure
 from app.shared.data.selection import with_tasks
 from saefari.store import summary_table
@@ -29,7 +29,7 @@ def table(*rows: dict[str, Any]) -> pd.DataFrame:
 
 def test_a_cell_shows_what_cross_validation_chooses() -> None:
     rows = table({"cv_macro_f1": 0.6, "macro_f1": 0.4}, {"cv_macro_f1": 0.5, "macro_f1": 0.9}, {"layer": 2})
-    found = cells(rows, ["layer"])
+    found = best_per_cell(rows, ["layer"])
     assert dict(zip(found.rows["layer"], found.rows["macro_f1"], strict=True)) == {1: 0.4, 2: 0.5}
     assert dict(zip(found.rows["layer"], found.rows["n_results"], strict=True)) == {1: 2, 2: 1}
     assert found.by_test == 0
@@ -37,9 +37,9 @@ def test_a_cell_shows_what_cross_validation_chooses() -> None:
 
 def test_results_without_cross_validation_are_shown_by_their_test_score_and_marked() -> None:
     imported = {"cv_macro_f1": None, "layer": 3}
-    alone = cells(table(imported), ["layer"])
+    alone = best_per_cell(table(imported), ["layer"])
     assert (len(alone.rows), alone.by_test) == (1, 0)
-    found = cells(table({**imported, "macro_f1": 0.4}, {**imported, "pooling": "max"}, {}), ["layer"])
+    found = best_per_cell(table({**imported, "macro_f1": 0.4}, {**imported, "pooling": "max"}, {}), ["layer"])
     shown = {row.layer: (row.macro_f1, row.by_test, row.n_results) for row in found.rows.itertuples()}
     assert shown == {1: (0.5, False, 1), 3: (0.5, True, 2)}
     assert found.by_test == 1
@@ -47,7 +47,7 @@ def test_results_without_cross_validation_are_shown_by_their_test_score_and_mark
 
 def test_a_cross_validated_result_goes_before_a_better_one_without() -> None:
     rows = table({"cv_macro_f1": None, "macro_f1": 0.9}, {"cv_macro_f1": 0.3, "macro_f1": 0.4})
-    [row] = cells(rows, ["layer"]).rows.itertuples()
+    [row] = best_per_cell(rows, ["layer"]).rows.itertuples()
     assert (row.macro_f1, row.by_test) == (0.4, False)
 
 
@@ -62,7 +62,7 @@ def test_imported_results_have_a_map_and_wins() -> None:
 
 
 def test_what_has_no_layer_is_a_cell_of_its_own() -> None:
-    found = cells(table({}, {"source": "tfidf", "layer": None, "model": "", "width": ""}), ["layer", "layer"])
+    found = best_per_cell(table({}, {"source": "tfidf", "layer": None, "model": "", "width": ""}), ["layer", "layer"])
     assert sorted_values(list(found.rows["layer"])) == [1, None]
 
 
@@ -117,7 +117,7 @@ def test_the_figure_has_every_group_once_in_its_legend_and_bars_only_for_macro_f
         {"layer": None, "source": "tfidf", "dataset": "e"},
     )
     view = View("macro_f1", "layer", "source", "task")
-    figure = comparison_figure(cells(rows, view.keys).rows, view, NAMES)
+    figure = comparison_figure(best_per_cell(rows, view.keys).rows, view, NAMES)
     assert sorted(trace.name for trace in figure.data if trace.showlegend) == [
         "SAE features",
         "TF-IDF",
@@ -128,5 +128,5 @@ def test_the_figure_has_every_group_once_in_its_legend_and_bars_only_for_macro_f
     dotted = [trace for trace in figure.data if trace.mode == "lines"]
     assert len(dotted) == 1  # TF-IDF has no layer: its level holds for all of them
     view = View("accuracy", "layer", "", "")
-    figure = comparison_figure(cells(rows, view.keys).rows, view, NAMES | {"accuracy": "accuracy"})
+    figure = comparison_figure(best_per_cell(rows, view.keys).rows, view, NAMES | {"accuracy": "accuracy"})
     assert all(trace.error_y.array is None for trace in figure.data)

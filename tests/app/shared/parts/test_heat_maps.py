@@ -138,11 +138,12 @@ def test_every_part_of_a_row_can_be_shown(
         page()._colour(number, latent, "0", *whose),
         page()._show_token(number, "0", *whose),
         page()._explain(number, "usual", *whose),
-        page()._ask_others(number, *whose),
+        page()._show_baselines(number, *whose),
     ]
     said = text(shown)
     assert "cannot be shown" not in said
     assert "is not there" not in said
+    assert "does not exist" not in said
     has_picture = dataset == DIGITS or row != WITHOUT_IMAGE
     assert bool(parts(shown[5], "view")) == has_picture
     if source == "sae" and latent != "99":

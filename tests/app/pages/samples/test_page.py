@@ -18,7 +18,7 @@ from app.shared.data.samples.reasons import offered_latents
 from app.shared.data.samples.rows import Filters, ResultRows, find_rows, find_sample, matching, runner_up
 from app.shared.data.samples.selection import selected_in_baselines
 from app.shared.data.tree import OutputTree, tree
-from app.shared.parts.decisions.contributions import ClassLogit, bars, check
+from app.shared.parts.decisions.contributions import ClassLogit, bars, sum_text
 from saefari.store import write_json
 from tests.app.sample_tree import CLASSES, FIRST, N_ROWS, SOURCES, classified_server, ids, page, result, shown, text
 
@@ -132,17 +132,18 @@ def test_every_part_of_a_sample_can_be_shown(served: Flask, source: str, classif
         page()._show_facts(row, *whose),
         page()._colour(row, "strongest", None, *whose),
         page()._explain(row, "usual", *whose),
-        page()._ask_others(row, *whose),
+        page()._show_baselines(row, *whose),
     ]
     shown_parts = text(parts)
     assert "cannot be shown" not in shown_parts
     assert "is not there" not in shown_parts
+    assert "does not exist" not in shown_parts
     assert f"Row {row}, id id8" in shown_parts
     reasons = text(parts[3])
     if source == "sae":
         assert "/latent?sae=" in reasons
     if classifier == "linear":
-        assert "make the logit" in reasons
+        assert "= logit" in reasons
     if classifier == "tree":
         assert "more than" in reasons
         assert "training rows did" in reasons
@@ -177,15 +178,15 @@ def test_points_of_the_map_are_rows(served: Flask, monkeypatch: pytest.MonkeyPat
     for name, trace in by_name.items():
         for row in trace.customdata or ():
             assert name == rows.classes[rows.labels[rows.place(row)]].replace("<", "&lt;").replace(">", "&gt;")
-    assert len(by_name["shown below"].x) == 1
+    assert len(by_name["selected row"].x) == 1
 
 
 def test_bars_add_up_to_the_logit_however_many_are_left_out() -> None:
-    push = ClassLogit("a (predicted)", np.linspace(-1, 2, 40), -0.25, float(np.linspace(-1, 2, 40).sum() - 0.25))
-    bar = bars([f"latent {i}" for i in range(40)], push).data[0]
-    assert sum(bar.x) == pytest.approx(push.logit)
+    logit = ClassLogit("a (predicted)", np.linspace(-1, 2, 40), -0.25, float(np.linspace(-1, 2, 40).sum() - 0.25))
+    bar = bars([f"latent {i}" for i in range(40)], logit).data[0]
+    assert sum(bar.x) == pytest.approx(logit.logit)
     assert len(bar.x) < 20
-    assert f"logit {push.logit:+.3f}" in check(push)
+    assert f"logit {logit.logit:+.3f}" in sum_text(logit)
 
 
 @pytest.mark.parametrize("row", ["", "7", "nonsense"])
