@@ -1,7 +1,7 @@
-"""Serve digits and prompts with a stand-in for the model that read them: `python -m tests.app.browser.serve_digits DIR`.
+"""Serve the trees of digits and prompts with a stand-in for their model: `python -m tests.app.browser.serve_digits DIR`.
 
-This needs a process of its own: Dash gives the callbacks of imported modules to the first app of a process, so an app
-that is served from the tests' process lacks them if another test has already used one.
+It needs its own process: Dash gives callbacks of imported modules to the first app that answers a request, so an app
+in the tests' process would lack them if another test has used an app before.
 """
 
 from __future__ import annotations
@@ -17,5 +17,5 @@ if __name__ == "__main__":
     output = Path(sys.argv[1])
     write_digits(output)
     write_prompts(output)
-    saefari.pipeline.live.predict.predict_image = predict_digit  # type: ignore[assignment]
+    saefari.pipeline.live.predict.predict_image = predict_digit
     raise SystemExit(main(["--output-dir", str(output), "--no-browser", "--port", "8150"]))

@@ -32,10 +32,7 @@ def fits(page, width: int) -> None:
 @pytest.mark.parametrize(("colours", "width"), [("light", 1280), ("dark", 390)])
 def test_a_page_shows_its_content(page, app_url: str, path: str, colours: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
-    if colours == "dark":
-        page.goto(app_url + "/health")
-        page.get_by_role("button", name="Light / dark").click()
-        expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
+    page.add_init_script(f"localStorage.setItem('colour-scheme', '\"{colours}\"')")
     page.goto(app_url + path)
     for selector in CONTENT[path]:
         expect(page.locator(selector).first).to_be_attached()

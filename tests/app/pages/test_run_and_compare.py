@@ -178,7 +178,7 @@ def test_an_imported_result_opens_without_what_it_lacks(served: Flask) -> None:
     assert "2 results here has CV macro-F1" in text(compare._compare("cv_macro_f1", "layer", "source", "task", [], []))
     assert "%{z:.3f}" in text(compare._heat("best", "macro_f1", [], []))
     assert "No model has a baseline with macro-F1" in text(compare._heat("difference", "macro_f1", [], []))
-    assert "There is no baseline among these results" in text(compare._wins([], []))
+    assert "There are no baselines in this selection" in text(compare._wins([], []))
 
 
 @pytest.mark.parametrize("ids", [("", "nonsense"), ("../../etc", ""), ("nonsense", "linear"), (RUN, "../x")])
@@ -206,7 +206,7 @@ def test_picks_say_what_differs_and_are_no_more_than_can_be_read(served: Flask) 
     differ = {name: values for name, values, different in setting_rows(results) if different}
     assert differ == {"classifier": ["linear", "tree"], "chosen C": ["0.1", "–"]}
     _, problems = read_picks(index(served), [f"gone{i}.linear" for i in range(MOST + 1)])
-    assert problems[-1] == f"{MOST + 1} results are picked; the first {MOST} are shown"
+    assert problems[-1] == f"{MOST + 1} results are selected; the first {MOST} are shown"
 
 
 def test_compare_shows_each_part(served: Flask) -> None:
