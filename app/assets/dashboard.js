@@ -56,7 +56,7 @@ window.dash_clientside.saefari = {
     const same = window.dash_clientside.no_update;
     if (!clicks) return [same, same];
     if (!contents) return [same, "Choose an image first."];
-    return [{ image: contents, name: name, text: text, asked: clicks }, ""];
+    return [{ image: contents, name: name, text: text, clicks: clicks }, ""];
   },
   exportCsv(clicks) {
     return Boolean(clicks);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 import pandas as pd
@@ -36,6 +37,11 @@ def short_model(name: str) -> str:
 def shortened(text: str, letters: int) -> str:
     """Truncate a text to so many letters, with an ellipsis."""
     return text if len(text) <= letters else text[: max(1, letters - 1)] + "…"
+
+
+def escape(text: str) -> str:
+    """Escape markup for Plotly. Quotes stay, because Plotly does not decode `&quot;`."""
+    return html.escape(text, quote=False)
 
 
 def where(row: Any) -> str:

@@ -68,18 +68,20 @@ def layout(
         ),
         dcc.Loading(dmc.Stack(id="run-rest", mih=400)),
         *hidden_inputs(run=result.run, classifier=result.classifier),
-        dcc.Store(id="run-asked", data=parameters),
-        dcc.Store(id="run-rest-asked"),
+        dcc.Store(id="run-parameters", data=parameters),
+        dcc.Store(id="run-rest-parameters"),
     ]
     return page("Run", _LINE, _WORDS, [part for part in parts if part is not None])
 
 
 clientside_callback(
-    ClientsideFunction("saefari", "afterFiguresDrawn"), Output("run-rest-asked", "data"), Input("run-asked", "data")
+    ClientsideFunction("saefari", "afterFiguresDrawn"),
+    Output("run-rest-parameters", "data"),
+    Input("run-parameters", "data"),
 )
 
 
-@callback(Output("run-rest", "children"), Input("run-rest-asked", "data"), *RUN_STATE, prevent_initial_call=True)
+@callback(Output("run-rest", "children"), Input("run-rest-parameters", "data"), *RUN_STATE, prevent_initial_call=True)
 def _rest(parameters: dict[str, Parameter], run: str, classifier: str) -> Any:
     """Sections below the first screen, built after it is drawn, so that they do not delay its figure."""
     try:
@@ -149,7 +151,9 @@ def _confusion(result: OneResult, cells: Parameter) -> list[Any]:
     ]
 
 
-@callback(Output("run-confused", "children"), Input("run-rest-asked", "data"), *RUN_STATE, prevent_initial_call=True)
+@callback(
+    Output("run-confused", "children"), Input("run-rest-parameters", "data"), *RUN_STATE, prevent_initial_call=True
+)
 def _confused(_: Any, run: str, classifier: str) -> Any:
     return render_or_error(lambda: _confused_table(find_result(tree().index(), run, classifier)), "The table")
 

@@ -73,7 +73,7 @@ def layout(run: str = "", classifier: str = "", text: str = "", latent: str = ""
                 ],
                 cols={"base": 1, "lg": 2},
             ),
-            dcc.Store(id="try-asked", data=text),
+            dcc.Store(id="try-query", data=text),
             dcc.Store(id="try-examples", data=[one.text for one in examples]),
             *hidden_inputs(run=result.run, classifier=result.classifier, text=text),
         ],
@@ -132,7 +132,7 @@ def _answer_box(name: str, run: str, classifier: str, row: pd.Series, latent: st
 
 
 @callback(
-    Output("try-asked", "data"),
+    Output("try-query", "data"),
     Output("try-text", "value"),
     Output(state_id("text"), "value"),
     Output("try-refusal", "children"),
@@ -164,7 +164,7 @@ def text_problem(text: str) -> str:
 
 @callback(
     Output({"type": "try-answer", "name": MATCH}, "children"),
-    Input("try-asked", "data"),
+    Input("try-query", "data"),
     State({"type": "try-of", "name": MATCH}, "data"),
     State({"type": "try-of", "name": MATCH}, "id"),
 )

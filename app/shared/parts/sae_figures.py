@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
 
 from app.shared.data.sae_quality import Density
+from app.shared.labels import escape
 from app.shared.parts.figure import COUNTS, DASHES, PALETTE, colours, styled
 
 _BINS = 40

@@ -1,4 +1,4 @@
-"""Serve the trees of digits and prompts with a stand-in for their model: `python -m tests.app.browser.serve_digits DIR`.
+"""Serve digits and prompts with a stand-in for their model: `python -m tests.app.browser.serve_digits DIR`.
 
 It needs its own process: Dash gives callbacks of imported modules to the first app that answers a request, so an app
 in the tests' process would lack them if another test has used an app before.

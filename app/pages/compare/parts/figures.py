@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from plotly.subplots import make_subplots
 
 from app.pages.compare.data.cells import sorted_values
 from app.shared.data.selection import TASK
-from app.shared.labels import SOURCES, result_title, score, short_model, shortened
+from app.shared.labels import SOURCES, escape, result_title, score, short_model, shortened
 from app.shared.parts.figure import DASHES, PALETTE, SEQUENTIAL, SYMBOLS, styled
 from app.shared.permalinks import link
 

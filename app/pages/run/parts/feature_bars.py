@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import dash_mantine_components as dmc
 import plotly.graph_objects as go
 
 from app.shared.data.top_features import TopFeature
-from app.shared.labels import shortened
+from app.shared.labels import escape, shortened
 from app.shared.parts.figure import PALETTE, styled
 from app.shared.parts.grid import grid, link_column, number_column, text_column
 from app.shared.parts.images.thumbnails import ROW_HEIGHT, thumbnail_column

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from app.pages.run.data.scores import Candidate, row_shares
-from app.shared.labels import shortened
+from app.shared.labels import escape, shortened
 from app.shared.parts.figure import DASHES, PALETTE, SEQUENTIAL, SYMBOLS, colours, styled
 
 _WITH_NUMBERS = 16

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
@@ -12,7 +11,7 @@ import plotly.graph_objects as go
 from app.pages.saes.data.scores import SaeScore
 from app.shared.data.sae_quality import architecture, n_latents
 from app.shared.data.saes import Sae
-from app.shared.labels import sae_title, score, short_model
+from app.shared.labels import escape, sae_title, score, short_model
 from app.shared.parts.figure import COUNTS, DASHES, PALETTE, SYMBOLS, colours, styled
 from app.shared.permalinks import link
 from saefari.pareto import on_front

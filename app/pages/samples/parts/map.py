@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import dash_mantine_components as dmc
@@ -15,7 +14,7 @@ from app.pages.samples.data.map import METHODS, MOST_ROWS, Map, default_space, m
 from app.shared.data.one_result import OneResult
 from app.shared.data.samples.rows import ResultRows
 from app.shared.data.tree import Index
-from app.shared.labels import shortened
+from app.shared.labels import escape, shortened
 from app.shared.parts.figure import PALETTE, SYMBOLS, graph, styled
 from app.shared.parts.page import notice, section
 from app.shared.parts.state import options_of, state_id

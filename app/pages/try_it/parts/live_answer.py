@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import dash_mantine_components as dmc
@@ -16,7 +15,7 @@ from app.shared.data.one_result import OneResult
 from app.shared.data.samples.evidence import EVIDENCE, position_evidence
 from app.shared.data.samples.reasons import describe_features, offered_latents
 from app.shared.data.tree import Index
-from app.shared.labels import shortened
+from app.shared.labels import escape, shortened
 from app.shared.parts.decisions.contributions import ClassLogit, bars, sum_text
 from app.shared.parts.decisions.reasons import decision_reasons
 from app.shared.parts.figure import PALETTE, graph, styled

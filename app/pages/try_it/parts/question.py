@@ -59,7 +59,7 @@ clientside_callback(
 )
 clientside_callback(
     ClientsideFunction("saefari", "submitImage"),
-    Output("try-asked", "data", allow_duplicate=True),
+    Output("try-query", "data", allow_duplicate=True),
     Output("try-image-problem", "data", allow_duplicate=True),
     Input("try-image-classify", "n_clicks"),
     State("try-image-file", "contents"),

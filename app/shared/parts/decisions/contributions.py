@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 import dash_mantine_components as dmc
 import numpy as np
 import plotly.graph_objects as go
 
-from app.shared.labels import shortened
+from app.shared.labels import escape, shortened
 from app.shared.parts.figure import PALETTE, graph, styled
 from app.shared.parts.grid import grid, link_column, number_column, text_column
 

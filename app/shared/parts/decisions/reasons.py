@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import dash_mantine_components as dmc
@@ -15,7 +14,7 @@ from app.shared.data.one_result import OneResult
 from app.shared.data.samples.reasons import describe_features
 from app.shared.data.samples.selection import SelectedSample
 from app.shared.data.tree import Index
-from app.shared.labels import SOURCES, result_title, shortened
+from app.shared.labels import SOURCES, escape, result_title, shortened
 from app.shared.parts.decisions.contributions import ClassLogit, contributions
 from app.shared.parts.decisions.tree_path import Condition, tree_path
 from app.shared.parts.figure import PALETTE, styled

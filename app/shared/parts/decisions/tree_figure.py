@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from html import escape
 
 import plotly.graph_objects as go
 
 from app.shared.data.decision_tree import Node, check_nodes, children_of, condition, descendants, majority
-from app.shared.labels import shortened
+from app.shared.labels import escape, shortened
 from app.shared.parts.figure import colours, styled
 
 COLUMN = 172
