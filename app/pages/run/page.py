@@ -36,6 +36,7 @@ _WORDS = [
     "explanation", "provenance",
 ]  # fmt: skip
 _CURVES = 8
+_REST_PARAMETERS = Input("run-rest-parameters", "data")
 _CELLS = {"count": "rows", "share": "% of the true class"}
 
 
@@ -81,7 +82,7 @@ clientside_callback(
 )
 
 
-@callback(Output("run-rest", "children"), Input("run-rest-parameters", "data"), *RUN_STATE, prevent_initial_call=True)
+@callback(Output("run-rest", "children"), _REST_PARAMETERS, *RUN_STATE, prevent_initial_call=True)
 def _rest(parameters: dict[str, Parameter], run: str, classifier: str) -> Any:
     """Sections below the first screen, built after it is drawn, so that they do not delay its figure."""
     try:

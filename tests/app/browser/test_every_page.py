@@ -1,4 +1,4 @@
-"""What holds for every page: it shows its content in both colours and widths, and keys reach it."""
+"""Every page shows its content in both colour schemes and widths and is usable by keyboard."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ CONTENT = {
     "/saes": ["[id*='\"sae-density\"'] .main-svg", "[id*='\"sae-pareto\"'] .main-svg"],
     "/health": ["#health-verdict [role=alert]", "#health-disk .ag-root"],
 }
-"""Page -> what it must show of the tree."""
+"""Page -> selectors of the content that it must show."""
 
 
 def fits(page, width: int) -> None:
-    """Nothing but tables and wide figures scrolls sideways."""
+    """Check that the page itself does not scroll horizontally."""
     page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
 
 
@@ -57,7 +57,7 @@ def test_keys_reach_the_content_and_the_pages(page, app_url: str) -> None:
     expect(page.get_by_role("button", name="Glossary of SAEs")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator(".glossary")).to_be_visible()
-    assert heading.evaluate("e => e.isConnected")  # the page was not made anew
+    assert heading.evaluate("e => e.isConnected")  # the page was not rebuilt
     page.get_by_role("link", name="Health", exact=True).focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/health")

@@ -1,4 +1,4 @@
-"""Rows with images in a real browser: heat maps by mouse and keys, thumbnails, and an image that is tried."""
+"""Rows with images: heat maps by mouse and keys, thumbnails, and classification of an uploaded image."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def sample_url(url: str, dataset: str, row: int, **more: Any) -> str:
 
 
 def loaded(image) -> tuple[int, int, str]:
-    """(natural width, shown width, how it is scaled) of an image, once it is there."""
+    """(natural width, shown width, CSS image-rendering) of an image, after it is loaded."""
     expect(image).to_be_visible()
     image.scroll_into_view_if_needed()
     image.page.wait_for_function("e => e.complete && e.naturalWidth > 0", arg=image.element_handle())
@@ -48,7 +48,7 @@ def loaded(image) -> tuple[int, int, str]:
 
 
 def tip(patch) -> str:
-    """What pointing at a patch tells."""
+    """Tooltip of a patch."""
     return patch.evaluate("e => getComputedStyle(e, '::after').content").strip('"')
 
 
@@ -92,7 +92,7 @@ def test_a_click_on_a_patch_lists_its_strongest_latents(page, url: str, dense: n
     assert column(page, "token-latents", "latent") == [str(D_SAE - 1)]
 
 
-def test_keys_go_from_patch_to_patch(page, url: str) -> None:
+def test_arrow_keys_move_between_patches(page, url: str) -> None:
     page.goto(sample_url(url, DIGITS, FIRST + 4, latent=LATENT, token=1))
     first = page.locator("#sample-text [data-cell='0']")
     expect(first).to_have_attribute("aria-current", "true")
@@ -170,7 +170,7 @@ def test_latents_and_features_have_the_image_in_which_they_are_strongest(page, u
     assert loaded(table(page, "features").locator("img").first)[0] == 8
 
 
-def test_an_image_is_tried(page, url: str) -> None:
+def test_an_image_is_classified(page, url: str) -> None:
     page.goto(f"{url}/try?run={RUNS[DIGITS]}&classifier=linear")
     classify = page.get_by_role("button", name="Classify")
     classify.click()
@@ -199,10 +199,10 @@ def test_an_image_is_tried(page, url: str) -> None:
 
 
 def test_a_large_image_reaches_the_model(page, url: str) -> None:
-    """As many bytes as are allowed, in one request for each answer."""
+    """An image of the maximum size, in one request per prediction."""
     page.goto(f"{url}/try?run={RUNS[DIGITS]}&classifier=linear")
     content = encoded(np.zeros((8, 8, 3), dtype=np.uint8))
-    content += bytes(MOST_BYTES - len(content))  # what follows a picture's end is not read
+    content += bytes(MOST_BYTES - len(content))  # bytes after the end of the image are ignored
     page.locator("#try-image-file input[type=file]").set_input_files(
         {"name": "large.png", "mimeType": "image/png", "buffer": content}
     )
@@ -211,7 +211,7 @@ def test_a_large_image_reaches_the_model(page, url: str) -> None:
     expect(page.locator("#answer-own")).to_be_visible()
 
 
-def test_several_dropped_files_are_refused(page, url: str) -> None:
+def test_several_dropped_files_are_rejected(page, url: str) -> None:
     page.goto(f"{url}/try?run={RUNS[DIGITS]}&classifier=linear")
     expect(page.locator("#try-image-choose")).to_be_visible()
     page.locator("#try-image-choose").evaluate(

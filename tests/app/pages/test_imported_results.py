@@ -1,4 +1,4 @@
-"""Imported results on the dashboard: whole names, scores without cross-validation, cautions, links to Neuronpedia."""
+"""Imported results: full names, scores without cross-validation, cautions, links to Neuronpedia."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Flask:
 
 @pytest.fixture
 def served(server: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
-    """The app on two imported datasets of one short name, one of them with two columns of texts and a baseline."""
+    """The app on two imported datasets with the same short name; one has two text columns and a baseline."""
     monkeypatch.setattr(tree_module, "_MAX_AGE_SECONDS", -1)
     for number, owner in enumerate(OWNERS):
         args: dict[str, Any] = {"dataset_name": f"{owner}/harbour_notices", "dataset_config_name": "english"}
@@ -61,7 +61,7 @@ def index(served: Flask) -> Index:
 
 
 def text(component: Any) -> str:
-    """Everything that a component shows, as JSON."""
+    """A component as JSON text."""
     return json.dumps(
         component,
         default=lambda one: one.to_plotly_json() if isinstance(one, Component) else str(one),
@@ -77,7 +77,7 @@ def run_of(served: Flask, **wanted: Any) -> str:
 
 
 def mark(served: Flask, run: str) -> None:
-    """Give a result a caution."""
+    """Add a caution to a result."""
     folder = index(served).folders[run]
     record = read_result(folder)
     record["settings"]["caution"] = "the text gives the class away"
@@ -86,7 +86,7 @@ def mark(served: Flask, run: str) -> None:
     write_json(folder / "results.json", record)
 
 
-def test_tasks_have_whole_names_and_are_told_apart(served: Flask) -> None:
+def test_tasks_have_full_distinct_names(served: Flask) -> None:
     assert set(index(served).results.task) == {
         "example/harbour_notices/english/test (text)",
         "example/harbour_notices/english/test (translation)",
@@ -141,7 +141,7 @@ def test_tiles_show_the_averages_and_the_spread_of_folds(served: Flask) -> None:
         assert words in shown
 
 
-def test_latents_of_an_sae_that_is_not_here_link_to_neuronpedia(served: Flask) -> None:
+def test_latents_of_an_sae_outside_the_tree_link_to_neuronpedia(served: Flask) -> None:
     result = find_result(index(served), run_of(served, source="sae"), "linear")
     features = top_features(index(served), result, "Harmless")
     assert {one.href.rsplit("/", 1)[0] for one in features} == {
@@ -151,9 +151,9 @@ def test_latents_of_an_sae_that_is_not_here_link_to_neuronpedia(served: Flask) -
     assert {one.href for one in top_features(index(served), result, "Harmless")} == {""}
 
 
-def test_a_caution_stands_beside_the_score_on_every_page(served: Flask) -> None:
+def test_a_caution_is_shown_with_the_score_on_every_page(served: Flask) -> None:
     run = run_of(served, dataset="other/harbour_notices", source="sae")
-    said, compare = "the text gives the class away", page("compare")
+    caution_text, compare = "the text gives the class away", page("compare")
     builds = (
         lambda: page("runs").layout(),
         lambda: page("run").layout(run=run, classifier="linear"),
@@ -163,7 +163,7 @@ def test_a_caution_stands_beside_the_score_on_every_page(served: Flask) -> None:
         lambda: score_rows(read_picks(index(served), [f"{run}.linear"])[0]),
     )
     for build in builds:
-        assert said not in text(build())
+        assert caution_text not in text(build())
     mark(served, run)
     for build in builds:
-        assert said in text(build())
+        assert caution_text in text(build())

@@ -1,4 +1,4 @@
-"""The pages Run and Compare: what is there is shown, what is missing, foreign or unknown is said."""
+"""Pages Run and Compare: complete, missing, invalid and unknown data."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ def index(served: Flask) -> Any:
 
 
 def text(component: Any) -> str:
-    """Everything that a component shows, as JSON."""
+    """A component as JSON text."""
     return json.dumps(component, default=lambda one: one.to_plotly_json() if isinstance(one, Component) else str(one))
 
 
 def whole_run(classifier: str) -> str:
-    """The page and what comes after it."""
+    """The page with all its callbacks."""
     run = page("run")
     shown = [run.layout(run=RUN, classifier=classifier)]
     shown += [run._confused(ASKED, RUN, classifier), run._rest(ASKED, RUN, classifier)]
@@ -115,7 +115,7 @@ def whole_run(classifier: str) -> str:
 
 
 @pytest.mark.parametrize("classifier", ["linear", "tree"])
-def test_a_whole_result_shows_all_its_parts(served: Flask, classifier: str) -> None:
+def test_a_complete_result_shows_all_its_parts(served: Flask, classifier: str) -> None:
     shown = whole_run(classifier)
     assert "cannot be shown" not in shown
     assert "This result has no" not in shown
@@ -126,7 +126,7 @@ def test_a_whole_result_shows_all_its_parts(served: Flask, classifier: str) -> N
     assert f"/try?run={RUN}&classifier={classifier}" in shown
 
 
-def test_a_latent_links_to_its_page_and_says_what_is_known(served: Flask) -> None:
+def test_a_latent_links_to_its_page_and_shows_its_facts(served: Flask) -> None:
     [feature] = top_features(index(served), find_result(index(served), RUN, "linear"), "a")
     [sae], [codes] = index(served).saes, index(served).code_sets
     assert feature.href == f"/latent?sae={sae}&latent=4&codes={codes}"
@@ -145,7 +145,7 @@ def test_other_features_have_no_page(served: Flask) -> None:
 
 @pytest.mark.parametrize("key", ["confusion", "roc", "per_class", "top_features", "nodes", "cross_validation"])
 @pytest.mark.parametrize("value", [None, 7, "words", [7], {"a": 7}, [[1, 2], [3]], {"folds": "words"}])
-def test_missing_or_foreign_parts_are_said_and_the_rest_is_shown(served: Flask, key: str, value: Any) -> None:
+def test_missing_or_invalid_parts_have_a_notice_and_the_rest_is_shown(served: Flask, key: str, value: Any) -> None:
     changed = record()
     for scores in changed["classifiers"].values():
         scores[key] = value
@@ -182,7 +182,7 @@ def test_an_imported_result_opens_without_what_it_lacks(served: Flask) -> None:
 
 
 @pytest.mark.parametrize("ids", [("", "nonsense"), ("../../etc", ""), ("nonsense", "linear"), (RUN, "../x")])
-def test_unknown_ids_are_told(served: Flask, ids: tuple[str, str]) -> None:
+def test_unknown_ids_are_errors(served: Flask, ids: tuple[str, str]) -> None:
     run, classifier = ids
     shown = text(page("run").layout(run=run, classifier=classifier))
     assert ("The page Runs lists" in shown) == bool(run)
@@ -190,7 +190,7 @@ def test_unknown_ids_are_told(served: Flask, ids: tuple[str, str]) -> None:
         find_result(index(served), *ids)
 
 
-def test_a_half_written_result_is_told(served: Flask) -> None:
+def test_an_incomplete_result_is_an_error(served: Flask) -> None:
     before = index(served)
     path = result_file(served)
     path.write_text(path.read_text()[:200])
@@ -199,7 +199,7 @@ def test_a_half_written_result_is_told(served: Flask) -> None:
     assert "There is no result" in text(page("run").layout(run=RUN, classifier="linear"))
 
 
-def test_picks_say_what_differs_and_are_no_more_than_can_be_read(served: Flask) -> None:
+def test_picks_mark_differing_settings_and_are_limited_in_number(served: Flask) -> None:
     results, problems = read_picks(index(served), [f"{RUN}.linear", f"{RUN}.tree", f"{RUN}.tree", "gone.linear"])
     assert [one.classifier for one in results] == ["linear", "tree"]
     assert len(problems) == 1
@@ -210,10 +210,10 @@ def test_picks_say_what_differs_and_are_no_more_than_can_be_read(served: Flask) 
 
 
 def test_compare_shows_each_part(served: Flask) -> None:
-    rival = record()
-    for row in rival["summary"]:
+    baseline = record()
+    for row in baseline["summary"]:
         row |= {"source": "tfidf", "layer": None, "width": "", "model": "", "macro_f1": 0.4}
-    write_json(result_file(served).parents[5] / "baselines/d/train/tfidf/tfidf/results.json", rival)
+    write_json(result_file(served).parents[5] / "baselines/d/train/tfidf/tfidf/results.json", baseline)
     compare = page("compare")
     assert text(compare.layout(metric="nonsense", x="nonsense", pick="nonsense"))
     assert "/run?run=" in text(compare._compare("accuracy", "source", "none", "none", ["d/train"], ["tree"]))
@@ -224,7 +224,7 @@ def test_compare_shows_each_part(served: Flask) -> None:
     assert "No results match" in text(compare._compare("accuracy", "source", "none", "none", ["elsewhere"], []))
 
 
-def test_marks_over_several_datasets_are_told(served: Flask) -> None:
+def test_marks_over_several_datasets_have_a_notice(served: Flask) -> None:
     other = record()
     for row in other["summary"]:
         row["dataset"] = "e"

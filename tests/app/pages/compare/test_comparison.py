@@ -1,4 +1,4 @@
-"""Results against each other: cross-validation chooses, the test score is only shown."""
+"""Comparison of results: cross-validation selects, the test score is only shown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def table(*rows: dict[str, Any]) -> pd.DataFrame:
     return with_tasks(found.assign(run=[f"r{i}" for i in range(len(found))]))
 
 
-def test_a_cell_shows_what_cross_validation_chooses() -> None:
+def test_a_cell_shows_the_result_selected_by_cross_validation() -> None:
     rows = table({"cv_macro_f1": 0.6, "macro_f1": 0.4}, {"cv_macro_f1": 0.5, "macro_f1": 0.9}, {"layer": 2})
     found = best_per_cell(rows, ["layer"])
     assert dict(zip(found.rows["layer"], found.rows["macro_f1"], strict=True)) == {1: 0.4, 2: 0.5}
@@ -61,18 +61,18 @@ def test_imported_results_have_a_map_and_wins() -> None:
     assert (rate.n, rate.wins, rate.by_test) == (1, 1, 1)
 
 
-def test_what_has_no_layer_is_a_cell_of_its_own() -> None:
+def test_results_without_a_layer_have_their_own_cell() -> None:
     found = best_per_cell(table({}, {"source": "tfidf", "layer": None, "model": "", "width": ""}), ["layer", "layer"])
     assert sorted_values(list(found.rows["layer"])) == [1, None]
 
 
-def test_values_stand_in_their_order() -> None:
+def test_values_are_sorted() -> None:
     assert sorted_values(["65k", "3k", "1m", "", "3k-random", "3k"]) == ["3k", "3k-random", "65k", "1m", ""]
     assert sorted_values([20, pd.NA, 3]) == [3, 20, None]
     assert sorted_values(["tree", "linear"]) == ["linear", "tree"]
 
 
-def test_filters_keep_what_is_named() -> None:
+def test_filters_keep_the_named_values() -> None:
     rows = table({}, {"classifier": "tree"}, {"dataset": "e"})
     assert len(filter_rows(rows, task=[], classifier=[])) == 3
     assert list(filter_rows(rows, task=["d/train"], classifier=["tree"])["run"]) == ["r1"]
@@ -95,11 +95,11 @@ def test_the_map_subtracts_the_model_s_own_baselines() -> None:
 
 
 def test_wins_are_counted_by_dataset_with_their_intervals() -> None:
-    def pair(dataset: str, sae: tuple[float, float], rival: tuple[float, float]) -> list[dict[str, Any]]:
+    def pair(dataset: str, sae: tuple[float, float], baseline: tuple[float, float]) -> list[dict[str, Any]]:
         return [
             {"dataset": dataset, "source": source, "macro_f1": sum(ends) / 2}
             | {"macro_f1_low": ends[0], "macro_f1_high": ends[1]}
-            for source, ends in (("sae", sae), ("tfidf", rival))
+            for source, ends in (("sae", sae), ("tfidf", baseline))
         ]
 
     rows = pair("a", (0.6, 0.7), (0.4, 0.5)) + pair("b", (0.6, 0.7), (0.5, 0.65)) + pair("c", (0.1, 0.2), (0.3, 0.4))
@@ -126,7 +126,7 @@ def test_the_figure_has_every_group_once_in_its_legend_and_bars_only_for_macro_f
     first = next(trace for trace in figure.data if trace.error_y.array is not None and trace.y[0] == 0.5)
     assert (first.error_y.array[0], first.error_y.arrayminus[0]) == (pytest.approx(0.2), pytest.approx(0.1))
     dotted = [trace for trace in figure.data if trace.mode == "lines"]
-    assert len(dotted) == 1  # TF-IDF has no layer: its level holds for all of them
+    assert len(dotted) == 1  # TF-IDF has no layer, so its score is a line
     view = View("accuracy", "layer", "", "")
     figure = comparison_figure(best_per_cell(rows, view.keys).rows, view, NAMES | {"accuracy": "accuracy"})
     assert all(trace.error_y.array is None for trace in figure.data)

@@ -1,4 +1,4 @@
-"""Health: what is incomplete, altered or warned of, and the checks that read whole files."""
+"""Page Health: incomplete and altered files, warnings, and checks on request."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ROW = {"id": "0", "text": "a text", "label": "x", "group": None, "n_tokens": 1}
 
 
 def write_codes(output: Path, dataset: str = "d/train", n_rows: int = 2) -> Path:
-    """One shard of two rows, and the rows and split that it belongs to."""
+    """Write one shard of two rows, with rows and split."""
     samples = output / "activations" / "m" / dataset
     folder = samples / "layer_3" / "3k"
     folder.mkdir(parents=True)
@@ -61,7 +61,7 @@ def write_result(output: Path, folder: str, **changes: Any) -> Path:
     return place
 
 
-def test_manifests_that_need_a_look_come_first(tmp_path: Path) -> None:
+def test_incomplete_manifests_come_first(tmp_path: Path) -> None:
     write_codes(tmp_path, "a/train")
     write_codes(tmp_path, "b/train", n_rows=3)
     rows = manifest_rows(OutputTree(tmp_path).index().code_sets.values())
@@ -71,7 +71,7 @@ def test_manifests_that_need_a_look_come_first(tmp_path: Path) -> None:
     ]
 
 
-def test_altered_rows_and_splits_are_told_from_whole_ones(tmp_path: Path) -> None:
+def test_altered_rows_and_splits_are_detected(tmp_path: Path) -> None:
     samples = write_codes(tmp_path).parents[1]
     tree = OutputTree(tmp_path)
     [state] = split_states(tree.index(), tree.layout)
@@ -149,31 +149,31 @@ def test_the_last_run_is_read_as_a_run_writes_it(tmp_path: Path) -> None:
             read_last_run(path)
 
 
-def test_what_was_not_done_because_of_a_failure_is_shown(tmp_path: Path) -> None:
+def test_the_consequences_of_a_failure_are_shown(tmp_path: Path) -> None:
     write_codes(tmp_path)
     (tmp_path / "reports").mkdir()
     write_last_run(tmp_path / "reports" / "last_run.json", [Failure("job", "why", ("classify layer 3 3k",))], [])
     assert "why; not done because of this: classify layer 3 3k" in pages_text(tmp_path)
 
 
-def test_a_long_check_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked: list[str] = []
+def test_a_long_check_continues_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[str] = []
 
     def look(item: list[str]) -> tuple[dict[str, Any], bool]:
-        looked.append(item[0])
+        checked.append(item[0])
         return {"item": item[0]}, item[0] != "b"
 
     check = stepwise.Check(lambda choice: [["a"], ["b"], ["c"]], look, [], show_all=False)
     monkeypatch.setitem(stepwise._CHECKS, "letters", check)
     times = iter(range(100))
-    monkeypatch.setattr(stepwise.time, "monotonic", lambda: next(times) * 0.7)  # one look, then the second is over
+    monkeypatch.setattr(stepwise.time, "monotonic", lambda: next(times) * 0.7)  # one check per step
     queue: dict[str, Any] = {"left": [["a"], ["b"], ["c"]], "total": 3, "wrong": 0}
-    said = []
+    statuses = []
     while queue["left"]:
         queue, _, _, status, _, _ = stepwise.advance(check, queue)
-        said.append(status)
-    assert looked == ["a", "b", "c"]
-    assert said == [
+        statuses.append(status)
+    assert checked == ["a", "b", "c"]
+    assert statuses == [
         "1 of 3 checked, all OK so far.",
         "2 of 3 checked, 1 with a problem.",
         "3 of 3 checked, 1 with a problem.",
@@ -181,7 +181,7 @@ def test_a_long_check_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pyte
 
 
 def pages_text(output: Path) -> str:
-    """What the callbacks of the page say of a tree."""
+    """The page with all its callbacks, as JSON text."""
     app = create_app(output)
     with app.server.app_context():
         from app.pages.health import page as health
@@ -192,7 +192,7 @@ def pages_text(output: Path) -> str:
         )
 
 
-def test_a_whole_tree_is_said_to_be_fine(tmp_path: Path) -> None:
+def test_a_complete_tree_has_no_problems(tmp_path: Path) -> None:
     folder = write_codes(tmp_path)
     manifest = Manifest.load(folder)
     assert manifest is not None
@@ -202,7 +202,7 @@ def test_a_whole_tree_is_said_to_be_fine(tmp_path: Path) -> None:
     assert "No problems found" in pages_text(tmp_path)
 
 
-def test_whatever_is_wrong_is_said(tmp_path: Path) -> None:
+def test_problems_are_listed(tmp_path: Path) -> None:
     folder = write_codes(tmp_path)
     (folder / "shard-00000.npz").write_bytes(b"")
     (tmp_path / "reports").mkdir()
@@ -212,7 +212,7 @@ def test_whatever_is_wrong_is_said(tmp_path: Path) -> None:
     assert "Files that cannot be read or were not written by SAEfari: 1." in text
 
 
-def test_outliers_of_hidden_states_stand_beside_their_manifest(tmp_path: Path) -> None:
+def test_outliers_of_hidden_states_are_shown_with_their_manifest(tmp_path: Path) -> None:
     folder = write_codes(tmp_path)
     stats = {"empty_rows": 0, "positions": 400, "outliers": 12, "outlier_rows": 7}
     hidden = folder.parent / "hidden"

@@ -1,4 +1,4 @@
-"""ag-grid's sort and filter models, apply_request from a data frame."""
+"""ag-grid's sort and filter models, applied to a data frame."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ def test_filters(column: str, condition: Any, kept: list[int]) -> None:
 
 
 @pytest.mark.parametrize(("direction", "order"), [("asc", [1, 3, 0, 2]), ("desc", [0, 3, 1, 2])])
-def test_unknown_values_come_last_either_way(direction: str, order: list[int]) -> None:
+def test_missing_values_come_last_in_both_directions(direction: str, order: list[int]) -> None:
     assert apply_request(TABLE, {"sortModel": [{"colId": "n", "sort": direction}]}).index.tolist() == order

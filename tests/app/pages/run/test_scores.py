@@ -1,4 +1,4 @@
-"""What a result's page computes from its scores."""
+"""Scores that the page Run derives, and their figures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MATRIX = np.array([[8, 2, 0], [1, 4, 0], [0, 5, 0]])
 CLASSES = ["a", "b", "<c>"]
 
 
-def test_pairs_are_wrong_answers_the_most_frequent_first() -> None:
+def test_confused_pairs_are_sorted_by_frequency() -> None:
     pairs = confused_pairs(MATRIX, CLASSES)
     assert [(pair["true"], pair["predicted"], pair["rows"]) for pair in pairs] == [
         ("<c>", "b", 5),
@@ -22,7 +22,7 @@ def test_pairs_are_wrong_answers_the_most_frequent_first() -> None:
     assert [pair["share"] for pair in pairs] == [1.0, 0.2, 0.2]
 
 
-def test_a_matrix_of_other_classes_is_refused_and_none_is_none() -> None:
+def test_a_matrix_of_another_shape_is_an_error_and_a_missing_one_is_none() -> None:
     assert confusion({}, CLASSES) is None
     with pytest.raises(ValueError, match="3 classes"):
         confusion({"confusion": [[1, 2], [3, 4]]}, CLASSES)
@@ -50,7 +50,7 @@ def test_area_under_a_curve() -> None:
     assert [trace.name for trace in figure.data] == ["b (0.500)", "chance"]
 
 
-def test_rows_per_class_bear_what_is_missing() -> None:
+def test_rows_per_class_tolerate_missing_scores() -> None:
     scores = {"per_class": {"a": {"precision": 0.5, "f1": None}}}
     assert class_rows(scores, CLASSES) == [
         {"class": "a", "precision": 0.5, "recall": None, "f1": None, "support": None, "roc_auc": None}

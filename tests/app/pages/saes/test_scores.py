@@ -1,4 +1,4 @@
-"""What one classifies with each SAE: chosen by cross-validation, beside the baselines of its dataset."""
+"""Best score per SAE by cross-validation, with the baselines of the dataset."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_figure_of_scores(index: Index, against: str, places: tuple[float, .
     assert (figure.layout.xaxis.type == "log") == (against == "l0")
 
 
-def test_layers_are_told_apart(tmp_path: Path) -> None:
+def test_layers_are_named_if_there_are_several(tmp_path: Path) -> None:
     for layer in (3, 4):
         write_sae(tmp_path, "a", layer=layer)
         write_score(tmp_path, "a", 0.5, layer=layer)

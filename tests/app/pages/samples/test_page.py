@@ -1,4 +1,4 @@
-"""The page Samples, on results that the real classification made of a small tree."""
+"""Page Samples, on results of the real classification of a small tree."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ ROWS = some_rows([0, 1, 0, 2], [[0.9, 0.1, 0], [0.85, 0.1, 0.05], [0.48, 0.44, 0
         (Filters(search="id"), []),
     ],
 )
-def test_filters_find_what_they_say(filters: Filters, places: list[int]) -> None:
+def test_filters_select_the_right_rows(filters: Filters, places: list[int]) -> None:
     assert matching(ROWS, filters).tolist() == places
 
 
-def test_the_rival_is_the_true_class_or_the_runner_up() -> None:
+def test_the_compared_class_is_the_true_class_or_the_runner_up() -> None:
     assert runner_up(np.array([0.7, 0.1, 0.2]), label=0) == 2
     assert runner_up(np.array([0.7, 0.1, 0.2]), label=1) == 1
 
@@ -82,7 +82,7 @@ def test_test_rows_have_their_own_texts(served: Flask) -> None:
 
 
 @pytest.mark.parametrize("source", ["sae", "hidden", "tfidf"])
-def test_contributions_and_intercept_make_the_stored_probabilities(served: Flask, source: str) -> None:
+def test_contributions_and_intercept_give_the_stored_probabilities(served: Flask, source: str) -> None:
     for row in find_rows(result(source)).rows.tolist():
         one = shown(source, "linear", row)
         decision = one.decision()
@@ -92,7 +92,7 @@ def test_contributions_and_intercept_make_the_stored_probabilities(served: Flask
         assert not one.is_outdated(decision)
 
 
-def test_the_latent_that_decided_is_offered_first_and_coloured_where_it_fires(served: Flask) -> None:
+def test_the_latent_with_the_strongest_support_is_offered_first(served: Flask) -> None:
     one = shown("sae", "linear", FIRST + 4)
     sample = find_sample(one.result, one.row)
     assert sample.text is not None
@@ -108,14 +108,14 @@ def test_the_latent_that_decided_is_offered_first_and_coloured_where_it_fires(se
     assert len(strong) == 1 <= len(spans)
 
 
-def test_a_latent_that_is_not_there_is_said(served: Flask) -> None:
+def test_an_unknown_latent_has_a_notice(served: Flask) -> None:
     assert "no latent 99" in text(page()._colour(str(FIRST), "99", None, *ids("sae")))
     options, display = page()._offer_latents(str(FIRST), "99", *ids("sae"))
     assert display == "block"
     assert options[-1]["value"] == "99"
 
 
-def test_terms_are_coloured_where_they_stand(served: Flask) -> None:
+def test_terms_are_coloured_at_their_positions(served: Flask) -> None:
     coloured = text(page()._colour(str(FIRST + 4), "strongest", None, *ids("tfidf")))
     assert "data-value" in coloured
     children = re.findall(r'"children": "(.)", "className": "token', coloured)
@@ -126,13 +126,13 @@ def test_terms_are_coloured_where_they_stand(served: Flask) -> None:
 @pytest.mark.parametrize("classifier", ["linear", "tree"])
 def test_every_part_of_a_sample_can_be_shown(served: Flask, source: str, classifier: str) -> None:
     classifier = "majority" if source == "majority" else classifier
-    whose, row = ids(source, classifier), str(FIRST + 8)
+    result_ids, row = ids(source, classifier), str(FIRST + 8)
     parts = [
-        page().layout(*whose, row=row),
-        page()._show_facts(row, *whose),
-        page()._colour(row, "strongest", None, *whose),
-        page()._explain(row, "usual", *whose),
-        page()._show_baselines(row, *whose),
+        page().layout(*result_ids, row=row),
+        page()._show_facts(row, *result_ids),
+        page()._colour(row, "strongest", None, *result_ids),
+        page()._explain(row, "usual", *result_ids),
+        page()._show_baselines(row, *result_ids),
     ]
     shown_parts = text(parts)
     assert "cannot be shown" not in shown_parts
@@ -181,7 +181,7 @@ def test_points_of_the_map_are_rows(served: Flask, monkeypatch: pytest.MonkeyPat
     assert len(by_name["selected row"].x) == 1
 
 
-def test_bars_add_up_to_the_logit_however_many_are_left_out() -> None:
+def test_bars_sum_to_the_logit_also_with_many_features() -> None:
     logit = ClassLogit("a (predicted)", np.linspace(-1, 2, 40), -0.25, float(np.linspace(-1, 2, 40).sum() - 0.25))
     bar = bars([f"latent {i}" for i in range(40)], logit).data[0]
     assert sum(bar.x) == pytest.approx(logit.logit)
@@ -190,7 +190,7 @@ def test_bars_add_up_to_the_logit_however_many_are_left_out() -> None:
 
 
 @pytest.mark.parametrize("row", ["", "7", "nonsense"])
-def test_a_row_that_was_not_tested_is_said(served: Flask, row: str) -> None:
+def test_a_row_that_was_not_tested_has_a_notice(served: Flask, row: str) -> None:
     parts = [page()._show_facts(row, *ids("sae")), page()._explain(row, "usual", *ids("sae"))]
     assert "row" in text(parts)
     assert page()._offer_latents(row, "strongest", *ids("sae")) == ([], "none")
@@ -202,7 +202,7 @@ def test_unknown_results_and_odd_parameters_are_no_errors(served: Flask) -> None
     assert f"{N_ROWS // 4} of {N_ROWS // 4} test rows" in text(page().layout(*ids("sae"), **odd))
 
 
-def test_without_samples_predictions_are_listed_and_what_is_missing_is_said(served: Flask) -> None:
+def test_without_samples_predictions_are_listed_with_a_notice(served: Flask) -> None:
     one = result("sae")
     record = {key: value for key, value in one.record.items() if key != "samples"}
     rows = find_rows(replace(one, record=record))
@@ -211,7 +211,7 @@ def test_without_samples_predictions_are_listed_and_what_is_missing_is_said(serv
     assert set(rows.texts) == {""}
 
 
-def test_an_imported_result_says_that_its_rows_are_not_known(
+def test_an_imported_result_has_a_notice_that_its_rows_are_unknown(
     server: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with server.app_context():

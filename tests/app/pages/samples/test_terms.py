@@ -1,4 +1,4 @@
-"""Where terms stand in a text, and that what they contributed is shared out whole."""
+"""Positions of TF-IDF terms in a text, and the sum of their contributions."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from saefari.classify.terms import Counter, term_names
 TEXT = "Zoë's cat, a CAT of İzmir: the cat sat on 猫 mats x 12"
 
 
-def test_words_and_pairs_are_found_where_they_stand() -> None:
+def test_words_and_pairs_are_found_at_their_positions() -> None:
     spans, values = term_values("A big cat saw a cat.", {"cat": 1.0, "big cat": 0.5, "dog": 9.0})
     assert spans.tolist() == [[2, 5], [6, 9], [16, 19]]
     assert values.tolist() == [0.25, 0.75, 0.5]
 
 
-def test_a_pair_spans_words_that_the_counter_leaves_out() -> None:
+def test_a_pair_spans_words_that_the_vectorizer_ignores() -> None:
     spans, _ = term_values("cat a dog", {"cat dog": 1.0})
     assert spans.tolist() == [[0, 3], [6, 9]]
 
@@ -38,7 +38,7 @@ def test_a_pair_spans_words_that_the_counter_leaves_out() -> None:
     ],
     ids=["words", "characters", "both"],
 )
-def test_every_term_of_the_counter_is_found(counter: Counter) -> None:
+def test_every_term_of_the_vectorizer_is_found(counter: Counter) -> None:
     text = TEXT.replace("İ", "I")
     terms = term_names(counter.fit([text]))
     pushed = dict(zip(terms, np.random.default_rng(0).normal(size=len(terms)).tolist(), strict=True))
@@ -48,7 +48,7 @@ def test_every_term_of_the_counter_is_found(counter: Counter) -> None:
     assert (spans[1:, 0] >= spans[:-1, 1]).all(), "places do not overlap"
 
 
-def test_a_run_of_characters_is_named_with_its_blanks() -> None:
+def test_a_character_ngram_is_named_with_its_blanks() -> None:
     counter = CountVectorizer(analyzer="char_wb", ngram_range=(3, 3)).fit(["cat"])
     assert term_names(counter) == ['"␣ca"', '"at␣"', '"cat"']
     spans, values = term_values("A cat", {'"at␣"': 1.0})
@@ -56,7 +56,7 @@ def test_a_run_of_characters_is_named_with_its_blanks() -> None:
     assert values.tolist() == [0.5, 0.5]
 
 
-def test_letters_that_grow_in_lower_case_do_not_move_what_follows() -> None:
+def test_letters_that_lengthen_in_lower_case_do_not_shift_later_spans() -> None:
     spans, _ = term_values("İİİİ cat", {"cat": 1.0})
     assert spans.tolist() == [[5, 8]]
 

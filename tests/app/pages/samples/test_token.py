@@ -1,4 +1,4 @@
-"""The strongest latents of a token on Samples, on codes that the real classification read."""
+"""Strongest latents of a token on the page Samples."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def served(server: Flask) -> Iterator[Flask]:
 
 
 def stored(position: int) -> dict[int, float]:
-    """What the stored codes say of a position of ROW: latent -> activation, the strongest first."""
+    """Stored codes of a position of ROW: latent -> activation, strongest first."""
     codes = find_sample(result("sae"), ROW).codes
     assert codes is not None
     dense = codes.toarray()[position]
@@ -42,14 +42,14 @@ def stored(position: int) -> dict[int, float]:
 
 
 def own_position() -> int:
-    """Where the word of ROW's class stands, at which a latent is active."""
+    """Position of the word of ROW's class, at which a latent is active."""
     sample = find_sample(result("sae"), ROW)
     assert sample.text is not None
     return next(i for i, word in enumerate(sample.text.split()) if word.startswith("own"))
 
 
 def listed(position: object) -> list[dict[str, object]]:
-    """The rows of the table that the page shows for a token."""
+    """Table rows that the page shows for a token."""
     _title, _line, box = page()._show_token(str(ROW), position, *ids("sae")).children
     _export, table = box.children.children
     rows: list[dict[str, object]] = table.rowData
@@ -65,7 +65,7 @@ def test_a_token_lists_its_latents_strongest_first_with_links(served: Flask) -> 
     assert all(str(row["href"]).startswith(f"/latent?sae={sae}&latent={row['latent']}&codes=") for row in found)
 
 
-def test_only_so_many_are_listed_and_how_many_are_active_is_said(
+def test_the_list_is_limited_and_shows_the_number_of_active_latents(
     served: Flask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(token_module, "_MOST", 1)
@@ -75,7 +75,7 @@ def test_only_so_many_are_listed_and_how_many_are_active_is_said(
     assert f"{len(stored(position))} of {D_SAE} latents are active" in shown
 
 
-def test_explanations_are_shown_where_there_are_any(served: Flask) -> None:
+def test_explanations_are_shown_if_there_are_any(served: Flask) -> None:
     latent = next(iter(stored(own_position())))
     (sae,) = tree().index().saes.values()
     assert not any(row["explanation"] for row in listed(own_position()))
@@ -97,12 +97,12 @@ def test_tokens_of_the_text_can_be_picked_and_the_picked_one_is_marked(served: F
     assert title == f"The ten strongest latents at «{token_text(sample, 2)}»"
 
 
-def test_only_the_text_of_samples_is_picked_from() -> None:
+def test_only_texts_of_samples_have_selectable_tokens() -> None:
     spans, values = np.array([[0, 3], [4, 8]]), np.array([0.0, 1.0])
     assert "data-token" not in text(coloured_text("one two?", spans, values, 1.0))
 
 
-def test_every_token_is_offered_also_one_without_characters(served: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_token_is_an_option_also_one_without_characters(served: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     sample = find_sample(result("sae"), ROW)
     assert sample.text is not None
     sample.spans[1] = 0
@@ -115,11 +115,11 @@ def test_every_token_is_offered_also_one_without_characters(served: Flask, monke
 
 
 @pytest.mark.parametrize("token", [None, "", "x", "-1"])
-def test_without_a_token_nothing_is_listed(served: Flask, token: str | None) -> None:
+def test_no_latents_are_listed_without_a_token(served: Flask, token: str | None) -> None:
     assert page()._show_token(str(ROW), token, *ids("sae")) is None
 
 
-def test_a_token_that_is_not_there_is_said_and_stays_in_the_choice(served: Flask) -> None:
+def test_an_unknown_token_has_a_notice_and_stays_selected(served: Flask) -> None:
     assert "no token 99: it has 4" in text(page()._show_token(str(ROW), "99", *ids("sae")))
     assert page()._offer_tokens(str(ROW), "99", *ids("sae"))[-1]["value"] == "99"
 

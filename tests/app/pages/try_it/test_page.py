@@ -1,4 +1,4 @@
-"""Try it: texts that are refused, rivals, and answers that fail alone."""
+"""Try it: texts that are refused, best_others, and answers that fail alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def row(source: str, run: str, cv: float, model: str = "m", dataset: str = "d") 
     return {**place, "run": run, "classifier": "linear", "source": source, "cv_macro_f1": cv, "macro_f1": cv}
 
 
-def test_rivals_are_the_best_of_other_sources_on_the_same_dataset_and_model() -> None:
+def test_baselines_are_the_best_of_other_sources_on_the_same_dataset_and_model() -> None:
     table = pd.DataFrame(
         [
             row("sae", "s", 0.9),
@@ -60,12 +60,12 @@ def test_rivals_are_the_best_of_other_sources_on_the_same_dataset_and_model() ->
     )
     index: Any = SimpleNamespace(results=table)
 
-    def rivals(place: int) -> list[str]:
+    def best_others(place: int) -> list[str]:
         result: Any = SimpleNamespace(row=table.iloc[place])
         return [one.run for one in best_rows_of_other_sources(index, result)]
 
-    assert rivals(0) == ["h2", "t"]
-    assert rivals(2) == ["s", "t"]
+    assert best_others(0) == ["h2", "t"]
+    assert best_others(2) == ["s", "t"]
 
 
 def test_examples_are_test_rows_by_their_number_in_the_dataset(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_examples_are_test_rows_by_their_number_in_the_dataset(tmp_path: Path) -
 
 
 def answer(output: Path, text: str) -> str:
-    """What the own box of the page holds, as text."""
+    """The box of the page's own result, as JSON text."""
     app = create_app(output)
     with app.server.app_context():
         from app.pages.try_it import page as try_it
@@ -97,30 +97,30 @@ def answer(output: Path, text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("", "No input yet."),
         (" \n", "Type a text first."),
         ("x" * (LONGEST_TEXT + 1), "20,001 characters"),
     ],
 )
-def test_texts_that_are_not_classified_are_told_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+def test_rejected_texts_have_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, expected: str
 ) -> None:
     write_result(tmp_path, "m/d/train/layer_3/3k/sum")
     monkeypatch.setattr("app.engine.predict", lambda *_: pytest.fail("classified"))
-    assert said in answer(tmp_path, text)
+    assert expected in answer(tmp_path, text)
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "expected"),
     [
         (ModelError("the model is not on this machine"), "the model is not on this machine"),
         (RuntimeError("no memory"), "RuntimeError: no memory"),
     ],
 )
-def test_a_prediction_that_fails_says_so_in_its_box(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+def test_a_failed_prediction_is_reported_in_its_box(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, expected: str
 ) -> None:
     write_result(tmp_path, "m/d/train/layer_3/3k/sum")
 
@@ -128,7 +128,7 @@ def test_a_prediction_that_fails_says_so_in_its_box(
         raise error
 
     monkeypatch.setattr("app.engine.predict", fail)
-    assert said in answer(tmp_path, "a text")
+    assert expected in answer(tmp_path, "a text")
 
 
 def test_an_answer_has_its_class_its_reasons_and_the_coloured_text(

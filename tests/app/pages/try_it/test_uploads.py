@@ -1,4 +1,4 @@
-"""Images that are tried: which are refused and why, and that they stay in memory."""
+"""Uploaded images: rejected files, predictions, and no temporary files."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def run_of(dataset: str, source: str = "sae") -> str:
 
 
 def asked(content: bytes, words: str | None = None) -> dict[str, Any]:
-    """A question as the page sends it."""
+    """A request as the page sends it."""
     return {"image": f"data:;base64,{base64.b64encode(content).decode()}", "name": "<b>a</b>.png", "text": words}
 
 
@@ -71,12 +71,12 @@ def answer(content: bytes, words: str | None = None, source: str = "sae", datase
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_pictures_are_told_by_their_content(kind: str) -> None:
+def test_images_are_recognised_by_their_content(kind: str) -> None:
     check_image(encoded(PIXELS, kind))
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         (b"", "is not an image"),
         (b"plain text", "is not an image"),
@@ -87,8 +87,8 @@ def test_pictures_are_told_by_their_content(kind: str) -> None:
         (b"x" * (MOST_BYTES + 1), "8.0 MB; at most 8 MB are accepted"),
     ],
 )
-def test_what_is_no_picture_is_refused(content: bytes, said: str) -> None:
-    with pytest.raises(DataError, match=said):
+def test_a_file_that_is_no_image_is_rejected(content: bytes, expected: str) -> None:
+    with pytest.raises(DataError, match=expected):
         check_image(content)
 
 
@@ -100,7 +100,7 @@ def test_pixels_are_counted_before_they_are_decoded(monkeypatch: pytest.MonkeyPa
         check_image(content)
 
 
-def test_a_decompression_bomb_is_refused() -> None:
+def test_a_decompression_bomb_is_rejected() -> None:
     file = BytesIO()
     Image.new("1", (20_000, 20_000)).save(file, "PNG")
     with pytest.raises(DataError, match="pixels"):
@@ -108,8 +108,8 @@ def test_a_decompression_bomb_is_refused() -> None:
 
 
 @given(st.binary(max_size=400), st.integers(0, 100), st.integers(0, 255))
-def test_damage_of_any_kind_is_said(noise: bytes, at: int, value: int) -> None:
-    """Nothing but DataError is raised, of noise and of a picture with one byte changed."""
+def test_any_damage_is_a_data_error(noise: bytes, at: int, value: int) -> None:
+    """Noise and an image with one changed byte raise only DataError."""
     changed = bytearray(encoded(PIXELS))
     changed[at % len(changed)] = value
     for content in (noise, bytes(changed)):
@@ -121,27 +121,27 @@ def test_damage_of_any_kind_is_said(noise: bytes, at: int, value: int) -> None:
     "question",
     [{}, {"image": None}, {"image": "x"}, {"image": 7}, {"image": "data:;base64,é"}, {"image": "data:;base64,A"}],
 )
-def test_a_question_without_an_image_is_refused(question: dict[str, Any]) -> None:
+def test_a_request_without_an_image_is_rejected(question: dict[str, Any]) -> None:
     with pytest.raises(DataError):
         decode_upload(question)
 
 
-def test_an_answer_has_the_image_as_the_model_saw_it_and_its_latents(served: Flask) -> None:
-    said = answer(encoded(PIXELS))
-    assert "answer-own" in said
-    assert "data:image/png;base64," in said
-    assert "Colour the image by" in said
-    assert "evidence for digit" in said
-    assert '"grid": [4, 4]' in said
+def test_a_prediction_shows_the_image_as_the_model_received_it_and_its_latents(served: Flask) -> None:
+    shown = answer(encoded(PIXELS))
+    assert "answer-own" in shown
+    assert "data:image/png;base64," in shown
+    assert "Colour the image by" in shown
+    assert "evidence for digit" in shown
+    assert '"grid": [4, 4]' in shown
 
 
 def test_a_classifier_without_latents_shows_the_image_alone(served: Flask) -> None:
-    said = answer(encoded(PIXELS), source="hidden")
-    assert "data:image/png;base64," in said
-    assert "Colour the image by" not in said
+    shown = answer(encoded(PIXELS), source="hidden")
+    assert "data:image/png;base64," in shown
+    assert "Colour the image by" not in shown
 
 
-def test_latents_colour_the_tried_image(served: Flask) -> None:
+def test_latents_colour_the_uploaded_image(served: Flask) -> None:
     kept = {"text": "", "spans": [[0, 0]] * 3, "latents": {"4": [[1], [2.0]], "evidence": [[0, 1, 2], [0.5, -1.0, 0]]}}
     kept["picture"] = {"name": "a", "src": "data:,", "grid": [1, 2], "patch": [-1, 0, 1], "first_is_class": True}
     by_latent, by_evidence = (text(try_page()._colour(name, kept)) for name in ("4", "evidence"))
@@ -152,17 +152,17 @@ def test_latents_colour_the_tried_image(served: Flask) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words", "said"),
+    ("content", "words", "expected"),
     [
         (b"no image", None, "The file is not an image"),
         (encoded(PIXELS), "x" * (LONGEST_TEXT + 1), "20,001 characters"),
     ],
 )
-def test_a_bad_image_or_text_is_said_before_the_model_is_asked(
-    served: Flask, monkeypatch: pytest.MonkeyPatch, content: bytes, words: str | None, said: str
+def test_an_invalid_image_or_text_is_rejected_before_the_model_runs(
+    served: Flask, monkeypatch: pytest.MonkeyPatch, content: bytes, words: str | None, expected: str
 ) -> None:
     monkeypatch.setattr(saefari.pipeline.live.predict, "predict_image", lambda *_: pytest.fail("asked"))
-    assert said in answer(content, words)
+    assert expected in answer(content, words)
 
 
 def test_image_and_text_reach_the_pipeline(served: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def test_image_and_text_reach_the_pipeline(served: Flask, monkeypatch: pytest.Mo
     assert found == [("linear", encoded(PIXELS), "a flag"), ("linear", encoded(PIXELS), None)]
 
 
-def test_the_page_asks_for_what_the_classifier_reads(served: Flask) -> None:
+def test_the_form_matches_the_inputs_of_the_classifier(served: Flask) -> None:
     digit, prompt, majority = (
         text(try_page().layout(run_of(*one))) for one in ((DIGITS,), (PROMPTS,), (DIGITS, "majority"))
     )
@@ -185,7 +185,7 @@ def test_the_page_asks_for_what_the_classifier_reads(served: Flask) -> None:
 
 
 def test_no_part_of_a_request_is_written_to_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server would put what is larger than a part of a megabyte into a temporary file."""
+    """By default, the server writes larger requests to a temporary file."""
     given: dict[str, Any] = {}
 
     class Server:

@@ -1,4 +1,4 @@
-"""Images of rows: where their positions lie, what is read of them, and how they reach the browser."""
+"""Images of rows: positions, columns that are read, and the image route."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_cell_shows_its_largest_value(positions: list[tuple[int, int]]) -> Non
         assert position == min(own)[1]
 
 
-def test_positions_are_named_by_what_they_are() -> None:
+def test_names_of_positions() -> None:
     row = picture([-1, 5, -1, -1], first_is_class=True)
     names = [position_name("a dog", span, row, i) for i, span in enumerate([(0, 0), (0, 0), (2, 5), (0, 0)])]
     assert names == ["cls", "patch row 1, column 2", "dog", "special token"]
@@ -148,7 +148,7 @@ def test_listing_and_naming_rows_reads_no_view(served: Flask, monkeypatch: pytes
     assert not {"view", "pixels", "input_ids"} & set(asked)
 
 
-def test_evidence_is_the_contributions_shared_out(served: Flask) -> None:
+def test_evidence_sums_to_the_contributions(served: Flask) -> None:
     one = find_selected(result(DIGITS).run, "linear", FIRST + 4)
     sample, found = find_sample(one.result, one.row), one.decision().contributions
     assert sample.codes is not None
@@ -167,8 +167,11 @@ def test_evidence_is_the_contributions_shared_out(served: Flask) -> None:
 
 def test_contexts_have_the_pictures_of_their_rows(served: Flask) -> None:
     codes, dense = code_set(DIGITS), digit_codes(digits()[0])
-    turned = firing(codes)
-    for found in (strongest_contexts(turned, codes.samples, 2), decile_contexts(turned, codes.samples, 2, 1)[0]):
+    activations = firing(codes)
+    for found in (
+        strongest_contexts(activations, codes.samples, 2),
+        decile_contexts(activations, codes.samples, 2, 1)[0],
+    ):
         for one in found:
             row = one.sample["row"] - FIRST
             assert one.picture is not None
@@ -217,7 +220,7 @@ def test_a_view_is_served_as_it_is_stored(served: Flask, client: FlaskClient) ->
 
 
 @pytest.mark.parametrize("row", ["1", str(10**30), "-1", "x", "1000/../../../x", "%2e%2e%2f"])
-def test_what_is_no_row_is_not_found(served: Flask, client: FlaskClient, row: str) -> None:
+def test_an_unknown_row_is_not_found(served: Flask, client: FlaskClient, row: str) -> None:
     address = view_address(code_set(DIGITS).samples)
     assert not client.get(address + row).mimetype.startswith("image/")
 
@@ -228,7 +231,7 @@ def test_an_id_is_never_a_path(served: Flask, client: FlaskClient, split: str) -
     assert client.get(f"/view/{'0' * 12}/0/{FIRST}").status_code == 404
 
 
-def test_a_view_that_is_no_picture_is_not_served(tmp_path: Path) -> None:
+def test_a_view_that_is_no_image_is_not_served(tmp_path: Path) -> None:
     folder = tmp_path / "activations/m/d/train"
     markup = b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>"
     with SamplesWriter(folder, {}, IMAGE_SCHEMA) as writer:

@@ -1,4 +1,4 @@
-"""What is said of latents agrees with a dense matrix of the same codes."""
+"""Statistics of latents agree with a dense matrix of the same codes."""
 
 from __future__ import annotations
 
@@ -58,24 +58,22 @@ def codes(sae: Sae) -> CodeSet:
 
 def test_densities_and_activations_are_those_of_the_dense_codes(codes: CodeSet, dense: np.ndarray) -> None:
     assert densities(codes).values == pytest.approx((dense > 0).mean(axis=0))
-    turned = firing(codes)
-    assert (turned.n_rows, turned.total_rows) == (N_ROWS, N_ROWS)
+    activations = firing(codes)
+    assert (activations.n_rows, activations.total_rows) == (N_ROWS, N_ROWS)
     for latent in range(D_SAE):
-        positions, values = turned.of(latent)
+        positions, values = activations.of(latent)
         assert positions.tolist() == np.flatnonzero(dense[:, latent]).tolist()
         assert values == pytest.approx(dense[dense[:, latent] > 0, latent])
 
 
-def test_a_part_of_a_large_code_set_is_read_and_said(
-    codes: CodeSet, dense: np.ndarray, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_part_of_a_large_code_set_is_read(codes: CodeSet, dense: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(firing_module, "MOST_ACTIVATIONS", 150)
-    turned = firing_module._read_firing(codes)
-    assert len(turned.values) <= 150
-    assert 0 < turned.n_rows < turned.total_rows == N_ROWS
-    assert {int(row) // 10 // 32 for row in turned.rows} == {0, 1, 2}, "every shard should be looked into"
-    read = np.concatenate([np.arange(4) + 4 * (row // 10) for row in turned.rows])
-    assert turned.of(3)[1] == pytest.approx(dense[read][dense[read, 3] > 0, 3])
+    activations = firing_module._read_firing(codes)
+    assert len(activations.values) <= 150
+    assert 0 < activations.n_rows < activations.total_rows == N_ROWS
+    assert {int(row) // 10 // 32 for row in activations.rows} == {0, 1, 2}, "every shard should be looked into"
+    read = np.concatenate([np.arange(4) + 4 * (row // 10) for row in activations.rows])
+    assert activations.of(3)[1] == pytest.approx(dense[read][dense[read, 3] > 0, 3])
 
 
 def test_summary_counts_rows_not_positions(codes: CodeSet, dense: np.ndarray) -> None:
@@ -120,15 +118,15 @@ def test_contexts_are_the_strongest_rows_each_once(codes: CodeSet, dense: np.nda
         assert one.sample["text"].startswith(f"w{place}_0")
 
 
-def test_deciles_go_from_strong_to_weak_and_are_the_same_every_time(codes: CodeSet) -> None:
-    turned = firing(codes)
-    each = decile_contexts(turned, codes.samples, 2, 1)
+def test_deciles_are_ordered_from_strong_to_weak_and_reproducible(codes: CodeSet) -> None:
+    activations = firing(codes)
+    each = decile_contexts(activations, codes.samples, 2, 1)
     peaks = [part[0].peak for part in each]
     assert len(peaks) == 10
     assert peaks == sorted(peaks, reverse=True)
-    again = decile_contexts(turned, codes.samples, 2, 1)
+    again = decile_contexts(activations, codes.samples, 2, 1)
     assert [part[0].sample["row"] for part in again] == [part[0].sample["row"] for part in each]
-    (weakest,) = decile_contexts(turned, codes.samples, 2, 3, decile=1)
+    (weakest,) = decile_contexts(activations, codes.samples, 2, 3, decile=1)
     assert all(one.peak <= peaks[8] for one in weakest)
 
 
@@ -139,7 +137,7 @@ def test_top_tokens_are_read_off_the_text(codes: CodeSet, dense: np.ndarray) -> 
     assert found[0].mean == pytest.approx(dense[:, 4].max())
 
 
-def test_facts_for_hovering_leave_empty_what_is_unknown(sae: Sae, dense: np.ndarray) -> None:
+def test_unknown_facts_of_tooltips_are_empty(sae: Sae, dense: np.ndarray) -> None:
     found = facts(sae, sae.code_sets[0], [1, DEAD, 999])
     assert found[1].density == pytest.approx((dense[:, 1] > 0).mean())
     assert len(found[1].tokens) == 5
@@ -147,7 +145,7 @@ def test_facts_for_hovering_leave_empty_what_is_unknown(sae: Sae, dense: np.ndar
     assert found[999] == facts(sae, None, [1])[1] == Facts()
 
 
-def test_latents_are_found_by_words_state_and_class(tmp_path: Path, dense: np.ndarray) -> None:
+def test_latents_are_filtered_by_words_state_and_class(tmp_path: Path, dense: np.ndarray) -> None:
     write_codes(tmp_path, dense, [4] * N_ROWS, ["abc"[i % 3] for i in range(N_ROWS)], shard_rows=32)
     index = OutputTree(tmp_path).index()
     one = next(iter(index.saes.values()))

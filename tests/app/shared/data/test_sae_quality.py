@@ -1,4 +1,4 @@
-"""SAEs: which measurements are found, and how often latents are active."""
+"""SAE quality: measurements, densities and their figures."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STATS = {"fvu": 0.2, "explained_variance": 0.8, "l0": 2.0, "dead_fraction": 0.25
 
 
 def write_codes(output: Path, dataset: str, counts: list[list[int]], **facts: Any) -> Path:
-    """Codes of width 3k whose shards say how often each of 4 latents was active at 4 positions each."""
+    """Codes of width 3k; each shard has counts of 4 latents over 4 positions."""
     folder = output / "activations" / "m" / dataset / "layer_3" / "3k"
     folder.mkdir(parents=True)
     manifest = Manifest("codes", {}, len(counts), {"d_sae": 4, "architecture": "jumprelu", **facts})
@@ -72,16 +72,16 @@ def test_a_trained_sae_has_its_held_out_figures_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "said"),
+    ("facts", "expected"),
     [
         ({"release": "gemma-scope", "random": False}, "released"),
         ({"release": "r", "random": True}, "random control"),
         ({}, "from a folder"),
     ],
 )
-def test_where_an_sae_comes_from(tmp_path: Path, facts: dict[str, Any], said: str) -> None:
+def test_origin_of_an_sae(tmp_path: Path, facts: dict[str, Any], expected: str) -> None:
     write_codes(tmp_path, "d/train", [[4, 0, 0, 0]], **facts)
-    assert origin(only_sae(tmp_path)) == said
+    assert origin(only_sae(tmp_path)) == expected
 
 
 def test_densities_add_up_over_shards_and_change_with_them(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_densities_add_up_over_shards_and_change_with_them(tmp_path: Path) -> No
     assert densities(only_sae(tmp_path))[0][1].active.tolist() == [0, 0, 0, 2]
 
 
-def test_what_cannot_be_read_is_said_and_the_rest_is_there(tmp_path: Path) -> None:
+def test_unreadable_densities_are_reported_and_the_others_shown(tmp_path: Path) -> None:
     (write_trained(tmp_path) / "density.npz").write_text("nonsense")
     write_codes(tmp_path, "a/train", [[4, 0, 0, 0]])
     (write_codes(tmp_path, "b/train", [[4, 0, 0, 0]]) / "shard-00000.npz").write_text("nonsense")
@@ -109,7 +109,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_there(tmp_path: Path) -> No
     assert len(problems) == 2
 
 
-def test_foreign_figures_are_left_out(tmp_path: Path) -> None:
+def test_invalid_measurements_are_ignored(tmp_path: Path) -> None:
     write_json(tmp_path / "saes/m/layer_3/3k/quality.json", {"fvu": "low", "l0": True, "settings": [], "curves": 3})
     sae = only_sae(tmp_path)
     assert [(one.fvu, one.l0) for one in measurements(sae)] == [(None, None)]
@@ -124,7 +124,7 @@ def test_training_curves_show_where_they_fit(tmp_path: Path) -> None:
     assert [trace.name for trace in training_figure(curves).data] == ["FVU", "dead fraction"]
 
 
-def test_what_only_training_measures_is_there(tmp_path: Path) -> None:
+def test_measurements_of_training_are_shown(tmp_path: Path) -> None:
     more = {"mse": 0.01, "l1": 3.0, "dense_fraction": 0.5, "cosine": 0.9}
     nested = {"ultra_low_density": {"share": 0.25, "gap": [-4.3, -4.0]}, "cross_entropy": {"recovered": 0.97}}
     write_trained(tmp_path, **more, **nested)
@@ -147,7 +147,7 @@ def test_the_histogram_counts_every_active_latent() -> None:
     assert line.name == "d&lt;b&gt; (1 never active)"
 
 
-def test_what_is_being_trained_is_no_sae_yet(tmp_path: Path) -> None:
+def test_an_sae_in_training_is_not_listed(tmp_path: Path) -> None:
     write_trained(tmp_path)
     write_json(tmp_path / "saes/m/layer_3/.4k.partial/quality.json", STATS)
     write_json(tmp_path / "saes/m/.checkpoint-1/a/quality.json", STATS)
@@ -160,7 +160,7 @@ def quality_row(sae: str, l0: float | None, fvu: float | None, **changes: Any) -
     return row | changes
 
 
-def test_the_pareto_figure_draws_the_front_and_rings_the_chosen_sae() -> None:
+def test_the_pareto_figure_draws_the_front_and_marks_the_selected_sae() -> None:
     rows = [
         quality_row("dense", 64.0, 0.1),
         quality_row("sparse", 8.0, 0.3, architecture="<b>", d_sae=2048),

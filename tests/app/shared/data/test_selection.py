@@ -1,4 +1,4 @@
-"""What is best is chosen by cross-validation, and best_pairs say whether intervals overlap."""
+"""Selection by cross-validation, and pairs of the best SAE setting and baseline."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def table(*rows: tuple[str, str, float, float | None]) -> pd.DataFrame:
     return with_tasks(frame.assign(config="", split="train", text_field="", **bounds))
 
 
-def test_the_test_score_chooses_nothing() -> None:
+def test_the_test_score_selects_nothing() -> None:
     rows = table(("d", "sae", 0.9, 0.5), ("d", "sae", 0.6, 0.6), ("d", "tfidf", 0.7, 0.7))
     [pair] = best_pairs(rows)
     assert pair.sae is not None
@@ -24,7 +24,7 @@ def test_the_test_score_chooses_nothing() -> None:
     assert pair.overlap is True
 
 
-def test_the_strongest_baseline_is_met_and_intervals_can_be_apart() -> None:
+def test_the_best_baseline_is_compared_and_intervals_can_be_separate() -> None:
     rows = table(
         ("d", "sae", 0.9, 0.9), ("d", "tfidf", 0.5, 0.4), ("d", "hidden", 0.6, 0.5), ("d", "random_sae", 0.3, 0.3)
     )
@@ -41,7 +41,7 @@ def test_a_missing_side_or_score_is_no_verdict() -> None:
     assert best_pairs(unknown)[0].overlap is None
 
 
-def test_without_cross_validation_the_test_score_chooses_and_is_marked() -> None:
+def test_without_cross_validation_the_test_score_selects_and_is_marked() -> None:
     rows = table(("d", "sae", 0.9, None), ("d", "sae", 0.8, None), ("d", "tfidf", 0.5, 0.4), ("d", "hidden", 0.7, None))
     [pair] = best_pairs(rows)
     assert pair.sae is not None
@@ -52,7 +52,7 @@ def test_without_cross_validation_the_test_score_chooses_and_is_marked() -> None
     assert best_rows(rows[:0], ["dataset"]).empty
 
 
-def test_tasks_of_one_split_are_told_apart_by_their_column_of_texts_only_where_there_are_several() -> None:
+def test_the_text_column_is_named_only_if_a_split_has_several_tasks() -> None:
     rows = table(*[("d", "sae", 0.5, 0.5)] * 4).assign(text_field=["text", "", "text", "translation"])
     assert list(with_tasks(rows).task) == ["d/train (text)", "d/train", "d/train (text)", "d/train (translation)"]
     assert set(with_tasks(rows[:3]).task) == {"d/train"}

@@ -1,4 +1,4 @@
-"""The index: what it finds, what it reports, and that it notices changes."""
+"""Index of the output tree: contents, problems and refresh."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_summary_and_results_that_came_after_it_are_one_table(tmp_path: Path) ->
     assert {tree.index().folders[run].name for run in table.run} == {"one", "two"}
 
 
-def test_the_summary_is_believed_about_what_did_not_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_summary_is_used_for_unchanged_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_result(tmp_path, "one")
     write_summary(tmp_path / "classifications" / "summary.csv")
     monkeypatch.setattr("app.shared.data.results.read_result", lambda folder: pytest.fail("read one by one"))
@@ -65,7 +65,7 @@ def test_the_summary_is_believed_about_what_did_not_change(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected"),
     [
         ('{"summary": [{"mod', "is incomplete"),
         ("", "is incomplete"),
@@ -75,7 +75,7 @@ def test_the_summary_is_believed_about_what_did_not_change(tmp_path: Path, monke
         ("[1, 2] }", "cannot be read"),
     ],
 )
-def test_a_broken_result_is_listed_and_breaks_nothing(tmp_path: Path, content: str, said: str) -> None:
+def test_a_damaged_result_is_listed_and_others_still_load(tmp_path: Path, content: str, expected: str) -> None:
     write_result(tmp_path, "good")
     bad = tmp_path / "classifications" / "bad" / "results.json"
     bad.parent.mkdir()
@@ -84,10 +84,10 @@ def test_a_broken_result_is_listed_and_breaks_nothing(tmp_path: Path, content: s
     assert len(index.results) == 1
     [(place, message)] = index.problems
     assert place == "classifications/bad/results.json"
-    assert said in message
+    assert expected in message
 
 
-def test_a_broken_summary_is_listed_and_the_results_are_read_themselves(tmp_path: Path) -> None:
+def test_a_damaged_summary_is_listed_and_the_results_are_read_one_by_one(tmp_path: Path) -> None:
     write_result(tmp_path, "one")
     (tmp_path / "classifications" / "summary.csv").write_text("model,dataset\nm\n")
     index = OutputTree(tmp_path).index()
@@ -105,7 +105,7 @@ def test_a_summary_without_its_files_still_shows_but_does_not_link(tmp_path: Pat
     assert "are missing" in index.problems[0][1]
 
 
-def test_code_sets_tell_complete_from_partial_and_damaged(tmp_path: Path) -> None:
+def test_code_sets_are_complete_partial_or_damaged(tmp_path: Path) -> None:
     folder = write_codes(tmp_path)
     tree = OutputTree(tmp_path)
     [one] = tree.index().code_sets.values()
@@ -122,7 +122,7 @@ def test_code_sets_tell_complete_from_partial_and_damaged(tmp_path: Path) -> Non
     assert (one.state, one.problem) == ("partial", "0 of 5 rows are done")
 
 
-def test_foreign_manifests_and_quality_records_are_listed(tmp_path: Path) -> None:
+def test_invalid_manifests_and_quality_records_are_listed(tmp_path: Path) -> None:
     write_codes(tmp_path)
     for place in ("activations/elsewhere", "activations/m/d/train/layer_x/3k", "activations/m/d/train/layer_4/3k"):
         (tmp_path / place).mkdir(parents=True)
@@ -134,7 +134,7 @@ def test_foreign_manifests_and_quality_records_are_listed(tmp_path: Path) -> Non
     assert len(index.problems) == 4
 
 
-def test_a_record_that_vanished_or_is_foreign_is_an_error_of_ours(tmp_path: Path) -> None:
+def test_a_missing_or_invalid_record_is_a_store_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="does not exist any more"):
         read_record(tmp_path)
     write_json(tmp_path / "results.json", {"summary": []})

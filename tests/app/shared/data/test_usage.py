@@ -1,4 +1,4 @@
-"""Which classifiers read a latent, and which latents write nearly the same."""
+"""Classifiers that use a latent, and nearest latents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from saefari.store.results import SUMMARY_COLUMNS
 
 
 def write_result(output: Path, model: str, width: str) -> None:
-    """A probe that reads latents 4 and 7, a tree that asks for 7 twice and, beyond its recorded importances, for 9."""
+    """A probe that uses latents 4 and 7; a tree that splits on 7 twice and on 9, which has no recorded importance."""
     row = dict.fromkeys(SUMMARY_COLUMNS) | {"model": "m/tiny", "dataset": "d", "split": "train", "classifier": "linear"}
     del row["folder"]
     features = [{"feature": 4, "weight": 0.5}, {"feature": 7, "weight": -0.25}]
@@ -53,7 +53,7 @@ def test_only_results_of_the_sae_count(tmp_path: Path) -> None:
     assert times_used(sae, 10, index).tolist() == [0, 0, 0, 0, 1, 0, 0, 1, 0, 1]
 
 
-def test_nearest_latents_by_the_angle_not_the_length(tmp_path: Path) -> None:
+def test_nearest_latents_are_by_angle_not_length(tmp_path: Path) -> None:
     write_sae(tmp_path, "3k", np.array([[1, 0], [100, 100], [3, 0.1], [-1, 0], [0, 0]]))
     (sae,) = OutputTree(tmp_path).index().saes.values()
     assert sae.folder is not None

@@ -1,4 +1,4 @@
-"""The drawing of a decision tree: nothing overlaps, nodes fold, a path stands out; and its rules."""
+"""Drawing of a decision tree (layout, collapsed nodes, highlighted path) and its rules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEAF = {"n_rows": 3, "distribution": [0.25, 0.75]}
 
 
 def grow(depth: int) -> list[dict[str, Any]]:
-    """A whole tree of that depth, nodes in scikit-learn's order."""
+    """A full tree of this depth, nodes in scikit-learn's order."""
     if depth == 0:
         return [dict(LEAF)]
     left, right = grow(depth - 1), grow(depth - 1)
@@ -47,14 +47,14 @@ def test_boxes_of_a_tree_of_depth_five_do_not_overlap() -> None:
     assert max(box[2] for box in drawn) <= high <= width
 
 
-def test_a_pixel_of_the_drawing_is_a_pixel_of_the_screen() -> None:
+def test_one_unit_of_the_drawing_is_one_pixel() -> None:
     figure = tree_figure(grow(5), ["a", "b"])
     bottom, top = figure.layout.yaxis.range
     margins = figure.layout.margin.t + figure.layout.margin.b
     assert figure.layout.height - margins == pytest.approx(bottom - top, rel=0.02)
 
 
-def test_a_folded_node_hides_what_follows_it_and_says_how_much() -> None:
+def test_a_collapsed_node_hides_its_descendants_and_shows_their_number() -> None:
     nodes = grow(3)
     figure = tree_figure(nodes, ["a", "b"], collapsed=[1])
     shown = list(figure.data[-1].customdata)
@@ -75,13 +75,13 @@ def test_a_path_is_drawn_thicker() -> None:
 def test_names_are_text_and_never_markup() -> None:
     nodes = [{**LEAF, "feature": 1, "name": "<b>", "threshold": 1.0, "left": 1, "right": 2}, LEAF, LEAF]
     figure = tree_figure(nodes, ["<i>x", "a & b"])
-    said = " ".join([*figure.data[-1].hovertext, *figure.data[-2].text])
-    assert "&lt;b&gt; ≤ 1" in said
-    assert "a &amp; b 75%" in said
-    assert "<i>x" not in said
+    texts = " ".join([*figure.data[-1].hovertext, *figure.data[-2].text])
+    assert "&lt;b&gt; ≤ 1" in texts
+    assert "a &amp; b 75%" in texts
+    assert "<i>x" not in texts
 
 
-def test_a_feature_without_a_name_is_called_what_it_is() -> None:
+def test_a_feature_without_a_name_uses_the_noun() -> None:
     assert "dimension 101 ≤ 0.5" in tree_figure(grow(1), ["a", "b"], word="dimension").data[-1].hovertext[0]
 
 
@@ -95,7 +95,7 @@ def test_a_feature_without_a_name_is_called_what_it_is() -> None:
         [{"n_rows": 1, "distribution": [1.0]}],
     ],
 )
-def test_what_is_no_tree_is_refused(nodes: list[dict[str, Any]]) -> None:
+def test_nodes_that_do_not_form_a_tree_are_rejected(nodes: list[dict[str, Any]]) -> None:
     with pytest.raises(ValueError, match=r"tree|shares"):
         check_nodes(nodes, 2)
 

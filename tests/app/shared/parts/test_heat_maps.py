@@ -59,7 +59,7 @@ def parts(component: Any, name: str) -> list[Any]:
     return found
 
 
-def test_patches_are_shaded_like_tokens_and_tell_their_value() -> None:
+def test_patches_are_shaded_like_tokens_and_show_their_value() -> None:
     drawn = heat_map(PICTURE, Shading(VALUES, pickable=True, picked=2))
     patches = parts(drawn, "patch")
     assert [getattr(one, "data-token") for one in patches] == ["1", "2", "3"]
@@ -79,11 +79,11 @@ def test_patches_are_shaded_like_tokens_and_tell_their_value() -> None:
     assert drawn.children[0].alt == "<b>a</b>.png"
 
 
-def test_patches_that_cannot_be_picked_set_nothing() -> None:
+def test_patches_that_are_not_pickable_have_no_token() -> None:
     assert not any(hasattr(one, "data-token") for one in parts(heat_map(PICTURE, Shading(VALUES)), "patch"))
 
 
-def test_only_patches_with_a_value_are_made_where_they_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fine_grids_render_only_patches_with_a_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heat_map_module, "MOST_PATCHES", 2)
     assert len(parts(heat_map(PICTURE, Shading(VALUES)), "patch")) == 2
     assert len(parts(small_heat_map(PICTURE, VALUES, 4, "alt"), "patch")) == 1
@@ -95,7 +95,7 @@ def test_an_image_in_which_nothing_fires_outlines_nothing(values: np.ndarray) ->
         assert parts(drawn, "patch-strongest") == []
 
 
-def test_the_scale_reaches_below_zero_only_where_something_does() -> None:
+def test_the_scale_starts_below_zero_only_with_negative_values() -> None:
     assert colour_scale(Shading(VALUES)).children[0].children == "−4"
     assert colour_scale(Shading(np.abs(VALUES))).children[0].children == "0"
 
@@ -127,23 +127,23 @@ def test_tokens_beside_an_image_keep_their_positions() -> None:
 def test_every_part_of_a_row_can_be_shown(
     served: Flask, dataset: str, source: str, classifier: str, row: int, latent: str
 ) -> None:
-    whose, number = ids(dataset, source, classifier), str(row)
+    result_ids, number = ids(dataset, source, classifier), str(row)
     space = "features" if source == "sae" else "layer_3"
     shown = [
-        page().layout(*whose, row=number, latent=latent),
-        page()._find("all", 0.8, None, None, "", *whose),
-        page()._draw(space, "pca", "label", number, "all", 0.8, "", "", "", *whose),
-        page()._offer_latents(number, latent, *whose),
-        page()._offer_tokens(number, "0", *whose),
-        page()._colour(number, latent, "0", *whose),
-        page()._show_token(number, "0", *whose),
-        page()._explain(number, "usual", *whose),
-        page()._show_baselines(number, *whose),
+        page().layout(*result_ids, row=number, latent=latent),
+        page()._find("all", 0.8, None, None, "", *result_ids),
+        page()._draw(space, "pca", "label", number, "all", 0.8, "", "", "", *result_ids),
+        page()._offer_latents(number, latent, *result_ids),
+        page()._offer_tokens(number, "0", *result_ids),
+        page()._colour(number, latent, "0", *result_ids),
+        page()._show_token(number, "0", *result_ids),
+        page()._explain(number, "usual", *result_ids),
+        page()._show_baselines(number, *result_ids),
     ]
-    said = text(shown)
-    assert "cannot be shown" not in said
-    assert "is not there" not in said
-    assert "does not exist" not in said
+    shown_text = text(shown)
+    assert "cannot be shown" not in shown_text
+    assert "is not there" not in shown_text
+    assert "does not exist" not in shown_text
     has_picture = dataset == DIGITS or row != WITHOUT_IMAGE
     assert bool(parts(shown[5], "view")) == has_picture
     if source == "sae" and latent != "99":
@@ -151,7 +151,7 @@ def test_every_part_of_a_row_can_be_shown(
         assert len(parts(shown[5], "token")) == (3 if dataset == PROMPTS else 0)
 
 
-def test_evidence_is_offered_of_a_probe_and_not_of_a_tree(served: Flask) -> None:
+def test_evidence_is_an_option_for_a_probe_but_not_for_a_tree(served: Flask) -> None:
     options = [
         [one["value"] for one in page()._offer_latents(str(FIRST), "strongest", *ids(DIGITS, "sae", name))[0]]
         for name in ("linear", "tree")
