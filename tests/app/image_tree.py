@@ -43,8 +43,8 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def digit_codes(images: np.ndarray) -> np.ndarray:
-    """Codes [n, 17, D_SAE]: at patches, similarity to four patterns of ink; all other latents are 0
-    but for the last, which fires at the class token alone, as strongly as there is ink.
+    """Codes [n, 17, D_SAE]: at patches, similarity to four patterns of ink; the last latent fires only at
+    the class token, with the mean ink; all others are 0.
     """
     ink = images.reshape(-1, 4, 2, 4, 2).transpose(0, 1, 3, 2, 4).reshape(-1, 16, 4) / 255.0
     codes = np.zeros((len(images), 17, D_SAE))
