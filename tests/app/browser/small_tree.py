@@ -106,7 +106,7 @@ def _config(output: Path, markup: Path) -> dict[str, Any]:
     }
     model = config["models"][0]
     model["layers"] = [3]
-    model["sae_train"] |= {"n_positions": 4_000, "d_sae": 512, "k": 8}
+    model["sae_train"] |= {"n_positions": 10_000, "d_sae": 512, "k": 8}
     config["datasets"].append({"name": str(markup), "text_field": "text", "label_field": "label"})
     config["classification_params"] = {"top_n_values": [0, 20], "binarize_values": [None]}
     return config

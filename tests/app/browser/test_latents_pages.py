@@ -145,7 +145,7 @@ def test_latents_are_searched_filtered_and_sorted(page, app_url: str, small: Sma
     expect(count).to_have_text("512 of 512 latents")
     expect(densest).to_have_text(f"{densities[0]:.5f}")
 
-    choose(page, "show", "dead: active nowhere")
+    choose(page, "show", "dead: never active")
     expect(count).not_to_have_text("512 of 512 latents")
     expect(table(page, "latents").locator(".ag-row[row-index='0'] [col-id='density']")).to_have_text("0.00000")
     choose(page, "show", "all latents")
