@@ -134,6 +134,7 @@ def page(context):
     opened = context.new_page()
     watched = Watched(opened)
     yield opened
-    opened.evaluate("localStorage.clear()")
+    if opened.url != "about:blank":
+        opened.evaluate("localStorage.clear()")
     opened.close()
     assert watched.problems == []

@@ -102,7 +102,7 @@ def _config(output: Path, markup: Path) -> dict[str, Any]:
         "max_samples": 320,
         "max_length": 48,
         "n_bootstrap": 100,
-        "cv_folds": 2,
+        "cv_folds": 3,
     }
     model = config["models"][0]
     model["layers"] = [3]
