@@ -1,1 +1,1 @@
-"""The dashboard: reads the output tree through `saefari.store`, and shows it."""
+"""Dashboard: reads the output tree through `saefari.store` and shows it."""

@@ -1,4 +1,4 @@
-"""The app's door to code that computes: imported on first use, since it takes seconds."""
+"""The app's only access to code that computes. Heavy modules are imported on first use, which takes seconds."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.shared.data.file_cache import written_ns
 from app.shared.data.images.upload import check_image
-from app.shared.data.memory import written_ns
 from app.shared.data.results import read_record
 from saefari.store.layout import MANIFEST, RESULTS, SAMPLES_RECORD
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 
 def decide_rows(folder: Path, classifier: str, samples: Path, rows: Sequence[int]) -> list[Decision]:
-    """What a stored classifier says of stored rows, and why; in their order.
+    """Predict stored rows with a stored classifier and return one explained decision per row, in the given order.
 
-    folder: of the setting's results. samples: of the dataset split that holds the rows, numbered as in the dataset.
-    Raises StoreError where the classifier or the rows are not stored.
+    folder: the setting's results. samples: the dataset split that holds the rows; row numbers are the dataset's.
+    Raises StoreError if the classifier or a row is not stored.
     """
     return _decide_rows(folder, classifier, samples, tuple(rows), _written(folder, samples))
 
 
 def features_of_rows(folder: Path, classifier: str, samples: Path, rows: Sequence[int]) -> Any:
-    """What a setting makes of stored rows, [n_rows, n_features], dense or sparse, before any scaling.
+    """Compute a setting's unscaled features of stored rows, [n_rows, n_features], dense or sparse.
 
     Raises StoreError as `decide_rows` does.
     """
@@ -40,9 +40,9 @@ def features_of_rows(folder: Path, classifier: str, samples: Path, rows: Sequenc
 
 
 def predict(layout: Layout, folder: Path, classifier: str, text: str) -> LivePrediction:
-    """What a classifier of a result says of a new text, computed as the pipeline would. The first use loads the model.
+    """Predict a new text with a stored classifier, computed as in the pipeline. The first call loads the model.
 
-    Raises SaefariError where that cannot be done: no estimator, no model or SAE on this machine, a random control.
+    Raises SaefariError without a stored estimator, without the model or SAE on this machine, or for a random SAE.
     """
     from saefari.pipeline.live.predict import predict_text
 
@@ -50,9 +50,9 @@ def predict(layout: Layout, folder: Path, classifier: str, text: str) -> LivePre
 
 
 def predict_image(layout: Layout, folder: Path, classifier: str, content: bytes, text: str | None) -> LivePrediction:
-    """The same of a new image, encoded, with a text where the model reads one beside it.
+    """Predict a new image, given as file content, with a text if the model reads one beside the image.
 
-    Raises SaefariError also where the content is no image, or too large a one.
+    Raises SaefariError as `predict` does, and if the content is not an image or is too large.
     """
     check_image(content)
     from saefari.pipeline.live.predict import predict_image
@@ -72,14 +72,14 @@ def _decide_rows(
 
 @lru_cache(maxsize=16)
 def _classifier(folder: Path, name: str, written: tuple[int, ...]) -> StoredClassifier:
-    """`written` is only there to tell an older content of the same files apart."""
+    """Load a classifier. `written` invalidates the cache when the files change."""
     from saefari.classify.decisions import load_classifier
 
     return load_classifier(folder, name)
 
 
 def _written(folder: Path, samples: Path) -> tuple[int, ...]:
-    """When the result and what it reads were written, in ns; 0 = not there."""
+    """Modification times (ns) of the result and of the files it reads; 0 for a missing file."""
     place = read_record(folder).get("features")
     paths = [folder / RESULTS, samples / SAMPLES_RECORD, *([samples / place / MANIFEST] if place else [])]
     return tuple(map(written_ns, paths))

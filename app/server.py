@@ -1,4 +1,4 @@
-"""The app: pages, shell, and what protects it."""
+"""The Dash app: pages, shell, security headers and the image route."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from app.shared.data.images.upload import MOST_BYTES
 from app.shared.data.tree import OutputTree
 from app.shared.parts.shell import shell
 
-MOST_OF_A_REQUEST = MOST_BYTES * 4 // 3 + 1024 * 1024
-"""Bytes: an image that may be tried, as text, and what comes along with it."""
+MAX_REQUEST_BYTES = MOST_BYTES * 4 // 3 + 1024 * 1024
+"""An uploaded image in base64, plus 1 MiB for the rest of the request."""
 _FOLDER = Path(__file__).parent
 _PLOTLY = {"src": "/_dash-component-suites/plotly/package_data/plotly.min.js", "defer": "defer"}
-"""What draws figures, run before the page's content is there; Dash would load it only with the first figure."""
+"""Plotly, loaded before the page's content; Dash would load it only with the first figure."""
 
 
 def create_app(output: Path, loopback_only: bool = True) -> Dash:
-    """The dashboard of an output folder.
+    """Create the dashboard of an output folder. Create one app per process.
 
-    loopback_only: answer only requests that name this machine, so that no web page can reach the app through a name
-    that it makes point here.
+    Dash gives the callbacks of imported modules to the first app that answers a request; a second one would lack them.
+    loopback_only: reject requests whose Host header is not this machine (protection against DNS rebinding).
     """
     server = flask.Flask("saefari")
     server.config["SAEFARI_TREE"] = OutputTree(output)
-    server.config["MAX_CONTENT_LENGTH"] = MOST_OF_A_REQUEST
+    server.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     if loopback_only:
         server.config["TRUSTED_HOSTS"] = ["localhost", "127.0.0.1", "[::1]"]
     server.after_request(_protect)
@@ -56,7 +56,7 @@ def create_app(output: Path, loopback_only: bool = True) -> Dash:
 
 
 def _view(split: str, version: str, row: int) -> flask.Response:
-    """A row's image; its address says which content it has, so the browser may keep it."""
+    """Serve a row's image. Its URL changes with its content, so the browser may cache it."""
     found = served_view(split, row)
     kind = media_type(found) if found else None
     if found is None or (found and kind is None):
@@ -67,7 +67,7 @@ def _view(split: str, version: str, row: int) -> flask.Response:
 
 
 def _protect(response: flask.Response) -> flask.Response:
-    """Nothing is loaded from elsewhere, and no other page may frame this one."""
+    """Set headers: load nothing from other origins, and forbid framing."""
     response.headers["Content-Security-Policy"] = (
         "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
         "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"

@@ -1,11 +1,11 @@
-/* Cell renderers. React puts what it is given on the page as text, never as markup. */
+/* Cell renderers. React renders values as text, never as markup. */
 window.dashAgGridComponentFunctions = window.dashAgGridComponentFunctions || {};
-/* A row's image, by the row's number or its whole address. */
+/* A row's image, from the row number or a full URL. */
 window.dashAgGridComponentFunctions.Thumbnail = function (props) {
   const address = String(props.base || "") + String(props.value ?? "");
   if (!/^\/view\/.*\d$/.test(address) || (props.value ?? "") === "") return "";
   const alt = String((props.data && props.data[props.alt]) || "image of row " + address.split("/").pop());
-  const hide = (event) => { event.target.hidden = true; }; // a row of text alone
+  const hide = (event) => { event.target.hidden = true; }; // the row has no image
   return React.createElement("img", { src: address, alt: alt, title: alt, loading: "lazy", className: "thumbnail", onError: hide });
 };
 window.dashAgGridComponentFunctions.PageLink = function (props) {

@@ -1,4 +1,4 @@
-/* What column definitions call by name. */
+/* Functions that column definitions call by name. */
 window.dashAgGridFunctions = window.dashAgGridFunctions || {};
 /* A model's or dataset's name without folders and owner. */
 window.dashAgGridFunctions.lastPart = (name) => String(name || "").split("/").pop();

@@ -1,1 +1,1 @@
-"""Code that several pages share."""
+"""Code shared by several pages."""

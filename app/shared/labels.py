@@ -1,7 +1,8 @@
-"""How results and SAEs are named for people, and how scores are written."""
+"""Display names of results and SAEs, and formatting of scores."""
 
 from __future__ import annotations
 
+import html
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ METRICS = {
     "cv_macro_f1": "CV macro-F1",
     "cv_accuracy": "CV accuracy",
 }
-"""Columns of the summary that hold a score of a classifier."""
+"""Score columns of the summary, with their display names."""
 SOURCES = {
     "sae": "SAE features",
     "random_sae": "random SAE",
@@ -29,24 +30,29 @@ SOURCES = {
 
 
 def short_model(name: str) -> str:
-    """A model's name without its owner."""
+    """Model name without its owner."""
     return name.replace("--", "/").rsplit("/", 1)[-1]
 
 
 def shortened(text: str, letters: int) -> str:
-    """At most so many letters of a text, with an ellipsis for the rest."""
+    """Truncate a text to so many letters, with an ellipsis."""
     return text if len(text) <= letters else text[: max(1, letters - 1)] + "…"
 
 
+def escape(text: str) -> str:
+    """Escape markup for Plotly. Quotes stay, because Plotly does not decode `&quot;`."""
+    return html.escape(text, quote=False)
+
+
 def where(row: Any) -> str:
-    """`layer 3 · 3k` of a row of results; "" for baselines without a layer."""
+    """Layer and width of a result, `layer 3 · 3k`; "" without a layer."""
     if pd.isna(row.layer):
         return ""
     return f"layer {row.layer}" + (f" · {row.width}" if row.width else "")
 
 
 def setting(row: Any) -> str:
-    """`sum, top-n 0, > 1` of a row of results."""
+    """Feature setting of a result, `sum, top-n 0, > 1`."""
     parts = [row.pooling]
     if not pd.isna(row.top_n):
         parts.append(f"top-n {row.top_n}")
@@ -58,17 +64,17 @@ def setting(row: Any) -> str:
 
 
 def full_title(row: Any) -> str:
-    """A result's dataset and title."""
+    """Dataset and title of a result."""
     return f"{row.task}: {result_title(row)}"
 
 
 def sae_title(sae: Sae) -> str:
-    """`all-MiniLM-L6-v2 · layer 3 · 3k`."""
+    """Title of an SAE, `all-MiniLM-L6-v2 · layer 3 · 3k`."""
     return f"{short_model(sae.model)} · layer {sae.layer} · {sae.width}"
 
 
 def result_title(row: Any) -> str:
-    """One line that tells a result from others on its dataset, with its caution."""
+    """One line that identifies a result within its dataset, with its caution."""
     parts = [SOURCES.get(row.source, row.source), short_model(row.model), where(row), setting(row), row.classifier]
     if row.trained_on:
         parts.append(f"trained on {row.trained_on}")
@@ -78,7 +84,7 @@ def result_title(row: Any) -> str:
 
 
 def score(value: Any, low: Any = None, high: Any = None) -> str:
-    """`0.734 (0.713–0.755)`; a dash for what is unknown."""
+    """Format a score with its interval, `0.734 (0.713–0.755)`; a dash if it is unknown."""
     if value is None or pd.isna(value):
         return "–"
     if low is None or high is None or pd.isna(low) or pd.isna(high):

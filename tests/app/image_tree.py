@@ -20,10 +20,10 @@ from tests.app.sample_tree import FIRST, classify, write_features
 N_ROWS, D_SAE = 120, 12
 DIGITS, PROMPTS = "digits", "prompts"
 GRID = (4, 4)
-"""Of a digit: 8 × 8 pixels in patches of 2 × 2, after the class token."""
+"""Patches of a digit: 8 × 8 pixels in patches of 2 × 2, after the class token."""
 PROMPT_GRID = (2, 4)
 PER_PROMPT = 8 + 1 + 3
-"""Positions of a prompt: the image's patches, one that closes it, and three words."""
+"""Positions of a prompt: 8 patches, an end-of-image token, and three words."""
 
 
 def encoded(pixels: np.ndarray, kind: str = "PNG") -> bytes:
@@ -43,8 +43,8 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def digit_codes(images: np.ndarray) -> np.ndarray:
-    """Codes [n, 17, D_SAE]: at patches, how much they are like one of four kinds of ink; other latents are silent,
-    but for the last, which fires at the class token alone, as strongly as there is ink.
+    """Codes [n, 17, D_SAE]: at patches, similarity to four patterns of ink; the last latent fires only at
+    the class token, with the mean ink; all others are 0.
     """
     ink = images.reshape(-1, 4, 2, 4, 2).transpose(0, 1, 3, 2, 4).reshape(-1, 16, 4) / 255.0
     codes = np.zeros((len(images), 17, D_SAE))
@@ -119,7 +119,7 @@ def write_prompts(output: Path) -> None:
 def predict_digit(
     layout: Layout, folder: Path, classifier: str, content: bytes, text: str | None, model: str | None = None
 ) -> SimpleNamespace:
-    """What the pipeline's own function says of a new image, for the digits of this tree, which no real model read."""
+    """Stand-in for the pipeline's `predict_image`, since no model exists for the digits of this tree."""
     stored = load_classifier(folder, classifier)
     pixels = np.asarray(Image.open(BytesIO(content)).convert("L").resize((8, 8)))
     codes = sparse.csr_array(digit_codes(pixels[None])[0])

@@ -1,4 +1,4 @@
-"""A small tree of samples, codes and hidden states with the results that the real classification makes of them."""
+"""A small tree of samples, codes and hidden states, with results of the real classification."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scipy import sparse
 
 from app.server import create_app
 from app.shared.data.one_result import OneResult, find_result
-from app.shared.data.samples.selection import Shown, find_shown
+from app.shared.data.samples.selection import SelectedSample, find_selected
 from app.shared.data.tree import tree
 from saefari.classify.job import ClassifyJob, JobInputs, ResultLabels
 from saefari.classify.run import run_classify_job
@@ -34,7 +34,7 @@ from saefari.store import (
 CLASSES = ["ant", "bee", "<cat>"]
 N_ROWS, D_SAE = 120, 12
 FIRST = 1000
-"""Row numbers of the dataset: not places in the files."""
+"""First row number of the dataset (row numbers are not indices into the files)."""
 SOURCES = {"sae": "layer_3/3k", "hidden": "layer_3/hidden", "tfidf": None, "majority": None}
 
 
@@ -75,7 +75,7 @@ def write_features(folder: Path, values: np.ndarray, offsets: np.ndarray) -> Non
 
 
 def classified_server(output: Path, sources: Mapping[str, str | None]) -> Flask:
-    """The app on the tree with results of these of SOURCES."""
+    """The app on the tree with results of these sources."""
     write_samples(output / "activations/m/d/train")
     classify(output, sources)
     return create_app(output).server
@@ -87,7 +87,7 @@ def classify(
     dataset: str = "d",
     model_type: Literal["llm", "vlm", "vit"] = "llm",
 ) -> None:
-    """Results with these of SOURCES of the rows at activations/m/<dataset>/train."""
+    """Classify the rows at activations/m/<dataset>/train with these sources."""
     samples = output / "activations/m" / dataset / "train"
     for source, features in sources.items():
         below = f"m/{dataset}/train/{features}" if features else f"baselines/{dataset}/train/{source}"
@@ -118,8 +118,8 @@ def result(source: str, classifier: str = "linear") -> OneResult:
     return find_result(tree().index(), *ids(source, classifier))
 
 
-def shown(source: str, classifier: str, row: int) -> Shown:
-    return find_shown(*ids(source, classifier), row)
+def shown(source: str, classifier: str, row: int) -> SelectedSample:
+    return find_selected(*ids(source, classifier), row)
 
 
 def page() -> ModuleType:
@@ -127,5 +127,5 @@ def page() -> ModuleType:
 
 
 def text(component: Any) -> str:
-    """Everything that a component shows, as JSON."""
+    """A component as JSON text."""
     return json.dumps(component, default=lambda one: one.to_plotly_json() if isinstance(one, Component) else str(one))

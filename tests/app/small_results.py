@@ -1,4 +1,4 @@
-"""A result of the smallest kind, written as the classification writes it."""
+"""A minimal result in the format of the classification."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Starting the app: where it listens, what it says, and what it refuses."""
+"""Starting the app: address, messages and invalid flags."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ def running(*flags: str) -> Iterator[list[str]]:
     command = [sys.executable, str(ROOT / "app" / "main.py"), "--no-browser", *flags]
     with subprocess.Popen(command, cwd="/", stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        said = []
+        lines = []
         for line in process.stdout:
-            said.append(line)
+            lines.append(line)
             if "http://" in line:
                 break
-        yield said
+        yield lines
         process.terminate()
 
 
-def test_a_taken_port_gives_the_next_free_one_and_says_so(tmp_path: Path) -> None:
+def test_a_taken_port_falls_back_to_the_next_free_one_with_a_message(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with running("--output-dir", str(tmp_path), "--port", str(port)) as said:
-            assert f"Port {port} is taken" in said[0]
-            url = "http://" + said[-1].split("http://")[1].split("/")[0]
+        with running("--output-dir", str(tmp_path), "--port", str(port)) as lines:
+            assert f"Port {port} is taken" in lines[0]
+            url = "http://" + lines[-1].split("http://")[1].split("/")[0]
             with urllib.request.urlopen(url, timeout=30) as answer:
                 assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
             request = urllib.request.Request(url, headers={"Host": "rebound.example"})
@@ -48,9 +48,9 @@ def test_a_taken_port_gives_the_next_free_one_and_says_so(tmp_path: Path) -> Non
                 urllib.request.urlopen(request, timeout=30)
 
 
-def test_listening_to_others_says_what_that_exposes(tmp_path: Path) -> None:
-    with running("--output-dir", str(tmp_path), "--host", "0.0.0.0", "--port", "18050") as said:
-        assert "Everyone who reaches this machine" in "".join(said)
+def test_listening_on_all_addresses_prints_a_warning(tmp_path: Path) -> None:
+    with running("--output-dir", str(tmp_path), "--host", "0.0.0.0", "--port", "18050") as lines:
+        assert "Everyone who reaches this machine" in "".join(lines)
 
 
 @pytest.mark.parametrize("flags", [["--host", "no-such-host.invalid"], ["--port", "99999999"]])

@@ -1,4 +1,4 @@
-"""Health: is what lies in the output tree whole, and what did the runs warn of?"""
+"""Page Health: completeness of the output tree, unreadable files, and recorded warnings."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from dash import Input, Output, callback
 
 from app.pages.health.data.disk import disk_rows
 from app.pages.health.data.state import (
-    RowsState,
-    Warned,
+    RecordedWarning,
+    SplitState,
     manifest_rows,
-    rows_states,
+    split_states,
     warnings_of_manifests,
     warnings_of_results,
     warnings_of_splits,
 )
-from app.pages.health.parts.checks import hashes_check, results_check
+from app.pages.health.parts.checks import hash_check_section, result_check_section
 from app.shared.data.tree import Index, tree
 from app.shared.parts.grid import grid, link_column, number_column, text_column
-from app.shared.parts.page import figure_tile, later, notice, page, section
+from app.shared.parts.page import figure_tile, notice, page, placeholder, section
 from app.shared.permalinks import link
 from saefari.errors import StoreError
 from saefari.store import RunRecord, read_last_run
@@ -30,16 +30,16 @@ from saefari.store import RunRecord, read_last_run
 dash.register_page(__name__, path="/health", name="Health", order=8)
 
 _WORDS = ["manifest", "shard", "code", "hidden state", "explained variance", "held out"]
-_LINE = "Whether what lies in the output tree is whole and readable, and what the runs warned of."
+_LINE = "Completeness and readability of the output tree, and the warnings of the runs."
 
 
 def layout(**_: Any) -> Any:
-    """The page; what has to be read for it comes after it shows."""
+    """Build the page; parts that need more reading are filled by callbacks."""
     index = tree().index()
     run, problems = _last_run(index)
     if not (index.code_sets or index.folders or index.saes or problems or run):
         return page(
-            "Health", _LINE, _WORDS, [notice("There is nothing in this output tree yet: Runs says how to fill it.")]
+            "Health", _LINE, _WORDS, [notice("This output tree is empty. The page Runs explains how to fill it.")]
         )
     return page(
         "Health",
@@ -47,47 +47,47 @@ def layout(**_: Any) -> Any:
         _WORDS,
         [
             _tiles(index, run, problems),
-            later("health-verdict", 60),
+            placeholder("health-verdict", 60),
             _problems(problems),
             _run(run),
-            later("health-warnings"),
+            placeholder("health-warnings"),
             _manifests(index),
-            hashes_check(index),
-            results_check(index),
-            later("health-rows"),
-            later("health-disk"),
+            hash_check_section(index),
+            result_check_section(index),
+            placeholder("health-rows"),
+            placeholder("health-disk"),
         ],
     )
 
 
 @callback(Output("health-verdict", "children"), Output("health-rows", "children"), Input("health-verdict", "id"))
-def _look(_id: str) -> Any:
-    """What needs the rows' files to be hashed."""
+def _verify_rows(_id: str) -> Any:
+    """Fill the parts that require hashing the rows' files."""
     index = tree().index()
     run, problems = _last_run(index)
-    states = rows_states(index, tree().layout)
+    states = split_states(index, tree().layout)
     n_warnings = len(warnings_of_manifests(index.code_sets.values())) + len(warnings_of_splits(states))
     n_warnings += len(run.warnings) if run else 0
     return _verdict(_findings(index, run, problems, states), n_warnings), _rows(states)
 
 
 @callback(Output("health-warnings", "children"), Input("health-warnings", "id"))
-def _warn(_id: str) -> Any:
-    """What needs one result of each source to be read."""
+def _list_warnings(_id: str) -> Any:
+    """Fill the part that requires reading one result of each source."""
     index = tree().index()
     of_codes = warnings_of_manifests(index.code_sets.values())
-    of_splits = warnings_of_splits(rows_states(index, tree().layout))
+    of_splits = warnings_of_splits(split_states(index, tree().layout))
     return _warnings([*of_codes, *of_splits, *warnings_of_results(index)])
 
 
 @callback(Output("health-disk", "children"), Input("health-disk", "id"))
-def _measure(_id: str) -> Any:
-    """What needs every folder to be listed."""
+def _measure_disk(_id: str) -> Any:
+    """Fill the part that requires listing every folder."""
     return _disk(disk_rows(tree().index(), tree().layout))
 
 
 def _last_run(index: Index) -> tuple[RunRecord | None, list[tuple[str, str]]]:
-    """How the last run ended, and all files that cannot be read."""
+    """Record of the last run, and all unreadable files."""
     try:
         return read_last_run(tree().layout.last_run), index.problems
     except StoreError as error:
@@ -98,11 +98,11 @@ def _tiles(index: Index, run: RunRecord | None, problems: list[tuple[str, str]])
     states = [one.state for one in index.code_sets.values()]
     tiles = [
         ("manifests, complete", states.count("complete"), "every row is in a shard of the recorded size"),
-        ("manifests, partial", states.count("partial"), "the same command goes on from there"),
-        ("manifests, damaged", states.count("damaged"), "a shard is gone or of another size"),
+        ("manifests, partial", states.count("partial"), "rerun the same command to continue"),
+        ("manifests, damaged", states.count("damaged"), "a shard is missing or has another size"),
         ("results", len(index.folders), "settings with a results.json"),
-        ("unreadable or foreign files", len(problems), "listed below"),
-        ("failures of the last run", len(run.failures) if run else None, "jobs that gave nothing"),
+        ("unreadable files", len(problems), "listed below"),
+        ("failures of the last run", len(run.failures) if run else None, "jobs without a result"),
         ("warnings of the last run", len(run.warnings) if run else None, "listed below"),
     ]
     shown = [figure_tile(name, "–" if value is None else f"{value:,}", note) for name, value, note in tiles]
@@ -110,73 +110,73 @@ def _tiles(index: Index, run: RunRecord | None, problems: list[tuple[str, str]])
 
 
 def _findings(
-    index: Index, run: RunRecord | None, problems: list[tuple[str, str]], states: list[RowsState]
+    index: Index, run: RunRecord | None, problems: list[tuple[str, str]], states: list[SplitState]
 ) -> list[str]:
-    """What is wrong, one line each."""
+    """Problems, one line each."""
     codes = [one.state for one in index.code_sets.values()]
-    altered = sum("not as recorded" in (one.rows, one.split) or one.rows == "not there" for one in states)
+    altered = sum("not as recorded" in (one.rows, one.split) or one.rows == "missing" for one in states)
     counts = {
-        "Partial manifests (the same command goes on from there)": codes.count("partial"),
-        "Damaged manifests (the same command makes their shards anew)": codes.count("damaged"),
-        "Files that cannot be read or are not SAEfari's": len(problems),
-        "Jobs of the last run that failed": len(run.failures) if run else 0,
-        "Folders whose rows or split are not as recorded": altered,
+        "Partial manifests (rerun the same command to continue)": codes.count("partial"),
+        "Damaged manifests (rerun the same command to write their shards again)": codes.count("damaged"),
+        "Files that cannot be read or were not written by SAEfari": len(problems),
+        "Failed jobs of the last run": len(run.failures) if run else 0,
+        "Folders whose rows or split differ from the record": altered,
     }
     return [f"{what}: {count:,}." for what, count in counts.items() if count]
 
 
-def _verdict(wrong: list[str], n_warnings: int) -> Any:
-    if wrong:
-        return notice(" ".join(wrong), "Something needs a look", "red")
+def _verdict(problems: list[str], n_warnings: int) -> Any:
+    if problems:
+        return notice(" ".join(problems), "Problems found", "red")
     if n_warnings:
-        message = f"No file is missing or unreadable, but {n_warnings:,} warnings were left: see below."
-        return notice(message, "Nothing is broken", "yellow")
+        message = f"No file is missing or unreadable, but there are {n_warnings:,} warnings: see below."
+        return notice(message, "No problems, but warnings", "yellow")
     message = (
-        "Every manifest is complete, every shard has its recorded size, every file can be read, the last run failed "
-        "nowhere, and nothing was warned of. Hashes of shards are compared only on request, below."
+        "Every manifest is complete, every shard has its recorded size, every file is readable, and the last run had "
+        "no failures or warnings. Hashes of shards are verified only on request, below."
     )
-    return notice(message, "Everything is fine", "green")
+    return notice(message, "No problems found", "green")
 
 
 def _problems(problems: list[tuple[str, str]]) -> Any:
     if not problems:
-        return section("Unreadable, half-written and foreign files", [dmc.Text("None.", size="sm")])
+        return section("Unreadable and incomplete files", [dmc.Text("None.", size="sm")])
     rows = [{"file": file, "problem": problem} for file, problem in problems]
     columns = [
         text_column("file", width=460, tooltipField="file"),
         text_column("problem", flex=1, minWidth=300, tooltipField="problem"),
     ]
-    line = "They are left out everywhere else. Remove them, or run their configuration again."
-    return section("Unreadable, half-written and foreign files", [grid("problems", columns, rows, 340)], line)
+    line = "Other pages ignore these files. Remove them, or run their configuration again."
+    return section("Unreadable and incomplete files", [grid("problems", columns, rows, 340)], line)
 
 
 def _run(run: RunRecord | None) -> Any:
     if run is None:
-        return section("Last run", [dmc.Text("No run has left a report in this tree.", size="sm")])
+        return section("Last run", [dmc.Text("This tree has no report of a run.", size="sm")])
     if not run.failures and not run.warnings:
-        return section("Last run", [dmc.Text("It ended without failures or warnings.", size="sm")])
+        return section("Last run", [dmc.Text("No failures or warnings.", size="sm")])
     rows = [
-        {"what": "failure", "job": one.job, "message": "; ".join(filter(None, [one.reason, one.consequence]))}
+        {"kind": "failure", "job": one.job, "message": "; ".join(filter(None, [one.reason, one.consequence]))}
         for one in run.failures
     ]
-    rows += [{"what": "warning", "job": "", "message": warning} for warning in run.warnings]
+    rows += [{"kind": "warning", "job": "", "message": warning} for warning in run.warnings]
     columns = [
-        text_column("what", width=100),
+        text_column("kind", width=100),
         text_column("job", width=300, tooltipField="job"),
         text_column("message", flex=1, minWidth=300, tooltipField="message"),
     ]
     return section("Last run", [grid("last-run", columns, rows, 340)])
 
 
-def _warnings(warned: list[Warned]) -> Any:
-    line = "By codes (an SAE on the wrong hook, say), splits (rows left out) and results (classes left out)."
-    if not warned:
+def _warnings(found: list[RecordedWarning]) -> Any:
+    line = "Warnings of codes (e.g. an SAE on the wrong hook), splits (excluded rows) and results (excluded classes)."
+    if not found:
         return section("Recorded warnings", [dmc.Text("None.", size="sm")], line)
     columns = [
         text_column("where", width=420, tooltipField="where"),
         text_column("warning", flex=1, minWidth=300, tooltipField="warning"),
     ]
-    rows = [asdict(one) for one in warned]
+    rows = [asdict(one) for one in found]
     return section("Recorded warnings", [grid("warnings", columns, rows, 340)], line)
 
 
@@ -200,13 +200,13 @@ def _manifests(index: Index) -> Any:
         for row in manifest_rows(index.code_sets.values())
     ]
     line = (
-        "Codes and hidden states. Sizes of shards are always compared; their hashes on request. Outliers are positions "
-        "with a norm far above their layer's median (attention sinks), which count nowhere."
+        "Codes and hidden states. Shard sizes are always verified, hashes on request. Outliers are positions with a "
+        "norm far above their layer's median (attention sinks); they are excluded everywhere."
     )
     return section("Manifests", [grid("manifests", columns, rows, 340)], line)
 
 
-def _rows(states: list[RowsState]) -> Any:
+def _rows(states: list[SplitState]) -> Any:
     rows = [
         {
             "place": one.place,
@@ -223,7 +223,7 @@ def _rows(states: list[RowsState]) -> Any:
         text_column("split", width=140),
         number_column("train", "training rows", 0, width=130),
         number_column("test", "test rows", 0, width=110),
-        number_column("excluded", "rows left out", 0, width=130),
+        number_column("excluded", "excluded rows", 0, width=130),
         text_column("warnings", width=360, tooltipField="warnings"),
     ]
     line = "samples.parquet and split.parquet are hashed and compared with their records."
@@ -237,5 +237,5 @@ def _disk(rows: list[dict[str, Any]]) -> Any:
         text_column("kind", width=140),
         number_column("megabytes", "MB", 1, width=120),
     ]
-    line = f"{total:,.0f} MB in all; shards count as their manifests record them."
+    line = f"{total:,.0f} MB in total; shards count with their recorded size."
     return section("Disk space", [grid("disk", columns, rows, 340)], line)

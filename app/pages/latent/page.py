@@ -1,4 +1,4 @@
-"""Latent: where one latent of one SAE fires, what that says, and what reads it."""
+"""Page Latent: where one latent of one SAE fires, and which classifiers use it."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from app.shared.data.latents.contexts import N_DECILES
 from app.shared.data.saes import Sae
 from app.shared.data.tree import tree
 from app.shared.labels import sae_title
-from app.shared.parts.guard import said
-from app.shared.parts.page import later, notice, page, section
+from app.shared.parts.guard import render_or_error
+from app.shared.parts.page import notice, page, placeholder, section
 from app.shared.parts.sae_picker import chosen_codes, codes_select, sae_select
-from app.shared.parts.state import options_of, remembered, state_id
-from app.shared.permalinks import chosen, link, neuronpedia_link, whole_number
+from app.shared.parts.state import hidden_inputs, options_of, state_id
+from app.shared.permalinks import chosen, link, neuronpedia_link, parse_integer
 
 dash.register_page(__name__, path="/latent", name="Latent", order=4)
 
 _WORDS = ["latent", "SAE", "density", "dead", "decile", "patch", "lift", "weight", "importance", "explanation", "score"]
 _WORDS += ["decoder cosine"]
-_LINE = "One latent of one SAE: where it fires, in which classes, which classifiers read it, and what it may mean."
-DECILES = {"0": "one row of each"} | {str(i): f"decile {i}" for i in range(N_DECILES, 0, -1)}
+_LINE = "One latent of one SAE: where it fires, in which classes, which classifiers use it, and its explanation."
+DECILES = {"0": "one row per decile"} | {str(i): f"decile {i}" for i in range(N_DECILES, 0, -1)}
 DECILES |= {"1": "decile 1 (weakest)", "10": "decile 10 (strongest)"}
 
 
 def layout(
     sae: str | None = None, latent: str | None = None, codes: str | None = None, decile: str = "", **_: Any
 ) -> Any:
-    """The page for what the URL says: ids of the SAE and of a code set, the latent's number, a key of DECILES."""
+    """Build the page from URL parameters: ids of the SAE and of a code set, the latent's number, a key of DECILES."""
     index = tree().index()
     if not index.saes:
-        return _page([notice("No run has encoded anything yet. The page Runs says how to make some results.")])
+        return _page([notice("There are no SAEs yet. The page Runs explains how to create results.")])
     one = index.saes.get(sae) if isinstance(sae, str) else default_sae(index)
     if one is None:
-        return _page([_picker(None, 0, None), notice("There is no SAE of this id here; choose one above.")])
-    number = default_latent(one, index) if latent is None else whole_number(latent)
+        return _page([_picker(None, 0, None), notice("There is no SAE with this id; choose one above.")])
+    number = default_latent(one, index) if latent is None else parse_integer(latent)
     shown = chosen_codes(one, codes)
     if number is None or (one.d_sae is not None and number >= one.d_sae):
         last = "" if one.d_sae is None else f": its latents are 0 to {one.d_sae - 1}"
@@ -53,7 +53,7 @@ def _page(children: Any, title: str = "Latent") -> Any:
 
 
 def _picker(sae: Sae | None, number: int, codes: CodeSet | None) -> Any:
-    """The controls; all of them are there on every version of the page, since one callback listens to them."""
+    """The controls. All exist on every version of the page, since one callback listens to them."""
     last = None if sae is None or sae.d_sae is None else sae.d_sae - 1
     shown = {"sae": sae.id if sae else "", "latent": number, "codes": codes.id if codes else ""}
     controls = [
@@ -70,14 +70,14 @@ def _picker(sae: Sae | None, number: int, codes: CodeSet | None) -> Any:
             w=120,
         ),
         dmc.Button("Show", id="latent-show", variant="default", disabled=sae is None),
-        _walk(sae, number, codes) if sae else None,
+        _neighbour_links(sae, number, codes) if sae else None,
         dcc.Store(id="latent-shown", data=shown),
     ]
     return dmc.Group([control for control in controls if control is not None], align="flex-end", gap="sm")
 
 
-def _walk(sae: Sae, number: int, codes: CodeSet | None) -> Any:
-    """Links to the latents before and after, and to all of them."""
+def _neighbour_links(sae: Sae, number: int, codes: CodeSet | None) -> Any:
+    """Links to the previous, the next and all latents."""
     known = {"sae": sae.id, "codes": codes.id if codes else None}
     links = []
     if number > 0:
@@ -89,18 +89,18 @@ def _walk(sae: Sae, number: int, codes: CodeSet | None) -> Any:
 
 
 def _parts(sae: Sae, number: int, codes: CodeSet | None, decile: str) -> list[Any]:
-    unknown = "The output tree holds no codes of this SAE, so where the latent fires is not known."
+    no_codes = "The output tree has no codes of this SAE, so activations are not available."
     return [
-        *remembered(sae=sae.id, latent=str(number)),
+        *hidden_inputs(sae=sae.id, latent=str(number)),
         explanation(sae, number, _neuronpedia(sae, number)),
-        *([later("latent-activity"), _from_strong_to_weak(decile)] if codes else [notice(unknown)]),
-        later("latent-classes"),
-        later("latent-usage"),
-        later("latent-neighbours"),
+        *([placeholder("latent-activity"), _decile_section(decile)] if codes else [notice(no_codes)]),
+        placeholder("latent-classes"),
+        placeholder("latent-usage"),
+        placeholder("latent-neighbours"),
     ]
 
 
-def _from_strong_to_weak(decile: str) -> Any:
+def _decile_section(decile: str) -> Any:
     select = dmc.Select(
         id=state_id("decile"),
         label="Decile",
@@ -109,22 +109,22 @@ def _from_strong_to_weak(decile: str) -> Any:
         allowDeselect=False,
         w=220,
     )
-    line = "The rows in which it fires, by their strongest token or patch, in ten equal parts; always the same rows."
-    return section("From strong to weak", [select, later("latent-deciles")], line)
+    line = "Rows in which it fires, in ten equal groups by largest activation. The drawn rows are always the same."
+    return section("Examples by activation decile", [select, placeholder("latent-deciles")], line)
 
 
 def _neuronpedia(sae: Sae, latent: int) -> str:
-    """Where Neuronpedia shows the latent; "" unless the codes' manifest holds an id of its form."""
+    """URL of the latent on Neuronpedia; "" unless a manifest of the codes records the SAE's id there."""
     ids = (one.manifest.facts.get("neuronpedia") for one in sae.code_sets)
-    return next(filter(None, (neuronpedia_link(known, latent) for known in ids)), "")
+    return next(filter(None, (neuronpedia_link(sae_id, latent) for sae_id in ids)), "")
 
 
 @callback(Output("latent-activity", "children"), Input(state_id("codes"), "value"), State("latent-shown", "data"))
 def _activity(codes: str, shown: dict[str, Any]) -> Any:
     code_set = tree().index().code_sets.get(codes)
     if code_set is None:
-        return notice("These codes are not here any more.")
-    return said(lambda: activity(code_set, shown["latent"]), "Where it fires")
+        return notice("These codes are not in the output tree any more.")
+    return render_or_error(lambda: activity(code_set, shown["latent"]), "The activity")
 
 
 @callback(
@@ -135,26 +135,28 @@ def _activity(codes: str, shown: dict[str, Any]) -> Any:
 )
 def _deciles(codes: str, decile: str, shown: dict[str, Any]) -> Any:
     code_set = tree().index().code_sets.get(codes)
-    return code_set and said(lambda: deciles(code_set, shown["latent"], int(decile)), "The rows")
+    return code_set and render_or_error(lambda: deciles(code_set, shown["latent"], int(decile)), "The rows")
 
 
 @callback(Output("latent-classes", "children"), Input("latent-shown", "data"))
 def _association(shown: dict[str, Any]) -> Any:
     sae = tree().index().saes.get(shown["sae"])
-    return sae and said(lambda: association(sae, shown["latent"]), "Where it fires by class")
+    return sae and render_or_error(lambda: association(sae, shown["latent"]), "The class association")
 
 
 @callback(Output("latent-usage", "children"), Input("latent-shown", "data"))
 def _usage(shown: dict[str, Any]) -> Any:
     index = tree().index()
     sae = index.saes.get(shown["sae"])
-    return sae and said(lambda: used_by(sae, shown["latent"], index), "What reads it")
+    return sae and render_or_error(lambda: used_by(sae, shown["latent"], index), "The table of probes and trees")
 
 
 @callback(Output("latent-neighbours", "children"), Input("latent-shown", "data"))
 def _neighbours(shown: dict[str, Any]) -> Any:
     sae = tree().index().saes.get(shown["sae"])
-    return sae and said(lambda: neighbours(sae, shown["latent"], shown["codes"]), "Latents near it")
+    return sae and render_or_error(
+        lambda: neighbours(sae, shown["latent"], shown["codes"]), "The table of nearest latents"
+    )
 
 
 clientside_callback(

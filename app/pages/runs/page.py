@@ -1,4 +1,4 @@
-"""Runs: the table of all results, and per dataset the best SAE setting against the best baseline."""
+"""Page Runs: the table of all results, and per dataset the best SAE setting against the best baseline."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import dash_mantine_components as dmc
 import pandas as pd
 from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
 
-from app.shared.data.selection import Duel, best_first, best_rows, duels
+from app.shared.data.selection import SaeAndBaseline, best_first, best_pairs, best_rows
 from app.shared.data.tree import tree
 from app.shared.labels import METRICS, result_title, score
 from app.shared.parts.grid import filter_model, grid, grid_id, link_column, number_column, records, text_column
 from app.shared.parts.page import notice, page
-from app.shared.parts.state import options_of, remembered, state_id
+from app.shared.parts.state import hidden_inputs, options_of, state_id
 from app.shared.permalinks import chosen_many, link
 
 dash.register_page(__name__, path="/", name="Runs", order=0)
@@ -41,15 +41,15 @@ _WORDS = [
     "layer", "pooling", "top-n", "binarize", "caution",
 ]  # fmt: skip
 _LAST_PART = {"function": "lastPart(params.value)"}
-"""A model's name without its owner; the whole one is what is filtered and hovered."""
-_LINE = "Every result of the output tree: one row per setting and classifier, with its score on the test rows."
+"""Show a model's name without its owner; filter and tooltip use the full name."""
+_LINE = "All results of the output tree: one row per setting and classifier, with its scores on the test rows."
 
 
 def layout(group: str | list[str] | None = None, filters: str = "", **_: Any) -> Any:
-    """The page for what the URL says. group: columns to group by; filters: the table's own filters, as JSON."""
+    """Build the page from URL parameters. group: columns to group by. filters: the table's filter model, as JSON."""
     index = tree().index()
     if index.results.empty:
-        return page("Runs", _LINE, _WORDS, [_nothing_yet(index.problems)])
+        return page("Runs", _LINE, _WORDS, [_no_results(index.problems)])
     groups = chosen_many(group, list(GROUPS))
     controls = dmc.Group(
         [
@@ -58,7 +58,7 @@ def layout(group: str | list[str] | None = None, filters: str = "", **_: Any) ->
                 label="Group by",
                 data=options_of(GROUPS),
                 value=groups,
-                placeholder="nothing: every result",
+                placeholder="no grouping",
                 clearable=True,
                 w=360,
             ),
@@ -67,7 +67,9 @@ def layout(group: str | list[str] | None = None, filters: str = "", **_: Any) ->
         align="flex-end",
     )
     table = dmc.Box(_table(index.results, groups, filters), id="runs-table")
-    return page("Runs", _LINE, _WORDS, [_strip(duels(index.results)), controls, table, *remembered(filters=filters)])
+    return page(
+        "Runs", _LINE, _WORDS, [_tiles(best_pairs(index.results)), controls, table, *hidden_inputs(filters=filters)]
+    )
 
 
 @callback(
@@ -117,7 +119,7 @@ def _table(results: pd.DataFrame, groups: list[str], filters: str) -> Any:
 
 
 def _columns(results: pd.DataFrame) -> list[dict[str, Any]]:
-    """All columns; variants and cautions only where a result has one."""
+    """All columns; variant and caution only if a result has one."""
     shown = [name for name in ("variant", "caution") if (results[name] != "").any()]
     return [
         text_column("dataset", width=200, tooltipField="dataset"),
@@ -150,13 +152,13 @@ def _columns(results: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _grouped(results: pd.DataFrame, groups: list[str]) -> pd.DataFrame:
-    """Per group the row that `best_rows` chooses, with the number of results it was chosen from."""
+    """The best row of each group (see `best_rows`), with the group's number of results."""
     sizes = results.groupby(groups, dropna=False).size().rename("n_results").reset_index()
     return best_rows(results, groups).merge(sizes, on=groups, how="left")
 
 
 def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    ordered = best_first(rows)  # the table's own sort keeps this order among rows without a cross-validation score
+    ordered = best_first(rows)  # the table's stable sort keeps this order for rows without a cross-validation score
     links = [
         link("/run", run=run, classifier=name) if run else ""
         for run, name in zip(ordered.run, ordered.classifier, strict=True)
@@ -165,22 +167,22 @@ def _records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return records(shown)
 
 
-def _strip(found: list[Duel]) -> Any:
-    return dmc.SimpleGrid([_tile(duel) for duel in found], cols={"base": 1, "sm": 2, "lg": 3}, spacing="sm")
+def _tiles(found: list[SaeAndBaseline]) -> Any:
+    return dmc.SimpleGrid([_tile(pair) for pair in found], cols={"base": 1, "sm": 2, "lg": 3}, spacing="sm")
 
 
-def _tile(duel: Duel) -> Any:
+def _tile(pair: SaeAndBaseline) -> Any:
     """Best SAE setting against best baseline of one dataset."""
-    verdict, colour = "only one side has results", "gray"
-    if duel.difference is not None:
-        verdict = f"SAE {duel.difference:+.3f}"
-        verdict += {True: ", intervals overlap", False: ", intervals apart", None: ""}[duel.overlap]
-        verdict += ", chosen by test score" if duel.by_test else ""
-        decided = duel.overlap is False
-        colour = ("teal" if duel.difference > 0 else "orange") if decided else "gray"
-    title = dmc.Text(duel.dataset, fw=700)
+    verdict, colour = "no pair to compare", "gray"
+    if pair.difference is not None:
+        verdict = f"SAE {pair.difference:+.3f}"
+        verdict += {True: ", intervals overlap", False: ", intervals separate", None: ""}[pair.overlap]
+        verdict += ", selected by test score" if pair.by_test else ""
+        is_separate = pair.overlap is False
+        colour = ("teal" if pair.difference > 0 else "orange") if is_separate else "gray"
+    title = dmc.Text(pair.dataset, fw=700)
     head = dmc.Group([title, dmc.Badge(verdict, color=colour, variant="light", tt="none")], justify="space-between")
-    lines = dmc.Stack([head, _side(duel.sae), _side(duel.baseline)], gap=4)
+    lines = dmc.Stack([head, _side(pair.sae), _side(pair.baseline)], gap=4)
     return dmc.Paper(lines, withBorder=True, p="sm", radius="md")
 
 
@@ -193,10 +195,10 @@ def _side(row: pd.Series | None) -> Any:
     return dmc.Text([number, " ", named], size="sm")
 
 
-def _nothing_yet(problems: list[tuple[str, str]]) -> Any:
-    found = f" {len(problems)} files cannot be read: see Health." if problems else ""
+def _no_results(problems: list[tuple[str, str]]) -> Any:
+    unreadable = f" {len(problems)} files cannot be read: see Health." if problems else ""
     return notice(
-        f"There are no results in {tree().output} yet. Run `python run_experiments.py` (or `make run`) and they show "
-        f"here, without a restart.{found}",
-        "Nothing to show yet",
+        f"There are no results in {tree().output} yet. Run `python run_experiments.py` (or `make run`); results appear "
+        f"here without a restart.{unreadable}",
+        "No results yet",
     )

@@ -1,4 +1,4 @@
-"""SAEs: how well each one reconstructs, and how often its latents are active."""
+"""Page SAEs: reconstruction quality, classification scores and densities of every SAE."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _WORDS = [
     "SAE", "latent", "FVU", "L0", "Pareto front", "CV macro-F1", "dead", "dense", "density", "ultra-low density", "MSE",
     "L1", "cosine", "loss recovered", "held out", "explained variance",
 ]  # fmt: skip
-_LINE = "How well every SAE of the tree rebuilds the hidden states it reads, and which one classifies best."
+_LINE = "Reconstruction quality and classification scores of every SAE in the output tree."
 _MOST_RESULTS = 200
 
 
@@ -51,20 +51,17 @@ def layout(
     against: str | None = None,
     **_: Any,
 ) -> Any:
-    """The page for what the URL says. sae: id of the one shown in full; the best result's unless given.
+    """Build the page from URL parameters. sae: id of the SAE shown in detail; by default that of the best result.
 
-    measured: the rows on which SAEs are compared. scored: the dataset that they are classified on, against L0 or FVU.
+    measured: rows on which SAEs are compared. scored: dataset of the scores. against: `l0` or `fvu`.
     """
     index = tree().index()
     if not index.saes:
-        message = (
-            "No SAE is known yet: they show here once `python run_experiments.py` has encoded something, or "
-            "`saefari train-sae` has trained one."
-        )
-        return page("SAEs", _LINE, _WORDS, [notice(message, "Nothing to show yet")])
+        message = "There are no SAEs yet. They appear here after `python run_experiments.py` or `saefari train-sae`."
+        return page("SAEs", _LINE, _WORDS, [notice(message, "No SAEs yet")])
     unknown = sae is not None and sae not in index.saes
     shown = index.saes.get(sae or "") or default_sae(index)
-    lost = [notice("This tree has no SAE of that id; another one is shown.", color="yellow")] if unknown else []
+    warning = [notice("There is no SAE with this id; another one is shown.", color="yellow")] if unknown else []
     details = dcc.Loading(dmc.Stack(id="sae-details", gap="md"), delay_show=300)
     return page(
         "SAEs",
@@ -76,7 +73,7 @@ def layout(
                 [quality_section(index, shown, measured), scores_section(index, scored, against)],
                 cols={"base": 1, "lg": 2},
             ),
-            *lost,
+            *warning,
             sae_select(state_id("sae"), index.saes.values(), shown),
             details,
         ],
@@ -88,7 +85,7 @@ def _details(sae_id: str | None) -> Any:
     index = tree().index()
     sae = index.saes.get(sae_id or "")
     if sae is None:
-        return notice("This SAE is not in the tree any more. Choose another one.", color="yellow")
+        return notice("This SAE is not in the output tree any more. Choose another one.", color="yellow")
     return [
         *[notice(warning, "Warning", "orange") for warning in warnings_of(sae)],
         _tiles(sae),
@@ -101,8 +98,8 @@ def _details(sae_id: str | None) -> Any:
 
 
 def _tiles(sae: Sae) -> Any:
-    """The figures of its best-founded measurement; those that only training measures where they are there."""
-    one = main_measurement(sae) or Measurement("nothing measured yet", None, None, None, None, None)
+    """Tiles of the SAE's main measurement; values that only training measures are shown if present."""
+    one = main_measurement(sae) or Measurement("not measured yet", None, None, None, None, None)
     width, note = n_latents(sae), one.dataset
     tiles = [
         figure_tile(
@@ -110,11 +107,11 @@ def _tiles(sae: Sae) -> Any:
         ),
         figure_tile("FVU", score(one.fvu), note),
         figure_tile("explained variance", score(one.explained_variance), note),
-        figure_tile("L0", _written(one.l0, ".1f"), note),
-        figure_tile("dead latents", _written(one.dead_fraction, ".1%"), note),
-        figure_tile("positions measured", _written(one.n_positions, ",.0f"), note),
+        figure_tile("L0", _formatted(one.l0, ".1f"), note),
+        figure_tile("dead latents", _formatted(one.dead_fraction, ".1%"), note),
+        figure_tile("positions measured", _formatted(one.n_positions, ",.0f"), note),
         *[
-            figure_tile(name, _written(value, digits), note)
+            figure_tile(name, _formatted(value, digits), note)
             for name, value, digits in (
                 ("MSE", one.mse, ".3g"),
                 ("L1", one.l1, ".3g"),
@@ -129,15 +126,15 @@ def _tiles(sae: Sae) -> Any:
     return dmc.SimpleGrid(tiles, cols={"base": 2, "sm": 3, "lg": 6}, spacing="sm")
 
 
-def _written(value: float | None, digits: str) -> str:
+def _formatted(value: float | None, digits: str) -> str:
     return "–" if value is None else format(value, digits)
 
 
 def _links(sae: Sae) -> Any:
     return dmc.Group(
         [
-            dcc.Link("Browse its latents", href=link("/latents", sae=sae.id)),
-            dcc.Link("Its manifests on Health", href="/health"),
+            dcc.Link("Latents of this SAE", href=link("/latents", sae=sae.id)),
+            dcc.Link("Manifests (Health)", href="/health"),
         ]
     )
 
@@ -146,27 +143,25 @@ def _density(sae: Sae) -> Any:
     found, problems = densities(sae)
     content: list[Any] = [notice(problem, "Cannot be read", "orange") for problem in problems]
     if found:
-        content.append(
-            graph("sae-density", density_histogram(found), f"How often the latents of {sae_title(sae)} are active")
-        )
+        content.append(graph("sae-density", density_histogram(found), f"Densities of the latents of {sae_title(sae)}"))
     else:
-        content.append(dmc.Text("The tree does not hold how often its latents are active.", size="sm"))
-    line = "Far left: latents that hardly ever fire. Far right: latents that fire nearly everywhere, and say little."
-    return section("How often latents are active", content, line)
+        content.append(dmc.Text("The output tree has no densities of this SAE.", size="sm"))
+    line = "Far left: latents that rarely fire. Far right: dense latents, which fire at nearly every position."
+    return section("Densities of latents", content, line)
 
 
 def _training(sae: Sae) -> Any:
     curves = training_curves(sae.quality)
     if curves is not None:
         return section("Training", [graph("sae-training", training_figure(curves), f"Training of {sae_title(sae)}")])
-    reason = "It was not trained in this tree" if sae.folder is None else "Its training recorded none"
+    reason = "This SAE was not trained in this tree" if sae.folder is None else "Its training recorded none"
     return section("Training", [dmc.Text(f"There are no training curves. {reason}.", size="sm")])
 
 
 def _results(index: Index, sae: Sae) -> Any:
     found = results_of(sae, index)
     if found.empty:
-        return section("Results made with it", [dmc.Text("None yet.", size="sm")])
+        return section("Results of this SAE", [dmc.Text("None yet.", size="sm")])
     rows = [
         {
             "title": result_title(row),
@@ -184,13 +179,13 @@ def _results(index: Index, sae: Sae) -> Any:
         number_column("cv_macro_f1", "CV macro-F1", 3, width=130),
     ]
     more = f"The {_MOST_RESULTS} best of {len(found):,} by cross-validation." if len(found) > _MOST_RESULTS else ""
-    return section("Results made with it", [grid("sae-results", columns, rows, height=280)], more)
+    return section("Results of this SAE", [grid("sae-results", columns, rows, height=280)], more)
 
 
 def _settings(sae: Sae) -> Any:
     rows = settings_rows(sae)
     if not rows:
-        return section("Settings", [dmc.Text("The tree does not hold its settings.", size="sm")])
+        return section("Settings", [dmc.Text("The output tree has no settings of this SAE.", size="sm")])
     columns = [
         text_column("part", width=120),
         text_column("setting", width=260),
@@ -222,5 +217,5 @@ def _all(index: Index) -> Any:
         number_column("layer", width=90),
         text_column("width", width=90),
     ]
-    line = "One row per SAE and set of rows it was measured on."
+    line = "One row per SAE and measured set of rows."
     return section("All SAEs", [grid("saes", columns, rows, height=300)], line)

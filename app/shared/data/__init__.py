@@ -1,1 +1,1 @@
-"""Data access that several pages share; read-only, through saefari.store."""
+"""Read-only data access through `saefari.store`, shared by several pages."""

@@ -1,4 +1,4 @@
-"""The folders of codes and hidden states: whose they are, and whether they are whole."""
+"""Folders of codes and hidden states: their SAE or layer, and whether they are complete."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from app.shared.data.memory import Memory, short_id
+from app.shared.data.file_cache import FileCache, short_id
 from saefari.names import HIDDEN
 from saefari.store import FoundFile, Layout, Manifest, find_files
 from saefari.store.layout import MANIFEST
@@ -17,10 +17,11 @@ _LAYER = "layer_"
 
 @dataclass(frozen=True)
 class CodeSet:
-    """Codes of one SAE, or hidden states of one layer, over one dataset split as one model reads it.
+    """Codes of one SAE, or hidden states of one layer, for one dataset split and model.
 
     model: the model's folder name. dataset: `<dataset>[/<config>]/<split>`. name: the SAE's width, or `hidden`.
-    state: complete = every row is in a shard of the recorded size; damaged = a recorded shard is gone or another size.
+    state: complete = every row is in a shard of the recorded size; damaged = a recorded shard is missing or has
+    another size.
     """
 
     id: str
@@ -35,7 +36,7 @@ class CodeSet:
 
     @property
     def samples(self) -> Path:
-        """The folder of the rows that these belong to."""
+        """Folder of the dataset rows."""
         return self.folder.parent.parent
 
     @property
@@ -43,18 +44,18 @@ class CodeSet:
         return self.name == HIDDEN
 
 
-def find_code_sets(layout: Layout, memory: Memory) -> tuple[dict[str, CodeSet], list[tuple[str, str]]]:
-    """Every folder with a manifest, by id; and what cannot be read."""
+def find_code_sets(layout: Layout, cache: FileCache) -> tuple[dict[str, CodeSet], list[tuple[str, str]]]:
+    """Find every folder with a manifest, by id, and list the manifests that cannot be read."""
     found: dict[str, CodeSet] = {}
     problems = []
     for file in find_files(layout.activations, MANIFEST):
-        manifest = memory.read(_manifest, file)
+        manifest = cache.read(_manifest, file)
         where = f"activations/{file.relative}/{file.name}"
         parts = file.relative.split("/")
         if isinstance(manifest, str):
             problems.append((where, manifest))
         elif manifest is None or len(parts) < 5 or not parts[-2].removeprefix(_LAYER).isdigit():
-            problems.append((where, "does not lie at <model>/<dataset>/<split>/layer_<L>/<width>"))
+            problems.append((where, "is not at <model>/<dataset>/<split>/layer_<L>/<width>"))
         else:
             one = _code_set(file, parts, manifest)
             found[one.id] = one
@@ -70,7 +71,7 @@ def _code_set(file: FoundFile, parts: list[str], manifest: Manifest) -> CodeSet:
     state: State = "damaged" if damaged else "complete" if manifest.complete else "partial"
     done = sum(shard.rows for shard in manifest.shards)
     problem = {
-        "damaged": f"gone, or not of the recorded size: {', '.join(damaged[:3])}" + " …" * (len(damaged) > 3),
+        "damaged": f"missing, or not of the recorded size: {', '.join(damaged[:3])}" + " …" * (len(damaged) > 3),
         "partial": f"{done:,} of {manifest.n_rows:,} rows are done",
         "complete": "",
     }[state]

@@ -1,4 +1,4 @@
-"""A stored decision tree: whether it is one, what hangs below a node, and its leaves as rules."""
+"""A stored decision tree: validation, traversal, and its leaves as rules."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ Node = dict[str, Any]
 
 
 def check_nodes(nodes: Sequence[Node], n_classes: int) -> None:
-    """Raises ValueError where the nodes make no tree with the root first: drawing such would never end."""
+    """Raise ValueError unless the nodes form a tree with the root first (drawing a cycle would never end)."""
     children = [child for node in nodes for child in children_of(node)]
-    later = all(i < child for i, node in enumerate(nodes) for child in children_of(node))
-    if not nodes or not later or sorted(children) != list(range(1, len(nodes))):
-        raise ValueError("the nodes make no tree")
+    children_follow = all(i < child for i, node in enumerate(nodes) for child in children_of(node))
+    if not nodes or not children_follow or sorted(children) != list(range(1, len(nodes))):
+        raise ValueError("the nodes do not form a tree")
     if any(len(node["distribution"]) != n_classes for node in nodes):
         raise ValueError(f"not every node has the shares of {n_classes} classes")
 
 
 def children_of(node: Node) -> list[int]:
-    """Where feature <= threshold leads, then where the other rows go; [] for a leaf."""
+    """Child for feature <= threshold, then the other child; [] for a leaf."""
     return [int(node["left"]), int(node["right"])] if "left" in node else []
 
 
-def below(nodes: Sequence[Node], start: int) -> list[int]:
-    """Every node that hangs below one."""
+def descendants(nodes: Sequence[Node], start: int) -> list[int]:
+    """All nodes below one, ascending."""
     found: list[int] = []
-    waiting = children_of(nodes[start])
-    while waiting:
-        found.append(waiting.pop())
-        waiting += children_of(nodes[found[-1]])
+    stack = children_of(nodes[start])
+    while stack:
+        found.append(stack.pop())
+        stack += children_of(nodes[found[-1]])
     return sorted(found)
 
 
-def question(node: Node, word: str) -> str:
-    """`latent 1555 ≤ 2.47`."""
+def condition(node: Node, word: str) -> str:
+    """The condition of an inner node: `latent 1555 ≤ 2.47`."""
     return f"{feature_label(node, word)} ≤ {node['threshold']:.3g}"
 
 
@@ -47,20 +47,20 @@ def majority(node: Node) -> int:
 
 
 def rules(nodes: Sequence[Node], classes: Sequence[str], word: str) -> list[dict[str, Any]]:
-    """One row per leaf: the questions on the way with their answers, what it predicts, and of how many rows."""
+    """One row per leaf: the conditions on its path, the predicted class, its share, and the number of training rows."""
     found = []
-    waiting: list[tuple[int, tuple[str, ...]]] = [(0, ())]
-    while waiting:
-        number, way = waiting.pop()
+    stack: list[tuple[int, tuple[str, ...]]] = [(0, ())]
+    while stack:
+        number, path = stack.pop()
         node = nodes[number]
         if not children_of(node):
             best = majority(node)
-            rule = " and ".join(way) or "always"
+            rule = " and ".join(path) or "always"
             found.append(
                 {"rule": rule, "class": classes[best], "share": node["distribution"][best], "rows": node["n_rows"]}
             )
             continue
-        yes = question(node, word)
-        answers = (yes, yes.replace("≤", ">"))
-        waiting += [(child, (*way, answer)) for child, answer in zip(children_of(node), answers, strict=True)][::-1]
+        at_most = condition(node, word)
+        conditions = (at_most, at_most.replace("≤", ">"))
+        stack += [(child, (*path, one)) for child, one in zip(children_of(node), conditions, strict=True)][::-1]
     return found

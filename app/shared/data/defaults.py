@@ -1,4 +1,4 @@
-"""What a page opened without ids shows first."""
+"""Default SAE and latent of pages opened without ids."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from saefari.errors import StoreError
 
 
 def default_sae(index: Index) -> Sae | None:
-    """The SAE of the best result by cross-validation among those with codes; else the first there is."""
+    """The SAE with codes that has the best result by cross-validation; else the first SAE."""
     with_codes = [sae for sae in index.saes.values() if sae.code_sets]
     results = best_first(index.results[index.results["run"] != ""])
     for row in results.itertuples():
@@ -24,7 +24,7 @@ def default_sae(index: Index) -> Sae | None:
 
 
 def default_latent(sae: Sae, index: Index) -> int:
-    """The latent that most results read, else the one most often active, else 0."""
+    """The latent that most results use; else the most frequently active one; else 0."""
     codes = default_codes(sae)
     used = times_used(sae, sae.d_sae or 0, index)
     if used.any():

@@ -1,4 +1,4 @@
-"""One result: a classifier of one setting, with its row of the table and its record."""
+"""One result: a classifier of one setting, with its table row and its record."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from app.shared.data.codes import CodeSet
-from app.shared.data.memory import short_id
+from app.shared.data.file_cache import short_id
 from app.shared.data.results import read_record
 from app.shared.data.saes import Sae
 from app.shared.data.selection import SAE, best_first, best_rows
@@ -21,7 +21,7 @@ _WORDS = {"hidden": "dimension", "tfidf": "term", "pixels": "pixel"}
 
 @dataclass(frozen=True)
 class OneResult:
-    """row: its row of the table of results. record: results.json. scores: the classifier's part of it."""
+    """A result. row: of the results table. record: results.json. scores: the classifier's part of the record."""
 
     run: str
     classifier: str
@@ -36,18 +36,18 @@ class OneResult:
 
     @property
     def word(self) -> str:
-        """What one of its features is: a latent, a dimension of the hidden state, or a term."""
+        """The noun for one of its features: latent, dimension, term or pixel."""
         return _WORDS.get(self.row.source, "latent")
 
 
 def find_result(index: Index, run: str, classifier: str = "") -> OneResult:
-    """The result with these ids; without a classifier, the one of that run that cross-validation prefers.
+    """Find the result with these ids; without a classifier, the run's best one by cross-validation.
 
-    Raises StoreError where the index has no such result, or its record cannot be read or is something else.
+    Raises StoreError if the index has no such result, or its record cannot be read or is not a result.
     """
     rows = index.results[index.results["run"] == run] if run else index.results[:0]
     if rows.empty:
-        raise StoreError(f"There is no result with the id {run!r} in this output tree (any more)")
+        raise StoreError(f"There is no result with the id {run!r} in this output tree")
     if not classifier:
         classifier = str(best_first(rows)["classifier"].iloc[0])
     named = rows[rows["classifier"] == classifier]
@@ -61,29 +61,29 @@ def find_result(index: Index, run: str, classifier: str = "") -> OneResult:
     return OneResult(run, classifier, folder, named.iloc[0], record, scores)
 
 
-def asked_result(index: Index, run: str, classifier: str) -> OneResult:
-    """The result that a page's URL names, or the best one where it names none.
+def requested_result(index: Index, run: str, classifier: str) -> OneResult:
+    """Find the result that a page's URL names, or the best one if it names none.
 
-    Raises StoreError, with what to do, where there is none.
+    Raises StoreError, with the way out, if there is none.
     """
     if not run:
         first = default_result(index.results)
         if first is None:
-            raise StoreError("There are no results yet: the page Runs says how to make some.")
+            raise StoreError("There are no results yet. The page Runs explains how to create them.")
         run, classifier = first
     try:
         return find_result(index, run, classifier)
     except StoreError as error:
-        raise StoreError(f"{error}. The page Runs lists those that are there.") from None
+        raise StoreError(f"{error}. The page Runs lists all results.") from None
 
 
 def classifiers_of(index: Index, run: str) -> list[str]:
-    """The names of the classifiers of a run."""
+    """Names of a run's classifiers."""
     return sorted(index.results.loc[index.results["run"] == run, "classifier"])
 
 
 def default_result(results: pd.DataFrame) -> tuple[str, str] | None:
-    """(run, classifier) of the best SAE result by cross-validation; else of the best of all; else of any."""
+    """(run, classifier) of the best SAE result by cross-validation; else of the best result; else of any."""
     there = results[results["run"] != ""]
     for rows in (there[there["source"] == SAE], there):
         best = best_rows(rows.assign(all="all"), ["all"])
@@ -93,14 +93,14 @@ def default_result(results: pd.DataFrame) -> tuple[str, str] | None:
 
 
 def sae_of(index: Index, row: Any) -> Sae | None:
-    """The SAE that a result's latents belong to; None for other features, or where the tree knows no such SAE."""
+    """The SAE of a result's latents; None for other features, or if the tree does not know the SAE."""
     parts = str(row.folder).split("/")
     return index.saes.get(short_id("/".join([parts[0], *parts[-3:-1]]))) if row.width and len(parts) > 4 else None
 
 
 def codes_of(sae: Sae, row: pd.Series) -> CodeSet | None:
-    """The codes that a result was made from: those of its dataset; else any of the SAE."""
+    """The SAE's codes of the result's dataset; else any codes of the SAE."""
     dataset = "/".join(str(row.folder).split("/")[1:-3])
-    if row.trained_on:  # what trained it stands behind the dataset
+    if row.trained_on:  # the folder ends with the dataset that trained the classifier
         dataset = dataset.partition("/transfer/")[0]
     return next((one for one in sae.code_sets if one.dataset == dataset), next(iter(sae.code_sets), None))

@@ -1,4 +1,4 @@
-"""The table of all results, and the record of one."""
+"""The table of all results, and single records."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from app.shared.data.memory import Memory, short_id
+from app.shared.data.file_cache import FileCache, short_id
 from app.shared.data.selection import with_tasks
 from saefari.errors import StoreError
 from saefari.store import FoundFile, Layout, find_files, has_complete_ending, read_result, read_summary, summary_table
@@ -16,27 +16,27 @@ from saefari.store.layout import RESULTS
 from saefari.store.results import SUMMARY_COLUMNS
 
 Problems = list[tuple[str, str]]
-"""(path below the output folder, what is wrong with it)."""
+"""(path below the output folder, problem)."""
 
 
-def find_results(layout: Layout, memory: Memory) -> tuple[pd.DataFrame, dict[str, Path], Problems]:
-    """The table of results with `run`, the id of each row's folder, and `task`; run id -> folder; what cannot be read.
+def find_results(layout: Layout, cache: FileCache) -> tuple[pd.DataFrame, dict[str, Path], Problems]:
+    """Find results: (table with `run`, the folder's id, and `task`; run id -> folder; unreadable files).
 
-    summary.csv is believed about folders that did not change after it was written. Other results are read one by
-    one, so that those of a run under way show before it ends. Rows without a folder have "" for `run`.
+    summary.csv is used for folders unchanged since it was written. Other results are read one by one, so that those
+    of a running experiment appear before it ends. Rows without a folder have run "".
     """
-    summary, written, problems = _read_summary(layout, memory)
-    files, whole = {}, set()
+    summary, written, problems = _read_summary(layout, cache)
+    files, complete = {}, set()
     for file in find_files(layout.classifications, RESULTS):
         files[file.relative] = file
-        if memory.read(_whole, file):
-            whole.add(file.relative)
+        if cache.read(_is_complete, file):
+            complete.add(file.relative)
         else:
-            problems.append((_place(file.relative), "is only half there; run its configuration again"))
-    changed = {name for name in whole if files[name].mtime_ns > written} | (whole - set(summary["folder"]))
+            problems.append((_place(file.relative), "is incomplete; run its configuration again"))
+    changed = {name for name in complete if files[name].mtime_ns > written} | (complete - set(summary["folder"]))
     parts = [summary[~summary["folder"].isin(changed)]]
     for name in sorted(changed):
-        rows = memory.read(_rows, files[name])
+        rows = cache.read(_rows, files[name])
         if isinstance(rows, str):
             problems.append((_place(name), rows))
         else:
@@ -44,18 +44,18 @@ def find_results(layout: Layout, memory: Memory) -> tuple[pd.DataFrame, dict[str
     table = pd.concat(parts, ignore_index=True) if len(parts) > 1 else parts[0].copy()
     gone = sorted(set(table["folder"]) - set(files))
     if gone:
-        message = f"lists {len(gone)} results whose files are not here, for example {gone[0]!r}"
+        message = f"lists {len(gone)} results whose files are missing, for example {gone[0]!r}"
         problems.append(("classifications/summary.csv", message))
-    table["run"] = [short_id(name) if name in whole else "" for name in table["folder"]]
-    return with_tasks(table), {short_id(name): files[name].folder for name in whole}, problems
+    table["run"] = [short_id(name) if name in complete else "" for name in table["folder"]]
+    return with_tasks(table), {short_id(name): files[name].folder for name in complete}, problems
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """results.json of a folder that the index named. Raises StoreError when it is gone or no such record."""
+    """Read results.json of a folder from the index. Raises StoreError if it is missing or not a result."""
     try:
         changed = (folder / RESULTS).stat().st_mtime_ns
     except OSError:
-        raise StoreError(f"{folder / RESULTS} is not there any more") from None
+        raise StoreError(f"{folder / RESULTS} does not exist any more") from None
     return _read_record(folder, changed)
 
 
@@ -68,15 +68,15 @@ def _read_record(folder: Path, changed: int) -> dict[str, Any]:
     return record
 
 
-def _read_summary(layout: Layout, memory: Memory) -> tuple[pd.DataFrame, int, Problems]:
-    """summary.csv, empty where there is none; when it was written; and what is wrong with it."""
+def _read_summary(layout: Layout, cache: FileCache) -> tuple[pd.DataFrame, int, Problems]:
+    """Read summary.csv (empty if missing): (table, modification time, problems)."""
     empty = summary_table(pd.DataFrame(columns=SUMMARY_COLUMNS))
     try:
         status = layout.summary.stat()
     except OSError:
         return empty, 0, []
     file = FoundFile(layout.classifications, ".", layout.summary.name, status.st_size, status.st_mtime_ns)
-    table = memory.read(_summary, file)
+    table = cache.read(_summary, file)
     if isinstance(table, str):
         return empty, 0, [("classifications/summary.csv", table)]
     return table, file.mtime_ns, []
@@ -86,12 +86,12 @@ def _summary(file: FoundFile) -> pd.DataFrame:
     return read_summary(file.path)
 
 
-def _whole(file: FoundFile) -> bool:
+def _is_complete(file: FoundFile) -> bool:
     return has_complete_ending(file.path)
 
 
 def _rows(file: FoundFile) -> pd.DataFrame:
-    """A result's rows of the table."""
+    """A result's rows for the table."""
     rows = read_result(file.folder)["summary"]
     return summary_table([row | {"folder": file.relative} for row in rows])
 

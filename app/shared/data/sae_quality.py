@@ -1,4 +1,4 @@
-"""How well SAEs reconstruct: every measurement that the tree holds, and how often each latent is active."""
+"""SAE quality: all measurements of reconstruction in the tree, and densities of latents."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from app.shared.labels import sae_title
 from saefari.errors import StoreError
 from saefari.store import density_gap, finite_number, read_density
 
-HELD_OUT = "held-out rows of its training"
+HELD_OUT = "held-out training rows"
 RANDOM = "random control"
 _FIGURES = ("fvu", "explained_variance", "l0", "dead_fraction", "n_positions", "mse", "l1", "dense_fraction", "cosine")
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """An SAE's reconstruction over one set of positions; None for what is not recorded.
+    """Reconstruction quality of an SAE over one set of positions; None for a value that is not recorded.
 
-    dataset: `<dataset>[/<config>]/<split>`, or HELD_OUT: positions kept back when it was trained.
+    dataset: `<dataset>[/<config>]/<split>`, or HELD_OUT for the positions held out of its training.
     """
 
     dataset: str
@@ -43,9 +43,9 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Density:
-    """How often latents are active in one dataset. active: int64 [d_sae], positions of n_positions.
+    """How often latents are active in one dataset. active: int64 [d_sae], number of active positions of n_positions.
 
-    gap: log10 densities between which there is no latent, while below there are some; None without such a gap.
+    gap: log10 densities that bound the gap above the ultra-low-density latents; None without a gap.
     """
 
     dataset: str
@@ -55,20 +55,20 @@ class Density:
 
 
 def measurements(sae: Sae) -> list[Measurement]:
-    """The held-out figures of an SAE that was trained here, then one of each of its code sets."""
+    """The held-out measurement of an SAE trained in this tree, then one per code set."""
     records: list[tuple[str, Any]] = [] if sae.quality is None else [(HELD_OUT, sae.quality)]
     records += [(one.dataset, one.manifest.stats) for one in sae.code_sets if one.manifest.stats]
     return [_measurement(dataset, record) for dataset, record in records]
 
 
 def main_measurement(sae: Sae) -> Measurement | None:
-    """The best-founded one: held out if it was trained here, else over its largest code set."""
+    """The most reliable measurement: held out if the SAE was trained here, else over its largest code set."""
     measured = measurements(sae)
     return measured[0] if sae.quality else max(measured, key=lambda one: one.n_positions or 0, default=None)
 
 
 def origin(sae: Sae) -> str:
-    """Where an SAE comes from, in words."""
+    """Describe where an SAE comes from."""
     if sae.folder is not None:
         return "trained here"
     facts = [_facts(one) for one in sae.code_sets]
@@ -80,7 +80,7 @@ def origin(sae: Sae) -> str:
 
 
 def architecture(sae: Sae) -> str:
-    """As it was trained; a BatchTopK SAE is used as a JumpReLU one afterwards, and its codes say so."""
+    """The architecture it was trained with. (A BatchTopK SAE encodes as JumpReLU, which its codes record.)"""
     trained = (sae.quality or {}).get("settings")
     if isinstance(trained, dict) and trained.get("architecture"):
         return str(trained["architecture"])
@@ -88,14 +88,14 @@ def architecture(sae: Sae) -> str:
 
 
 def n_latents(sae: Sae) -> int | None:
-    """Latents, by the codes or else by the settings that it was trained with."""
+    """Number of latents, from the codes or else from the training settings."""
     trained = (sae.quality or {}).get("settings")
     found = [finite_number(_facts(one), "d_sae") for one in sae.code_sets] + [finite_number(trained, "d_sae")]
     return next((int(one) for one in found if one is not None), None)
 
 
 def quality_rows(saes: Iterable[Sae]) -> list[dict[str, Any]]:
-    """One row per SAE and measurement; one without figures for an SAE that has none."""
+    """One row per SAE and measurement; one empty row for an SAE without measurements."""
     unmeasured = Measurement("", None, None, None, None, None)
     return [
         {
@@ -115,7 +115,7 @@ def quality_rows(saes: Iterable[Sae]) -> list[dict[str, Any]]:
 
 
 def densities(sae: Sae) -> tuple[list[Density], list[str]]:
-    """How often each latent is active, per measurement; and what could not be read."""
+    """Densities of latents per measurement, and error messages for those that cannot be read."""
     found, problems = [], []
     if sae.folder is not None:
         try:
@@ -133,7 +133,7 @@ def densities(sae: Sae) -> tuple[list[Density], list[str]]:
 
 
 def settings_rows(sae: Sae) -> list[dict[str, str]]:
-    """What it was trained with and what its codes say of it, one row per setting."""
+    """Training settings and the facts recorded with its codes, one row per setting."""
     quality = sae.quality or {}
     records: dict[str, Any] = {name: quality[name] for name in ("settings", "training") if name in quality}
     if sae.code_sets:
@@ -146,7 +146,7 @@ def settings_rows(sae: Sae) -> list[dict[str, str]]:
 
 
 def warnings_of(sae: Sae) -> list[str]:
-    """What its code sets warn of, with the dataset."""
+    """Warnings of its code sets, prefixed by the dataset."""
     return [f"{one.dataset}: {warning}" for one in sae.code_sets for warning in one.manifest.warnings]
 
 
@@ -170,7 +170,7 @@ def _facts(codes: CodeSet) -> dict[str, Any]:
 
 
 def _leaves(record: Any, path: str = "") -> list[tuple[str, str]]:
-    """(dotted name, value as text) of everything in a record that is not None."""
+    """(dotted name, value as text) of every leaf of a record that is not None."""
     if isinstance(record, dict):
         return [leaf for name, value in record.items() for leaf in _leaves(value, f"{path}.{name}" if path else name)]
     return [] if record is None else [(path, str(record))]

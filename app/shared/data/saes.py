@@ -1,4 +1,4 @@
-"""The SAEs that a tree knows: by their codes, their own folder, or explanations of their latents."""
+"""The SAEs of a tree, found by their codes or their own folder."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from app.shared.data.codes import CodeSet
-from app.shared.data.memory import Memory, short_id
+from app.shared.data.file_cache import FileCache, short_id
 from saefari.store import Layout, TrainedSae, find_trained, read_trained
 from saefari.store.layout import SAE_QUALITY
 
 
 @dataclass(frozen=True)
 class Sae:
-    """One SAE of one model and layer, and what the tree holds of it.
+    """One SAE of one model and layer.
 
-    code_sets: codes it made, one per dataset split. folder: where it lies, if it was trained in a run.
-    quality: its quality.json, measured when it was trained. explanations: folder of its latents' explanations.
+    code_sets: its codes, one per dataset split. folder: its own folder if it was trained in a run.
+    quality: quality.json, measured in training. explanations: folder of its latents' explanations.
     """
 
     id: str
@@ -32,19 +32,19 @@ class Sae:
 
     @property
     def d_sae(self) -> int | None:
-        """Latents, as far as the tree says."""
+        """Number of latents; None if the tree does not record it."""
         return next((one.manifest.facts.get("d_sae") for one in self.code_sets), None)
 
 
 def collect_saes(
-    layout: Layout, code_sets: Iterable[CodeSet], memory: Memory
+    layout: Layout, code_sets: Iterable[CodeSet], cache: FileCache
 ) -> tuple[dict[str, Sae], list[tuple[str, str]]]:
-    """Every SAE by id, and what cannot be read."""
+    """Collect every SAE by id, and list unreadable files."""
     by_sae: dict[tuple[str, int, str], list[CodeSet]] = {}
     for one in code_sets:
         if not one.is_hidden:
             by_sae.setdefault((one.model, one.layer, one.name), []).append(one)
-    trained, problems = _trained(layout, memory)
+    trained, problems = _trained(layout, cache)
     found = {}
     for key in sorted(set(by_sae) | set(trained)):
         model, layer, width = key
@@ -62,11 +62,11 @@ def collect_saes(
     return found, problems
 
 
-def _trained(layout: Layout, memory: Memory) -> tuple[dict[tuple[str, int, str], TrainedSae], list[tuple[str, str]]]:
+def _trained(layout: Layout, cache: FileCache) -> tuple[dict[tuple[str, int, str], TrainedSae], list[tuple[str, str]]]:
     found = {}
     problems = []
     for file in find_trained(layout.saes):
-        sae = memory.read(read_trained, file)
+        sae = cache.read(read_trained, file)
         if isinstance(sae, str):
             problems.append((f"saes/{file.relative}/{SAE_QUALITY}", sae))
         else:

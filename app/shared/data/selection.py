@@ -1,4 +1,4 @@
-"""Choosing among results: by cross-validation on training rows, by the test score only where no result has that."""
+"""Selection of results by cross-validation on training rows, or by test score if no result has that."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ TASK = "task"
 
 
 @dataclass(frozen=True)
-class Duel:
-    """The best SAE setting of a dataset against its best baseline; a missing side is None.
+class SaeAndBaseline:
+    """The best SAE setting and the best baseline of a dataset; a missing side is None.
 
-    overlap: whether the 95% intervals overlap; None where one is unknown. by_test: one side at least was chosen by
-    its test score, since none of its results is cross-validated.
+    overlap: whether the 95% intervals overlap; None if one is unknown. by_test: whether a side was selected by its
+    test score because none of its results is cross-validated.
     """
 
     dataset: str
@@ -49,20 +49,20 @@ class Duel:
 
 
 def with_tasks(table: pd.DataFrame) -> pd.DataFrame:
-    """The table of all results with the column `task`; the text_field stands in it where it tells tasks apart."""
+    """Add the column `task` to the table of all results; it names the text_field if tasks differ only in that."""
     return table.assign(**{TASK: store.task_names(table[list(store.TASK)].itertuples(index=False, name=None))})
 
 
 def best_first(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows by cross-validation score, then, of those without one, by test score."""
+    """Sort rows by cross-validation score, then those without one by test score."""
     return table.sort_values(["cv_macro_f1", "macro_f1"], ascending=False, kind="stable", na_position="last")
 
 
 def best_rows(table: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
-    """The row of each group with the highest cross-validation score; rows without one lose against the others.
+    """Select the row of each group with the highest cross-validation score.
 
-    Of a group in which no row has one (imported results) the row with the highest test score, marked in the column
-    `by_test`: the best of several test scores is too good.
+    In a group without cross-validation scores (imported results), select the highest test score and set the column
+    `by_test`: the best of several test scores is biased upwards.
     """
     if table.empty:
         return table.assign(by_test=False)
@@ -70,11 +70,11 @@ def best_rows(table: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
     return chosen.sort_values(list(groups), kind="stable").assign(by_test=chosen["cv_macro_f1"].isna())
 
 
-def duels(table: pd.DataFrame) -> list[Duel]:
-    """One per task, in the order of their names. table: as `with_tasks` gives it."""
+def best_pairs(table: pd.DataFrame) -> list[SaeAndBaseline]:
+    """One pair per task, sorted by name. table: as returned by `with_tasks`."""
     best = best_rows(table.assign(is_sae=table["source"] == SAE), [TASK, "is_sae"])
     found = []
     for task, rows in best.groupby(TASK):
         sides = {bool(row.is_sae): row for _, row in rows.iterrows()}
-        found.append(Duel(str(task), sides.get(True), sides.get(False)))
+        found.append(SaeAndBaseline(str(task), sides.get(True), sides.get(False)))
     return found

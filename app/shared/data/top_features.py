@@ -1,4 +1,4 @@
-"""The features that weigh most in a classifier, with what is known about each."""
+"""The top features of a classifier, with facts about each."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from app.shared.permalinks import link, neuronpedia_link
 
 @dataclass(frozen=True)
 class TopFeature:
-    """One feature. strength: its weight (with a sign) or importance.
+    """One feature. strength: signed weight, or importance.
 
-    href: its latent's page; of an SAE that the tree does not hold, Neuronpedia's; "" where neither is known.
-
-    higher: classes whose training rows have more of it than the others (decision tree only).
+    higher: classes whose training rows have higher values than the others (decision tree only).
+    href: its latent's page; for an SAE outside the tree, Neuronpedia's page; "" if neither is known.
     """
 
     feature: int
@@ -30,14 +29,14 @@ class TopFeature:
 
 
 def is_signed(scores: dict[str, Any]) -> bool:
-    """Whether the top features are listed per class, with signed weights; else they have importances."""
+    """Whether top features are listed per class with signed weights; otherwise they have importances."""
     return isinstance(scores.get("top_features"), dict)
 
 
 def top_features(index: Index, result: OneResult, shown_class: str) -> list[TopFeature]:
-    """The features of a class (linear probe) or of all classes (tree), the strongest first; [] where none are known.
+    """Top features of a class (linear probe) or of all classes (tree), strongest first; [] if none are recorded.
 
-    Raises KeyError, TypeError or ValueError where the record holds something else.
+    Raises KeyError, TypeError or ValueError if the record has another structure.
     """
     listed = result.scores.get("top_features") or []
     entries = listed.get(shown_class, []) if isinstance(listed, dict) else listed
@@ -65,5 +64,5 @@ def top_features(index: Index, result: OneResult, shown_class: str) -> list[TopF
 
 
 def feature_label(entry: dict[str, Any], word: str) -> str:
-    """`latent 1555`, or the feature's own name; word: what a feature without a name is called."""
+    """`latent 1555`, or the feature's own name. word: noun for features without a name."""
     return str(entry["name"]) if entry.get("name") else f"{word} {entry['feature']}"

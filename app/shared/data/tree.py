@@ -1,4 +1,4 @@
-"""The index of an output tree: which results, codes and SAEs there are, under ids that are no paths."""
+"""Index of an output tree: results, codes and SAEs by id."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import pandas as pd
 from flask import current_app
 
 from app.shared.data.codes import CodeSet, find_code_sets
-from app.shared.data.memory import Memory
+from app.shared.data.file_cache import FileCache
 from app.shared.data.results import find_results
 from app.shared.data.saes import Sae, collect_saes
 from saefari.store import Layout
 
 _SECONDS_BETWEEN_SCANS = 2.0
-_SECONDS_TO_TRUST = 30.0
-"""Up to this age an index is shown while a newer one is made: thousands of folders take half a second to walk."""
+_MAX_AGE_SECONDS = 30.0
+"""An index up to this age is used while a new one is built: scanning thousands of folders takes half a second."""
 
 
 @dataclass(frozen=True)
 class Index:
-    """What one look at the tree found.
+    """Result of one scan of the tree.
 
-    results: one row per setting and classifier, with `run`, the id of its folder ("" where that is gone).
+    results: one row per setting and classifier, with `run`, the id of its folder ("" if the folder is missing).
     folders: run id -> folder of a result.
     code_sets, saes: by id.
-    problems: (path below the output folder, what is wrong with it).
+    problems: (path below the output folder, problem).
     """
 
     results: pd.DataFrame
@@ -40,7 +40,7 @@ class Index:
 
 @dataclass
 class OutputTree:
-    """An output folder, looked at again when it was not for a while."""
+    """An output folder whose index is refreshed when it is out of date."""
 
     output: Path
     layout: Layout = field(init=False)
@@ -50,19 +50,19 @@ class OutputTree:
         self._lock = threading.Lock()
         self._scanning = threading.Lock()
         self._scanned = float("-inf")
-        self._memory = Memory()
+        self._cache = FileCache()
 
     def index(self) -> Index:
-        """The index: of a moment ago while pages are being opened, of now after a pause."""
+        """The index, refreshed in the background if recent, or before returning if older than _MAX_AGE_SECONDS."""
         with self._lock:
             age = time.monotonic() - self._scanned
-            if age > _SECONDS_TO_TRUST:
+            if age > _MAX_AGE_SECONDS:
                 self._keep(self._scan())
             elif age > _SECONDS_BETWEEN_SCANS and not self._scanning.locked():
-                threading.Thread(target=self._scan_behind, daemon=True).start()
+                threading.Thread(target=self._scan_in_background, daemon=True).start()
             return self._index
 
-    def _scan_behind(self) -> None:
+    def _scan_in_background(self) -> None:
         index = self._scan()
         with self._lock:
             self._keep(index)
@@ -72,14 +72,14 @@ class OutputTree:
 
     def _scan(self) -> Index:
         with self._scanning:
-            results, folders, problems = find_results(self.layout, self._memory)
-            code_sets, more = find_code_sets(self.layout, self._memory)
-            saes, yet_more = collect_saes(self.layout, code_sets.values(), self._memory)
-            self._memory.forget_unused()
+            results, folders, problems = find_results(self.layout, self._cache)
+            code_sets, more = find_code_sets(self.layout, self._cache)
+            saes, yet_more = collect_saes(self.layout, code_sets.values(), self._cache)
+            self._cache.forget_unused()
         return Index(results, folders, code_sets, saes, [*problems, *more, *yet_more])
 
 
 def tree() -> OutputTree:
-    """The tree that the running app shows."""
+    """The output tree of the running app."""
     found: OutputTree = current_app.config["SAEFARI_TREE"]
     return found

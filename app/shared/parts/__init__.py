@@ -1,1 +1,1 @@
-"""Components that several pages share."""
+"""Components shared by several pages."""

@@ -1,4 +1,4 @@
-"""Figures: one look, colours that colour-blind people can tell apart, PNG and SVG export."""
+"""Figures: common style, colour-blind-safe palette, PNG and SVG export."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import plotly.io
 from dash import MATCH, ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc, html, no_update
 
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#7F7F7F")
-"""Okabe and Ito's colours (jfly.uni-koeln.de/color), black left out: it cannot be seen on a dark page."""
+"""Okabe and Ito's colours (jfly.uni-koeln.de/color) without black, which is invisible on a dark page."""
 SEQUENTIAL = "Cividis"
-"""One hue order for amounts; made for colour-blind readers."""
+"""Sequential colour scale, colour-blind-safe."""
 DASHES = ("solid", "dash", "dot", "dashdot")
 SYMBOLS = ("circle", "diamond", "square", "cross", "triangle-up", "x", "star", "hexagon")
 COUNTS = [step * 10**power for power in range(-1, 7) for step in (1, 2, 5)]
-"""Ticks of a logarithmic axis of counts, which read as numbers also where it spans less than a decade."""
+"""Ticks of a logarithmic count axis; readable also if it spans less than a decade."""
 
 
 _AXIS = {
@@ -28,8 +28,7 @@ _AXIS = {
     "title": {"standoff": 15},
 }
 _COLOURBAR = {"outlinewidth": 0, "ticks": ""}
-# Plotly's own templates are 7 kB in every figure and take longer to check than a figure does to draw.
-# Text and lines take the page's colours (assets/theme.css).
+# Plotly's own templates add 7 kB to every figure and are slow to validate. assets/theme.css colours text and lines.
 plotly.io.templates["saefari"] = go.layout.Template(
     layout={
         "margin": {"l": 56, "r": 16, "t": 32, "b": 48},
@@ -50,25 +49,25 @@ plotly.io.templates.default = "saefari"
 
 
 def colours(n: int) -> list[str]:
-    """n colours; after eight they repeat, so give lines and marks a second difference."""
+    """n colours. They repeat after eight, so also vary dashes or symbols."""
     return [PALETTE[i % len(PALETTE)] for i in range(n)]
 
 
 def styled(figure: go.Figure, height: int = 360, **layout: Any) -> go.Figure:
-    """The figure in the app's look, this high in pixels; layout goes to plotly."""
+    """Set a figure's height in pixels and further plotly layout."""
     figure.update_layout(height=height, **layout)
     return figure
 
 
 def graph(name: str, figure: go.Figure, label: str) -> html.Div:
-    """A figure with its exports. Its id is `graph_id(name)`. label: what it shows, for screen readers."""
+    """A figure with export buttons and the id `graph_id(name)`. label: description for screen readers."""
     plot = dcc.Graph(
         id=graph_id(name),
         figure=figure,
-        style={"height": figure.layout.height},  # or a resized window makes it as small as its content
+        style={"height": figure.layout.height},  # keeps the height when the window is resized
         config={
             "displaylogo": False,
-            "showSendToCloud": False,  # no button that uploads what is drawn
+            "showSendToCloud": False,  # no upload button
             "responsive": True,
             "toImageButtonOptions": {"format": "png", "filename": f"saefari-{name}", "scale": 2},
             "modeBarButtonsToRemove": ["lasso2d", "select2d", "autoScale2d"],
@@ -81,12 +80,12 @@ def graph(name: str, figure: go.Figure, label: str) -> html.Div:
 
 
 def graph_id(name: str) -> dict[str, str]:
-    """The id of a figure made by `graph`."""
+    """Id of a figure made by `graph`."""
     return {"type": "graph", "name": name}
 
 
 def opens_on_click(name: str, path: str) -> None:
-    """Have a click on a mark of a figure open the page at `path` that the mark's customdata links to."""
+    """Register a callback: a click on a mark opens the link in its customdata, if it leads to `path`."""
 
     @callback(
         Output("_pages_location", "href", allow_duplicate=True),
@@ -98,7 +97,7 @@ def opens_on_click(name: str, path: str) -> None:
 
 
 def clicked_link(clicked: dict[str, Any] | None, path: str) -> Any:
-    """The link in the customdata of the mark that was clicked, where it is one to `path`."""
+    """The link in the clicked mark's customdata, if it leads to `path`; else no_update."""
     href = clicked["points"][0].get("customdata") if clicked else None
     return href if isinstance(href, str) and href.startswith(f"{path}?") else no_update
 

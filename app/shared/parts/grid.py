@@ -13,25 +13,25 @@ from dash import MATCH, ClientsideFunction, Input, Output, clientside_callback
 
 Rows = Sequence[Mapping[str, Any]]
 _FILTER_DELAY = {"debounceMs": 50}
-"""A filter acts as one types; ag-grid waits half a second unless told otherwise."""
+"""Apply filters while typing; ag-grid's default delay is half a second."""
 _HEAD, _ROW = 76, 42
-"""Pixels of a table's head and frame, and of each row."""
+"""Heights in pixels: header with frame, and one row."""
 
 
 def text_column(name: str, title: str = "", **options: Any) -> dict[str, Any]:
-    """A column of words, filtered by what they contain."""
+    """A text column with a text filter."""
     return {"field": name, "headerName": title or name, "filter": "agTextColumnFilter", **options}
 
 
 def number_column(name: str, title: str = "", digits: int | None = None, **options: Any) -> dict[str, Any]:
-    """A column of numbers, right-aligned; digits: decimals shown (the full value is kept and exported)."""
+    """A right-aligned number column. digits: decimals shown (filters and export use the full value)."""
     shown = {} if digits is None else {"valueFormatter": {"function": _decimals(digits)}}
     column = {"field": name, "headerName": title or name, "filter": "agNumberColumnFilter", "type": "rightAligned"}
     return column | shown | options
 
 
 def link_column(name: str, title: str, href: str, **options: Any) -> dict[str, Any]:
-    """A column whose cells link to the URL in the row's field `href`; an empty URL is plain text."""
+    """A column of links to the URL in the row's field `href`; plain text if that is empty."""
     renderer = {"cellRenderer": "PageLink", "cellRendererParams": {"href": href}}
     return text_column(name, title) | renderer | options
 
@@ -39,9 +39,9 @@ def link_column(name: str, title: str, href: str, **options: Any) -> dict[str, A
 def grid(
     name: str, columns: Sequence[dict[str, Any]], rows: Rows, height: int | str = 420, **options: Any
 ) -> dmc.Stack:
-    """A table with its export button. Its id is `grid_id(name)`; options go to dash-ag-grid.
+    """A table with an export button and the id `grid_id(name)`. options go to dash-ag-grid.
 
-    height: pixels, fewer where the rows need fewer; or a height of CSS, for rows that come later.
+    height: maximum in pixels (less if the rows need less), or a fixed CSS height for rows that arrive later.
     """
     if isinstance(height, int):
         row = options.get("dashGridOptions", {}).get("rowHeight", _ROW)
@@ -49,22 +49,22 @@ def grid(
     return _table(name, columns, {"type": "export", "name": name}, height, rowData=list(rows), **options)
 
 
-def asking_grid(name: str, columns: Sequence[dict[str, Any]], height: str, **options: Any) -> dmc.Stack:
-    """A table of very many rows: it asks for those in view by `getRowsRequest`, and the page answers.
+def server_side_grid(name: str, columns: Sequence[dict[str, Any]], height: str, **options: Any) -> dmc.Stack:
+    """A table with server-side rows: it requests those in view by `getRowsRequest`, which the page must answer.
 
-    Its export button has the id `{name}-csv` and is the page's to answer too: the table holds but a part.
+    The page must also handle its export button, `{name}-csv`, because the table holds only part of the rows.
     """
     return _table(name, columns, f"{name}-csv", height, rowModelType="infinite", **options)
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows for a table; what is not known is null."""
+    """Convert a data frame to table rows; missing values become null."""
     rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=6))
     return rows
 
 
 def filter_model(text: str | None) -> dict[str, Any]:
-    """A table's own filters as the URL keeps them, JSON; none where it holds something else."""
+    """Parse a table's filter model from the URL's JSON; empty if it is anything else."""
     try:
         model = json.loads(text or "{}")
     except ValueError:
@@ -97,7 +97,7 @@ def _table(
 
 
 def grid_id(name: str) -> dict[str, str]:
-    """The id of a table made by `grid`."""
+    """Id of a table made by `grid`."""
     return {"type": "grid", "name": name}
 
 

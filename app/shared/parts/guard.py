@@ -1,4 +1,4 @@
-"""What is made from a file that may be foreign: whatever it breaks is said, and the rest of the page stays."""
+"""Rendering parts of a page from files that may be damaged: an error becomes a notice, the page stays."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from saefari.errors import SaefariError
 from saefari.log import logger
 
 T = TypeVar("T")
-FOREIGN = (SaefariError, KeyError, TypeError, ValueError, AttributeError, IndexError, OSError)
-"""What reading a file of something else may raise."""
+DATA_ERRORS = (SaefariError, KeyError, TypeError, ValueError, AttributeError, IndexError, OSError)
+"""Errors that reading a damaged or unexpected file may raise."""
 
 
-def said(build: Callable[[], T], what: str) -> T | dmc.Alert:
-    """What `build` makes, or a notice why it cannot. what: `The confusion matrix`, to begin the sentence with."""
+def render_or_error(build: Callable[[], T], what: str) -> T | dmc.Alert:
+    """Return `build()`, or a notice with its error. what: subject of the notice, e.g. `The confusion matrix`."""
     try:
         return build()
     except SaefariError as error:
         return notice(str(error), color="orange")
-    except FOREIGN as error:
+    except DATA_ERRORS as error:
         logger.warning("%s cannot be shown", what, exc_info=True)
-        return notice(f"{what} cannot be shown: the file holds something else ({error})", color="orange")
+        return notice(f"{what} cannot be shown: the file has unexpected content ({error})", color="orange")

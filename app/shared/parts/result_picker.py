@@ -1,4 +1,4 @@
-"""A select that finds any result by its words and opens a page of it."""
+"""Searchable drop-down of results; choosing one navigates to its page."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ _MOST = 60
 
 
 def result_picker(path: str, run: str, classifier: str) -> dmc.Box:
-    """The select; path: the page that it opens. It offers the best results, and others as their words are typed."""
+    """The drop-down, with the best results first. path: the page to open."""
     shown = f"{run}.{classifier}"
     return dmc.Box(
         [
             dmc.Select(
                 id={"type": "result-picker", "path": path},
-                label="Result (type any part of its name to find others)",
+                label="Result (type part of a name to search)",
                 data=result_options(tree().index().results, "", shown),
                 value=shown,
                 searchable=True,
                 allowDeselect=False,
-                nothingFoundMessage="No result has this in its name",
+                nothingFoundMessage="No matching result",
                 maw=760,
             ),
             dcc.Store(id={"type": "result-shown", "path": path}, data=shown),
@@ -38,13 +38,13 @@ def result_picker(path: str, run: str, classifier: str) -> dmc.Box:
 
 
 def result_options(results: pd.DataFrame, search: str, shown: str) -> list[dict[str, str]]:
-    """Options whose label contains the search, best first by cross-validation, after the one that is shown."""
+    """Options whose label contains the search text: the shown result, then the best by cross-validation."""
     there = best_first(results[results["run"] != ""])
     is_shown = (there["run"] + "." + there["classifier"]) == shown
     options = [_option(row) for row in there[is_shown].itertuples()]
     wanted = search.strip().lower()
     if any(wanted == one["label"].lower() for one in options):
-        wanted = ""  # the select puts what is chosen into its search field
+        wanted = ""  # the drop-down copies the chosen label into its search field
     for row in there[~is_shown].itertuples():
         option = _option(row)
         if wanted in option["label"].lower():

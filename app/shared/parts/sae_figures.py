@@ -1,14 +1,14 @@
-"""Figures of one SAE: how often its latents are active, and its training."""
+"""Figures of one SAE: density histogram and training curves."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
 
 from app.shared.data.sae_quality import Density
+from app.shared.labels import escape
 from app.shared.parts.figure import COUNTS, DASHES, PALETTE, colours, styled
 
 _BINS = 40
@@ -16,10 +16,9 @@ _CURVES = {"fvu": "FVU", "mse": "MSE", "l0": "L0", "dead": "dead fraction"}
 
 
 def density_histogram(densities: Sequence[Density], height: int = 340) -> go.Figure:
-    """Latents by log10 of the share of positions at which they are active; one line per dataset.
+    """Histogram of log10 density (share of positions at which a latent is active), one line per dataset.
 
-    Latents that are never active have no logarithm: the legend counts them. Shaded: a gap that sets ultra-low-density
-    latents apart.
+    The legend counts latents that are never active. Shaded: the gap above ultra-low-density latents.
     """
     rarest = max((one.n_positions for one in densities), default=10)
     edges = np.linspace(-np.log10(rarest), 0, _BINS + 1)
@@ -50,7 +49,7 @@ def density_histogram(densities: Sequence[Density], height: int = 340) -> go.Fig
 
 
 def training_figure(curves: Mapping[str, Sequence[float]]) -> go.Figure:
-    """FVU, MSE, L0 and dead fraction while training, one panel each. curves: of `training_curves`."""
+    """FVU, MSE, L0 and dead fraction during training, one panel each. curves: as returned by `training_curves`."""
     from plotly.subplots import make_subplots
 
     names = [name for name in _CURVES if name in curves]

@@ -1,4 +1,4 @@
-"""Choosing an SAE, and which of its dataset splits to look at."""
+"""Drop-downs of SAEs and of their dataset splits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.shared.permalinks import chosen
 
 
 def sae_select(identity: str | dict[str, str], saes: Iterable[Sae], shown: Sae | None) -> dmc.Select:
-    """Every SAE by its title. identity: the control's id, which the page listens to."""
+    """Drop-down of all SAEs. identity: the control's id."""
     return dmc.Select(
         id=identity,
         label="SAE",
@@ -29,7 +29,7 @@ def sae_select(identity: str | dict[str, str], saes: Iterable[Sae], shown: Sae |
 
 
 def codes_select(sae: Sae, shown: CodeSet) -> dmc.Select:
-    """The dataset splits that the SAE has codes for; the URL remembers which as `codes`."""
+    """Drop-down of the dataset splits that an SAE has codes for; URL parameter `codes`."""
     return dmc.Select(
         id=state_id("codes"),
         label="Dataset split",
@@ -40,8 +40,8 @@ def codes_select(sae: Sae, shown: CodeSet) -> dmc.Select:
     )
 
 
-def chosen_codes(sae: Sae, asked: str | None) -> CodeSet | None:
-    """The code set of that id where it is one of the SAE's, else its default; None where it has none."""
+def chosen_codes(sae: Sae, codes_id: str | None) -> CodeSet | None:
+    """The SAE's code set with this id, else its default one; None if it has none."""
     by_id = {one.id: one for one in sae.code_sets}
     default = default_codes(sae)
-    return by_id[chosen(asked, list(by_id), default.id)] if default else None
+    return by_id[chosen(codes_id, list(by_id), default.id)] if default else None

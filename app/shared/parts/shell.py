@@ -1,4 +1,4 @@
-"""The frame around every page: name, navigation, light and dark."""
+"""The frame of every page: header, navigation, colour scheme."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PAGES = {
 
 
 def shell(content: Any) -> dmc.MantineProvider:
-    """The app's outermost layout."""
+    """The app's outer layout."""
     return dmc.MantineProvider(
         [
             dcc.Store(id="colour-scheme", storage_type="local"),

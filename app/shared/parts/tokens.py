@@ -1,4 +1,4 @@
-"""A text with each token coloured by a value: the text itself is shown, tokens are places in it."""
+"""A text with its tokens coloured by value."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from dash import html
 
 _WEAKEST, _STRONGEST = 0.15, 0.85
-"""Opacity of the shade behind what has a value at all, and behind the strongest."""
+"""Opacity of the weakest and of the strongest shade."""
 
 
 def coloured_text(
@@ -22,33 +22,33 @@ def coloured_text(
     picked: int | None = None,
     numbers: Sequence[int] | None = None,
 ) -> html.Div:
-    """The text, its tokens shaded from nothing at 0 to full strength at `peak`.
+    """Render a text with its tokens shaded from no colour at 0 to full colour at `peak`.
 
-    spans: int [n, 2], first and past-last character of each token, ascending; values: [n]. What is below 0 is shaded
-    in another colour and underlined.
-    tip: what hovering over token i shows; its value unless given.
-    pickable: a click on a token sets the page's control `token` to its number (assets/dashboard.js); picked: the
-    number of the marked one. numbers: of the tokens, counted from 0 unless given.
+    spans: int [n, 2], first and past-last character of each token, ascending. values: [n]; negative values have
+    another colour and are underlined.
+    tip: tooltip of token i, by default its value.
+    pickable: a click on a token sets the page's control `token` to its number (assets/dashboard.js).
+    picked: number of the marked token. numbers: token numbers, by default counted from 0.
     """
     parts: list[Any] = []
     at = 0
     for i, (start, stop) in enumerate(spans.tolist()):
-        if start < at:  # a token without characters of its own, or bytes of one character: it has been shown
+        if start < at:  # no characters of its own, or further bytes of a character already shown
             continue
         parts.append(text[at:start])
-        said = f"{values[i]:.3g}" if tip is None else tip(i)
+        tooltip = f"{values[i]:.3g}" if tip is None else tip(i)
         number = i if numbers is None else numbers[i]
         marks: dict[str, Any] = {"data-token": str(number)} if pickable else {}
         if number == picked:
             marks["aria-current"] = "true"
-        parts.append(_token(text[start:stop], float(values[i]), peak, said, marks))
+        parts.append(_token(text[start:stop], float(values[i]), peak, tooltip, marks))
         at = stop
     parts.append(text[at:])
     return html.Div([part for part in parts if part != ""], className="tokens")
 
 
 def excerpt(text: str, spans: np.ndarray, centre: int, tokens_each_side: int) -> tuple[str, np.ndarray, slice]:
-    """The text around token `centre`: (its characters, spans [m, 2] within them, which tokens they are)."""
+    """Cut the text around token `centre`: (excerpt, spans [m, 2] within it, slice of the tokens)."""
     first, last = max(0, centre - tokens_each_side), min(len(spans), centre + tokens_each_side + 1)
     start = 0 if first == 0 else int(spans[first, 0])
     stop = len(text) if last == len(spans) else int(spans[last - 1, 1])
@@ -57,7 +57,7 @@ def excerpt(text: str, spans: np.ndarray, centre: int, tokens_each_side: int) ->
 
 
 def shade(value: float, peak: float) -> dict[str, str]:
-    """The style behind something of this value: nothing at 0, the stronger the nearer to `peak`."""
+    """CSS background for a value: none at 0, strongest at `peak`."""
     strength = _strength(value, peak)
     if strength == 0:
         return {}
@@ -80,5 +80,5 @@ def _token(text: str, value: float, peak: float, tip: str, marks: dict[str, Any]
 
 
 def spans_of(row: dict[str, Sequence[int]]) -> np.ndarray:
-    """Spans int [n, 2] of a row of samples.parquet, one per valid position."""
+    """Token spans int [n, 2] of a row of samples.parquet, one per valid position."""
     return np.column_stack([row["span_start"], row["span_end"]]).astype(np.int64).reshape(-1, 2)

@@ -1,4 +1,4 @@
-"""The small output tree that the browser tests look at: real documentation, and rows of markup to be shown as text."""
+"""The output tree of the browser tests: real documentation, and rows of markup that must be shown as text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from app.shared.data.memory import short_id
+from app.shared.data.file_cache import short_id
 from saefari.store import read_result
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,7 +26,7 @@ _ROWS_OF_MARKUP = 60
 
 @dataclass(frozen=True)
 class SmallTree:
-    """The tree's folder, and what stands in it under which id."""
+    """The output tree, with folders and ids of its parts."""
 
     output: Path
 
@@ -75,13 +75,13 @@ class SmallTree:
 
     @property
     def explained(self) -> int:
-        """The latent that an explanation was written about: the first of the SAE result's first class."""
+        """The latent with an explanation: the top feature of the SAE result's first class."""
         scores = read_result(self.sae_result)["classifiers"]["linear"]
         return int(next(iter(scores["top_features"].values()))[0]["feature"])
 
 
-def make_small_tree(folder: Path) -> SmallTree:
-    """Run conf.yaml with fewer rows and a smaller SAE, and the rows of markup; then write an explanation."""
+def make_small_tree(folder: Path) -> None:
+    """Run conf.yaml with fewer rows, a smaller SAE and the rows of markup; then write an explanation."""
     output = folder / "output"
     config = folder / "small.yaml"
     config.write_text(yaml.safe_dump(_config(output, _write_markup(folder / "markup.jsonl"))))
@@ -92,7 +92,6 @@ def make_small_tree(folder: Path) -> SmallTree:
     explanation = output / "explanations" / MODEL / "layer_3" / "3k" / f"{tree.explained}.json"
     explanation.parent.mkdir(parents=True)
     explanation.write_text(json.dumps({"explanation": EXPLANATION, "scores": {"detection": 0.75}}))
-    return tree
 
 
 def _config(output: Path, markup: Path) -> dict[str, Any]:

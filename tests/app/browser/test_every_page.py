@@ -1,4 +1,4 @@
-"""What holds for every page: it shows its content in both colours and widths, and keys reach it."""
+"""Every page shows its content in both colour schemes and widths and is usable by keyboard."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ CONTENT = {
     "/saes": ["[id*='\"sae-density\"'] .main-svg", "[id*='\"sae-pareto\"'] .main-svg"],
     "/health": ["#health-verdict [role=alert]", "#health-disk .ag-root"],
 }
-"""Page -> what it must show of the tree."""
+"""Page -> selectors of the content that it must show."""
 
 
 def fits(page, width: int) -> None:
-    """Nothing but tables and wide figures scrolls sideways."""
+    """Check that the page itself does not scroll horizontally."""
     page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
 
 
@@ -32,10 +32,7 @@ def fits(page, width: int) -> None:
 @pytest.mark.parametrize(("colours", "width"), [("light", 1280), ("dark", 390)])
 def test_a_page_shows_its_content(page, app_url: str, path: str, colours: str, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 800})
-    if colours == "dark":
-        page.goto(app_url + "/health")
-        page.get_by_role("button", name="Light / dark").click()
-        expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
+    page.add_init_script(f"localStorage.setItem('colour-scheme', '\"{colours}\"')")
     page.goto(app_url + path)
     for selector in CONTENT[path]:
         expect(page.locator(selector).first).to_be_attached()
@@ -57,10 +54,10 @@ def test_keys_reach_the_content_and_the_pages(page, app_url: str) -> None:
     page.keyboard.press("Enter")
     expect(page.locator("#content")).to_be_focused()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("button", name="Words used on SAEs")).to_be_focused()
+    expect(page.get_by_role("button", name="Glossary of SAEs")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator(".glossary")).to_be_visible()
-    assert heading.evaluate("e => e.isConnected")  # the page was not made anew
+    assert heading.evaluate("e => e.isConnected")  # the page was not rebuilt
     page.get_by_role("link", name="Health", exact=True).focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/health")

@@ -1,33 +1,18 @@
-"""Rows with images in a real browser: heat maps by mouse and keys, thumbnails, and an image that is tried."""
+"""Rows with images: heat maps by mouse and keys, thumbnails, and classification of an uploaded image."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from playwright.sync_api import expect
-from waitress.server import create_server
 
-import saefari.pipeline.live.predict
-from app.server import create_app
+from app.shared.data.file_cache import short_id
 from app.shared.data.images.upload import MOST_BYTES
-from app.shared.data.memory import short_id
 from tests.app.browser.parts import choose, column, control, reopen, table
-from tests.app.image_tree import (
-    D_SAE,
-    DIGITS,
-    PROMPTS,
-    digit_codes,
-    digits,
-    encoded,
-    predict_digit,
-    write_digits,
-    write_prompts,
-)
+from tests.app.image_tree import D_SAE, DIGITS, PROMPTS, digit_codes, digits, encoded
 from tests.app.sample_tree import FIRST
 
 pytestmark = pytest.mark.browser
@@ -37,18 +22,9 @@ SAE = short_id("m/layer_3/3k")
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The app in this process, so that a stand-in answers for the model that the tree's digits never had."""
-    output: Path = tmp_path_factory.mktemp("images")
-    write_digits(output)
-    write_prompts(output)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(saefari.pipeline.live.predict, "predict_image", predict_digit, raising=False)
-        server: Any = create_server(create_app(output).server, host="127.0.0.1", port=0, threads=8)
-        running = threading.Thread(target=server.run, daemon=True)
-        running.start()
-        yield f"http://127.0.0.1:{server.effective_port}"
-        server.close()
+def url(start: Callable[[Sequence[str]], str], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The app on digits and prompts, with a stand-in for the model that read them."""
+    return start(["-m", "tests.app.browser.serve_digits", str(tmp_path_factory.mktemp("images"))])
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +39,7 @@ def sample_url(url: str, dataset: str, row: int, **more: Any) -> str:
 
 
 def loaded(image) -> tuple[int, int, str]:
-    """(natural width, shown width, how it is scaled) of an image, once it is there."""
+    """(natural width, shown width, CSS image-rendering) of an image, after it is loaded."""
     expect(image).to_be_visible()
     image.scroll_into_view_if_needed()
     image.page.wait_for_function("e => e.complete && e.naturalWidth > 0", arg=image.element_handle())
@@ -72,7 +48,7 @@ def loaded(image) -> tuple[int, int, str]:
 
 
 def tip(patch) -> str:
-    """What pointing at a patch tells."""
+    """Tooltip of a patch."""
     return patch.evaluate("e => getComputedStyle(e, '::after').content").strip('"')
 
 
@@ -116,7 +92,7 @@ def test_a_click_on_a_patch_lists_its_strongest_latents(page, url: str, dense: n
     assert column(page, "token-latents", "latent") == [str(D_SAE - 1)]
 
 
-def test_keys_go_from_patch_to_patch(page, url: str) -> None:
+def test_arrow_keys_move_between_patches(page, url: str) -> None:
     page.goto(sample_url(url, DIGITS, FIRST + 4, latent=LATENT, token=1))
     first = page.locator("#sample-text [data-cell='0']")
     expect(first).to_have_attribute("aria-current", "true")
@@ -144,7 +120,7 @@ def test_evidence_colours_the_image_for_and_against(page, url: str) -> None:
     expect(page.locator("#sample-text .scale-against")).to_be_visible()
     reopen(page)
     expect(page.locator("#sample-text .chip")).to_contain_text("cls: ")
-    expect(page.get_by_text("Orange speaks for digit")).to_be_visible()
+    expect(page.get_by_text("Orange: for digit")).to_be_visible()
 
 
 def test_the_list_has_thumbnails_and_finds_images_by_name(page, url: str) -> None:
@@ -194,7 +170,7 @@ def test_latents_and_features_have_the_image_in_which_they_are_strongest(page, u
     assert loaded(table(page, "features").locator("img").first)[0] == 8
 
 
-def test_an_image_is_tried(page, url: str) -> None:
+def test_an_image_is_classified(page, url: str) -> None:
     page.goto(f"{url}/try?run={RUNS[DIGITS]}&classifier=linear")
     classify = page.get_by_role("button", name="Classify")
     classify.click()
@@ -205,13 +181,13 @@ def test_an_image_is_tried(page, url: str) -> None:
         chooser.set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
 
     choose_file(bytes(MOST_BYTES + 1))
-    expect(page.locator("#try-image-refusal")).to_have_text("The file has 8.0 MB; 8 MB are the most here.")
+    expect(page.locator("#try-image-refusal")).to_have_text("The file has 8.0 MB; at most 8 MB are accepted.")
     expect(page.locator("#try-image-name")).to_have_text("No image chosen yet.")
     choose_file(b"no picture")
     expect(page.locator("#try-image-name")).to_have_text("Chosen: digit.png (1 kB)")
     expect(page.locator("#try-image-refusal")).to_be_empty()
     classify.click()
-    expect(page.get_by_text("The file is no image, whatever its name says").first).to_be_visible()
+    expect(page.get_by_text("The file is not an image in an accepted format").first).to_be_visible()
     pixels = np.repeat(digits()[0][4][..., None], 3, axis=2)
     choose_file(encoded(pixels), "<b>four</b>.png")
     expect(page.locator("#try-image-name")).to_have_text("Chosen: <b>four</b>.png (1 kB)")
@@ -223,10 +199,10 @@ def test_an_image_is_tried(page, url: str) -> None:
 
 
 def test_a_large_image_reaches_the_model(page, url: str) -> None:
-    """As many bytes as are allowed, in one request for each answer."""
+    """An image of the maximum size, in one request per prediction."""
     page.goto(f"{url}/try?run={RUNS[DIGITS]}&classifier=linear")
     content = encoded(np.zeros((8, 8, 3), dtype=np.uint8))
-    content += bytes(MOST_BYTES - len(content))  # what follows a picture's end is not read
+    content += bytes(MOST_BYTES - len(content))  # bytes after the end of the image are ignored
     page.locator("#try-image-file input[type=file]").set_input_files(
         {"name": "large.png", "mimeType": "image/png", "buffer": content}
     )
@@ -235,7 +211,7 @@ def test_a_large_image_reaches_the_model(page, url: str) -> None:
     expect(page.locator("#answer-own")).to_be_visible()
 
 
-def test_several_dropped_files_are_refused(page, url: str) -> None:
+def test_several_dropped_files_are_rejected(page, url: str) -> None:
     page.goto(f"{url}/try?run={RUNS[DIGITS]}&classifier=linear")
     expect(page.locator("#try-image-choose")).to_be_visible()
     page.locator("#try-image-choose").evaluate(
@@ -245,5 +221,5 @@ def test_several_dropped_files_are_refused(page, url: str) -> None:
             e.dispatchEvent(new DragEvent("drop", { dataTransfer: files, bubbles: true, cancelable: true }));
         }"""
     )
-    expect(page.locator("#try-image-refusal")).to_have_text("One image at a time: these were 2 files.")
+    expect(page.locator("#try-image-refusal")).to_have_text("Choose one image at a time, not 2 files.")
     expect(page.locator("#try-image-name")).to_have_text("No image chosen yet.")

@@ -1,4 +1,4 @@
-"""Latent, Latents, SAEs and Try it: their numbers are those of the stored codes, measurements and predictions."""
+"""Pages Latent, Latents, SAEs and Try it show the numbers of stored codes, measurements and predictions."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.browser
 
 @pytest.fixture(scope="module")
 def often(small: SmallTree) -> tuple[int, np.ndarray]:
-    """(the latent that fires at the most positions of the documentation, its largest activation per row, float [n])."""
+    """(the most frequently active latent of the documentation, its largest activation per row, float [n])."""
     samples = read_samples(small.samples, ["row"])["row"].to_pylist()
     shard = read_codes_rows(small.samples / "layer_3" / "3k", samples)
     latent = int(np.bincount(shard.indices).argmax())
@@ -56,7 +56,7 @@ def test_previous_and_next_walk_through_the_latents(page, app_url: str, small: S
     expect(page.get_by_role("heading", name="Latent 7", exact=True)).to_be_visible()
 
 
-def test_deciles_go_from_strong_to_weak(page, app_url: str, small: SmallTree, often) -> None:
+def test_deciles_are_ordered_from_strong_to_weak(page, app_url: str, small: SmallTree, often) -> None:
     page.goto(f"{app_url}/latent?sae={small.sae}&latent={often[0]}&codes={small.codes}")
     shown = page.locator("#latent-deciles .contexts li")
     expect(shown).to_have_count(10)
@@ -90,7 +90,7 @@ def test_class_association_is_that_of_the_codes(page, app_url: str, small: Small
     assert compared >= 2
 
 
-def test_probes_that_read_a_latent_are_listed(page, app_url: str, small: SmallTree) -> None:
+def test_probes_that_use_a_latent_are_listed(page, app_url: str, small: SmallTree) -> None:
     page.goto(f"{app_url}/latent?sae={small.sae}&latent={small.explained}")
     links = table(page, "latent-usage").locator(f"a[href*='run={small.run(small.sae_result)}']")
     links.first.click()
@@ -113,7 +113,7 @@ def test_probes_that_read_a_latent_are_listed(page, app_url: str, small: SmallTr
         "/try?run=nowhere&classifier=linear",
     ],
 )
-def test_unknown_ids_are_said_to_be_unknown(page, app_url: str, small: SmallTree, url: str) -> None:
+def test_unknown_ids_have_a_notice(page, app_url: str, small: SmallTree, url: str) -> None:
     page.goto(app_url + url.format(sae=small.sae, run=small.run(small.sae_result)))
     expect(page.get_by_role("alert").first).to_be_visible()
     expect(page.get_by_role("alert").filter(has_text=re.compile("cannot be shown|Error"))).to_have_count(0)
@@ -145,7 +145,7 @@ def test_latents_are_searched_filtered_and_sorted(page, app_url: str, small: Sma
     expect(count).to_have_text("512 of 512 latents")
     expect(densest).to_have_text(f"{densities[0]:.5f}")
 
-    choose(page, "show", "dead: active nowhere")
+    choose(page, "show", "dead: never active")
     expect(count).not_to_have_text("512 of 512 latents")
     expect(table(page, "latents").locator(".ag-row[row-index='0'] [col-id='density']")).to_have_text("0.00000")
     choose(page, "show", "all latents")
@@ -158,7 +158,7 @@ def test_latents_are_searched_filtered_and_sorted(page, app_url: str, small: Sma
     expect(page.get_by_role("heading", name=f"Latent {small.explained}", exact=True)).to_be_visible()
 
 
-def test_a_latents_filter_stands_in_the_permalink(page, app_url: str, small: SmallTree) -> None:
+def test_a_latents_filter_is_stored_in_the_permalink(page, app_url: str, small: SmallTree) -> None:
     page.goto(f"{app_url}/latents?sae={small.sae}&codes={small.codes}")
     expect(page.locator("#latents-count")).to_have_text("512 of 512 latents")
     table(page, "latents").locator(".ag-header-cell[col-id='top_class'] .ag-header-cell-filter-button").click()
@@ -190,8 +190,8 @@ def test_a_sae_shows_its_measurements(page, app_url: str, small: SmallTree) -> N
 
 def test_try_it_gives_the_pipelines_own_predictions(page, app_url: str, small: SmallTree) -> None:
     own, terms = read_predictions(small.sae_result, "linear"), read_predictions(small.tfidf_result, "linear")
-    middling = np.argsort(own.probabilities.max(axis=1))[len(own.rows) // 2]  # one that another text would move
-    row = int(own.rows[middling])
+    uncertain = np.argsort(own.probabilities.max(axis=1))[len(own.rows) // 2]  # median confidence
+    row = int(own.rows[uncertain])
     text = read_sample_rows(small.samples, [row], ["text"])["text"].to_pylist()[0]
     page.goto(app_url + small.url("/try", small.sae_result))
     page.get_by_label("Text", exact=True).fill(text)
@@ -200,16 +200,16 @@ def test_try_it_gives_the_pipelines_own_predictions(page, app_url: str, small: S
         place = predictions.rows.tolist().index(row)
         answer = page.locator(f"#answer-{name}")
         expect(answer).to_have_text(predictions.predicted[place], timeout=60_000)
-        said = re.search(r"probability ([\d.]+\d)", answer.locator("xpath=..").inner_text())
-        assert said
-        assert float(said[1]) == pytest.approx(predictions.probabilities[place].max(), abs=0.002)
+        found = re.search(r"probability ([\d.]+\d)", answer.locator("xpath=..").inner_text())
+        assert found
+        assert float(found[1]) == pytest.approx(predictions.probabilities[place].max(), abs=0.002)
     expect(page.locator("#try-tokens [data-value]").first).to_be_visible()
     shown = page.locator("#try-tokens").inner_text()
     assert shown.startswith(text[:20])
     page.wait_for_url("**text=*")
 
 
-def test_try_it_refuses_an_empty_text(page, app_url: str, small: SmallTree) -> None:
+def test_try_it_rejects_an_empty_text(page, app_url: str, small: SmallTree) -> None:
     page.goto(app_url + small.url("/try", small.sae_result))
     page.get_by_role("button", name="Classify").click()
     expect(page.get_by_text("Type a text first.")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Samples: a token of the text is picked by a click or by keys, and its strongest latents are those of the codes."""
+"""Page Samples: selecting a token by mouse or keyboard lists its strongest latents."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_click_lists_the_strongest_latents_and_the_permalink_keeps_them(
     page.wait_for_url(f"**/latent?sae={small.sae}&latent={wanted[0][0]}&codes={small.codes}*")
 
 
-def test_keys_choose_a_token_and_another_row_forgets_it(page, app_url: str, small: SmallTree) -> None:
+def test_keys_select_a_token_and_another_row_clears_it(page, app_url: str, small: SmallTree) -> None:
     page.goto(app_url + small.url("/samples", small.sae_result))
     expect(page.locator("#sample-text [data-token='1']")).to_be_visible()
     control(page, "token").focus()

@@ -1,4 +1,4 @@
-"""Run, Compare and Samples: what they show of a result is what the result's files hold."""
+"""Pages Run, Compare and Samples show the content of a result's files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ LONELIEST = """e => {
     const room = a => Math.min(...all.filter(b => b !== a).map(b => Math.hypot(a.x - b.x, a.y - b.y)));
     return all.reduce((best, a) => room(a) > room(best) ? a : best).found;
 }"""
-"""[trace, point, row] of the map's point that is farthest from all others, which none can cover."""
+"""[trace, point, row] of the most isolated point of the map, which no other point covers."""
 
 WATCH_REST = """window.stood = {};
 const send = window.fetch;
@@ -46,7 +46,7 @@ window.fetch = (url, options) => {
     if (asked) window.stood[asked] = document.querySelector(".figure .main-svg") !== null;
     return send(url, options);
 };"""
-"""Note for each part that a run's page asks for whether a figure stood there by then."""
+"""Record for each requested part of the page Run whether a figure was already drawn."""
 
 
 def test_a_run_opens_from_runs_with_its_scores(page, app_url: str, small) -> None:
@@ -58,7 +58,7 @@ def test_a_run_opens_from_runs_with_its_scores(page, app_url: str, small) -> Non
     expect(page.locator("#content").get_by_text(f"{score:.3f}", exact=True).first).to_be_visible()
 
 
-def test_what_is_below_a_runs_first_figure_is_asked_for_after_it(page, app_url: str, small) -> None:
+def test_sections_below_the_first_figure_are_requested_after_it(page, app_url: str, small) -> None:
     page.add_init_script(WATCH_REST)
     page.goto(app_url + small.url("/run", small.sae_result))
     assert column(page, "confused", "rows")
@@ -66,7 +66,7 @@ def test_what_is_below_a_runs_first_figure_is_asked_for_after_it(page, app_url: 
     assert page.evaluate("stood") == {"run-confused": True, "run-rest": True}
 
 
-def test_what_draws_figures_is_there_before_one_is_asked_for(page, app_url: str) -> None:
+def test_plotly_is_loaded_before_the_first_figure(page, app_url: str) -> None:
     page.goto(app_url)
     page.wait_for_function("window.Plotly")
     expect(page.locator(".figure")).to_have_count(0)
@@ -119,7 +119,7 @@ def test_another_metric_changes_the_comparison_and_its_permalink(page, app_url: 
     figure_with(page, "comparison", METRIC, "accuracy")
 
 
-def test_picked_results_stand_side_by_side(page, app_url: str, small) -> None:
+def test_selected_results_are_shown_side_by_side(page, app_url: str, small) -> None:
     folders = [small.sae_result, small.tfidf_result]
     picks = "&".join(f"pick={small.run(folder)}.linear" for folder in folders)
     page.goto(f"{app_url}/compare?{picks}")
@@ -127,13 +127,13 @@ def test_picked_results_stand_side_by_side(page, app_url: str, small) -> None:
     names = column(page, "picked", "name")
     for number, score in enumerate(scores, 1):
         assert column(page, "picked", str(number))[names.index("accuracy")].startswith(score)
-    expect(page.get_by_role("heading", name="Picked results")).to_be_visible()
+    expect(page.get_by_role("heading", name="Selected results")).to_be_visible()
     page.get_by_role("link", name="remove").first.click()
     page.wait_for_url(f"**/compare?pick={small.run(small.tfidf_result)}.linear")
     expect(page.get_by_role("link", name="remove")).to_have_count(1)
 
 
-def test_wrong_rows_are_those_that_were_predicted_wrong(page, app_url: str, small) -> None:
+def test_the_filter_wrong_shows_wrong_predictions(page, app_url: str, small) -> None:
     predictions = read_predictions(small.sae_result, "linear")
     wrong = int((predictions.labels != predictions.predicted).sum())
     page.goto(app_url + small.url("/samples", small.sae_result))
@@ -171,7 +171,7 @@ def test_contributions_add_up_to_the_logit(page, app_url: str, small, source: st
     page.goto(app_url + small.url("/samples", folder))
     expect(page.locator(".check")).to_have_count(2)
     for line in page.locator(".check").all_inner_texts():
-        found = re.fullmatch(r"intercept (\S+), and ([\d,]+) contributions (\S+), make the logit (\S+)", line)
+        found = re.fullmatch(r"intercept (\S+) \+ ([\d,]+) contributions \((\S+)\) = logit (\S+)", line)
         assert found, line
         assert float(found[1]) + float(found[3]) == pytest.approx(float(found[4]), abs=0.002)
         assert float(found[3]) != 0
@@ -199,13 +199,13 @@ def test_a_contribution_leads_to_the_latents_page(page, app_url: str, small) -> 
     expect(page.get_by_role("heading", name=f"Latent {number}", exact=True)).to_be_visible()
 
 
-def test_a_tree_shows_the_way_of_a_row(page, app_url: str, small) -> None:
+def test_a_tree_shows_the_path_of_a_row(page, app_url: str, small) -> None:
     page.goto(app_url + small.url("/samples", small.sae_result, "tree"))
     steps = page.locator("#sample-reasons ol li")
     expect(steps.first).to_be_visible()
     way = figure_with(page, "path", "e._fullData.length === 7")
     boxes_on_the_way = way.evaluate("e => e._fullData[3].x.filter(x => x === null).length")
-    assert steps.count() == boxes_on_the_way - 1  # all but the leaf ask a question
+    assert steps.count() == boxes_on_the_way - 1  # every node except the leaf has a condition
 
 
 def test_a_table_is_downloaded_as_csv(page, app_url: str, tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_table_is_downloaded_as_csv(page, app_url: str, tmp_path: Path) -> Non
 
 def test_a_figure_is_downloaded_as_svg(page, app_url: str, small, tmp_path: Path) -> None:
     page.goto(app_url + small.url("/run", small.sae_result))
-    expect(figure(page, "confusion").locator(".modebar-btn")).to_have_count(6)  # none of them uploads anything
+    expect(figure(page, "confusion").locator(".modebar-btn")).to_have_count(6)  # no upload button
     with page.expect_download() as download:
         part(page, "svg", "confusion").click()
     download.value.save_as(tmp_path / "confusion.svg")

@@ -1,4 +1,4 @@
-"""Runs: the table, its filters and groups, and the way to other pages."""
+"""Page Runs: table, filters, groups and links to other pages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_filter_narrows_the_table_and_a_permalink_restores_it(page, app_url: s
     expect(rows(page)).to_have_count(4)
 
 
-def test_grouping_keeps_one_row_per_group_and_stands_in_the_url(page, app_url: str) -> None:
+def test_grouping_keeps_one_row_per_group_and_is_stored_in_the_url(page, app_url: str) -> None:
     page.goto(app_url + "/?group=source")
     expect(rows(page)).to_have_count(4)
     assert page.locator('.ag-row [col-id="n_results"]').first.inner_text().isdigit()
@@ -49,7 +49,7 @@ def test_selected_rows_are_compared(page, app_url: str) -> None:
     page.wait_for_url("**/compare?pick=*&pick=*")
 
 
-def test_an_empty_tree_says_what_to_run(page, serve, tmp_path) -> None:
+def test_an_empty_tree_shows_the_command_to_run(page, serve, tmp_path) -> None:
     page.goto(serve(tmp_path / "nothing"))
     expect(page.get_by_text("python run_experiments.py")).to_be_visible()
 

@@ -1,4 +1,4 @@
-"""SAEs of a sweep: against each other, by what they lose and by what one classifies with them."""
+"""Page SAEs: comparison of a sweep's SAEs by reconstruction and by classification score."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from app.shared.data.memory import short_id
+from app.shared.data.file_cache import short_id
 from tests.app.browser.parts import choose, click_point, control, figure, figure_with, reopen
 from tests.report.sae_tree import MODEL, write_sweep
 
@@ -27,7 +27,7 @@ def test_saes_of_the_same_layer_are_compared(page, sweep_url: str) -> None:
     page.goto(f"{sweep_url}/saes?sae={sae}")
     shown = figure_with(page, "sae-pareto", "e._fullData.length === 6")
     groups = shown.evaluate("e => e._fullData.map(trace => [trace.name, trace.x.length])")
-    assert groups[1:] == [["batchtopk", 6], ["jumprelu", 6], ["standard", 6], ["topk", 6], ["the SAE chosen below", 1]]
+    assert groups[1:] == [["batchtopk", 6], ["jumprelu", 6], ["standard", 6], ["topk", 6], ["selected SAE", 1]]
     expect(page.get_by_text("SAEs of small-model, layer 3")).to_be_visible()
     choose(page, "sae", "small-model · layer 1 · jumprelu-k8")
     expect(page.get_by_text("SAEs of small-model, layer 1")).to_be_visible()
@@ -35,7 +35,7 @@ def test_saes_of_the_same_layer_are_compared(page, sweep_url: str) -> None:
     assert figure(page, "sae-training").evaluate("e => e._fullData.length") == 4
 
 
-def test_a_mark_opens_its_sae_and_the_choices_stay(page, sweep_url: str) -> None:
+def test_a_click_on_a_mark_selects_its_sae_and_keeps_the_controls(page, sweep_url: str) -> None:
     sae = short_id(f"{MODEL}/layer_3/topk-k32")
     page.goto(f"{sweep_url}/saes?sae={sae}")
     choose(page, "scored", "reviews/train")
@@ -43,7 +43,7 @@ def test_a_mark_opens_its_sae_and_the_choices_stay(page, sweep_url: str) -> None
     shown = figure_with(page, "sae-scores", "e.layout.xaxis.title.text === 'FVU'")
     assert shown.evaluate("e => e.layout.annotations.map(one => one.text)") == ["hidden states 0.710", "TF-IDF 0.660"]
     page.wait_for_url("**against=fvu*")
-    # standard-k8 of layer 3: the one that loses most lies apart from all others.
+    # standard-k8 of layer 3: the SAE with the largest FVU is far from all others.
     standard = shown.evaluate("e => e._fullData.findIndex(trace => trace.name === 'standard, layer 3')")
     worst = shown.evaluate("(e, i) => e._fullData[i].x.indexOf(Math.max(...e._fullData[i].x))", standard)
     click_point(page, shown, standard, worst)

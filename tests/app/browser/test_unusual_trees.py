@@ -1,4 +1,4 @@
-"""Trees that are not as a run leaves them: damaged, grown meanwhile, imported, or full of markup."""
+"""Unusual trees: damaged, changed while the app runs, imported, or with markup in texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from app.shared.data.memory import short_id
+from app.shared.data.file_cache import short_id
 from app.shared.parts.shell import PAGES
 from saefari.pipeline.commands.cli import main
 from saefari.store import read_result
@@ -20,15 +20,15 @@ from tests.store.mosaic_tree import write_mosaic_tree
 pytestmark = pytest.mark.browser
 
 
-def test_a_whole_tree_is_found_to_be_fine(page, app_url: str) -> None:
+def test_a_complete_tree_has_no_problems(page, app_url: str) -> None:
     page.goto(app_url + "/health")
-    expect(page.get_by_text("Everything is fine")).to_be_visible()
+    expect(page.get_by_text("No problems found")).to_be_visible()
     assert set(column(page, "manifests", "state")) == {"complete"}
 
 
 @pytest.fixture(scope="module")
 def damaged(serve, small: SmallTree, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, SmallTree]:
-    """(address, tree): a truncated shard, a half-written result, and a manifest of another program."""
+    """(address, tree): a truncated shard, an incomplete result, and a manifest of another program."""
     tree = SmallTree(tmp_path_factory.mktemp("damaged") / "output")
     shutil.copytree(small.output, tree.output)
     shard = tree.samples / "layer_3" / "3k" / "shard-00000.npz"
@@ -41,10 +41,10 @@ def damaged(serve, small: SmallTree, tmp_path_factory: pytest.TempPathFactory) -
     return serve(tree.output), tree
 
 
-def test_what_is_damaged_is_listed(page, damaged) -> None:
+def test_damaged_files_are_listed(page, damaged) -> None:
     url, tree = damaged
     page.goto(url + "/health")
-    expect(page.get_by_text("Something needs a look")).to_be_visible()
+    expect(page.get_by_text("Problems found")).to_be_visible()
     listed = column(page, "problems", "file")
     assert (tree.hidden_result / "results.json").relative_to(tree.output).as_posix() in listed
     assert (tree.samples / "layer_7/elsewhere/manifest.json").relative_to(tree.output).as_posix() in listed
@@ -53,16 +53,16 @@ def test_what_is_damaged_is_listed(page, damaged) -> None:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_of_a_damaged_tree_still_opens(page, damaged, path: str) -> None:
-    """Pages of what is damaged say so in the part that needs it, the others show what there is."""
+    """The part that needs a damaged file shows a notice; other parts still load."""
     url, tree = damaged
     pages = {
         "/latent": (f"/latent?sae={tree.sae}&codes={tree.codes}", "#latent-activity [role=alert]"),
         "/samples": (tree.url("/samples", tree.sae_result), "#sample-reasons [role=alert]"),
         "/run": (tree.url("/run", tree.hidden_result), "#content [role=alert]"),
     }
-    where, said = pages.get(path, (path, "#content h1"))
+    where, selector = pages.get(path, (path, "#content h1"))
     page.goto(url + where)
-    expect(page.locator(said).first).to_be_visible()
+    expect(page.locator(selector).first).to_be_visible()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     page.wait_for_load_state("networkidle")
 
@@ -97,7 +97,7 @@ def test_markup_in_an_explanation_is_shown_as_text(page, app_url: str, small: Sm
     unharmed(page)
 
 
-def test_markup_that_is_tried_is_shown_as_text(page, app_url: str, small: SmallTree) -> None:
+def test_markup_in_an_input_is_shown_as_text(page, app_url: str, small: SmallTree) -> None:
     page.goto(app_url + small.url("/try", small.markup_result))
     page.get_by_label("Text", exact=True).fill(f"a bridge {MARKUP}")
     page.get_by_role("button", name="Classify").click()
@@ -107,7 +107,7 @@ def test_markup_that_is_tried_is_shown_as_text(page, app_url: str, small: SmallT
 
 
 def unharmed(page) -> None:
-    """No script of a text has run, and none of its elements is there."""
+    """Check that no script of a text has run and none of its elements exists."""
     assert page.evaluate("window.ran") is None
     expect(page.locator("img[src*='nowhere'], b[onmouseover]")).to_have_count(0)
 
@@ -135,7 +135,7 @@ def test_imported_mosaic_results_open(page, serve, tmp_path: Path) -> None:
     page.goto(url + "/compare")
     figure_with(page, "comparison", "true")
     figure_with(page, "heat", "true")
-    expect(page.get_by_text("the one with the best test score is shown")).to_be_visible()
+    expect(page.get_by_text("best test score is shown")).to_be_visible()
     expect(part(page, "grid", "win-rates")).to_be_visible()
 
 

@@ -15,7 +15,7 @@ import yaml
 from scipy import sparse
 from sklearn.metrics import f1_score
 
-from app.shared.data.memory import Memory
+from app.shared.data.file_cache import FileCache
 from app.shared.data.results import find_results
 from saefari.classify.decisions import decide, load_classifier, stored_features
 from saefari.errors import SaeError
@@ -141,8 +141,8 @@ def test_transfer_results_are_readable_as_results(runs: tuple[Run, Run], save_ti
     assert set(moved["trained_on"]) == {
         train.results("layer_1", "64").relative_to(train.layout.classifications).as_posix()
     }
-    assert moved["cv_macro_f1"].isna().all()  # so that it is never chosen as best
-    results, folders, problems = find_results(test.layout, Memory())
+    assert moved["cv_macro_f1"].isna().all()  # so that nothing chooses by it
+    results, folders, problems = find_results(test.layout, FileCache())
     assert problems == []
     assert (results["run"] != "").all()
     folder = test.transferred(train, "layer_1", "64", SETTINGS[0])

@@ -1,4 +1,4 @@
-"""Results against each other: one per cell of a figure, best of models on datasets, wins over baselines."""
+"""Comparison of results: best result per cell of a figure, best per model and dataset, win rates over baselines."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 import pandas as pd
 
-from app.shared.data.selection import SAE, TASK, Duel, best_rows
+from app.shared.data.selection import SAE, TASK, SaeAndBaseline, best_rows
 
 _UNITS = {"k": 1e3, "m": 1e6}
 
 
 @dataclass(frozen=True)
 class Cells:
-    """rows: one result per cell, with `n_results`, how many there were to choose from, and `by_test` (`best_rows`)."""
+    """rows: one result per cell, with `n_results`, the number of candidates, and `by_test` (see `best_rows`)."""
 
     rows: pd.DataFrame
 
     @property
     def by_test(self) -> int:
-        """Cells that hold several results and show the one with the best test score: none is cross-validated."""
+        """Number of cells with several results whose shown result was selected by test score."""
         return int((self.rows["by_test"] & (self.rows["n_results"] > 1)).sum())
 
 
@@ -30,8 +30,8 @@ class Cells:
 class WinRate:
     """The best SAE setting against the best setting of one baseline, dataset by dataset.
 
-    n: datasets with both. apart: wins (losses) whose 95% intervals do not overlap. unknown: duels without intervals.
-    by_test: duels in which a side was chosen by its test score. difference: mean of SAE minus baseline, test macro-F1.
+    n: datasets with both. apart: wins (losses) whose 95% intervals do not overlap. unknown: pairs without intervals.
+    by_test: pairs with a side selected by test score. difference: mean test macro-F1 of SAE minus baseline.
     """
 
     baseline: str
@@ -45,16 +45,16 @@ class WinRate:
     difference: float
 
 
-def narrowed(table: pd.DataFrame, **wanted: Sequence[str]) -> pd.DataFrame:
-    """Rows whose columns have one of the wanted values; nothing wanted is everything."""
+def filter_rows(table: pd.DataFrame, **wanted: Sequence[str]) -> pd.DataFrame:
+    """Keep rows whose columns have one of the given values; an empty list keeps all."""
     for column, values in wanted.items():
         if values:
             table = table[table[column].isin(list(values))]
     return table
 
 
-def cells(table: pd.DataFrame, keys: Sequence[str]) -> Cells:
-    """Of the results that share their values of `keys`, the one that `best_rows` chooses."""
+def best_per_cell(table: pd.DataFrame, keys: Sequence[str]) -> Cells:
+    """Select the best result (`best_rows`) for each combination of `keys`."""
     keys = list(dict.fromkeys(keys))
     if not keys:
         table, keys = table.assign(everything=""), ["everything"]
@@ -62,54 +62,54 @@ def cells(table: pd.DataFrame, keys: Sequence[str]) -> Cells:
     return Cells(best_rows(sized, keys))
 
 
-def in_order(values: Sequence[Any]) -> list[Any]:
-    """Different values ascending: numbers and widths (`3k` before `16k`) by size, then words; missing ones last."""
+def sorted_values(values: Sequence[Any]) -> list[Any]:
+    """Distinct values, sorted: numbers and widths (`3k` before `16k`) by size, then text, missing values last."""
     return sorted(dict.fromkeys(None if pd.isna(value) else value for value in values), key=_size)
 
 
 def best_by_model(table: pd.DataFrame, metric: str, minus_baseline: bool) -> pd.DataFrame:
-    """Models down, datasets across: `metric` of the best SAE result, or how much that is above the best baseline's.
+    """Table of `metric` for the best SAE result (rows: models, columns: datasets), optionally minus the best baseline.
 
-    Best is what `best_rows` chooses; a model's baselines are those on its own hidden states and random SAEs, and those
-    that read no model. Missing where one side is.
+    Best as in `best_rows`. Baselines of a model: its hidden states and random SAEs, and those without a model. NaN if
+    a side is missing.
     """
     best = best_rows(table[table["source"] == SAE], ["model", TASK])
     values = best.set_index(["model", TASK])[metric].astype(float)
     if minus_baseline:
-        rivals = best_rows(table[table["source"] != SAE], ["model", TASK])
+        baselines = best_rows(table[table["source"] != SAE], ["model", TASK])
         for model, task in values.index:
-            there = best_rows(rivals[(rivals[TASK] == task) & rivals["model"].isin([model, ""])], [TASK])
-            values[model, task] -= there[metric].iloc[0] if len(there) else float("nan")
+            own = best_rows(baselines[(baselines[TASK] == task) & baselines["model"].isin([model, ""])], [TASK])
+            values[model, task] -= own[metric].iloc[0] if len(own) else float("nan")
     return values.unstack(TASK)
 
 
 def win_rates(table: pd.DataFrame) -> list[WinRate]:
-    """One per baseline that shares a dataset with an SAE result, in the order of their names."""
+    """One win rate per baseline that shares a dataset with an SAE result, sorted by name."""
     best = best_rows(table, [TASK, "source"])
     sides = {(row[TASK], row["source"]): row for _, row in best.iterrows()}
     found = []
     for source in sorted({source for _, source in sides if source != SAE}):
-        duels = [
-            Duel(task, sides[task, SAE], sides[task, source])
+        pairs = [
+            SaeAndBaseline(task, sides[task, SAE], sides[task, source])
             for task in sorted({task for task, _ in sides})
             if (task, SAE) in sides and (task, source) in sides
         ]
-        if duels:
-            found.append(_win_rate(source, duels))
+        if pairs:
+            found.append(_win_rate(source, pairs))
     return found
 
 
-def _win_rate(source: str, duels: Sequence[Duel]) -> WinRate:
-    differences = [(duel.difference or 0.0, duel.overlap) for duel in duels]
+def _win_rate(source: str, pairs: Sequence[SaeAndBaseline]) -> WinRate:
+    differences = [(pair.difference or 0.0, pair.overlap) for pair in pairs]
     return WinRate(
         source,
-        len(duels),
+        len(pairs),
         sum(gap > 0 for gap, _ in differences),
         sum(gap > 0 and overlap is False for gap, overlap in differences),
         sum(gap < 0 for gap, _ in differences),
         sum(gap < 0 and overlap is False for gap, overlap in differences),
         sum(overlap is None for _, overlap in differences),
-        sum(duel.by_test for duel in duels),
+        sum(pair.by_test for pair in pairs),
         sum(gap for gap, _ in differences) / len(differences),
     )
 

@@ -1,4 +1,4 @@
-"""Picked results beside each other: scores, what their settings differ in, and F1 per class."""
+"""Selected results side by side: scores, settings with their differences, and F1 per class."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOT_A_SETTING = {"format", "inputs"}
 
 
 def read_picks(index: Index, picks: Sequence[str]) -> tuple[list[OneResult], list[str]]:
-    """The results of `<run>.<classifier>` each, at most MOST, and what is wrong with others."""
+    """Read the results with ids `<run>.<classifier>`, at most MOST, and list problems with the others."""
     found, problems = [], []
     wanted = list(dict.fromkeys(picks))
     for pick in wanted[:MOST]:
@@ -32,12 +32,12 @@ def read_picks(index: Index, picks: Sequence[str]) -> tuple[list[OneResult], lis
         except StoreError as error:
             problems.append(str(error))
     if len(wanted) > MOST:
-        problems.append(f"{len(wanted)} results are picked; the first {MOST} are shown")
+        problems.append(f"{len(wanted)} results are selected; the first {MOST} are shown")
     return found, problems
 
 
 def score_rows(results: Sequence[OneResult]) -> list[tuple[str, list[str]]]:
-    """(name, value per result); macro-F1 with its interval."""
+    """(score name, value per result); macro-F1 with its interval."""
     rows = [
         (
             "macro-F1",
@@ -56,7 +56,7 @@ def score_rows(results: Sequence[OneResult]) -> list[tuple[str, list[str]]]:
 
 
 def setting_rows(results: Sequence[OneResult]) -> list[tuple[str, list[str], bool]]:
-    """(name, value per result, whether they differ), those that differ first."""
+    """(setting, value per result, whether they differ), differing settings first."""
     parts = [{"classifier": one.classifier} | one.record["settings"] | _chosen(one) for one in results]
     names = [name for name in dict.fromkeys(name for part in parts for name in part) if name not in _NOT_A_SETTING]
     rows = []
@@ -67,7 +67,7 @@ def setting_rows(results: Sequence[OneResult]) -> list[tuple[str, list[str], boo
 
 
 def f1_rows(results: Sequence[OneResult]) -> list[tuple[str, list[float | None]]]:
-    """(class, F1 per result) of every class that any of them has."""
+    """(class, F1 per result) for every class of any result."""
     names = dict.fromkeys(name for one in results for name in one.classes)
     reports = [one.scores.get("per_class") or {} for one in results]
     return [(name, [(report.get(name) or {}).get("f1") for report in reports]) for name in names]

@@ -1,10 +1,9 @@
-"""Figures that set results against each other."""
+"""Figures that compare results."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,14 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from app.pages.compare.data.cells import in_order
+from app.pages.compare.data.cells import sorted_values
 from app.shared.data.selection import TASK
-from app.shared.labels import SOURCES, result_title, score, short_model, shortened
+from app.shared.labels import SOURCES, escape, result_title, score, short_model, shortened
 from app.shared.parts.figure import DASHES, PALETTE, SEQUENTIAL, SYMBOLS, styled
 from app.shared.permalinks import link
 
 FACETS, GROUPS = 12, 24
-"""More panels and colours than these are not drawn: nobody could tell them apart."""
+"""Maximum numbers of panels and of colours; more would be indistinguishable."""
 ACROSS = 3
 _PANEL, _GAP = 260, 130
 _SPREAD = 0.5
@@ -29,7 +28,7 @@ _MISSING = {"layer": "no layer", "width": "no SAE", "model": "no model", "binari
 
 @dataclass(frozen=True)
 class View:
-    """Columns of the table: metric on y, what stands on x, what has a colour, what has a panel; "" for none."""
+    """Table columns for the y axis (metric), x axis, colours and panels; "" for none."""
 
     metric: str
     x: str
@@ -42,7 +41,7 @@ class View:
 
 
 def value_label(column: str, value: Any) -> str:
-    """A value of a column for people."""
+    """Display text of a column's value."""
     if pd.isna(value) or value == "":
         return _MISSING.get(column, "none")
     if column == "source":
@@ -55,27 +54,27 @@ def value_label(column: str, value: Any) -> str:
 
 
 def comparison_figure(rows: pd.DataFrame, view: View, names: Mapping[str, str]) -> go.Figure:
-    """One point per row, with its interval where the metric has one. A point's customdata is the result's page.
+    """One point per row, with its interval if the metric has one. A point's customdata is the result's page.
 
-    names: column -> what it is called.
+    names: column -> display name.
     """
-    panels = in_order(list(rows[view.facet]))[:FACETS] if view.facet else [None]
+    panels = sorted_values(list(rows[view.facet]))[:FACETS] if view.facet else [None]
     across = min(ACROSS, len(panels))
     down = -(-len(panels) // across)
     titles = [escape(value_label(view.facet, value)) for value in panels] if view.facet else None
     height = down * _PANEL + (down - 1) * _GAP
     figure = make_subplots(down, across, shared_yaxes="all", subplot_titles=titles, vertical_spacing=_GAP / height)
-    ticks = in_order(list(rows[view.x]))
-    groups = in_order(list(rows[view.colour]))[:GROUPS] if view.colour else [None]
-    named: set[Any] = set()
+    ticks = sorted_values(list(rows[view.x]))
+    groups = sorted_values(list(rows[view.colour]))[:GROUPS] if view.colour else [None]
+    in_legend: set[Any] = set()
     for place, panel in enumerate(panels):
         shown = _having(rows, view.facet, panel)
         at = {"row": place // across + 1, "col": place % across + 1}
         for i, group in enumerate(groups):
             members = _having(shown, view.colour, group)
             if len(members):
-                figure.add_trace(_points(members, view, ticks, i, len(groups), group, group not in named), **at)
-                named.add(group)
+                figure.add_trace(_points(members, view, ticks, i, len(groups), group, group not in in_legend), **at)
+                in_legend.add(group)
                 for line in _level_lines(members, view, ticks, i):
                     figure.add_trace(line, **at)
     labels = [escape(shortened(value_label(view.x, tick), 22)) for tick in ticks]
@@ -88,13 +87,13 @@ def comparison_figure(rows: pd.DataFrame, view: View, names: Mapping[str, str]) 
 
 
 def heat_figure(values: pd.DataFrame, is_difference: bool) -> go.Figure:
-    """Models down, datasets across. values: as `best_by_model` gives them."""
+    """Heat map of models (rows) by datasets (columns). values: as returned by `best_by_model`."""
     largest = float(np.nanmax(np.abs(values.to_numpy()), initial=0.0)) or 1.0
     scale: dict[str, Any] = {"colorscale": SEQUENTIAL, "zmin": 0, "zmax": 1}
     if is_difference:
         scale = {"colorscale": "PuOr", "zmin": -largest, "zmax": largest}
     names = [escape(shortened(str(task), 48)) for task in values.columns]
-    below = 40 + round(3.8 * max(map(len, names), default=0))  # pixels that slanted names need
+    below = 40 + round(3.8 * max(map(len, names), default=0))  # pixels for slanted names
     figure = go.Figure(
         go.Heatmap(
             x=list(range(len(names))),
@@ -154,7 +153,7 @@ def _having(rows: pd.DataFrame, column: str, value: Any) -> pd.DataFrame:
 def _points(
     rows: pd.DataFrame, view: View, ticks: Sequence[Any], i: int, n_groups: int, group: Any, legend: bool
 ) -> go.Scatter:
-    """The points of one group in one panel; groups stand side by side at each tick."""
+    """Points of one group in one panel; groups are side by side at each tick."""
     places = {tick: place for place, tick in enumerate(ticks)}
     rows = rows.assign(place=[places[None if pd.isna(value) else value] for value in rows[view.x]]).sort_values("place")
     shift = _SPREAD * ((i + 0.5) / n_groups - 0.5)
@@ -186,7 +185,7 @@ def _points(
 
 
 def _level_lines(rows: pd.DataFrame, view: View, ticks: Sequence[Any], i: int) -> list[go.Scatter]:
-    """What has no value on x (a baseline without a layer) holds for all of them: a dotted line across the panel."""
+    """Dotted lines across the panel for results without a value on x, such as a baseline without a layer."""
     if view.x not in _ORDERED or len(ticks) < 2:
         return []
     levels = rows.loc[rows[view.x].isna() | (rows[view.x] == ""), view.metric]
@@ -199,8 +198,8 @@ def _level_lines(rows: pd.DataFrame, view: View, ticks: Sequence[Any], i: int) -
 
 
 def _hover(row: Any, view: View) -> str:
-    by = "test score, since none is cross-validated" if row.by_test else "cross-validation"
-    of = f"the best of {row.n_results} by {by}" if row.n_results > 1 else "the only result here"
+    by = "test score (none is cross-validated)" if row.by_test else "cross-validation"
+    of = f"best of {row.n_results} by {by}" if row.n_results > 1 else "the only result"
     lines = [f"<b>{escape(row.task)}</b>", escape(result_title(row))]
     lines += [f"macro-F1 {score(row.macro_f1, row.macro_f1_low, row.macro_f1_high)}"]
     if view.metric != "macro_f1":

@@ -1,4 +1,4 @@
-"""Why a part of the page Compare has nothing to show, or shows scores that say little."""
+"""Notices of the page Compare: missing data, and scores with a caution."""
 
 from __future__ import annotations
 
@@ -11,34 +11,35 @@ from app.shared.parts.page import notice
 
 
 def cautions(rows: pd.DataFrame) -> list[dmc.Alert]:
-    """A notice where a score has a caution."""
+    """A notice if scores have a caution."""
     marked = rows[rows["caution"] != ""]
-    said = "; ".join(sorted(set(marked["caution"])))
-    return [notice(f"{len(marked)} of {len(rows)} results here say little: {said}.", color="red")] if said else []
+    reasons = "; ".join(sorted(set(marked["caution"])))
+    message = f"{len(marked)} of {len(rows)} results here are not meaningful: {reasons}."
+    return [notice(message, color="red")] if reasons else []
 
 
-def lacking(rows: pd.DataFrame, metric: str) -> str:
-    """Say that none of the rows has a metric."""
+def no_metric_message(rows: pd.DataFrame, metric: str) -> str:
+    """Message that no row has the metric."""
     if len(rows) == 1:
         return f"The only result here has no {METRICS[metric]}: choose another metric."
     return f"None of the {len(rows):,} results here has {METRICS[metric]}: choose another metric."
 
 
-def why_no_map(table: pd.DataFrame, metric: str) -> str:
-    """What is missing for a map of SAE results, or of their distance from baselines."""
+def no_heat_map_message(table: pd.DataFrame, metric: str) -> str:
+    """Message that names what the heat map lacks."""
     saes = table[table["source"] == SAE]
     if saes.empty:
-        return "There is no result of SAE features among these."
+        return "There are no results of SAE features in this selection."
     if saes[metric].isna().all():
-        return lacking(saes, metric)
-    return f"No model has a baseline with {METRICS[metric]} on a dataset of its SAE results."
+        return no_metric_message(saes, metric)
+    return f"No model has a baseline with {METRICS[metric]} on a dataset that its SAE results share."
 
 
-def why_no_pair(table: pd.DataFrame) -> str:
-    """What is missing for a comparison of SAE results and baselines on one dataset."""
+def no_pair_message(table: pd.DataFrame) -> str:
+    """Message that names what a comparison of SAE results with baselines lacks."""
     has_sae = table["source"] == SAE
     if not has_sae.any():
-        return "There is no result of SAE features among these."
+        return "There are no results of SAE features in this selection."
     if has_sae.all():
-        return "There is no baseline among these results."
+        return "There are no baselines in this selection."
     return "No dataset has both an SAE result and a baseline."

@@ -1,4 +1,4 @@
-"""Picked results beside each other."""
+"""Selected results side by side."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from app.shared.data.tree import Index
 from app.shared.labels import full_title
 from app.shared.parts.figure import graph
 from app.shared.parts.grid import grid, number_column, text_column
-from app.shared.parts.guard import said
+from app.shared.parts.guard import render_or_error
 from app.shared.parts.page import notice, section
 from app.shared.permalinks import link
 
 
 def side_by_side(index: Index, picks: Sequence[str]) -> dmc.Paper:
-    """Scores, settings and F1 per class of the picked results, each `<run>.<classifier>`."""
+    """Scores, settings and F1 per class of the selected results. picks: ids `<run>.<classifier>`."""
     results, problems = read_picks(index, picks)
     parts: list[Any] = [notice(problem, color="orange") for problem in problems]
     if results:
         parts.append(_legend(results))
-        parts.append(said(lambda: _table(results), "The settings"))
-        parts.append(said(lambda: _classes(results), "F1 per class"))
-    return section("Picked results", parts, "The rows that were selected on the page Runs, beside each other.")
+        parts.append(render_or_error(lambda: _table(results), "The settings"))
+        parts.append(render_or_error(lambda: _classes(results), "F1 per class"))
+    return section("Selected results", parts, "The rows selected on the page Runs, side by side.")
 
 
 def _legend(results: Sequence[OneResult]) -> dmc.Stack:
-    """Number, name and ways of each result."""
+    """Number, title and links of each result."""
     keys = [f"{one.run}.{one.classifier}" for one in results]
     lines = []
     for i, one in enumerate(results):
@@ -44,7 +44,7 @@ def _legend(results: Sequence[OneResult]) -> dmc.Stack:
 
 
 def _table(results: Sequence[OneResult]) -> Any:
-    """Scores, then settings; those that differ first, said in words and set in bold."""
+    """Scores, then settings; differing settings first and in bold."""
     rows = [{"name": name, "differs": ""} | _numbered(values) for name, values in score_rows(results)]
     rows += [
         {"name": name, "differs": "differs" if differ else "same"} | _numbered(values)
@@ -61,7 +61,7 @@ def _table(results: Sequence[OneResult]) -> Any:
 
 
 def _numbered(values: Sequence[Any]) -> dict[str, Any]:
-    """Values under the numbers of their results, from 1."""
+    """Map result number (from 1, as text) to value."""
     return {str(i + 1): value for i, value in enumerate(values)}
 
 
@@ -70,6 +70,6 @@ def _classes(results: Sequence[OneResult]) -> Any:
     columns = [text_column("class", flex=1, minWidth=150)]
     columns += [number_column(str(i + 1), f"F1 of {i + 1}", 3, width=110) for i in range(len(results))]
     records = [{"class": name} | _numbered(values) for name, values in rows]
-    drawing = graph("class-f1", classes_figure(rows, len(results)), "F1 per class of the picked results")
+    drawing = graph("class-f1", classes_figure(rows, len(results)), "F1 per class of the selected results")
     table = grid("class-f1", columns, records, height=560)
     return dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": 6}) for part in (drawing, table)])

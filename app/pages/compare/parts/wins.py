@@ -1,4 +1,4 @@
-"""The best SAE settings against the best of each baseline, dataset by dataset."""
+"""Table of win rates: the best SAE setting against the best setting of each baseline."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import dash_mantine_components as dmc
 import pandas as pd
 
 from app.pages.compare.data.cells import win_rates
-from app.pages.compare.parts.missing import cautions, why_no_pair
+from app.pages.compare.parts.missing import cautions, no_pair_message
 from app.shared.data.selection import SAE
 from app.shared.labels import SOURCES
 from app.shared.parts.grid import grid, number_column, text_column
@@ -16,10 +16,10 @@ from app.shared.parts.page import notice
 
 
 def win_table(table: pd.DataFrame) -> Any:
-    """One row per baseline; what is missing where there is no pair."""
+    """One row per baseline, or a notice that names what is missing."""
     rates = win_rates(table)
     if not rates:
-        return notice(why_no_pair(table))
+        return notice(no_pair_message(table))
     rows = [
         {
             "baseline": SOURCES.get(rate.baseline, rate.baseline),
@@ -51,7 +51,7 @@ def win_table(table: pd.DataFrame) -> Any:
         number_column("losses", width=100),
         number_column("losses_apart", "losses, intervals apart", width=130, **wrapped),
         number_column("unknown", "without intervals", width=130, **wrapped),
-        *([number_column("by_test", "chosen by test score", width=130, **wrapped)] if by_test else []),
+        *([number_column("by_test", "selected by test score", width=130, **wrapped)] if by_test else []),
         number_column("difference", "mean difference", 3, width=130, **wrapped),
     ]
     return dmc.Stack([*cautions(table), grid("win-rates", columns, rows, height=f"{96 + 42 * len(rows)}px")])

@@ -1,4 +1,4 @@
-"""What takes disk space."""
+"""Disk space per folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from saefari.store import Layout
 
 
 def disk_rows(index: Index, layout: Layout) -> list[dict[str, Any]]:
-    """Bytes below each folder of the tree that holds a kind of thing: shards as recorded, other files as they are."""
+    """Megabytes of each folder of codes, rows, SAEs and results, largest first; shards by their recorded size."""
     found: list[tuple[str, str, int]] = []
     for one in index.code_sets.values():
         found.append((f"activations/{place_of(one)}", kind_of(one), recorded_bytes(one.manifest)))
@@ -34,7 +34,7 @@ def _below(folder: Path, root: Path, name: str) -> str:
 
 
 def _bytes_in(folder: Path) -> int:
-    """Bytes of the files directly in a folder; 0 where it is gone."""
+    """Bytes of the files directly in a folder; 0 if it does not exist."""
     try:
         return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     except OSError:

@@ -1,4 +1,4 @@
-"""Is what lies in the tree as recorded, and what did the runs warn of?"""
+"""State of the output tree: files compared with their records, and recorded warnings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.shared.data.codes import CodeSet
-from app.shared.data.memory import written_ns
+from app.shared.data.file_cache import written_ns
 from app.shared.data.tree import Index
 from saefari.errors import SaefariError, StoreError
 from saefari.store import Manifest, finite_number, read_result, read_samples_record, read_split_record
@@ -17,18 +17,18 @@ from saefari.store.layout import RESULTS, SAMPLES, SAMPLES_RECORD, SPLIT, SPLIT_
 
 
 @dataclass(frozen=True)
-class Warned:
-    """where: what gave the warning, in words."""
+class RecordedWarning:
+    """A recorded warning. where: the folder that it concerns."""
 
     where: str
     warning: str
 
 
 @dataclass(frozen=True)
-class RowsState:
-    """The rows of one dataset split as one model reads them. rows, split: as recorded, altered, or not there.
+class SplitState:
+    """State of a dataset split's files. rows, split: `as recorded`, `not as recorded`, `missing`, or an error.
 
-    counts: rows on each side; {} where the split has none. place: the folder below the activations.
+    counts: rows per part of the split; {} if not recorded. place: folder below the activations.
     """
 
     place: str
@@ -39,10 +39,9 @@ class RowsState:
 
 
 def manifest_rows(code_sets: Iterable[CodeSet]) -> list[dict[str, Any]]:
-    """One row per manifest, those that are not complete first.
+    """One row per manifest, incomplete ones first.
 
-    outliers: positions of hidden states whose norm is far above the median, in `outlier_rows` rows; None where they are
-    not told from others.
+    outliers: positions of hidden states with a norm far above the median, in `outlier_rows` rows; None if not counted.
     """
     rows = [
         {
@@ -70,27 +69,27 @@ def place_of(codes: CodeSet) -> str:
 
 
 def kind_of(codes: CodeSet) -> str:
-    """What a folder of shards holds, in words."""
+    """Kind of a folder of shards: hidden states or codes."""
     return "hidden states" if codes.is_hidden else "codes"
 
 
 def recorded_bytes(manifest: Manifest) -> int:
-    """Bytes of its shards, as recorded."""
+    """Recorded bytes of a manifest's shards."""
     return sum(shard.bytes for shard in manifest.shards)
 
 
-def warnings_of_manifests(code_sets: Iterable[CodeSet]) -> list[Warned]:
-    """What was noticed while codes and hidden states were made."""
-    return [Warned(place_of(one), str(warning)) for one in code_sets for warning in one.manifest.warnings]
+def warnings_of_manifests(code_sets: Iterable[CodeSet]) -> list[RecordedWarning]:
+    """Warnings of the extraction."""
+    return [RecordedWarning(place_of(one), str(warning)) for one in code_sets for warning in one.manifest.warnings]
 
 
-def warnings_of_splits(states: Iterable[RowsState]) -> list[Warned]:
-    """What was noticed while rows were divided into training and test."""
-    return [Warned(state.place, warning) for state in states for warning in state.warnings]
+def warnings_of_splits(states: Iterable[SplitState]) -> list[RecordedWarning]:
+    """Warnings of the division into training and test rows."""
+    return [RecordedWarning(state.place, warning) for state in states for warning in state.warnings]
 
 
-def warnings_of_results(index: Index) -> list[Warned]:
-    """What results warn of, and those that cannot be read. All settings of a source agree, so one of each is asked."""
+def warnings_of_results(index: Index) -> list[RecordedWarning]:
+    """Warnings of results, and results that cannot be read. Settings of one source share them, so one is read."""
     runs: dict[str, str] = {}
     for run, folder in zip(index.results["run"], index.results["folder"], strict=True):
         if run:
@@ -102,27 +101,27 @@ def warnings_of_results(index: Index) -> list[Warned]:
             warnings = _warnings_of_result(folder, written_ns(folder / RESULTS))
         except (SaefariError, OSError, TypeError, AttributeError) as error:
             warnings = (f"cannot be read: {error}",)
-        found += [Warned(source, warning) for warning in warnings]
+        found += [RecordedWarning(source, warning) for warning in warnings]
     return found
 
 
 @lru_cache(maxsize=1 << 14)
 def _warnings_of_result(folder: Path, changed: int) -> tuple[str, ...]:
-    """`changed` tells a newer record from an older one."""
+    """Read a result's warnings. `changed` invalidates the cache when the record changes."""
     return tuple(str(warning) for warning in read_result(folder).get("warnings", []))
 
 
-def rows_states(index: Index, layout: Layout) -> list[RowsState]:
-    """The rows that codes and hidden states belong to, each file compared with its record."""
+def split_states(index: Index, layout: Layout) -> list[SplitState]:
+    """State of every split with codes or hidden states; each file is hashed and compared with its record."""
     folders = sorted({one.samples for one in index.code_sets.values()})
     return [_rows_state(folder, folder.relative_to(layout.activations).as_posix()) for folder in folders]
 
 
-def _rows_state(folder: Path, place: str) -> RowsState:
+def _rows_state(folder: Path, place: str) -> SplitState:
     rows, _ = _compared(folder, SAMPLES, SAMPLES_RECORD, _changed(folder, SAMPLES, SAMPLES_RECORD))
     split, record = _compared(folder, SPLIT, SPLIT_RECORD, _changed(folder, SPLIT, SPLIT_RECORD))
     counts, warnings = record.get("counts"), record.get("warnings")
-    return RowsState(
+    return SplitState(
         place,
         rows,
         split,
@@ -133,9 +132,9 @@ def _rows_state(folder: Path, place: str) -> RowsState:
 
 @lru_cache(maxsize=4096)
 def _compared(folder: Path, name: str, record_name: str, changed: tuple[int, ...]) -> tuple[str, dict[str, Any]]:
-    """State of a file against its record, and the record; `changed` tells newer files from those hashed before."""
+    """Compare a file with its record: (state, record). `changed` invalidates the cache when the files change."""
     if not (folder / record_name).exists():
-        return "not there", {}
+        return "missing", {}
     try:
         record = (read_samples_record if name == SAMPLES else read_split_record)(folder)
     except (StoreError, KeyError, TypeError) as error:

@@ -1,6 +1,6 @@
-"""A check of many files that shows how far it is: each request does as much as fits into a second.
+"""A check of many files in steps with a progress bar: each request works for about one second.
 
-Nothing goes on when the page is left, and a tree of any size needs no long request.
+The check stops when the page is left, and no request is long, whatever the size of the tree.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ Item = list[str]
 
 @dataclass(frozen=True)
 class Check:
-    """What is checked, and how.
+    """Definition of a check.
 
-    items: what a choice names, each as ids that the browser keeps. look: one item's row, and whether all is well.
-    columns: of the table. show_fine: whether the table lists what is well, too.
+    items: items (lists of ids, kept by the browser) of a choice. check: (table row, whether it is OK) of an item.
+    columns: of the table. show_all: whether the table also lists items without a problem.
     """
 
     items: Callable[[str], list[Item]]
-    look: Callable[[Item], tuple[dict[str, Any], bool]]
+    check: Callable[[Item], tuple[dict[str, Any], bool]]
     columns: Sequence[dict[str, Any]]
-    show_fine: bool
+    show_all: bool
 
 
 _CHECKS: dict[str, Check] = {}
 
 
 def stepwise(name: str, check: Check) -> None:
-    """Make a check known under a name, for `stepwise_box` to offer."""
+    """Register a check under a name, for `stepwise_box`."""
     _CHECKS[name] = check
 
 
 def stepwise_box(name: str, button: str, label: str, choices: Mapping[str, str]) -> dmc.Stack:
-    """Choice, button, progress and table of a check. choices: value -> label; the first is chosen."""
+    """Drop-down, button, progress bar and table of a check. choices: value -> label; the first is the default."""
     select = dmc.Select(
         id=_id("choice", name),
         label=label,
@@ -59,7 +59,7 @@ def stepwise_box(name: str, button: str, label: str, choices: Mapping[str, str])
     return dmc.Stack(
         [
             dmc.Group([select, start], align="flex-end"),
-            dmc.Progress(id=_id("progress", name), value=0, **{"aria-label": f"{button}: how much is done"}),
+            dmc.Progress(id=_id("progress", name), value=0, **{"aria-label": f"{button}: progress"}),
             dmc.Text("Not started.", id=_id("status", name), size="sm", **{"aria-live": "polite"}),
             dcc.Interval(id=_id("tick", name), interval=_PAUSE_MS, disabled=True),
             dcc.Store(id=_id("queue", name)),
@@ -105,15 +105,15 @@ def _step(_ticks: int, queue: dict[str, Any] | None, button: dict[str, str]) -> 
 
 
 def advance(check: Check, queue: dict[str, Any]) -> tuple[Any, ...]:
-    """Look at what fits into a second: (queue, rows to add, percent done, status, busy, how many more ticks)."""
+    """Check items for one second: (queue, rows to add, percent done, status, busy, maximum number of further ticks)."""
     rows, done, wrong = [], 0, int(queue["wrong"])
     stop = time.monotonic() + _SECONDS
     while done < len(queue["left"]) and time.monotonic() < stop:
-        row, fine = check.look(queue["left"][done])
-        if check.show_fine or not fine:
+        row, is_ok = check.check(queue["left"][done])
+        if check.show_all or not is_ok:
             rows.append(row)
         done += 1
-        wrong += not fine
+        wrong += not is_ok
     left, total = queue["left"][done:], int(queue["total"])
     table = Patch()
     table.extend(rows)
@@ -125,7 +125,7 @@ def advance(check: Check, queue: dict[str, Any]) -> tuple[Any, ...]:
 def _status(done: int, total: int, wrong: int) -> str:
     if total == 0:
         return "There is nothing to check."
-    found = f"{wrong:,} with a problem" if wrong else "all fine" if done == total else "all fine so far"
+    found = f"{wrong:,} with a problem" if wrong else "all OK" if done == total else "all OK so far"
     return f"{done:,} of {total:,} checked, {found}."
 
 

@@ -1,4 +1,4 @@
-"""Rows in which a latent fires: texts with their tokens coloured, images with their patches."""
+"""List of example rows of a latent: texts with coloured tokens, images with heat maps."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ _LETTERS = 160
 
 
 def context_list(found: Sequence[Context], peak: float, names: Sequence[str] = ()) -> html.Ol:
-    """One excerpt or image per row, with its strongest token or patch. peak: the activation that gets the full colour.
-
-    names: what to call each row, besides its activation, class and number.
-    """
+    """One excerpt or image per row. peak: the activation with full colour. names: further captions, one per row."""
     with_images = any(one.picture for one in found)
     return html.Ol(
         [html.Li(_context(one, peak, name)) for one, name in zip(found, names or [""] * len(found), strict=True)],
@@ -48,9 +45,9 @@ def _context(one: Context, peak: float, name: str) -> list[Any]:
 
 
 def _excerpt(one: Context, spans: np.ndarray, tokens: np.ndarray, peak: float) -> html.Div:
-    """The text around the strongest position, or its beginning where that is none of the tokens, which are positions.
+    """The text around the strongest position, or its beginning if that is not a token. tokens: positions of tokens.
 
-    Tokens at which the latent is silent stay plain text: each coloured one costs the browser a component.
+    Tokens without activation stay plain text, because each coloured one is a component.
     """
     centre = int(np.searchsorted(tokens, one.centre)) if one.centre in tokens else 0
     text, shown, which = excerpt(one.sample["text"] or "", spans[tokens], centre, _TOKENS_EACH_SIDE)

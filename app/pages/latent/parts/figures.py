@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from app.shared.labels import shortened
+from app.shared.labels import escape, shortened
 from app.shared.parts.figure import PALETTE, styled
 
 _BINS = 40
@@ -16,7 +14,7 @@ MOST_CLASSES = 25
 
 
 def activation_histogram(values: np.ndarray) -> go.Figure:
-    """How often one latent is how strong, where it is active at all; counts on a logarithmic axis."""
+    """Histogram of a latent's nonzero activations, with a logarithmic count axis."""
     counts, edges = np.histogram(values, _BINS)
     figure = go.Figure(
         go.Bar(
@@ -32,9 +30,9 @@ def activation_histogram(values: np.ndarray) -> go.Figure:
 
 
 def class_bars(association: pd.DataFrame, overall: float) -> go.Figure:
-    """Share of each class's rows in which a latent fires, the classes with the highest lift on top.
+    """Bars of the share of each class's rows in which a latent fires, highest lift on top.
 
-    association: class, rows, fires, share, lift. overall: the share of all rows, drawn as a line.
+    association: as returned by `class_association`. overall: the share of all rows, drawn as a line.
     """
     shown = association.head(MOST_CLASSES)
     places = list(range(len(shown)))

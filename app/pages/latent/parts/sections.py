@@ -1,13 +1,15 @@
-"""The sections of a latent's page."""
+"""Sections of the page Latent."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import dash_mantine_components as dmc
+import numpy as np
 from dash import html
 
-from app.pages.latent.data.neighbours import nearest
 from app.pages.latent.parts.contexts import context_list
 from app.pages.latent.parts.figures import MOST_CLASSES, activation_histogram, class_bars
 from app.shared.data.codes import CodeSet
@@ -23,61 +25,63 @@ from app.shared.parts.figure import graph
 from app.shared.parts.grid import grid, link_column, number_column, records, text_column
 from app.shared.parts.page import figure_tile, notice, section
 from app.shared.permalinks import link
-from saefari.store import read_explanation
+from saefari.store import iter_decoder, read_decoder_row, read_explanation
 
 _MOST_FIGURES = 8
 _PER_DECILE = 8
 
 
-def explanation(sae: Sae, latent: int, outside: str) -> Any:
-    """What was written about the latent, with its scores. outside: a link to more, "" for none."""
+def explanation(sae: Sae, latent: int, neuronpedia: str) -> Any:
+    """The latent's explanation with its scores. neuronpedia: URL, or ""."""
     found = read_explanation(sae.explanations, latent)
-    parts: list[Any] = [dmc.Text(found.text if found else "Nothing has been written about this latent yet.")]
+    parts: list[Any] = [dmc.Text(found.text if found else "No explanation yet.")]
     if found and found.scores:
         badges = [dmc.Badge(f"{name} {value:.3f}", variant="light", tt="none") for name, value in found.scores.items()]
         parts.append(dmc.Group(badges, gap="xs"))
-    if outside:
-        parts.append(html.A("This latent on Neuronpedia", href=outside, rel="noopener", target="_blank"))
+    if neuronpedia:
+        parts.append(html.A("This latent on Neuronpedia", href=neuronpedia, rel="noopener", target="_blank"))
     return section("Explanation", parts)
 
 
 def activity(codes: CodeSet, latent: int) -> Any:
-    """Density, histogram, texts and tokens on one dataset split. Raises StoreError."""
+    """Density, histogram, top tokens and strongest examples on one dataset split. Raises StoreError."""
     exact = densities(codes)
     count = int(exact.counts[latent])
     if count == 0:
         return notice(
-            f"Dead here: it was active at none of {exact.n_positions:,} positions of {codes.dataset}.",
+            f"Dead: active at none of {exact.n_positions:,} positions of {codes.dataset}.",
             color="orange",
         )
-    turned = firing(codes)
-    values = turned.of(latent)[1]
+    activations = firing(codes)
+    values = activations.of(latent)[1]
     rank = int((exact.counts > count).sum()) + 1
     rows = int(summary(codes).rows_fired[latent])
     tiles = [
         figure_tile("density", f"{count / exact.n_positions:.4%}", f"{count:,} of {exact.n_positions:,} positions"),
         figure_tile("rank by density", f"{rank:,}", f"of {len(exact.counts):,} latents; 1 is the most active"),
-        figure_tile("rows in which it fires", f"{rows:,}", f"{rows / turned.n_rows:.2%} of {turned.n_rows:,} rows"),
+        figure_tile(
+            "rows in which it fires", f"{rows:,}", f"{rows / activations.n_rows:.2%} of {activations.n_rows:,} rows"
+        ),
         figure_tile("largest activation", f"{values.max():.3g}" if len(values) else "–"),
     ]
     strip = dmc.SimpleGrid(tiles, cols={"base": 2, "lg": 4}, spacing="sm")
     if not len(values):
-        return dmc.Stack([strip, notice(f"It does not fire {_of_rows(turned)}, which the examples are taken from.")])
+        return dmc.Stack([strip, notice(f"It does not fire {_of_rows(activations)}, from which examples are taken.")])
     where = "patch" if shows_images(codes.samples) else "token"
-    histogram = graph(f"activations-{latent}", activation_histogram(values), "How often it is how strong")
-    tokens = _tokens(turned, codes, latent)
+    histogram = graph(f"activations-{latent}", activation_histogram(values), "Histogram of activations")
+    tokens = _tokens(activations, codes, latent)
     return dmc.Stack(
         [
             strip,
             dmc.SimpleGrid(
-                [section("Activations", [histogram], _of_rows(turned).capitalize() + "."), tokens],
+                [section("Activations", [histogram], _of_rows(activations).capitalize() + "."), tokens],
                 cols={"base": 1, "lg": 2},
             ),
             section(
                 "Strongest examples",
-                [context_list(strongest_contexts(turned, codes.samples, latent), float(values.max()))],
-                f"The rows in which it gets strongest, at most {N_TOP}, {_of_rows(turned)}. "
-                f"The stronger a {where}'s colour, the stronger it is there"
+                [context_list(strongest_contexts(activations, codes.samples, latent), float(values.max()))],
+                f"The {N_TOP} rows with the largest activations, {_of_rows(activations)}. "
+                f"The colour of a {where} shows its activation"
                 + ("; the strongest is outlined." if where == "patch" else "."),
             ),
         ]
@@ -85,19 +89,19 @@ def activity(codes: CodeSet, latent: int) -> Any:
 
 
 def deciles(codes: CodeSet, latent: int, decile: int) -> Any:
-    """Rows from strong to weak: some of one tenth, or one of each where decile is 0. Raises StoreError."""
-    turned = firing(codes)
-    values = turned.of(latent)[1]
+    """Rows of one decile, or one row per decile if `decile` is 0. Raises StoreError."""
+    activations = firing(codes)
+    values = activations.of(latent)[1]
     n_rows = int(summary(codes).rows_fired[latent])
     if n_rows <= N_TOP:
-        return dmc.Text("All rows in which it fires are shown above." if n_rows else "It fires in none of the rows.")
-    found = decile_contexts(turned, codes.samples, latent, _PER_DECILE if decile else 1, decile)
+        return dmc.Text("All rows in which it fires are shown above." if n_rows else "It does not fire in any row.")
+    found = decile_contexts(activations, codes.samples, latent, _PER_DECILE if decile else 1, decile)
     names = [] if decile else [f"decile {N_DECILES - i}" for i, part in enumerate(found) for _ in part]
     return context_list([one for part in found for one in part], float(values.max()), names)
 
 
 def association(sae: Sae, latent: int) -> Any:
-    """How often it fires in each class of every dataset split that the SAE has codes for. Raises StoreError."""
+    """Share of rows in which it fires, per class of every dataset split of the SAE's codes. Raises StoreError."""
     figures: list[Any] = []
     rows: list[dict[str, Any]] = []
     for codes in sae.code_sets:
@@ -112,9 +116,13 @@ def association(sae: Sae, latent: int) -> Any:
                 else ""
             )
             head = [dmc.Title(codes.dataset, order=3, size="h5"), dmc.Text(more, size="xs", c="dimmed")]
-            figures.append(dmc.Stack([*head, graph(f"classes-{codes.id}", bars, "Classes in which it fires")], gap=2))
+            figures.append(
+                dmc.Stack(
+                    [*head, graph(f"classes-{codes.id}", bars, "Share of rows in which it fires, per class")], gap=2
+                )
+            )
     if not rows:
-        return section("Classes", [notice("No rows with classes are known for this SAE, or they are too many.")])
+        return section("Classes", [notice("The rows of this SAE's codes have no classes, or too many.")])
     columns = [
         text_column("dataset", width=220),
         text_column("class", width=200),
@@ -123,21 +131,21 @@ def association(sae: Sae, latent: int) -> Any:
         number_column("share", "share", 4, width=100),
         number_column("lift", "lift", 2, width=100),
     ]
-    line = "The share of each class's rows in which it fires at least once, and how many times that of all rows it is."
+    line = "Share of each class's rows in which it fires at least once. Lift: this share divided by that of all rows."
     if len(figures) == _MOST_FIGURES:
-        line += f" At most {_MOST_FIGURES} dataset splits are drawn; the table has all."
+        line += f" At most {_MOST_FIGURES} dataset splits are drawn; the table lists all."
     bars_grid = dmc.SimpleGrid(figures, cols={"base": 1, "lg": 2 if len(figures) > 1 else 1})
     return section("Classes", [bars_grid, grid("latent-classes", columns, rows, height=280)], line)
 
 
 def used_by(sae: Sae, latent: int, index: Index) -> Any:
-    """The probes and trees of this SAE's results that read the latent."""
+    """Table of the probes and trees of this SAE's results that use the latent."""
     found = usage(sae, latent, index)
-    looked = f"{found.n_read:,} of {found.n_results:,} results of this SAE were looked into"
-    looked += ", those with the best cross-validation scores." if found.n_read < found.n_results else "."
-    line = f"Probes record the 20 heaviest features of each class, trees all that they ask for. {looked}"
+    line = "Recorded are a probe's 20 largest weights per class, and all splits of a tree. "
+    line += f"{found.n_read:,} of {found.n_results:,} results of this SAE were read"
+    line += ", those with the best cross-validation scores." if found.n_read < found.n_results else "."
     if found.table.empty:
-        return section("Probes and trees", [dmc.Text("None of them records this latent.")], line)
+        return section("Probes and trees", [dmc.Text("No probe or tree records this latent.")], line)
     titles = {(row.run, row.classifier): row for row in index.results.itertuples()}
     table = found.table.assign(
         result=[_result(titles.get(key)) for key in zip(found.table["run"], found.table["classifier"], strict=True)],
@@ -151,40 +159,55 @@ def used_by(sae: Sae, latent: int, index: Index) -> Any:
         text_column("classifier", width=110),
         text_column("class", width=170),
         number_column("amount", "weight or importance", 4, width=170),
-        text_column("kind", "which", width=120),
+        text_column("kind", width=120),
         number_column("rank", "rank", 0, width=90),
-        number_column("questions", "questions of the tree", 0, width=160),
+        number_column("splits", "tree splits", 0, width=120),
     ]
     return section("Probes and trees", [grid("latent-usage", columns, records(table), height=280)], line)
 
 
 def neighbours(sae: Sae, latent: int, codes: str | None) -> Any:
-    """Latents whose decoder directions are nearest, where the SAE lies in the output tree. Raises StoreError."""
+    """Table of the latents with the nearest decoder directions, if the SAE is in the tree. Raises StoreError."""
     title = "Nearest latents"
     if sae.folder is None:
-        return section(title, [dmc.Text("The SAE's weights are not in the output tree, so this is not known.")])
+        return section(title, [dmc.Text("Not available: the SAE's weights are not in the output tree.")])
     rows = []
-    for other, cosine in nearest(sae.folder, latent):
-        written = read_explanation(sae.explanations, other)
+    for other, cosine in nearest_latents(sae.folder, latent):
+        found = read_explanation(sae.explanations, other)
         href = link("/latent", sae=sae.id, latent=other, codes=codes)
-        rows.append({"latent": other, "href": href, "cosine": cosine, "explanation": written.text if written else ""})
+        rows.append({"latent": other, "href": href, "cosine": cosine, "explanation": found.text if found else ""})
     columns = [
         link_column("latent", "latent", "href", width=110),
         number_column("cosine", "decoder cosine", 3, width=150),
         text_column("explanation", flex=1, minWidth=200),
     ]
-    line = "Those that write the most similar directions."
+    line = "Latents with the most similar decoder directions."
     return section(title, [grid("latent-neighbours", columns, rows, height=280)], line)
 
 
-def _tokens(turned: Firing, codes: CodeSet, latent: int) -> Any:
-    rows = [vars(one) for one in top_tokens(turned, codes.samples, [latent])[latent]]
+@lru_cache(maxsize=256)
+def nearest_latents(folder: Path, latent: int, n: int = 10) -> tuple[tuple[int, float], ...]:
+    """(latent, decoder cosine) of the n nearest other latents, nearest first. Raises StoreError without weights.
+
+    The decoder is read in blocks, since that of a wide SAE would need too much memory.
+    """
+    own = read_decoder_row(folder, latent)
+    own = own / max(float(np.linalg.norm(own)), 1e-12)
+    norms_and_products = [(np.linalg.norm(block, axis=1), block @ own) for block in iter_decoder(folder)]
+    cosines = np.concatenate([product / np.maximum(norm, 1e-12) for norm, product in norms_and_products])
+    cosines[latent] = -np.inf
+    order = np.argsort(-cosines, kind="stable")[: min(n, len(cosines) - 1)]
+    return tuple((int(i), float(cosines[i])) for i in order)
+
+
+def _tokens(activations: Firing, codes: CodeSet, latent: int) -> Any:
+    rows = [vars(one) for one in top_tokens(activations, codes.samples, [latent])[latent]]
     title, where = "Top tokens", "token"
     if shows_images(codes.samples):
         title, where = "Top patches and tokens", "patch or token"
     columns = [
         text_column("text", where, flex=1),
-        number_column("count", "times", 0, width=100),
+        number_column("count", "count", 0, width=100),
         number_column("mean", "mean activation", 3, width=150),
     ]
     return section(
@@ -194,10 +217,10 @@ def _tokens(turned: Firing, codes: CodeSet, latent: int) -> Any:
     )
 
 
-def _of_rows(turned: Firing) -> str:
-    if turned.n_rows == turned.total_rows:
-        return f"in all {turned.total_rows:,} rows"
-    return f"in {turned.n_rows:,} of {turned.total_rows:,} rows, evenly spread"
+def _of_rows(activations: Firing) -> str:
+    if activations.n_rows == activations.total_rows:
+        return f"in all {activations.total_rows:,} rows"
+    return f"in {activations.n_rows:,} of {activations.total_rows:,} rows, evenly spaced"
 
 
 def _result(row: Any) -> str:

@@ -1,4 +1,4 @@
-"""All latents of an SAE on one dataset split, searched and filtered."""
+"""Table of all latents of an SAE on one dataset split, with search and filters."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import numpy as np
 import pandas as pd
 
 from app.shared.data.codes import CodeSet
+from app.shared.data.file_cache import written_ns
 from app.shared.data.images.picture import shows_images
 from app.shared.data.latents.firing import densities
 from app.shared.data.latents.summary import LEAST_ROWS, Summary, summary
 from app.shared.data.latents.usage import times_used
-from app.shared.data.memory import written_ns
 from app.shared.data.saes import Sae
 from app.shared.data.tree import Index
 from saefari.store import read_explanations
 
 DENSE = 0.1
-"""Latents active at more positions than this share are called dense: they seldom stand for one thing."""
+"""Share of positions above which a latent is called dense."""
 
 
 @dataclass(frozen=True)
-class Written:
-    """What was written about an SAE's latents. texts: latent -> explanation; scores: column -> latent -> value."""
+class Explanations:
+    """What was explained about an SAE's latents. texts: latent -> explanation; scores: column -> latent -> value."""
 
     texts: dict[int, str]
     scores: dict[str, dict[int, float]]
@@ -34,34 +34,34 @@ class Written:
 
 def latent_table(sae: Sae, codes: CodeSet, index: Index) -> pd.DataFrame:
     """One row per latent: latent, explanation, a column per score, density, log10_density, largest, top_class, lift,
-    rows_fired, results (how many of those looked into read it); of images also strongest_row, the row in which it is
-    strongest.
+    rows_fired, results (number of read results that use it); with images also strongest_row, the row of its largest
+    activation.
 
     top_class: the class with the highest lift among those with LEAST_ROWS rows in which the latent fires.
-    Raises StoreError when the codes cannot be read.
+    Raises StoreError if the codes cannot be read.
     """
     exact, known = densities(codes), summary(codes)
     d_sae = len(exact.counts)
     top_class, lift = top_classes(known)
     with np.errstate(divide="ignore"):
         log10 = np.where(exact.counts > 0, np.log10(exact.values), np.nan)
-    written = written_about(sae)
+    explanations = explanations_of(sae)
     images = {}
     if shows_images(codes.samples):
         images["strongest_row"] = pd.array(known.strongest, dtype="Int64")
         images["strongest_row"][known.strongest < 0] = pd.NA
     latents = pd.RangeIndex(d_sae)
     columns: dict[str, Any] = {"latent": latents.to_numpy()} | images
-    columns["explanation"] = pd.Series(written.texts, dtype=object).reindex(latents, fill_value="").to_numpy()
-    for name, values in written.scores.items():
+    columns["explanation"] = pd.Series(explanations.texts, dtype=object).reindex(latents, fill_value="").to_numpy()
+    for name, values in explanations.scores.items():
         columns[name] = pd.Series(values, dtype=np.float64).reindex(latents).to_numpy()
     columns |= {"density": exact.values, "log10_density": log10, "largest": known.largest}
     columns |= {"top_class": top_class, "lift": lift, "rows_fired": known.rows_fired}
     return pd.DataFrame(columns | {"results": times_used(sae, d_sae, index)})
 
 
-def filtered(table: pd.DataFrame, search: str, show: str, of: str) -> pd.DataFrame:
-    """The rows that have every word of `search` in their explanation, and `of` in their class.
+def filtered(table: pd.DataFrame, search: str, show: str, class_name: str) -> pd.DataFrame:
+    """Rows with every word of `search` in their explanation, and `class_name` in their top class.
 
     show: all, alive, dead, dense (active at more than DENSE of the positions), explained or used.
     """
@@ -74,13 +74,13 @@ def filtered(table: pd.DataFrame, search: str, show: str, of: str) -> pd.DataFra
     }.get(show, pd.Series(True, index=table.index))
     for word in search.split():
         keep &= table["explanation"].str.contains(word, case=False, regex=False)
-    if of.strip():
-        keep &= table["top_class"].str.contains(of.strip(), case=False, regex=False)
+    if class_name.strip():
+        keep &= table["top_class"].str.contains(class_name.strip(), case=False, regex=False)
     return table[keep]
 
 
 def top_classes(known: Summary) -> tuple[np.ndarray, np.ndarray]:
-    """(class, lift) of each latent; "" and NaN where no class has enough rows."""
+    """(class, lift) of each latent; "" and NaN if no class has enough rows."""
     if known.fired is None:
         return np.full(len(known.largest), "", dtype=object), np.full(len(known.largest), np.nan)
     lift = np.where(known.fired >= LEAST_ROWS, known.lift(), -1.0)
@@ -91,16 +91,16 @@ def top_classes(known: Summary) -> tuple[np.ndarray, np.ndarray]:
     return names, np.where(enough, highest, np.nan)
 
 
-def written_about(sae: Sae) -> Written:
-    """The explanations of an SAE's latents, read again when their folder changes."""
-    return _written(sae.explanations, written_ns(sae.explanations))
+def explanations_of(sae: Sae) -> Explanations:
+    """Read the explanations of an SAE's latents, cached until their folder changes."""
+    return _read_explanations(sae.explanations, written_ns(sae.explanations))
 
 
 @lru_cache(maxsize=8)
-def _written(folder: Path, changed: int) -> Written:
+def _read_explanations(folder: Path, changed: int) -> Explanations:
     found = read_explanations(folder)
     scores: dict[str, dict[int, float]] = {}
     for latent, one in found.items():
         for name, value in one.scores.items():
             scores.setdefault(f"score: {name}", {})[latent] = value
-    return Written({latent: one.text for latent, one in found.items()}, dict(sorted(scores.items())))
+    return Explanations({latent: one.text for latent, one in found.items()}, dict(sorted(scores.items())))

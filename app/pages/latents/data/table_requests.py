@@ -1,6 +1,6 @@
-"""What a table asks the server for, answered from a data frame: ag-grid's sort and filter models.
+"""Apply a table's sort and filter models (ag-grid) to a data frame.
 
-ag-grid.com/javascript-data-grid/filter-api and infinite-scrolling describe both.
+Documented at ag-grid.com/javascript-data-grid/filter-api and infinite-scrolling.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ _TEXTS: dict[str, Callable[[pd.Series, str], pd.Series]] = {
 }
 
 
-def answered(table: pd.DataFrame, request: dict[str, Any]) -> pd.DataFrame:
-    """All rows that the request's filterModel keeps, in the order of its sortModel; unknown values last.
+def apply_request(table: pd.DataFrame, request: dict[str, Any]) -> pd.DataFrame:
+    """Filter rows by the request's filterModel and sort them by its sortModel, missing values last.
 
-    Columns and comparisons that are not known are passed over: a permalink may hold anything.
+    Unknown columns and comparisons are ignored, since a permalink may hold anything.
     """
     for name, condition in (request.get("filterModel") or {}).items():
         if name in table.columns and isinstance(condition, dict):
@@ -47,7 +47,7 @@ def answered(table: pd.DataFrame, request: dict[str, Any]) -> pd.DataFrame:
 
 
 def _kept(column: pd.Series, condition: dict[str, Any]) -> pd.Series:
-    """bool [n]: which rows fulfil one column's filter, which may join several conditions."""
+    """bool [n]: rows that pass one column's filter, which may combine several conditions."""
     several = condition.get("conditions")
     if several:
         join = operator.or_ if condition.get("operator") == "OR" else operator.and_

@@ -1,10 +1,10 @@
-"""The table of all latents of an SAE, and how their densities are spread."""
+"""Table of all latents of an SAE, and histogram of their densities."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from app.pages.latents.data.table import DENSE, Written
+from app.pages.latents.data.table import DENSE, Explanations
 from app.shared.data.codes import CodeSet
 from app.shared.data.images.picture import shows_images
 from app.shared.data.images.served import view_address
@@ -13,28 +13,28 @@ from app.shared.data.latents.summary import summary
 from app.shared.data.sae_quality import Density
 from app.shared.data.saes import Sae
 from app.shared.parts.figure import graph
-from app.shared.parts.grid import asking_grid, number_column, text_column
+from app.shared.parts.grid import number_column, server_side_grid, text_column
 from app.shared.parts.images.thumbnails import ROW_HEIGHT, thumbnail_column
 from app.shared.parts.page import section
 from app.shared.parts.sae_figures import density_histogram
 from app.shared.permalinks import link
 
-SHOWN = {
+ROW_FILTERS = {
     "all": "all latents",
-    "alive": "active somewhere",
-    "dead": "dead: active nowhere",
+    "alive": "alive: active at least once",
+    "dead": "dead: never active",
     "dense": f"dense: at over {DENSE:.0%} of positions",
     "explained": "with an explanation",
-    "used": "read by a probe or tree",
+    "used": "used by a probe or tree",
 }
 _DEFAULT_SORT = "lift:desc"
 _BLOCKS = {"cacheBlockSize": 200, "maxBlocksInCache": 20, "rowBuffer": 20}
 
 
-def browser(sae: Sae, codes: CodeSet, written: Written, sort: str, filters: dict[str, Any]) -> Any:
-    """The table, without its rows. sort: `<column>:asc` or `:desc`; filters: the table's own, by column."""
+def browser(sae: Sae, codes: CodeSet, explanations: Explanations, sort: str, filters: dict[str, Any]) -> Any:
+    """The table, without rows. sort: `<column>:asc` or `:desc`. filters: filter model by column."""
     views = view_address(codes.samples) if shows_images(codes.samples) else ""
-    columns = _columns(written, link("/latent", sae=sae.id, codes=codes.id) + "&latent=", views)
+    columns = _columns(explanations, link("/latent", sae=sae.id, codes=codes.id) + "&latent=", views)
     name, _, direction = sort.partition(":")
     if name not in [column["field"] for column in columns] or direction not in ("asc", "desc"):
         name, _, direction = _DEFAULT_SORT.partition(":")
@@ -42,29 +42,29 @@ def browser(sae: Sae, codes: CodeSet, written: Written, sort: str, filters: dict
         if column["field"] == name:
             column["sort"] = direction
     heights = {"rowHeight": ROW_HEIGHT} if views else {}
-    return asking_grid("latents", columns, height="65vh", filterModel=filters, dashGridOptions=_BLOCKS | heights)
+    return server_side_grid("latents", columns, height="65vh", filterModel=filters, dashGridOptions=_BLOCKS | heights)
 
 
 def density_section(codes: CodeSet) -> Any:
-    """Histogram of all latents' densities. Raises StoreError when the codes cannot be read."""
+    """Histogram of all latents' densities. Raises StoreError if the codes cannot be read."""
     counted, known = densities(codes), summary(codes)
     rows = "all" if known.n_rows == known.total_rows else f"{known.n_rows:,} of"
-    line = f"{len(counted.counts):,} latents; those never active are dead and have no logarithm. "
-    line += f"Density is exact; largest activations and classes come from {rows} {known.total_rows:,} rows."
+    line = f"{len(counted.counts):,} latents; dead ones (never active) are not drawn. "
+    line += f"Densities are exact; largest activations and classes are from {rows} {known.total_rows:,} rows."
     figure = density_histogram([Density(codes.dataset, counted.counts, counted.n_positions)], height=260)
-    return section("Densities", [graph("latent-densities", figure, "How many latents have which density")], line)
+    return section("Densities", [graph("latent-densities", figure, "Histogram of densities")], line)
 
 
-def _columns(written: Written, base: str, views: str) -> list[dict[str, Any]]:
-    """base, views: the addresses that a latent's and a row's number go behind; views "" where there are no images."""
+def _columns(explanations: Explanations, base: str, views: str) -> list[dict[str, Any]]:
+    """Columns of the table. base, views: URL prefixes of a latent's and a row's number; views is "" without images."""
     columns = [
         number_column("latent", width=110, pinned="left", cellRenderer="PageLink", cellRendererParams={"base": base}),
     ]
     if views:
         columns.append(thumbnail_column("strongest_row", "strongest in", views, width=120))
-    if written.texts:
+    if explanations.texts:
         columns.append(text_column("explanation", minWidth=260, flex=1, tooltipField="explanation"))
-    columns += [number_column(name, digits=3, width=150) for name in written.scores]
+    columns += [number_column(name, digits=3, width=150) for name in explanations.scores]
     return [
         *columns,
         text_column("top_class", "class", width=180, tooltipField="top_class"),
@@ -72,6 +72,6 @@ def _columns(written: Written, base: str, views: str) -> list[dict[str, Any]]:
         number_column("density", "density", 5, width=120),
         number_column("log10_density", "log10 density", 2, width=150),
         number_column("largest", "largest activation", 3, width=170),
-        number_column("rows_fired", "rows it fires in", 0, width=150),
-        number_column("results", "results reading it", 0, width=170),
+        number_column("rows_fired", "rows fired", 0, width=120),
+        number_column("results", "results using it", 0, width=150),
     ]

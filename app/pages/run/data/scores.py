@@ -1,4 +1,4 @@
-"""What a result's scores say, computed where results.json does not hold it."""
+"""Scores of a result, derived from results.json."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Scores = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Candidate:
-    """One candidate of the search. settings: what was tried. folds: macro-F1 on each fold."""
+    """One candidate of the hyperparameter search. settings: its values. folds: macro-F1 per fold."""
 
     settings: dict[str, Any]
     folds: list[float]
@@ -26,7 +26,7 @@ class Candidate:
 
 
 def confusion(scores: Scores, classes: Sequence[str]) -> np.ndarray | None:
-    """Counts int64 [K, K], rows true classes; None where there are none. Raises ValueError for another shape."""
+    """Confusion matrix int64 [K, K], rows are true classes; None if missing. Raises ValueError for another shape."""
     if scores.get("confusion") is None:
         return None
     matrix = np.asarray(scores["confusion"], dtype=np.int64)
@@ -36,13 +36,13 @@ def confusion(scores: Scores, classes: Sequence[str]) -> np.ndarray | None:
 
 
 def row_shares(matrix: np.ndarray) -> np.ndarray:
-    """Each count as a share of its true class's rows, float64 [K, K]."""
+    """Each count divided by the row sum, float64 [K, K]."""
     shares: np.ndarray = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     return shares
 
 
 def confused_pairs(matrix: np.ndarray, classes: Sequence[str], most: int = 200) -> list[dict[str, Any]]:
-    """Pairs of classes that are taken for each other, the most frequent first."""
+    """Pairs (true, predicted) of confused classes, most frequent first."""
     wrong = matrix - np.diag(np.diag(matrix))
     shares = row_shares(matrix)
     order = np.argsort(-wrong, axis=None, kind="stable")[:most]
@@ -54,17 +54,17 @@ def confused_pairs(matrix: np.ndarray, classes: Sequence[str], most: int = 200) 
     ]
 
 
-def curve_areas(scores: Scores) -> dict[str, float]:
-    """Area under each class's stored ROC curve (thinned, so right to about two decimals); {} without curves."""
+def roc_areas(scores: Scores) -> dict[str, float]:
+    """Area under each class's stored ROC curve (thinned: accurate to about two decimals); {} without curves."""
     return {
         str(name): float(np.trapezoid(curve["tpr"], curve["fpr"])) for name, curve in (scores.get("roc") or {}).items()
     }
 
 
 def class_rows(scores: Scores, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """The per-class scores; [] where there are none."""
+    """Scores per class; [] if not recorded."""
     reports = scores.get("per_class") or {}
-    areas = curve_areas(scores)
+    areas = roc_areas(scores)
     names = ("precision", "recall", "f1", "support")
     return [
         {"class": name, **{key: reports[name].get(key) for key in names}, "roc_auc": areas.get(name)}
@@ -74,7 +74,7 @@ def class_rows(scores: Scores, classes: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def candidates(scores: Scores) -> list[Candidate]:
-    """Every candidate of the search in its order; [] where none are recorded."""
+    """All candidates of the search, in order; [] if not recorded."""
     chosen = scores.get("chosen") or {}
     found = []
     for one in scores.get("candidates") or []:

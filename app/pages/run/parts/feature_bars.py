@@ -1,24 +1,23 @@
-"""The features that weigh most in a classifier, as bars and as a table with links."""
+"""Top features of a classifier, as bars and as a table with links."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import dash_mantine_components as dmc
 import plotly.graph_objects as go
 
 from app.shared.data.top_features import TopFeature
-from app.shared.labels import shortened
+from app.shared.labels import escape, shortened
 from app.shared.parts.figure import PALETTE, styled
 from app.shared.parts.grid import grid, link_column, number_column, text_column
 from app.shared.parts.images.thumbnails import ROW_HEIGHT, thumbnail_column
 
 
 def bars_figure(features: Sequence[TopFeature], signed: bool) -> go.Figure:
-    """Bars, the strongest on top; a bar's customdata is its latent's page."""
+    """Bars, strongest on top; a bar's customdata is its latent's page."""
     positions = list(range(len(features)))
     against = [feature.strength < 0 for feature in features]
     figure = go.Figure(
@@ -36,7 +35,7 @@ def bars_figure(features: Sequence[TopFeature], signed: bool) -> go.Figure:
         )
     )
     labels = [escape(shortened(feature.label, 22)) for feature in features]
-    title = "weight (below 0: against the class)" if signed else "importance"
+    title = "weight (negative: against the class)" if signed else "importance"
     return styled(
         figure,
         height=90 + 24 * len(features),
@@ -48,7 +47,7 @@ def bars_figure(features: Sequence[TopFeature], signed: bool) -> go.Figure:
 
 
 def features_table(features: Sequence[TopFeature], signed: bool) -> dmc.Stack:
-    """The same with links that a keyboard reaches, and what is known about each latent."""
+    """Table of the features, with keyboard-accessible links and facts about each latent."""
     rows = [
         {
             "label": feature.label,
@@ -77,7 +76,7 @@ def features_table(features: Sequence[TopFeature], signed: bool) -> dmc.Stack:
 
 
 def _known_columns(features: Sequence[TopFeature]) -> list[dict[str, Any]]:
-    """Columns of what is known about at least one latent."""
+    """Columns of facts that are known for at least one latent."""
     columns = []
     if any(feature.note.density is not None for feature in features):
         columns.append(number_column("density", "density", 4, width=115))

@@ -1,4 +1,4 @@
-"""A run's top features: bars, and a table that links to each latent."""
+"""Section of a result's top features: bars, and a table with links to latents."""
 
 from __future__ import annotations
 
@@ -12,20 +12,19 @@ from app.shared.data.one_result import OneResult, find_result
 from app.shared.data.top_features import is_signed, top_features
 from app.shared.data.tree import tree
 from app.shared.parts.figure import graph, opens_on_click
-from app.shared.parts.guard import said
+from app.shared.parts.guard import render_or_error
 from app.shared.parts.page import notice
-from app.shared.parts.run_state import SHOWN
-from app.shared.parts.state import remembered, state_id
+from app.shared.parts.state import RUN_STATE, hidden_inputs, state_id
 from app.shared.permalinks import Parameter, chosen
 
 
 def features_section(result: OneResult, shown_class: Parameter) -> list[Any]:
-    """The section's content. shown_class: the class that the URL names, whose weights are shown first."""
+    """Content of the section. shown_class: class of the URL, whose weights are shown first."""
     if not result.scores.get("top_features"):
-        return [notice("This classifier reads no features, or the result does not list them.")]
+        return [notice("This classifier uses no features, or the result does not list them.")]
     holder = dcc.Loading(dmc.Box(id="features", mih=200))
     if not is_signed(result.scores):
-        return [dmc.Text("Importance over all classes.", c="dimmed", size="sm"), *remembered(shown_class=""), holder]
+        return [dmc.Text("Importance over all classes.", c="dimmed", size="sm"), *hidden_inputs(shown_class=""), holder]
     names = list(result.scores["top_features"])
     pick = dmc.Select(
         id=state_id("shown_class"),
@@ -39,9 +38,9 @@ def features_section(result: OneResult, shown_class: Parameter) -> list[Any]:
     return [pick, holder]
 
 
-@callback(Output("features", "children"), Input(state_id("shown_class"), "value"), *SHOWN)
+@callback(Output("features", "children"), Input(state_id("shown_class"), "value"), *RUN_STATE)
 def _show_features(shown_class: str, run: str, classifier: str) -> Any:
-    return said(lambda: _feature_parts(shown_class, run, classifier), "The features")
+    return render_or_error(lambda: _feature_parts(shown_class, run, classifier), "The features")
 
 
 def _feature_parts(shown_class: str, run: str, classifier: str) -> Any:
@@ -50,8 +49,8 @@ def _feature_parts(shown_class: str, run: str, classifier: str) -> Any:
     signed = is_signed(result.scores)
     features = top_features(index, result, shown_class)
     if not features:
-        return notice("No feature has a weight here.")
-    drawing = graph("features", bars_figure(features, signed), "Top features; the table beside it links to each latent")
+        return notice("No feature has a nonzero weight.")
+    drawing = graph("features", bars_figure(features, signed), "Top features; the table links to each latent")
     parts = [(drawing, 5), (features_table(features, signed), 7)]
     return dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": span}) for part, span in parts])
 

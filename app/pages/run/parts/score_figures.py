@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 
 from app.pages.run.data.scores import Candidate, row_shares
-from app.shared.labels import shortened
+from app.shared.labels import escape, shortened
 from app.shared.parts.figure import DASHES, PALETTE, SEQUENTIAL, SYMBOLS, colours, styled
 
 _WITH_NUMBERS = 16
@@ -18,7 +17,7 @@ _LETTERS = 26
 
 
 def confusion_figure(matrix: np.ndarray, classes: Sequence[str], as_shares: bool) -> go.Figure:
-    """Counts, or shares of each true class's rows. matrix: int [K, K], rows true classes."""
+    """Confusion matrix as counts or as shares of each true class. matrix: int [K, K], rows are true classes."""
     shares = row_shares(matrix)
     few = len(classes) <= _WITH_NUMBERS
     names = [escape(name) for name in classes]
@@ -59,14 +58,14 @@ def confusion_figure(matrix: np.ndarray, classes: Sequence[str], as_shares: bool
 
 
 def confusion_width(n_classes: int) -> int:
-    """Pixels below which the names of the classes overlap."""
+    """Minimum width in pixels; with less, class names overlap."""
     return max(300, 190 + 36 * n_classes) if n_classes <= _WITH_NUMBERS else 300 + 9 * n_classes
 
 
 def roc_figure(
     curves: Mapping[str, Any], areas: Mapping[str, float], shown: Sequence[str], micro: Mapping[str, Any] | None = None
 ) -> go.Figure:
-    """True against false positive rate of the classes shown; micro: of all rows and classes together."""
+    """ROC curves of the shown classes. micro: curve over all rows and classes."""
     figure = go.Figure()
     for i, (name, colour) in enumerate(zip(shown, colours(len(shown)), strict=True)):
         figure.add_trace(
@@ -82,7 +81,7 @@ def roc_figure(
         )
     if micro:
         line = {"color": PALETTE[7], "width": 2, "dash": "dashdot"}
-        name = "all classes together (micro)"
+        name = "all classes (micro average)"
         figure.add_trace(go.Scatter(x=micro["fpr"], y=micro["tpr"], mode="lines", name=name, line=line))
     chance = {"color": PALETTE[7], "width": 1, "dash": "dot"}
     figure.add_trace(go.Scatter(x=[0, 1], y=[0, 1], mode="lines", name="chance", line=chance, hoverinfo="skip"))
@@ -96,7 +95,7 @@ def roc_figure(
 
 
 def folds_figure(found: Sequence[Candidate]) -> go.Figure:
-    """Mean macro-F1 of each candidate with its lowest and highest fold; the folds of the chosen one as rings."""
+    """Mean macro-F1 of each candidate with its lowest and highest fold; rings mark the chosen candidate's folds."""
     axis = _axis_setting(found)
     figure = go.Figure()
     lines: dict[str, list[Candidate]] = {}
@@ -137,7 +136,7 @@ def folds_figure(found: Sequence[Candidate]) -> go.Figure:
 
 
 def describe(settings: Mapping[str, Any], without: str = "") -> str:
-    """`criterion gini, min_samples_leaf 5` of a candidate."""
+    """Settings as text: `criterion gini, min_samples_leaf 5`."""
     return ", ".join(
         f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
         for key, value in settings.items()
@@ -146,14 +145,14 @@ def describe(settings: Mapping[str, Any], without: str = "") -> str:
 
 
 def _axis_setting(found: Sequence[Candidate]) -> str:
-    """The number that was tried in the most steps. Raises ValueError where candidates differ in none."""
+    """The numeric setting with the most values. Raises ValueError if there is no numeric setting."""
     steps = {
         key: len({one.settings[key] for one in found})
         for key, value in found[0].settings.items()
         if isinstance(value, (int, float))
     }
     if not steps:
-        raise ValueError("the candidates have no number in which they differ")
+        raise ValueError("the candidates have no numeric setting")
     return max(steps, key=lambda key: steps[key])
 
 
@@ -162,7 +161,7 @@ def _rings(one: Candidate, axis: str) -> go.Scatter:
         x=[one.settings[axis]] * len(one.folds),
         y=one.folds,
         mode="markers",
-        name="folds of the chosen one",
+        name="folds of the chosen candidate",
         marker={"symbol": "circle-open", "size": 12, "color": PALETTE[3], "line": {"width": 2}},
         hovertemplate="chosen: fold %{y:.3f}<extra></extra>",
     )

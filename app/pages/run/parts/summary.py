@@ -1,4 +1,4 @@
-"""One result in numbers and words: its scores, what was noted on the way, and how it came about."""
+"""Summary of one result: score tiles, remarks and provenance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.shared.parts.page import figure_tile, notice
 
 
 def tiles(result: OneResult) -> dmc.SimpleGrid:
-    """The headline scores with their intervals."""
+    """Tiles of the main scores with their intervals."""
     scores, record = result.scores, result.record
     low, high = scores.get("macro_f1_interval") or (None, None)
     method = str(scores.get("interval_method", "resampled test rows"))
@@ -39,22 +39,22 @@ def tiles(result: OneResult) -> dmc.SimpleGrid:
         ("CV accuracy", score(result.row.cv_accuracy), _spread(held)),
         ("macro precision", score(result.row.macro_precision), "mean over classes"),
         ("macro recall", score(result.row.macro_recall), "mean over classes"),
-        ("weighted F1", score(scores.get("weighted_f1")), "classes by their test rows"),
+        ("weighted F1", score(scores.get("weighted_f1")), "weighted by test rows per class"),
         ("ROC AUC", score(scores.get("roc_auc")), "mean over classes" if len(result.classes) > 2 else "second class"),
         ("test rows", _count(n_test), f"{len(result.classes)} classes"),
-        ("training rows", _count(record.get("n_train")), "never tested on"),
+        ("training rows", _count(record.get("n_train")), "not tested on"),
         ("features", _count(scores.get("n_features")), _seconds(scores.get("seconds"))),
     ]
     return dmc.SimpleGrid([figure_tile(*one) for one in shown], cols={"base": 2, "sm": 4}, spacing="sm")
 
 
 def remarks(record: dict[str, Any]) -> dmc.Stack | None:
-    """Where the result or its classifiers come from, its warnings and the classes it left out; None without any."""
+    """Caution, origin, warnings and excluded classes of a result; None if there are none."""
     found = []
     if caution := record["settings"].get("caution"):
-        found.append(notice(f"{caution[0].upper()}{caution[1:]}: the scores say little.", "Caution", "red"))
+        found.append(notice(f"{caution[0].upper()}{caution[1:]}: the scores are not meaningful.", "Caution", "red"))
     if transfer := record.get("transfer"):
-        found.append(notice(_transferred(transfer), "Classifiers of another run, as they are"))
+        found.append(notice(_transferred(transfer), "Transfer: classifiers of another run, not retrained"))
     if imported := record.get("imported_from"):
         listed = imported.items() if isinstance(imported, dict) else [("from", imported)]
         found.append(notice(", ".join(f"{key}: {value}" for key, value in listed), "Imported from elsewhere"))
@@ -63,12 +63,12 @@ def remarks(record: dict[str, Any]) -> dmc.Stack | None:
         found.append(dmc.Alert(listed, title="Warnings", color="orange", variant="light"))
     if dropped := record.get("dropped_classes"):
         named = ", ".join(f"{name} ({_count(rows)} rows)" for name, rows in dropped.items())
-        found.append(notice(f"Too few rows to train and test on: {named}", "Classes left out", "orange"))
+        found.append(notice(f"Too few rows for training and testing: {named}", "Excluded classes", "orange"))
     return dmc.Stack(found, gap="sm") if found else None
 
 
 def provenance(result: OneResult) -> list[Any]:
-    """Hyperparameters, settings, versions and inputs as one table."""
+    """Table of hyperparameters, settings, versions and inputs."""
     record = result.record
     rows = _rows("hyperparameter", result.scores.get("chosen") or {})
     rows += _rows("setting", record["settings"])
@@ -83,12 +83,12 @@ def provenance(result: OneResult) -> list[Any]:
 
 
 def _transferred(transfer: dict[str, Any]) -> str:
-    """Which run trained the classifiers, what they reach there, and what guessing its majority class reaches here."""
+    """Describe a transfer: the training run, its in-domain scores, and the majority-class score here."""
     there = ", ".join(f"{name} {score(scores.get('macro_f1'))}" for name, scores in transfer["in_domain"].items())
     guess = transfer["majority"]
     return (
-        f"Trained on {transfer['trained_on']}, where macro-F1 is: {there}. Always guessing that run's most frequent "
-        f"class, {guess['class']!r}, gives {score(guess['macro_f1'])} here."
+        f"Trained on {transfer['trained_on']}, with macro-F1 there: {there}. Always predicting that run's most "
+        f"frequent class, {guess['class']!r}, gives {score(guess['macro_f1'])} here."
     )
 
 
@@ -104,9 +104,9 @@ def _interval(low: Any, high: Any, what: str) -> str:
 
 
 def _spread(held: dict[str, Any]) -> str:
-    """How far the folds' accuracies lie from one another, where that is recorded."""
+    """Standard deviation of the folds' accuracies, if recorded."""
     deviation = held.get("accuracy_std")
-    return "on training rows alone" if deviation is None else f"standard deviation {deviation:.3f}"
+    return "on training rows" if deviation is None else f"standard deviation {deviation:.3f}"
 
 
 def _count(number: Any) -> str:

@@ -1,4 +1,4 @@
-"""A run's decision tree: the drawing with nodes that fold, and the leaves as rules."""
+"""Section of a result's decision tree: the drawing with collapsible nodes, and the leaves as rules."""
 
 from __future__ import annotations
 
@@ -8,31 +8,30 @@ import dash
 import dash_mantine_components as dmc
 from dash import Input, Output, State, callback
 
-from app.shared.data.decision_tree import children_of, question, rules
+from app.shared.data.decision_tree import children_of, condition, rules
 from app.shared.data.one_result import OneResult, find_result
 from app.shared.data.tree import tree
 from app.shared.parts.decisions.tree_figure import tree_figure, tree_width
 from app.shared.parts.figure import graph, graph_id
 from app.shared.parts.grid import grid, number_column, text_column
-from app.shared.parts.guard import FOREIGN
+from app.shared.parts.guard import DATA_ERRORS
 from app.shared.parts.page import notice, wide
-from app.shared.parts.run_state import SHOWN
-from app.shared.parts.state import state_id
+from app.shared.parts.state import RUN_STATE, state_id
 from app.shared.permalinks import Parameter, chosen_many
 
 
 def tree_section(result: OneResult, collapsed: Parameter) -> list[Any]:
-    """The section's content. collapsed: numbers of the nodes that the URL folds."""
+    """Content of the section. collapsed: numbers of the nodes that the URL collapses."""
     nodes = result.scores["nodes"]
     if not nodes:
-        return [notice("This result does not hold the tree.")]
+        return [notice("This result does not store the tree.")]
     inner = [str(i) for i, node in enumerate(nodes) if children_of(node)]
-    folded = chosen_many(collapsed, inner)
+    closed = chosen_many(collapsed, inner)
     pick = dmc.MultiSelect(
         id=state_id("collapsed"),
-        label="Folded nodes (or click a node in the drawing)",
-        data=[{"value": i, "label": f"node {i}: {question(nodes[int(i)], result.word)}"} for i in inner],
-        value=folded,
+        label="Collapsed nodes (or click a node in the drawing)",
+        data=[{"value": i, "label": f"node {i}: {condition(nodes[int(i)], result.word)}"} for i in inner],
+        value=closed,
         searchable=True,
         clearable=True,
         maw=760,
@@ -41,21 +40,21 @@ def tree_section(result: OneResult, collapsed: Parameter) -> list[Any]:
         "leaves",
         [
             text_column("class", "predicts", width=160),
-            number_column("share", "share of its rows", 3, width=150),
+            number_column("share", "share of leaf", 3, width=150),
             number_column("rows", "training rows", width=130),
-            text_column("rule", "where", flex=1, minWidth=420, wrapText=True, autoHeight=True),
+            text_column("rule", "rule", flex=1, minWidth=420, wrapText=True, autoHeight=True),
         ],
         rules(nodes, result.classes, result.word),
         height=360,
     )
-    said_first = (
-        "From left to right: rows whose feature is at most the threshold go up (yes), the others down (no). The mark "
+    legend = (
+        "From left to right: rows whose feature is at most the threshold go up (yes), the others down (no). The marker "
         "has the colour of the node's most frequent class. Drag to move, zoom with the buttons above the drawing."
     )
     return [
-        dmc.Text(said_first, c="dimmed", size="sm"),
+        dmc.Text(legend, c="dimmed", size="sm"),
         pick,
-        wide(dmc.Box(_drawing(result, folded), id="tree-drawing"), tree_width(nodes, [])),
+        wide(dmc.Box(_drawing(result, closed), id="tree-drawing"), tree_width(nodes, [])),
         dmc.Text("The leaves as rules", fw=600, size="sm"),
         leaves,
     ]
@@ -69,30 +68,30 @@ def tree_section(result: OneResult, collapsed: Parameter) -> list[Any]:
     State(state_id("collapsed"), "data"),
     prevent_initial_call=True,
 )
-def _fold_clicked(clicked: dict[str, Any] | None, folded: list[str], options: list[dict[str, str]]) -> Any:
-    """A click folds what follows a node, or unfolds it; the click is forgotten, so that a second one counts."""
+def _toggle_clicked(clicked: dict[str, Any] | None, closed: list[str], options: list[dict[str, str]]) -> Any:
+    """Collapse or expand the clicked node, and clear the click, so that a second click on it works."""
     if not clicked:
         return dash.no_update, dash.no_update
     node = str(clicked["points"][0].get("customdata"))
     if node not in [option["value"] for option in options]:
         return dash.no_update, None
-    return ([i for i in folded if i != node] if node in folded else [*folded, node]), None
+    return ([i for i in closed if i != node] if node in closed else [*closed, node]), None
 
 
 @callback(
     Output("tree-drawing", "children"),
     Input(state_id("collapsed"), "value"),
-    *SHOWN,
+    *RUN_STATE,
     prevent_initial_call=True,
 )
-def _fold(folded: list[str], run: str, classifier: str) -> Any:
+def _redraw(closed: list[str], run: str, classifier: str) -> Any:
     try:
         result = find_result(tree().index(), run, classifier)
-        return _drawing(result, folded)
-    except FOREIGN:
+        return _drawing(result, closed)
+    except DATA_ERRORS:
         return dash.no_update
 
 
-def _drawing(result: OneResult, folded: list[str]) -> Any:
-    figure = tree_figure(result.scores["nodes"], result.classes, [int(i) for i in folded], word=result.word)
+def _drawing(result: OneResult, closed: list[str]) -> Any:
+    figure = tree_figure(result.scores["nodes"], result.classes, [int(i) for i in closed], word=result.word)
     return graph("tree", figure, "The decision tree; the table below has its rules")

@@ -1,4 +1,4 @@
-"""What one classifies with each SAE on a dataset, and with the baselines."""
+"""Best classification scores per SAE and per baseline on one dataset."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _BASELINES = ("hidden", "tfidf", "pixels", "random_sae")
 
 @dataclass(frozen=True)
 class SaeScore:
-    """The result that cross-validation chooses among those of one SAE on one dataset: a row of the index' table.
+    """The best result of one SAE on one dataset by cross-validation. row: of the results table.
 
-    measured: how well the SAE reconstructs.
+    measured: the SAE's main measurement of reconstruction.
     """
 
     sae: Sae
@@ -29,13 +29,13 @@ class SaeScore:
 
 
 def scored_datasets(index: Index) -> list[str]:
-    """The task of every dataset that an SAE was classified on, in the order of their names."""
-    rows = index.results[_judged(index.results) & (index.results["source"] == SAE)]
+    """Tasks with a cross-validated result of SAE features, sorted by name."""
+    rows = index.results[_has_cv_score(index.results) & (index.results["source"] == SAE)]
     return sorted(set(rows[TASK]))
 
 
 def sae_scores(index: Index, dataset: str) -> list[SaeScore]:
-    """One per SAE that was classified on a dataset and whose quality was measured, the best first."""
+    """One score per SAE that has a result on the dataset and a measurement, best first."""
     rows = _rows_of(index, dataset)
     best = best_rows(rows[rows["source"] == SAE], ["model", "layer", "width"])
     found = []
@@ -48,7 +48,7 @@ def sae_scores(index: Index, dataset: str) -> list[SaeScore]:
 
 
 def baseline_scores(index: Index, dataset: str) -> list[tuple[str, float]]:
-    """(what it is, CV macro-F1) of each baseline of a dataset; of each model where there are several."""
+    """(name, CV macro-F1) of each baseline on the dataset; per model if there are several."""
     rows = _rows_of(index, dataset)
     best = best_rows(rows[rows["source"].isin(_BASELINES)], ["source", "model"])
     several = best["model"].replace("", None).nunique() > 1
@@ -58,9 +58,9 @@ def baseline_scores(index: Index, dataset: str) -> list[tuple[str, float]]:
     ]
 
 
-def _judged(results: pd.DataFrame) -> pd.Series:
+def _has_cv_score(results: pd.DataFrame) -> pd.Series:
     return (results["run"] != "") & results["cv_macro_f1"].notna()
 
 
 def _rows_of(index: Index, dataset: str) -> pd.DataFrame:
-    return index.results[_judged(index.results) & (index.results[TASK] == dataset)]
+    return index.results[_has_cv_score(index.results) & (index.results[TASK] == dataset)]

@@ -1,4 +1,4 @@
-"""The SAEs against each other: which one loses least, and which one classifies best."""
+"""Sections that compare SAEs by reconstruction and by classification score."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from app.shared.data.saes import Sae
 from app.shared.data.tree import Index, tree
 from app.shared.labels import short_model
 from app.shared.parts.figure import graph, opens_on_click
-from app.shared.parts.page import later, notice, section
+from app.shared.parts.page import notice, placeholder, section
 from app.shared.parts.state import options_of, state_id
 from app.shared.permalinks import chosen
 
 CHOSEN = Input(state_id("sae"), "value")
-"""The SAE that the page shows in full."""
+"""The SAE that the page shows in detail."""
 
 
 def quality_section(index: Index, shown: Sae | None, measured: str | None) -> Any:
-    """L0 against FVU of the SAEs of one model and layer. shown: the SAE whose own figures say where it starts."""
+    """L0 against FVU of the SAEs of one model and layer. shown: the SAE whose measurement sets the default rows."""
     names = list(dict.fromkeys(row["dataset"] for row in quality_rows(index.saes.values()) if row["dataset"]))
     main = main_measurement(shown) if shown else None
     default = main.dataset if main else next(iter(names), "")
     select = _select("measured", "Measured on", {name: name for name in names}, measured, default)
-    line = "Down and to the left is better: less is lost with fewer active latents. A click opens an SAE."
-    return section("L0 against FVU", [select, later("sae-pareto", 440)], line)
+    line = "Lower left is better: less error with fewer active latents. Click a mark to select its SAE."
+    return section("L0 against FVU", [select, placeholder("sae-pareto", 440)], line)
 
 
 def scores_section(index: Index, scored: str | None, against: str | None) -> Any:
     """CV macro-F1 of every SAE on one dataset, against its L0 or FVU."""
-    line = "Further up is better. Each mark is the setting and classifier that cross-validation chooses for its SAE."
+    line = "Higher is better. Each mark is the SAE's best setting and classifier by cross-validation."
     datasets = scored_datasets(index)
     if not datasets:
-        message = "No classifier has read an SAE's codes yet: `python run_experiments.py` fits them."
-        return section("What one classifies with them", [dmc.Text(message, size="sm")], line)
+        message = "There are no results of SAE features yet. Run `python run_experiments.py`."
+        return section("Classification scores", [dmc.Text(message, size="sm")], line)
     selects = dmc.Group(
         [
             _select("scored", "Dataset", {name: name for name in datasets}, scored, datasets[0]),
             _select("against", "Against", AGAINST, against, "l0"),
         ]
     )
-    return section("What one classifies with them", [selects, later("sae-scores", 440)], line)
+    return section("Classification scores", [selects, placeholder("sae-scores", 440)], line)
 
 
-def _select(name: str, label: str, options: dict[str, str], asked: str | None, default: str) -> Any:
+def _select(name: str, label: str, options: dict[str, str], requested: str | None, default: str) -> Any:
     return dmc.Select(
         id=state_id(name),
         label=label,
         data=options_of(options),
-        value=chosen(asked, list(options), default),
+        value=chosen(requested, list(options), default),
         allowDeselect=False,
         w={"base": "100%", "sm": 220},
     )
@@ -65,10 +65,10 @@ def _pareto(measured: str, sae_id: str | None) -> Any:
     sae = index.saes.get(sae_id or "")
     if sae is None:
         return None
-    rivals = [one for one in index.saes.values() if (one.model, one.layer) == (sae.model, sae.layer)]
+    same_layer = [one for one in index.saes.values() if (one.model, one.layer) == (sae.model, sae.layer)]
     rows = [
         row
-        for row in quality_rows(rivals)
+        for row in quality_rows(same_layer)
         if row["dataset"] == measured and row["origin"] != RANDOM and row["l0"] and row["fvu"] is not None
     ]
     place = f"{short_model(sae.model)}, layer {sae.layer}"
@@ -91,7 +91,7 @@ def _scores(scored: str, against: str, sae_id: str | None) -> Any:
     index = tree().index()
     found = sae_scores(index, scored)
     if not found:
-        return notice(f"None of the SAEs that were classified on {scored} was measured.")
+        return notice(f"No SAE with results on {scored} has a measurement.")
     kept = {"scored": scored, "against": against}
     figure = scores_figure(found, baseline_scores(index, scored), against, sae_id or "", kept)
     return graph("sae-scores", figure, f"CV macro-F1 of every SAE on {scored}")

@@ -1,10 +1,9 @@
-"""Figures that compare SAEs: L0 against FVU with the Pareto front, and what one classifies with them."""
+"""Figures that compare SAEs: L0 against FVU with the Pareto front, and CV macro-F1 against L0 or FVU."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 import plotly.graph_objects as go
@@ -12,7 +11,7 @@ import plotly.graph_objects as go
 from app.pages.saes.data.scores import SaeScore
 from app.shared.data.sae_quality import architecture, n_latents
 from app.shared.data.saes import Sae
-from app.shared.labels import sae_title, score, short_model
+from app.shared.labels import escape, sae_title, score, short_model
 from app.shared.parts.figure import COUNTS, DASHES, PALETTE, SYMBOLS, colours, styled
 from app.shared.permalinks import link
 from saefari.pareto import on_front
@@ -21,16 +20,16 @@ AGAINST = {"l0": "L0", "fvu": "FVU"}
 _TITLES = {"l0": "L0: active latents per position", "fvu": "FVU"}
 _UNKNOWN = "unknown architecture"
 _SMALLEST, _LARGEST = 9, 20
-"""Pixels of the marks of the SAEs with the fewest and the most latents."""
+"""Sizes in pixels of the marks of the SAEs with the fewest and the most latents."""
 
 Point = Mapping[str, Any]
-"""One mark: sae, x, y, text (of its hover), group, d_sae and href."""
+"""One mark: sae, x, y, text (tooltip), group, d_sae and href."""
 
 
 def pareto_figure(rows: Sequence[Mapping[str, Any]], chosen: str, kept: Mapping[str, str]) -> go.Figure:
-    """L0 against FVU of SAEs of one model and layer on the same positions; their front, and a ring around the chosen.
+    """L0 against FVU of SAEs of one model and layer on the same positions, with Pareto front and the chosen SAE.
 
-    rows: of `quality_rows`. A mark's customdata is its SAE's page. kept: what the page's URL is to keep.
+    rows: of `quality_rows`. A mark's customdata is its SAE's page. kept: URL parameters to keep in this link.
     """
     shown = [row for row in rows if row["l0"] and row["fvu"] is not None]
     front = on_front([(row["l0"], row["fvu"]) for row in shown])
@@ -69,9 +68,9 @@ def scores_figure(
     chosen: str,
     kept: Mapping[str, str],
 ) -> go.Figure:
-    """CV macro-F1 of each SAE on one dataset against its L0 or FVU, and the baselines' as lines.
+    """CV macro-F1 of each SAE on one dataset against its L0 or FVU, with baselines as lines.
 
-    against: a key of AGAINST. A mark's customdata is its SAE's page; kept: what the page's URL is to keep.
+    against: a key of AGAINST. A mark's customdata is its SAE's page. kept: URL parameters to keep in this link.
     """
     layers = _layer_names([one.sae for one in scores])
     points = [
@@ -104,7 +103,7 @@ def scores_figure(
 
 
 def _layer_names(saes: Sequence[Sae]) -> dict[tuple[str, int], str]:
-    """What tells each model and layer from the others; nothing where there is one."""
+    """Suffix that identifies each model and layer; empty if there is only one."""
     places = dict.fromkeys((sae.model, sae.layer) for sae in saes)
     several_models = len({model for model, _ in places}) > 1
     return {
@@ -116,31 +115,31 @@ def _layer_names(saes: Sequence[Sae]) -> dict[tuple[str, int], str]:
 
 
 def _with_legend_below(figure: go.Figure, **layout: Any) -> go.Figure:
-    """The plot keeps its height, however many groups there are."""
+    """Put the legend below the plot, and enlarge the figure by the legend's height."""
     legend = {"orientation": "h", "yanchor": "top", "y": -0.2, "x": 0}
     margin = {"l": 56, "r": 16, "t": 16, "b": 48}
     return styled(figure, height=360 + 14 * len(figure.data), showlegend=True, legend=legend, margin=margin, **layout)
 
 
-def _add_points(figure: go.Figure, points: Sequence[Point], said: str) -> None:
-    """One trace per group, each with a colour and mark of its own; the more latents, the larger the mark."""
+def _add_points(figure: go.Figure, points: Sequence[Point], tooltip: str) -> None:
+    """Add one trace per group with its own colour and symbol; mark size grows with the number of latents."""
     sizes = _sizes([point["d_sae"] for point in points])
     groups = sorted({point["group"] for point in points})
     for i, (group, colour) in enumerate(zip(groups, colours(len(groups)), strict=True)):
-        mine = [(point, size) for point, size in zip(points, sizes, strict=True) if point["group"] == group]
+        members = [(point, size) for point, size in zip(points, sizes, strict=True) if point["group"] == group]
         figure.add_scatter(
-            x=[point["x"] for point, _ in mine],
-            y=[point["y"] for point, _ in mine],
-            text=[point["text"] for point, _ in mine],
-            customdata=[point["href"] for point, _ in mine],
+            x=[point["x"] for point, _ in members],
+            y=[point["y"] for point, _ in members],
+            text=[point["text"] for point, _ in members],
+            customdata=[point["href"] for point, _ in members],
             name=escape(group),
             mode="markers",
             marker={
                 "color": colour,
                 "symbol": SYMBOLS[(i + i // len(PALETTE)) % len(SYMBOLS)],
-                "size": [size for _, size in mine],
+                "size": [size for _, size in members],
             },
-            hovertemplate=f"%{{text}}<br>{said}<extra></extra>",
+            hovertemplate=f"%{{text}}<br>{tooltip}<extra></extra>",
         )
 
 
@@ -149,7 +148,7 @@ def _add_ring(figure: go.Figure, points: Sequence[Point], chosen: str) -> None:
     figure.add_scatter(
         x=[point["x"] for point in ringed],
         y=[point["y"] for point in ringed],
-        name="the SAE chosen below",
+        name="selected SAE",
         mode="markers",
         marker={"symbol": "circle-open", "size": _LARGEST + 6, "color": PALETTE[3], "line": {"width": 2}},
         hoverinfo="skip",
@@ -157,7 +156,7 @@ def _add_ring(figure: go.Figure, points: Sequence[Point], chosen: str) -> None:
 
 
 def _sizes(latents: Sequence[int | None]) -> list[float]:
-    """Pixels of each mark, by the logarithm of its latents."""
+    """Size in pixels of each mark, by the logarithm of its number of latents."""
     logs = [math.log2(one) if one else None for one in latents]
     known = [one for one in logs if one is not None]
     low, span = min(known, default=0.0), max(known, default=0.0) - min(known, default=0.0)

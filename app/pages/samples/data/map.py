@@ -1,4 +1,4 @@
-"""A flat map of a result's test rows: near rows are alike in what a classifier reads, or in the hidden states."""
+"""Two-dimensional map of a result's test rows, from its features or from hidden states."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from app.engine import features_of_rows
 from app.shared.data.codes import CodeSet
-from app.shared.data.memory import written_ns
+from app.shared.data.file_cache import written_ns
 from app.shared.data.one_result import OneResult
 from app.shared.data.samples.rows import ResultRows, sample_folder
 from app.shared.data.tree import Index
@@ -29,9 +29,9 @@ METHODS = {"pca": "PCA", "umap": "UMAP"}
 
 @dataclass(frozen=True)
 class Map:
-    """places: int64 [m], which of the test rows are drawn, ascending. xy: float64 [m, 2].
+    """A map. places: int64 [m], indices of the drawn test rows, ascending. xy: float64 [m, 2].
 
-    explained: of the two directions of a PCA, the share of the variance; None for UMAP.
+    explained: variance shares of the two PCA directions; None for UMAP.
     """
 
     places: np.ndarray
@@ -40,12 +40,12 @@ class Map:
 
 
 def methods() -> list[str]:
-    """The ways of drawing that this machine has."""
+    """Projection methods installed on this machine."""
     return ["pca", "umap"] if find_spec("umap") else ["pca"]
 
 
 def spaces(index: Index, result: OneResult) -> dict[str, str]:
-    """What the map may be made from: the result's own features, and each layer's hidden states of the same rows."""
+    """Available inputs of the map: the result's features, and each layer's hidden states of the same rows."""
     found = {}
     if result.row.source in ("sae", "random_sae", "tfidf"):
         found[FEATURES] = (
@@ -57,21 +57,21 @@ def spaces(index: Index, result: OneResult) -> dict[str, str]:
 
 
 def default_space(result: OneResult, offered: dict[str, str]) -> str:
-    """The result's features; for one of hidden states, those of its layer."""
+    """The result's features; for a result on hidden states, those of its layer."""
     own = f"layer_{result.row.layer}"
     return FEATURES if FEATURES in offered else own if own in offered else next(iter(offered), "")
 
 
 def draw_map(index: Index, result: OneResult, rows: ResultRows, space: str, method: str) -> Map:
-    """The map; of more than MOST_ROWS rows it draws some, the same ones every time.
+    """Compute the map, from a seeded sample of MOST_ROWS rows if there are more.
 
-    Raises StoreError where the features are not stored, or too few rows are there.
+    Raises StoreError if the features are not stored, or there are too few rows.
     """
     samples = sample_folder(result)
     hidden = {f"layer_{one.layer}": one.folder for one in _hidden_sets(index, result)}
     folder = hidden.get(space)
     if folder is None and space != FEATURES:
-        raise StoreError("These hidden states are not stored (any more)")
+        raise StoreError("These hidden states are not stored")
     written = written_ns(result.folder / RESULTS if folder is None else folder / MANIFEST)
     return _draw(result.folder, result.classifier, samples, folder, tuple(rows.rows.tolist()), method, written)
 
@@ -86,7 +86,7 @@ def _draw(
     method: str,
     written: int,
 ) -> Map:
-    """`written`, when the features were made, is only there to tell older ones apart."""
+    """Compute the map. `written` (modification time) invalidates the cache when the features change."""
     from sklearn.preprocessing import normalize
 
     places = np.arange(len(rows))
@@ -94,25 +94,25 @@ def _draw(
         places = np.sort(np.random.default_rng(_SEED).choice(len(rows), MOST_ROWS, replace=False))
     drawn = [rows[place] for place in places]
     if len(drawn) < 3:
-        raise StoreError("A map needs three rows at least")
+        raise StoreError("A map needs at least three rows")
     features = (
         features_of_rows(result, classifier, samples, drawn)
         if hidden is None
         else read_hidden_rows(hidden, drawn, "mean")
     )
-    xy, explained = _flat(normalize(features), method)
+    xy, explained = _project(normalize(features), method)
     return Map(places, xy, explained)
 
 
-def _flat(features: Any, method: str) -> tuple[np.ndarray, tuple[float, float] | None]:
-    """float64 [n, 2]; and the share of the variance that two directions of a PCA explain."""
+def _project(features: Any, method: str) -> tuple[np.ndarray, tuple[float, float] | None]:
+    """Project to float64 [n, 2]; with PCA also return the variance shares of both directions."""
     if method == "umap":
         mapped = importlib.import_module("umap").UMAP(n_components=2, random_state=_SEED)
         return np.asarray(mapped.fit_transform(features), dtype=np.float64), None
     from sklearn.decomposition import PCA
 
     if min(features.shape) < 3:
-        raise StoreError("A map needs three features at least")
+        raise StoreError("A map needs at least three features")
     pca = PCA(n_components=2, svd_solver="arpack", random_state=_SEED)
     xy = np.asarray(pca.fit_transform(features), dtype=np.float64)
     first, second = np.nan_to_num(pca.explained_variance_ratio_)
@@ -120,7 +120,7 @@ def _flat(features: Any, method: str) -> tuple[np.ndarray, tuple[float, float] |
 
 
 def _hidden_sets(index: Index, result: OneResult) -> list[CodeSet]:
-    """Hidden states of the split that holds the test rows, by layer."""
+    """Hidden states of the split with the test rows, by layer."""
     try:
         samples = sample_folder(result)
     except StoreError:

@@ -1,4 +1,4 @@
-"""Where the terms of the TF-IDF baseline stand in a text, and what each place contributed."""
+"""Positions of the TF-IDF baseline's terms in a text, and their contributions."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 from saefari.names import character_term
 
 _WORD = re.compile(r"(?u)\b\w\w+\b")
-"""What scikit-learn's counter takes for a word."""
+"""scikit-learn's definition of a word."""
 Span = tuple[int, int]
 
 
 def term_values(text: str, contributions: Mapping[str, float]) -> tuple[np.ndarray, np.ndarray]:
     """(spans int64 [n, 2], values float64 [n]) of the words or characters that are part of a term.
 
-    contributions: name of a term -> what it added to a logit. Terms are words and pairs of words, runs of characters
-    within words (named by `character_term`), or both; with runs every span is one character. A term's contribution is
-    shared out evenly among the places that it covers, so the values add up to the contributions of the terms found.
+    contributions: term -> contribution to a logit. Terms are words and word pairs, character n-grams within words
+    (named by `character_term`), or both; with n-grams every span is one character. A term's contribution is divided
+    evenly among its spans, so the values sum to the contributions of the terms found.
     """
     lowered = "".join(one.lower() if len(one.lower()) == 1 else one for one in text)
     lengths = sorted({len(name) - 2 for name in contributions if name.startswith('"')})
@@ -49,13 +49,13 @@ def _word_terms(text: str) -> Iterator[tuple[str, Sequence[Span]]]:
 
 
 def _character_terms(text: str, lengths: Sequence[int]) -> Iterator[tuple[str, Sequence[Span]]]:
-    """Runs of characters of each word, which counts as having a blank before and after it."""
+    """Character n-grams of each word, padded with a blank on both sides."""
     for match in re.finditer(r"\S+", text):
         padded = f" {match.group()} "
         for length in lengths:
             for start in range(max(len(padded) - length + 1, 1)):
-                run = padded[start : start + length]
+                ngram = padded[start : start + length]
                 inside = range(max(start, 1), min(start + length, len(padded) - 1))
-                yield character_term(run), [(match.start() + i - 1, match.start() + i) for i in inside]
+                yield character_term(ngram), [(match.start() + i - 1, match.start() + i) for i in inside]
             if length >= len(padded):
-                break  # the counter, too, counts a short word once
+                break  # as in scikit-learn, a short word counts once

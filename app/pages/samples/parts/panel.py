@@ -1,4 +1,4 @@
-"""One sample, part by part: what it is, its text or image, why it was decided so, and what other sources said."""
+"""Parts of the selected sample: facts, coloured text or image, reasons, and predictions of the baselines."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ from app.shared.data.one_result import OneResult
 from app.shared.data.samples.evidence import EVIDENCE, position_evidence
 from app.shared.data.samples.reasons import offered_latents
 from app.shared.data.samples.rows import Sample, find_sample
-from app.shared.data.samples.selection import Shown, shown_by_others
+from app.shared.data.samples.selection import SelectedSample, selected_in_baselines
 from app.shared.labels import result_title
-from app.shared.parts.decisions.reasons import chances_table, in_short, probabilities_figure, why
+from app.shared.parts.decisions.reasons import (
+    decision_reasons,
+    probabilities_figure,
+    probabilities_table,
+    short_reasons,
+)
 from app.shared.parts.figure import graph
-from app.shared.parts.guard import said
+from app.shared.parts.guard import render_or_error
 from app.shared.parts.page import notice
 from saefari.errors import StoreError
 
@@ -23,15 +28,15 @@ if TYPE_CHECKING:
     from saefari.classify.decisions import Decision
 
 STRONGEST = "strongest"
-"""The choice of latent that follows each row's decision."""
-AGAINST = "usual"
-"""The choice of class that follows each row: the true class, or the runner-up where that was predicted."""
+"""The option that selects the latent with the strongest support for each row's prediction."""
+DEFAULT_CLASS = "usual"
+"""The option that compares with the true class or, if that was predicted, with the runner-up."""
 
 
-def facts_part(shown: Shown) -> Any:
-    """What the row is, and how likely each class is."""
+def facts_part(shown: SelectedSample) -> Any:
+    """True and predicted class of the row, and class probabilities."""
     rows, place = shown.rows, shown.place
-    colour = "teal" if shown.verdict == "right" else "orange"
+    colour = "teal" if shown.verdict == "correct" else "orange"
     lines = [
         dmc.Group(
             [
@@ -42,13 +47,15 @@ def facts_part(shown: Shown) -> Any:
         ),
         dmc.Text(f"True class: {rows.classes[shown.label]}"),
         dmc.Text(f"Predicted: {rows.classes[shown.predicted]}, with probability {rows.confidence[place]:.3f}"),
-        graph("chances", probabilities_figure(shown), "Probability of the likeliest classes and of the true one"),
+        graph(
+            "chances", probabilities_figure(shown), "Probabilities of the most probable classes and of the true class"
+        ),
     ]
     return dmc.Stack(lines, gap=4)
 
 
-def latent_options(shown: Shown, chosen: str) -> list[dict[str, str]]:
-    """Choices of what to colour the row by; [] where no latents were read. chosen: is always among them."""
+def latent_options(shown: SelectedSample, chosen: str) -> list[dict[str, str]]:
+    """Options to colour the row by; [] without codes. chosen: always included."""
     sample = find_sample(shown.result, shown.row)
     if sample.codes is None:
         return []
@@ -56,7 +63,7 @@ def latent_options(shown: Shown, chosen: str) -> list[dict[str, str]]:
     offered = offered_latents(decision, shown.predicted, sample.codes)
     first = next(iter(offered), None)
     top = "no latent is active" if first is None else f"latent {first}"
-    options = [{"value": STRONGEST, "label": f"what pushed the decision most: {top}"}]
+    options = [{"value": STRONGEST, "label": f"strongest support for the prediction: {top}"}]
     if decision is not None and decision.contributions is not None:
         name = shown.rows.classes[shown.predicted]
         options.append({"value": EVIDENCE, "label": f"evidence for {name}: all latents together"})
@@ -66,9 +73,10 @@ def latent_options(shown: Shown, chosen: str) -> list[dict[str, str]]:
     return options
 
 
-def coloured_part(shown: Shown, latent: str, token: int | None) -> Any:
-    """The row, coloured by a latent or by all of them or, for TF-IDF, by what each term contributed to the predicted
-    class. latent: its number, EVIDENCE, or anything for the one that pushed most. token: the position that is marked.
+def coloured_part(shown: SelectedSample, latent: str, token: int | None) -> Any:
+    """The row, coloured by one latent, by all latents or, for TF-IDF, by the contributions of terms.
+
+    latent: its number, EVIDENCE, or anything else for the strongest support. token: the marked position.
     """
     sample = find_sample(shown.result, shown.row)
     if sample.codes is not None:
@@ -84,59 +92,59 @@ def coloured_part(shown: Shown, latent: str, token: int | None) -> Any:
     return plain_sample(sample, sample.problem or _why_plain(shown.result, sample))
 
 
-def runner_up_options(shown: Shown) -> list[dict[str, str]]:
-    """Choices of a class to hold against the predicted one."""
-    rival = shown.rows.classes[shown.rival(AGAINST)[0]]
-    usual = {"value": AGAINST, "label": f"the true class, or the runner-up: {rival}"}
-    return [usual, *({"value": name, "label": name} for name in shown.rows.classes)]
+def runner_up_options(shown: SelectedSample) -> list[dict[str, str]]:
+    """Options of the class to compare with the predicted one."""
+    name = shown.rows.classes[shown.compared_class(DEFAULT_CLASS)[0]]
+    default = {"value": DEFAULT_CLASS, "label": f"true class, or runner-up if that was predicted: {name}"}
+    return [default, *({"value": name, "label": name} for name in shown.rows.classes)]
 
 
-def reasons_part(shown: Shown, against: str) -> Any:
-    """Contributions or path of the result itself."""
+def reasons_part(shown: SelectedSample, against: str) -> Any:
+    """Contributions or tree path of the result's own prediction."""
     decision = shown.decision()
-    reasons = why(shown.index, shown.result, decision, shown.predicted, *shown.rival(against))
-    if not shown.is_made_anew(decision):
+    reasons = decision_reasons(shown.index, shown.result, decision, shown.predicted, *shown.compared_class(against))
+    if not shown.is_outdated(decision):
         return reasons
     message = (
-        "What is stored for this row now gives other probabilities than when the result was made, so the reasons "
-        "below are not those of the prediction above: `python run_experiments.py` brings them together again."
+        "The stored features of this row have changed since the result was computed, so the reasons below do not "
+        "belong to the prediction above. Run `python run_experiments.py` to update the result."
     )
     return dmc.Stack([notice(message, color="orange"), reasons])
 
 
-def others_part(shown: Shown) -> Any:
-    """What the best results of the other sources said of the row, and why in short."""
-    others, without = shown_by_others(shown)
-    cards = [said(lambda one=one: in_short(one), result_title(one.result.row)) for one in others]  # type: ignore[misc]
-    cards += [notice(f"{result_title(one.row)}: what it said of this row is not stored.") for one in without]
+def others_part(shown: SelectedSample) -> Any:
+    """Predictions of the best results of other sources for the row, with short reasons."""
+    others, without = selected_in_baselines(shown)
+    cards = [render_or_error(lambda one=one: short_reasons(one), result_title(one.result.row)) for one in others]  # type: ignore[misc]
+    cards += [notice(f"{result_title(one.row)}: no stored prediction for this row.") for one in without]
     if not cards:
         return notice("There are no results of other sources on this dataset.")
     comparable = [one for one in others if one.rows.classes == shown.rows.classes]
-    return dmc.Stack([dmc.SimpleGrid(cards, cols={"base": 1, "lg": 2}), chances_table([shown, *comparable])])
+    return dmc.Stack([dmc.SimpleGrid(cards, cols={"base": 1, "lg": 2}), probabilities_table([shown, *comparable])])
 
 
-def _decision_or_none(shown: Shown) -> Decision | None:
-    """Reasons are said by their own part of the page; the text is shown without them."""
+def _decision_or_none(shown: SelectedSample) -> Decision | None:
+    """The decision, or None if it cannot be computed (the section of reasons reports the error)."""
     try:
         return shown.decision()
     except StoreError:
         return None
 
 
-def _terms(shown: Shown, sample: Sample) -> Any:
+def _terms(shown: SelectedSample, sample: Sample) -> Any:
     decision = _decision_or_none(shown)
     found = None if decision is None else decision.contributions
     if found is None or found.names is None:
         return plain_sample(sample, _why_plain(shown.result, sample))
-    pushed = dict(zip(found.names, found.per_class[:, shown.predicted].tolist(), strict=True))
-    return term_text(sample, pushed, shown.rows.classes[shown.predicted])
+    values = dict(zip(found.names, found.per_class[:, shown.predicted].tolist(), strict=True))
+    return term_text(sample, values, shown.rows.classes[shown.predicted])
 
 
 def _why_plain(result: OneResult, sample: Sample) -> str:
     reasons = {
-        "hidden": "Nothing is coloured: hidden states were pooled over all positions before they were classified.",
-        "tfidf": "Nothing is coloured: a tree asks for a few terms only, listed below.",
-        "majority": f"Nothing is coloured: the majority class does not read the {sample.kind}.",
-        "pixels": "Nothing is coloured: the classifier reads the pixels themselves.",
+        "hidden": "No colours: hidden states are pooled over all positions before classification.",
+        "tfidf": "No colours: a tree uses only a few terms, listed below.",
+        "majority": f"No colours: the majority class does not use the {sample.kind}.",
+        "pixels": "No colours: the classifier uses raw pixels.",
     }
     return reasons.get(str(result.row.source), "")

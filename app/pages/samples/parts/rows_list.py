@@ -1,4 +1,4 @@
-"""The list of test rows: what is asked for, and the table of what was found."""
+"""Filters and table of the test rows."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ MOST_LISTED = 20_000
 _LETTERS = 160
 
 
-ASKED = ("show", "sure", "class", "predicted", "search")
-"""The names that the URL gives to the parts of the filters, in the order of `filters_of`."""
+FILTER_NAMES = ("show", "sure", "class", "predicted", "search")
+"""URL parameters of the filters, in the order of `filters_of`."""
 
 
-def filters_of(asked: Sequence[Any], classes: list[str]) -> Filters:
-    """Filters from what controls or the URL hold, which may be anything."""
-    show, sure, true_class, predicted, search = asked
+def filters_of(values: Sequence[Any], classes: list[str]) -> Filters:
+    """Parse filters from the values of controls or of the URL, which may be anything."""
+    show, sure, true_class, predicted, search = values
     try:
         least = min(1.0, max(0.0, float(sure)))
     except (TypeError, ValueError):
@@ -40,7 +40,7 @@ def filters_of(asked: Sequence[Any], classes: list[str]) -> Filters:
 
 
 def filter_controls(filters: Filters, rows: ResultRows) -> dmc.SimpleGrid:
-    """A control for each part of the filters."""
+    """One control per filter."""
     return dmc.SimpleGrid(
         [
             dmc.Select(
@@ -52,7 +52,7 @@ def filter_controls(filters: Filters, rows: ResultRows) -> dmc.SimpleGrid:
             ),
             dmc.NumberInput(
                 id=state_id("sure"),
-                label="Confident from probability",
+                label="Confident if probability ≥",
                 value=filters.sure,
                 min=0,
                 max=1,
@@ -63,7 +63,7 @@ def filter_controls(filters: Filters, rows: ResultRows) -> dmc.SimpleGrid:
             _class_select("predicted", "Predicted class", filters.predicted_class, rows.classes),
             dmc.TextInput(
                 id=state_id("search"),
-                label=f"{_named_by(rows).capitalize()} contains, or id is",
+                label=f"{_name_title(rows).capitalize()} contains, or id is",
                 value=filters.search,
                 debounce=300,
             ),
@@ -74,18 +74,18 @@ def filter_controls(filters: Filters, rows: ResultRows) -> dmc.SimpleGrid:
 
 
 def samples_table(rows: ResultRows, places: np.ndarray, row: int | None) -> dmc.Stack:
-    """The rows at these places; row: the one that is picked."""
+    """Table of the rows at these places. row: the selected one."""
     columns = [
         text_column("id", width=72, minWidth=60, tooltipField="id"),
         *([thumbnail_column("view", "image", rows.views, alt="text")] if rows.views else []),
-        text_column("text", _named_by(rows), flex=2, minWidth=130, tooltipField="text"),
+        text_column("text", _name_title(rows), flex=2, minWidth=130, tooltipField="text"),
         text_column("label", "true class", flex=1, minWidth=95, tooltipField="label"),
         text_column("predicted", flex=1, minWidth=95, tooltipField="predicted"),
         number_column("probability", digits=3, width=100),
-        text_column("verdict", "right?", width=80, minWidth=70),
-        number_column("true_probability", "of the true class", 3, width=140),
+        text_column("verdict", "correct?", width=90, minWidth=70),
+        number_column("true_probability", "true class prob.", 3, width=140),
     ]
-    for column in columns:  # what can be asked for stands above the table
+    for column in columns:  # the filters are above the table
         column["filter"] = False
     return grid(
         "samples",
@@ -101,7 +101,7 @@ def samples_table(rows: ResultRows, places: np.ndarray, row: int | None) -> dmc.
 
 
 def listed(rows: ResultRows, places: np.ndarray) -> list[dict[str, Any]]:
-    """Rows of the table, at most MOST_LISTED."""
+    """Table rows, at most MOST_LISTED."""
     names, chance = rows.names, rows.probabilities[np.arange(len(rows.rows)), rows.labels]
     return [
         {
@@ -112,33 +112,31 @@ def listed(rows: ResultRows, places: np.ndarray) -> list[dict[str, Any]]:
             "label": rows.classes[rows.labels[i]],
             "predicted": rows.classes[rows.predicted[i]],
             "probability": float(rows.confidence[i]),
-            "verdict": "right" if rows.right[i] else "wrong",
+            "verdict": "correct" if rows.right[i] else "wrong",
             "true_probability": float(chance[i]),
         }
         for i in places[:MOST_LISTED].tolist()
     ]
 
 
-def found_in_words(rows: ResultRows, places: np.ndarray, filters: Filters) -> str:
-    """How many rows there are, and what the words of the filter mean."""
-    said = f"{len(places):,} of {len(rows.rows):,} test rows"
+def count_text(rows: ResultRows, places: np.ndarray, filters: Filters) -> str:
+    """Number of rows, their accuracy, and the definition of the filter."""
+    text = f"{len(places):,} of {len(rows.rows):,} test rows"
     if len(places) and filters.shown in ("all", "confident", "unsure"):
-        said += f", {rows.right[places].mean():.1%} of them right"
+        text += f", {rows.right[places].mean():.1%} of them correct"
     if len(places) > MOST_LISTED:
-        said += f"; the first {MOST_LISTED:,} are listed"
-    said += "."
+        text += f"; the first {MOST_LISTED:,} are listed"
+    text += "."
     if filters.shown in ("confident", "confidently-wrong"):
         highest = rows.confidence.max(initial=0)
-        said += (
-            f" Confident: the predicted class has {filters.sure:g} or more; the highest of all rows is {highest:.2f}."
-        )
+        text += f" Confident: probability of the predicted class ≥ {filters.sure:g}; the highest is {highest:.2f}."
     if filters.shown == "unsure":
-        said += f" Unsure: the two likeliest classes are less than {UNSURE:g} apart."
-    return said
+        text += f" Unsure: the two largest probabilities differ by less than {UNSURE:g}."
+    return text
 
 
-def _named_by(rows: ResultRows) -> str:
-    """What stands for a row in a line."""
+def _name_title(rows: ResultRows) -> str:
+    """Title of the column that names a row."""
     if not rows.views:
         return "text"
     return "text or name" if (rows.texts != "").any() else "name"

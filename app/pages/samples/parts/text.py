@@ -1,4 +1,4 @@
-"""A sample's text or image, coloured by what a classifier sees in it."""
+"""A sample's text or image, coloured by a latent, by evidence or by terms."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from app.shared.parts.tokens import coloured_text
 
 
 def plain_sample(sample: Sample, why: str) -> Any:
-    """The text or image alone, and why nothing is coloured."""
+    """The text or image without colours, and the reason."""
     if sample.text is None and sample.picture is None:
         return notice("This sample has neither a text nor an image.")
     return dmc.Stack([plain_row(sample.text, sample.picture), _caption(why)], gap=4)
 
 
 def latent_sample(sample: Sample, latent: int, token: int | None) -> Any:
-    """The row with the activation of one latent at each position that counts; token: the position that is marked."""
+    """The row coloured by the activation of one latent. token: the marked position."""
     if sample.codes is None or (sample.text is None and sample.picture is None):
         return plain_sample(sample, sample.problem)
     if not 0 <= latent < sample.codes.shape[1]:
@@ -35,31 +35,31 @@ def latent_sample(sample: Sample, latent: int, token: int | None) -> Any:
     if active:
         caption = (
             f"Latent {latent} is active at {active} of {len(values)} positions, up to {values.max():.3g}. "
-            f"{_point_at(sample)} its activation."
+            f"{_hover_hint(sample)} its activation."
         )
     return _shaded(sample, Shading(values, f"activation of latent {latent}", True, token), caption)
 
 
 def evidence_sample(sample: Sample, evidence: np.ndarray, class_name: str, token: int | None) -> Any:
-    """The row with what each position contributed to a class; see `position_evidence`."""
+    """The row coloured by each position's contribution to a class (`position_evidence`)."""
     caption = (
-        f"Orange speaks for {class_name}, blue against it: each latent's contribution to the logit is shared out over "
-        f"the positions where it is active, as its activation is; together {evidence.sum():+.3g}, without the "
-        f"intercept. {_point_at(sample)} its share."
+        f"Orange: for {class_name}; blue: against it. Each latent's contribution to the logit is distributed over its "
+        f"active positions in proportion to its activation. Sum without the intercept: {evidence.sum():+.3g}. "
+        f"{_hover_hint(sample)} its share."
     )
-    said = Shading(evidence, f"evidence for {class_name}", True, token, lambda i: f"{evidence[i]:+.3g}")
-    return _shaded(sample, said, caption)
+    shading = Shading(evidence, f"evidence for {class_name}", True, token, lambda i: f"{evidence[i]:+.3g}")
+    return _shaded(sample, shading, caption)
 
 
 def term_text(sample: Sample, contributions: Mapping[str, float], class_name: str) -> Any:
-    """The text with what each place contributed to a class; see `term_values`."""
+    """The text coloured by the contributions of terms to a class (`term_values`)."""
     if not sample.text:
         return plain_sample(sample, "This row has no text for the classifier to read.")
     spans, values = term_values(sample.text, contributions)
     peak = float(np.abs(values).max(initial=0))
     caption = (
-        f"Orange speaks for {class_name}, blue and underlined against it; a term's contribution is shared out among "
-        "the places where it occurs. Hover a place for its share."
+        f"Orange: for {class_name}; blue and underlined: against it. A term's contribution is divided among its "
+        "occurrences. Hover over a term for its share."
     )
     coloured = coloured_text(sample.text, spans, values, peak, lambda i: f"{values[i]:+.3g}")
     picture = [] if sample.picture is None else [plain_row(None, sample.picture)]
@@ -68,12 +68,12 @@ def term_text(sample: Sample, contributions: Mapping[str, float], class_name: st
 
 def _shaded(sample: Sample, shading: Shading, caption: str) -> Any:
     what = "patch or token" if sample.picture and sample.text else "patch" if sample.picture else "token"
-    caption += f" Click a {what} for the latents that are strongest there."
+    caption += f" Click a {what} to list its strongest latents."
     return dmc.Stack([shaded_row(sample.text, sample.spans, sample.picture, shading), _caption(caption)], gap=4)
 
 
-def _point_at(sample: Sample) -> str:
-    return "Hover a token for" if sample.picture is None else "Point at a patch, or go to it with the arrow keys, for"
+def _hover_hint(sample: Sample) -> str:
+    return "Hover over a token for" if sample.picture is None else "Hover over a patch (or use the arrow keys) for"
 
 
 def _caption(text: str) -> Any:

@@ -1,4 +1,4 @@
-"""The choice of a token or patch of a sample, and the latents that are strongest at it."""
+"""Drop-down of a sample's tokens or patches, and table of the strongest latents at the selected one."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 import dash_mantine_components as dmc
 
-from app.pages.samples.data.tokens import token_text
+from app.shared.data.images.positions import position_name
 from app.shared.data.latents.summary import strongest_images
 from app.shared.data.one_result import codes_of, sae_of
 from app.shared.data.samples.reasons import describe_features
 from app.shared.data.samples.rows import Sample, find_sample
-from app.shared.data.samples.selection import Shown
+from app.shared.data.samples.selection import SelectedSample
 from app.shared.labels import shortened
 from app.shared.parts.grid import grid, number_column, text_column
 from app.shared.parts.images.thumbnails import ROW_HEIGHT, thumbnail_column
@@ -23,11 +23,11 @@ from saefari.store import strongest_latents
 _MOST = 10
 _LETTERS = 40
 _LISTED = 300
-"""Tokens that the opened choice lists; typing part of one finds the others."""
+"""Options that the drop-down lists at once; typing finds the others."""
 
 
 def token_choice(position: int | None) -> dmc.Select:
-    """Which position; a click on a token or patch sets it (assets/dashboard.js). position: of the first one."""
+    """Drop-down of positions, also set by a click on a token (assets/dashboard.js). position: initial value."""
     return dmc.Select(
         id=state_id("token"),
         label="Strongest latents at",
@@ -41,8 +41,8 @@ def token_choice(position: int | None) -> dmc.Select:
     )
 
 
-def token_options(shown: Shown, chosen: int | None) -> list[dict[str, str]]:
-    """Choices of a token; [] where no latents were read. chosen: is always among them."""
+def token_options(shown: SelectedSample, chosen: int | None) -> list[dict[str, str]]:
+    """Options of the drop-down; [] without codes. chosen: always included."""
     sample = find_sample(shown.result, shown.row)
     if sample.codes is None:
         return []
@@ -51,13 +51,15 @@ def token_options(shown: Shown, chosen: int | None) -> list[dict[str, str]]:
     return options if chosen is None or chosen < n else [*options, {"value": str(chosen), "label": f"token {chosen}"}]
 
 
-def token_part(shown: Shown, position: int | None) -> Any:
-    """The strongest latents at a position, counted from 0 among those that count; nothing where none is chosen."""
+def token_part(shown: SelectedSample, position: int | None) -> Any:
+    """Table of the strongest latents at a valid position, counted from 0; None if none is selected."""
     sample = find_sample(shown.result, shown.row)
     if position is None or sample.codes is None:
         return None
     if position >= len(sample.spans):
-        return notice(f"This {sample.kind} has no token {position}: it has {len(sample.spans):,}, counted from 0.")
+        return notice(
+            f"This {sample.kind} has no token {position}: it has {len(sample.spans):,} tokens, counted from 0."
+        )
     latents, activations = strongest_latents(sample.codes, position)
     features = describe_features(shown.index, shown.result, latents[:_MOST].tolist(), None)
     images = _images(shown, latents[:_MOST].tolist())
@@ -82,7 +84,7 @@ def token_part(shown: Shown, position: int | None) -> Any:
         columns.append(text_column("explanation", tooltipField="explanation", flex=1, minWidth=220))
     heights = {"dashGridOptions": {"rowHeight": ROW_HEIGHT}} if images else {}
     table = grid("token-latents", columns, rows, height=600 if images else 500, **heights) if rows else None
-    active = f"{len(latents):,} of {sample.codes.shape[1]:,} latents are active at it."
+    active = f"{len(latents):,} of {sample.codes.shape[1]:,} latents are active."
     return dmc.Stack(
         [
             dmc.Title(f"The ten strongest latents at {_named(sample, position)}", order=3, size="h5"),
@@ -93,14 +95,20 @@ def token_part(shown: Shown, position: int | None) -> Any:
     )
 
 
-def _images(shown: Shown, latents: list[int]) -> dict[int, str]:
-    """latent -> the address of the image in which it is strongest; {} where that is not known."""
+def token_text(sample: Sample, position: int) -> str:
+    """A token's characters without surrounding white space, or a patch's place in the image (`position_name`)."""
+    start, stop = sample.spans[position].tolist()
+    return position_name(sample.text, (start, stop), sample.picture, position)
+
+
+def _images(shown: SelectedSample, latents: list[int]) -> dict[int, str]:
+    """Map latent -> URL of the image with its largest activation; {} if unknown."""
     sae = sae_of(shown.index, shown.result.row)
     codes = None if sae is None else codes_of(sae, shown.result.row)
     try:
         return {} if codes is None else strongest_images(codes, latents)
     except StoreError:
-        return {}  # the table says what is known without it; Health says what is wrong with the codes
+        return {}  # the table works without images; the page Health reports damaged codes
 
 
 def _named(sample: Sample, position: int) -> str:

@@ -1,4 +1,4 @@
-"""Test rows to try a classifier on, as examples of texts."""
+"""Test rows as example texts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from saefari.errors import StoreError
 from saefari.store import read_sample_rows, read_samples, read_split
 
 LONGEST_TEXT = 20_000
-"""Characters: what no model here reads to its end, and what a page can still show."""
+"""Maximum number of characters: more than any model reads, and still fast to display."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,14 @@ class ExampleText:
 
 
 def example_texts(result: OneResult, n: int) -> list[ExampleText]:
-    """A few test rows of a result, spread over its test set; none where the tree does not hold them."""
+    """Up to n test rows, evenly spaced over a result's test set; [] if they are not stored."""
     try:
         folder = sample_folder(result)
         test_rows = read_samples(folder, ["row"])["row"].to_numpy()[read_split(folder) == 1]
         chosen = test_rows[np.linspace(0, len(test_rows) - 1, min(n, len(test_rows))).astype(int)].tolist()
         found = read_sample_rows(folder, chosen, ["text", "label"]).to_pylist() if chosen else []
     except (StoreError, KeyError, IndexError, TypeError, ValueError, OSError):
-        return []  # the page offers no examples; Health says what is wrong with the rows
+        return []  # the page works without examples; Health reports damaged rows
     return [
         ExampleText(row, one["text"], one["label"] or "")
         for row, one in zip(chosen, found, strict=True)

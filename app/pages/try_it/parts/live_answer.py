@@ -1,8 +1,7 @@
-"""A live answer for a text or image: its class, how sure it is of each, what decided, and where its latents are."""
+"""A live prediction of a text or image: predicted class, probabilities, reasons, and coloured input."""
 
 from __future__ import annotations
 
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import dash_mantine_components as dmc
@@ -11,13 +10,14 @@ import plotly.graph_objects as go
 from dash import dcc, html
 
 from app.shared.data.images.picture import Picture
+from app.shared.data.images.served import data_address
 from app.shared.data.one_result import OneResult
 from app.shared.data.samples.evidence import EVIDENCE, position_evidence
 from app.shared.data.samples.reasons import describe_features, offered_latents
 from app.shared.data.tree import Index
-from app.shared.labels import shortened
-from app.shared.parts.decisions.contributions import Push, bars, check
-from app.shared.parts.decisions.reasons import why
+from app.shared.labels import escape, shortened
+from app.shared.parts.decisions.contributions import ClassLogit, bars, sum_text
+from app.shared.parts.decisions.reasons import decision_reasons
 from app.shared.parts.figure import PALETTE, graph, styled
 from app.shared.parts.images.row import plain_row
 from app.shared.parts.state import options_of, state_id
@@ -34,9 +34,9 @@ _MOST_CLASSES = 10
 def full_answer(
     index: Index, result: OneResult, text: str, live: LivePrediction, latent: str, picture: Picture | None = None
 ) -> dmc.Stack:
-    """Everything about the answer of the result that was asked. latent: the one to colour the text by at first.
+    """Full prediction of the page's own result. latent: the one that colours the text first.
 
-    picture: what the model saw of an image; None where none was asked about.
+    picture: the image as the model received it; None for a text.
     """
     best, second = _ranked(live)[:2]
     return dmc.Stack(
@@ -44,28 +44,40 @@ def full_answer(
             _verdict(live, "own"),
             _probabilities(live, "own"),
             *_coloured(text, live, best, latent, picture),
-            why(index, result, live.decision, best, second, "second most probable"),
+            decision_reasons(index, result, live.decision, best, second, "second most probable"),
         ],
         gap="sm",
     )
 
 
 def short_answer(index: Index, result: OneResult, live: LivePrediction, name: str) -> dmc.Stack:
-    """The answer of a result that is only compared with; its figures are named after `name`."""
+    """Short prediction of a baseline. name: suffix of the figures' ids."""
     parts = [_verdict(live, name), _probabilities(live, name)]
     found, best = live.decision.contributions, _ranked(live)[0]
     if found is not None:
         labels = [one.label for one in describe_features(index, result, found.features.tolist(), found.names)]
-        push = Push(
+        logit = ClassLogit(
             live.classes[best], found.per_class[:, best], float(found.intercepts[best]), float(found.logits[best])
         )
-        parts.append(graph(f"try-{name}-reasons", bars(labels, push), f"What spoke for {push.title}"))
-        parts.append(dmc.Text(check(push), size="sm"))
+        parts.append(graph(f"try-{name}-reasons", bars(labels, logit), f"Contributions to {logit.title}"))
+        parts.append(dmc.Text(sum_text(logit), size="sm"))
     return dmc.Stack(parts, gap="xs")
 
 
+def live_picture(live: LivePrediction, name: str, is_vit: bool) -> Picture | None:
+    """The image of a live prediction; None for a text, or if the classifier uses no image.
+
+    name: file name. is_vit: whether a position before the patches is a vision transformer's class token.
+    """
+    if live.view is None:
+        return None
+    patch = np.full(len(live.spans), -1) if live.patch is None else np.asarray(live.patch, dtype=np.int64)
+    first_is_class = is_vit and len(patch) > 0 and patch[0] == -1
+    return Picture(name, data_address(live.view), live.grid or (1, 1), patch, bool(first_is_class))
+
+
 def probability_figure(classes: list[str], probabilities: np.ndarray) -> go.Figure:
-    """Bars of the most probable classes, the predicted one on top and in another colour; the rest as one bar."""
+    """Bars of the most probable classes, the predicted one on top in another colour, and one bar for all others."""
     order = np.argsort(-probabilities, kind="stable")[:_MOST_CLASSES]
     names = [shortened(classes[i], 24) for i in order]
     values = [float(probabilities[i]) for i in order]
@@ -108,8 +120,8 @@ def _ranked(live: LivePrediction) -> list[int]:
 def _verdict(live: LivePrediction, name: str) -> dmc.Text:
     """The predicted class, under the id `answer-<name>`."""
     best = _ranked(live)[0]
-    said = html.Strong(live.classes[best], id=f"answer-{name}")
-    return dmc.Text(["Says ", said, f" with probability {live.probabilities[best]:.3f}."], size="lg")
+    predicted = html.Strong(live.classes[best], id=f"answer-{name}")
+    return dmc.Text(["Predicted: ", predicted, f", probability {live.probabilities[best]:.3f}"], size="lg")
 
 
 def _probabilities(live: LivePrediction, name: str) -> Any:
@@ -118,14 +130,14 @@ def _probabilities(live: LivePrediction, name: str) -> Any:
 
 
 def _coloured(text: str, live: LivePrediction, best: int, latent: str, picture: Picture | None) -> list[Any]:
-    """The choice of a latent, and what a callback needs to colour the row by it; the image alone without an SAE."""
+    """Drop-down of latents and the data for colouring the row by them; without an SAE, only the image."""
     if live.codes is None:
         return [] if picture is None else [plain_row(None, picture)]
     what = "text" if picture is None else "image"
     offered = offered_latents(live.decision, best, live.codes)
     if not offered:
         return [
-            dmc.Text(f"No latent is active anywhere in this {what}.", size="sm"),
+            dmc.Text(f"No latent is active in this {what}.", size="sm"),
             *([] if picture is None else [plain_row(text, picture)]),
         ]
     options = {str(one): f"latent {one}: {reason}" for one, reason in offered.items()}
@@ -134,8 +146,8 @@ def _coloured(text: str, live: LivePrediction, best: int, latent: str, picture: 
         options[EVIDENCE] = f"evidence for {live.classes[best]}: all latents together"
         evidence = position_evidence(live.codes, live.decision.contributions, best)
         activations[EVIDENCE] = [list(range(len(evidence))), evidence.tolist()]
-    read_to = int(live.spans[:, 1].max(initial=0))
-    cut = f"The model reads the first {read_to:,} characters." if read_to < len(text.rstrip()) else ""
+    end = int(live.spans[:, 1].max(initial=0))
+    truncated = f"The model reads only the first {end:,} characters." if end < len(text.rstrip()) else ""
     return [
         dmc.Select(
             id=state_id("latent"),
@@ -156,12 +168,12 @@ def _coloured(text: str, live: LivePrediction, best: int, latent: str, picture: 
             },
         ),
         html.Div(id="try-tokens"),
-        *([dmc.Text(cut, size="sm")] if cut else []),
+        *([dmc.Text(truncated, size="sm")] if truncated else []),
     ]
 
 
 def _activations(codes: sparse.csr_array, latents: list[int]) -> dict[str, list[list[float]]]:
-    """latent -> (positions, activations there), as JSON keeps it."""
+    """Map latent -> [positions, activations], as JSON."""
     columns = codes.tocsc()
     found = {}
     for latent in latents:

@@ -1,4 +1,4 @@
-"""The choice of an image to be tried: a file from this computer, and for some models a text along with it."""
+"""Form for an image: a file from this computer and, for some models, a text beside it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from app.shared.parts.page import notice
 
 
 def image_question(samples: str, with_text: bool) -> dmc.Stack:
-    """samples: the page with the test rows. with_text: whether the model reads a text beside the image."""
+    """The form. samples: URL of the page with the test rows. with_text: whether the model reads a text as well."""
     limits = f"{', '.join(FORMATS)}; up to {MOST_BYTES // 2**20} MB and {MOST_PIXELS // 10**6} million pixels."
     button = html.Button("Choose an image", id="try-image-choose", type="button", className="choose")
     drop = dcc.Upload(
         [button, " or drop one here."], id="try-image-file", className="drop", className_active="drop over"
     )
-    checked: dict[str, Any] = {"data-most-bytes": str(MOST_BYTES)}
-    said: dict[str, Any] = {"aria-live": "polite"}
+    limit: dict[str, Any] = {"data-most-bytes": str(MOST_BYTES)}
+    live: dict[str, Any] = {"aria-live": "polite"}
     text = dmc.Textarea(
         id="try-image-text",
         label="Text beside the image (optional)",
@@ -28,15 +28,15 @@ def image_question(samples: str, with_text: bool) -> dmc.Stack:
         maxRows=8,
         display="block" if with_text else "none",
     )
-    note = "It is kept in memory only, never in a file. The first one takes longer: the model is loaded."
+    note = "Images stay in memory and are not written to disk. The first prediction loads the model and takes longer."
     return dmc.Stack(
         [
-            dmc.Text(["An image from this computer: ", limits], size="sm"),
-            html.Div(drop, **checked),
-            dmc.Text("No image chosen yet.", id="try-image-name", size="sm", **said),
+            dmc.Text(["Image from this computer: ", limits], size="sm"),
+            html.Div(drop, **limit),
+            dmc.Text("No image chosen yet.", id="try-image-name", size="sm", **live),
             text,
             dmc.Group([dmc.Button("Classify", id="try-image-classify"), dmc.Text(note, size="sm", c="dimmed")]),
-            dmc.Text(["Its test rows are on ", dcc.Link("Samples", href=samples), "."], size="sm"),
+            dmc.Text(["The test rows are on the page ", dcc.Link("Samples", href=samples), "."], size="sm"),
             dcc.Store(id="try-image-problem", data=""),
             html.Div(id="try-image-refusal", role="status"),
         ],
@@ -58,8 +58,8 @@ clientside_callback(
     prevent_initial_call=True,
 )
 clientside_callback(
-    ClientsideFunction("saefari", "askImage"),
-    Output("try-asked", "data", allow_duplicate=True),
+    ClientsideFunction("saefari", "submitImage"),
+    Output("try-query", "data", allow_duplicate=True),
     Output("try-image-problem", "data", allow_duplicate=True),
     Input("try-image-classify", "n_clicks"),
     State("try-image-file", "contents"),

@@ -1,1 +1,1 @@
-"""Stored images and uploads."""
+"""Stored and uploaded images."""

@@ -1,4 +1,4 @@
-"""A row's image as the pages show it: where the browser gets it, and which part of it each position saw."""
+"""A row's image: its URL, and the patch that each position covers."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True)
 class Picture:
-    """What a model saw of an image.
+    """An image as the model received it.
 
-    name: what the dataset calls it. src: its address, of this app, or its content as a `data:` address.
-    grid: rows and columns of the patches that it is divided into. patch: int64 [n_positions], for each position that
-    counts its cell of the grid, row by row, or -1 where it has no place in the image.
+    name: the dataset's name of it. src: URL in this app, or a `data:` URL. grid: (rows, columns) of patches.
+    patch: int64 [n_positions], for each valid position its cell of the grid, row by row, or -1 outside the image.
     first_is_class: whether the first position is a vision transformer's class token.
     """
 
@@ -34,13 +33,14 @@ class Picture:
     first_is_class: bool = False
 
     def place(self, position: int) -> tuple[int, int] | None:
-        """(row, column) of a position, counted from 0 at the top left; None where it has no place in the image."""
+        """(row, column) of a position, counted from 0 at the top left; None outside the image."""
         cell = int(self.patch[position])
         return None if cell < 0 else divmod(cell, self.grid[1])
 
     def cells(self, values: np.ndarray) -> dict[int, int]:
-        """cell -> its position, in the order of the cells; where several saw the same cell, the one of the largest
-        value, the first where equal. values: [n_positions].
+        """Map cell -> position, by ascending cell. values: [n_positions].
+
+        Of several positions in one cell, choose the one with the largest value, the first of equals.
         """
         order = np.lexsort((np.arange(len(values)), -values, self.patch))
         order = order[self.patch[order] >= 0]
@@ -49,12 +49,12 @@ class Picture:
 
 
 def image_columns(samples: Path) -> list[str]:
-    """The columns of samples.parquet that `stored_picture` needs; none where the split has no images."""
+    """Columns of samples.parquet that `stored_picture` needs; none if the split has no images."""
     return _COLUMNS if shows_images(samples) else []
 
 
 def shows_images(samples: Path) -> bool:
-    """Whether a split holds images; what cannot be read is said by whatever reads its rows."""
+    """Whether a split has images; False if that cannot be read (reading its rows reports the error)."""
     try:
         return has_images(samples)
     except (StoreError, OSError, ValueError):
@@ -62,9 +62,9 @@ def shows_images(samples: Path) -> bool:
 
 
 def stored_picture(samples: Path, row: int, stored: Mapping[str, Any]) -> Picture | None:
-    """The image of a row, from its text and `image_columns`; None where it has none. samples: the split's folder.
+    """Build a row's image from its `text` and `image_columns`; None if it has no image. samples: the split's folder.
 
-    Raises StoreError where its patches do not fit together.
+    Raises StoreError if patches and grid do not match.
     """
     if stored.get("grid") is None:
         return None
@@ -72,7 +72,7 @@ def stored_picture(samples: Path, row: int, stored: Mapping[str, Any]) -> Pictur
     valid = stored["valid"] or []
     fits = len(grid) == 2 and min(grid) > 0 and len(patch) == len(valid)
     if not fits or (len(patch) and not (patch.min() >= -1 and patch.max() < grid[0] * grid[1])):
-        raise StoreError(f"the patches of row {row} do not lie in its image's grid: run the extraction again")
+        raise StoreError(f"the patches of row {row} do not fit its image's grid; run the extraction again")
     begins = bool(valid) and valid[0] == 0 and patch[0] == -1 and not stored.get("text")
     return Picture(
         stored["image"] or f"image of row {row}",

@@ -1,4 +1,4 @@
-"""What a position of a row is called: a piece of its text, a patch of its image, or neither."""
+"""Names of positions: a token of the text, a patch of the image, or a special token."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from app.shared.data.images.picture import Picture
 
 
 def position_name(text: str | None, span: tuple[int, int], picture: Picture | None, position: int) -> str:
-    """`patch row 2, column 3` (counted from 0), the characters of a token, `cls`, or `special token`.
+    """Name a position: `patch row 2, column 3` (counted from 0), a token's text, `cls`, or `special token`.
 
-    span: first and past-last character, in the text. Of a row without an image a token may be named "".
+    span: first and past-last character in the text. In a row without an image, a token without characters is "".
     """
     if picture is not None:
         if place := picture.place(position):

@@ -1,1 +1,1 @@
-"""What is known about latents: activations, contexts, use by classifiers."""
+"""Latents: activations, contexts, and the classifiers that use them."""

@@ -1,4 +1,4 @@
-"""The rows in which a latent fires: its strongest, samples from weak to strong, and the tokens it fires at."""
+"""Examples of a latent: its strongest rows, rows by activation decile, and its top tokens."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Sample = dict[str, Any]
 class Context:
     """One row in which a latent fires.
 
-    sample: its row, text, label, span_start and span_end of samples.parquet.
-    values: float32 [n_valid], the latent's activation at each valid position. centre: where it is strongest.
-    picture: None where the row has no image.
+    sample: row, text, label, span_start and span_end of samples.parquet.
+    values: float32 [n_valid], the latent's activation at each valid position. centre: the strongest position.
+    picture: None if the row has no image.
     """
 
     sample: Sample
@@ -41,9 +41,7 @@ class Context:
 
 @dataclass(frozen=True)
 class TokenCount:
-    """A token's text or a patch's name, how many of the strongest activations are at it, and how strong these are on
-    average.
-    """
+    """A token or patch: its name, its number among the strongest activations, and their mean."""
 
     text: str
     count: int
@@ -52,17 +50,17 @@ class TokenCount:
 
 
 def strongest_contexts(codes: Firing, samples: Path, latent: int) -> list[Context]:
-    """The rows in which a latent gets strongest, strongest first. Raises StoreError when samples cannot be read.
+    """The N_TOP rows with the largest activation, strongest first. Raises StoreError if samples cannot be read.
 
-    A row counts by its strongest position, so that no text is shown twice.
+    A row is ranked by its strongest position, so no text appears twice.
     """
     return _contexts(codes, samples, latent, _ascending(codes, latent)[::-1][:N_TOP])
 
 
 def decile_contexts(codes: Firing, samples: Path, latent: int, n_each: int, decile: int = 0) -> list[list[Context]]:
-    """A few rows of each tenth of those in which a latent fires, by their strongest position; drawn alike every time.
+    """Draw `n_each` rows from each decile of the rows in which a latent fires, ranked by their strongest position.
 
-    decile: 1 (weakest) to 10 for one tenth alone, 0 for all, strongest first. Raises StoreError.
+    decile: 1 (weakest) to 10 for one decile, 0 for all, strongest first. The draw is seeded. Raises StoreError.
     """
     ascending = _ascending(codes, latent)
     parts = np.array_split(np.arange(len(ascending)), N_DECILES)
@@ -79,9 +77,9 @@ def decile_contexts(codes: Firing, samples: Path, latent: int, n_each: int, deci
 def top_tokens(
     codes: Firing, samples: Path, latents: Sequence[int], most_activations: int = 100, most_tokens: int = 20
 ) -> dict[int, list[TokenCount]]:
-    """latent -> the tokens most frequent at its strongest activations. Raises StoreError.
+    """Map latent -> the most frequent tokens at its strongest activations. Raises StoreError.
 
-    The texts of all latents are read together.
+    The texts for all latents are read at once.
     """
     strongest = {}
     for latent in latents:
@@ -102,7 +100,7 @@ def top_tokens(
 
 
 def _ascending(codes: Firing, latent: int) -> np.ndarray:
-    """Indices of the strongest activation of each row (the first, where equal), weakest row first."""
+    """Indices of each row's strongest activation (the first of equals), weakest row first."""
     positions, values = codes.of(latent)
     places = codes.row_places(positions)
     by_row = np.lexsort((-values, places))
@@ -112,7 +110,7 @@ def _ascending(codes: Firing, latent: int) -> np.ndarray:
 
 
 def _contexts(codes: Firing, samples: Path, latent: int, chosen: np.ndarray) -> list[Context]:
-    """The rows around some of a latent's activations, in their order."""
+    """The rows that contain the chosen activations of a latent, in the given order."""
     positions, values = codes.of(latent)
     places = codes.row_places(positions)
     texts = _texts(codes, samples, np.unique(places[chosen]))
@@ -130,7 +128,7 @@ def _contexts(codes: Firing, samples: Path, latent: int, chosen: np.ndarray) -> 
 
 
 def _texts(codes: Firing, samples: Path, places: np.ndarray) -> dict[int, Sample]:
-    """place -> its row of samples.parquet."""
+    """Map place -> row of samples.parquet."""
     if not len(places):
         return {}
     table = read_sample_rows(samples, codes.rows[places].tolist(), [*_COLUMNS, *image_columns(samples)])
@@ -138,13 +136,13 @@ def _texts(codes: Firing, samples: Path, places: np.ndarray) -> dict[int, Sample
 
 
 def _token(sample: Sample, picture: Picture | None, at: int) -> tuple[str, bool]:
-    """(a position's name, whether it is a patch)."""
+    """(name of a position, whether it is a patch)."""
     name = position_name(sample["text"], (sample["span_start"][at], sample["span_end"][at]), picture, at)
     return name or "(space)", picture is not None and picture.place(at) is not None
 
 
 def _counted(tokens: Iterable[tuple[str, bool]], values: np.ndarray) -> list[TokenCount]:
-    """Most frequent first; where equal, the stronger."""
+    """Count tokens; most frequent first, then by mean activation."""
     strengths: dict[tuple[str, bool], list[float]] = {}
     for token, value in zip(tokens, values.tolist(), strict=True):
         strengths.setdefault(token, []).append(value)

@@ -1,4 +1,4 @@
-"""Where latents fire: a code set, stored position by position, turned around to go latent by latent."""
+"""A code set indexed by latent: the stored codes (by position) are transposed."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.shared.data.bounded import BoundedCache
+from app.shared.data.bounded_cache import BoundedCache
 from app.shared.data.codes import CodeSet
 from saefari.errors import StoreError
 from saefari.store import CodesShard, ShardRecord, iter_arrays, read_codes_head, read_samples
 
 MOST_ACTIVATIONS = 8_000_000
-"""Of a larger code set the first rows of evenly spread shards are read: looking at examples needs no more."""
+"""From a larger code set, read the first rows of evenly spaced shards, which is enough for examples."""
 _MOST_SHARDS = 32
 _MOST_BYTES = 256 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Firing:
-    """The activations of a code set's latents in the rows that were read.
+    """Activations of a code set's latents in the rows that were read.
 
-    starts: int64 [d_sae + 1]; latent i owns positions and values starts[i]:starts[i + 1], in the order of the rows.
-    positions: int32 [n_active], counted through the rows read. values: [n_active], above 0.
-    offsets: int64 [n_rows + 1], the positions of each row read. rows: int64 [n_rows], their numbers in the dataset.
-    labels: int32 [n_rows], index into classes, -1 where a row has none. total_rows: rows of the whole split.
+    starts: int64 [d_sae + 1]; latent i owns positions and values starts[i]:starts[i + 1], in row order.
+    positions: int32 [n_active], counted over the rows read. values: [n_active], above 0.
+    offsets: int64 [n_rows + 1], first position of each row read. rows: int64 [n_rows], row numbers of the dataset.
+    labels: int32 [n_rows], index into classes, -1 without a label. total_rows: rows of the split.
     """
 
     starts: np.ndarray
@@ -56,15 +56,15 @@ class Firing:
         return self.positions[own], self.values[own].astype(np.float32)
 
     def row_places(self, positions: np.ndarray) -> np.ndarray:
-        """int64 [n]: which of the rows read holds each position."""
+        """int64 [n]: index, among the rows read, of the row of each position."""
         return np.searchsorted(self.offsets, positions, side="right") - 1
 
 
 @dataclass(frozen=True)
 class Densities:
-    """How often the latents of a code set are active, over every position of its finished shards.
+    """How often the latents of a code set are active, over all positions of its finished shards.
 
-    counts: int64 [d_sae]. per_shard: activations in each shard, in their order.
+    counts: int64 [d_sae]. per_shard: number of activations in each shard.
     """
 
     counts: np.ndarray
@@ -86,17 +86,17 @@ _densities: BoundedCache[Densities] = BoundedCache(_MOST_BYTES // 8)
 
 
 def version(codes: CodeSet) -> tuple[str, tuple[str, ...]]:
-    """What a code set's arrays are cached under: other shards are other arrays."""
+    """Cache key of a code set's arrays; it changes with the shards."""
     return str(codes.folder), tuple(shard.sha256 for shard in codes.manifest.shards)
 
 
 def densities(codes: CodeSet) -> Densities:
-    """Exact, from the statistics in the shards. Raises StoreError when they cannot be read."""
+    """Compute exact densities from the statistics in the shards. Raises StoreError if they cannot be read."""
     return _densities.get(version(codes), lambda: _read_densities(codes))
 
 
 def firing(codes: CodeSet) -> Firing:
-    """Where the latents fire, in all rows or an evenly spread part of them. Raises StoreError."""
+    """Read where latents fire, in all rows or in an evenly spaced part of them. Raises StoreError."""
     return _firing.get(version(codes), lambda: _read_firing(codes))
 
 
@@ -119,14 +119,14 @@ def _read_firing(codes: CodeSet) -> Firing:
     shards = [read_codes_head(codes.folder, record, most) for record, most in _chosen(codes)]
     places = np.concatenate([shard.start + np.arange(shard.n_rows) for shard in shards])
     rows, labels, classes = _labelled(codes, places)
-    starts, positions, values = _turned(shards)
+    starts, positions, values = _by_latent(shards)
     lengths = np.concatenate([np.diff(shard.offsets) for shard in shards])
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     return Firing(starts, positions, values, offsets, rows, labels, classes, codes.manifest.n_rows)
 
 
 def _chosen(codes: CodeSet) -> list[tuple[ShardRecord, int | None]]:
-    """(shard, most activations to read of it; None: all) so that they stay below the bound together."""
+    """(shard, maximum number of activations to read; None: all), together at most MOST_ACTIVATIONS."""
     shards = codes.manifest.shards
     if sum(densities(codes).per_shard) <= MOST_ACTIVATIONS:
         return [(shard, None) for shard in shards]
@@ -135,8 +135,8 @@ def _chosen(codes: CodeSet) -> list[tuple[ShardRecord, int | None]]:
     return [(shards[i], MOST_ACTIVATIONS // n) for i in spread]
 
 
-def _turned(shards: list[CodesShard]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(starts, positions, values) of all latents. Sorting 16-bit numbers stably takes time linear in them."""
+def _by_latent(shards: list[CodesShard]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Transpose shards: (starts, positions, values) by latent. A stable sort of 16-bit numbers takes linear time."""
     latents = np.concatenate([shard.indices for shard in shards])
     values = np.concatenate([shard.values for shard in shards])
     active = np.concatenate([np.diff(shard.indptr) for shard in shards])
@@ -147,7 +147,7 @@ def _turned(shards: list[CodesShard]) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def _labelled(codes: CodeSet, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """(dataset rows, index of their class, classes) of places in the split's files."""
+    """(dataset rows, class indices, classes) of places in the split's files."""
     table = read_samples(codes.samples, ["row", "label"])
     if len(table) <= places.max():
         raise StoreError(f"the samples of {codes.folder} are fewer than its codes; run the extraction again")

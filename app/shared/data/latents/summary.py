@@ -1,4 +1,4 @@
-"""Facts about the latents of an SAE on one dataset split."""
+"""Summaries of an SAE's latents on one dataset split."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from app.shared.data.bounded import BoundedCache
+from app.shared.data.bounded_cache import BoundedCache
 from app.shared.data.codes import CodeSet
 from app.shared.data.images.picture import shows_images
 from app.shared.data.images.served import view_address
@@ -19,19 +19,19 @@ from saefari.errors import StoreError
 from saefari.store import read_explanation
 
 LEAST_ROWS = 10
-"""A class counts as a latent's class where the latent fires in at least so many of its rows: less is chance."""
+"""Minimum number of a class's rows in which a latent must fire for the class to count as its top class."""
 _MOST_CELLS = 8_000_000
 _MOST_BYTES = 128 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a code set says of every latent, over the rows that were read.
+    """Statistics of every latent of a code set, over the rows that were read.
 
-    largest: float32 [d_sae], the largest activation. rows_fired: int64 [d_sae], rows in which the latent fires.
-    fired: int32 [d_sae, n_classes], the same per class; None where the classes are too many to be compared.
-    strongest: int64 [d_sae], the number of the row in which each is strongest, -1 where it fires in none.
-    class_rows: int64 [n_classes], all rows of each class. n_rows: all rows, of total_rows in the split.
+    largest: float32 [d_sae], largest activation. rows_fired: int64 [d_sae], rows in which the latent fires.
+    fired: int32 [d_sae, n_classes], the same per class; None if there are no classes or too many.
+    strongest: int64 [d_sae], dataset row of the largest activation, -1 if the latent never fires.
+    class_rows: int64 [n_classes], rows of each class. n_rows: rows read, of total_rows in the split.
     """
 
     largest: np.ndarray
@@ -48,9 +48,9 @@ class Summary:
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
 
     def lift(self, latents: slice = slice(None)) -> np.ndarray:
-        """float64 [n_latents, n_classes]: share of a class's rows in which a latent fires, over that of all rows.
+        """float64 [n_latents, n_classes]: share of a class's rows in which a latent fires, divided by that of all rows.
 
-        NaN where it never fires or the class has no rows.
+        NaN if the latent never fires or the class has no rows.
         """
         assert self.fired is not None
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -60,9 +60,10 @@ class Summary:
 
 @dataclass(frozen=True)
 class Facts:
-    """What a hover says of a latent: explanation, "" where there is none; density, share of positions, None where
-    unknown; tokens, the most frequent texts at its strongest activations; image, the address of the one in which it is
-    strongest, "" where there is none.
+    """Facts about a latent for a tooltip.
+
+    explanation: "" without one. density: share of positions, None if unknown. tokens: most frequent tokens at its
+    strongest activations. image: URL of the image with the largest activation, "" without images.
     """
 
     explanation: str = ""
@@ -75,19 +76,19 @@ _summaries: BoundedCache[Summary] = BoundedCache(_MOST_BYTES)
 
 
 def default_codes(sae: Sae) -> CodeSet | None:
-    """The code set a page shows first: the one with the most rows that is whole, else with the most rows."""
+    """The default code set: the complete one with the most rows, else the one with the most rows."""
     return max(sae.code_sets, key=lambda one: (one.state == "complete", one.manifest.n_rows), default=None)
 
 
 def summary(codes: CodeSet) -> Summary:
-    """Raises StoreError when the codes cannot be read."""
+    """Summarise a code set. Raises StoreError if the codes cannot be read."""
     return _summaries.get(version(codes), lambda: _summary(firing(codes)))
 
 
 def facts(sae: Sae, codes: CodeSet | None, latents: Sequence[int]) -> dict[int, Facts]:
-    """Facts of a few latents, for hovering; what the tree does not hold is left empty, and nothing is raised.
+    """Facts of a few latents, for tooltips. Missing data is left empty; nothing is raised.
 
-    codes: where density and tokens are looked up.
+    codes: the code set for density, tokens and images.
     """
     tokens: dict[int, list[TokenCount]] = {}
     density: np.ndarray = np.zeros(0)
@@ -99,7 +100,7 @@ def facts(sae: Sae, codes: CodeSet | None, latents: Sequence[int]) -> dict[int, 
             tokens = top_tokens(firing(codes), codes.samples, known, most_activations=20, most_tokens=5)
             images = strongest_images(codes, known)
         except StoreError:
-            pass  # Health says what is wrong with the codes
+            pass  # the page Health reports damaged codes
     found = {}
     for latent in latents:
         explanation = read_explanation(sae.explanations, latent)
@@ -113,9 +114,9 @@ def facts(sae: Sae, codes: CodeSet | None, latents: Sequence[int]) -> dict[int, 
 
 
 def class_association(codes: CodeSet, latent: int) -> pd.DataFrame:
-    """Per class of a split: class, rows, fires (rows in which the latent does), share, lift; best lift first.
+    """Per class of a split: class, rows, fires (rows in which the latent fires), share, lift; highest lift first.
 
-    Empty where rows have no classes, or too many. Raises StoreError when the codes cannot be read.
+    Empty if there are no classes or too many. Raises StoreError if the codes cannot be read.
     """
     known = summary(codes)
     columns = ["class", "rows", "fires", "share", "lift"]
@@ -129,9 +130,9 @@ def class_association(codes: CodeSet, latent: int) -> pd.DataFrame:
 
 
 def strongest_images(codes: CodeSet, latents: Sequence[int]) -> dict[int, str]:
-    """latent -> the address of the image in which it is strongest, of those that fire; {} where there are no images.
+    """Map latent -> URL of the image with its largest activation, for latents that fire; {} without images.
 
-    Raises StoreError when the codes cannot be read.
+    Raises StoreError if the codes cannot be read.
     """
     if not shows_images(codes.samples):
         return {}
@@ -152,7 +153,7 @@ def _summary(codes: Firing) -> Summary:
     at_peak = np.flatnonzero(codes.values == largest[latents])
     peaked, first_peak = np.unique(latents[at_peak], return_index=True)
     strongest[peaked] = codes.rows[rows[at_peak[first_peak]]]
-    first = np.ones(len(rows), dtype=bool)  # of a latent in a row
+    first = np.ones(len(rows), dtype=bool)  # first activation of a latent in a row
     first[1:] = (rows[1:] != rows[:-1]) | (latents[1:] != latents[:-1])
     latents, rows = latents[first], rows[first]
     fired = None

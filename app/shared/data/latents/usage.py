@@ -1,4 +1,4 @@
-"""Which probes and trees read a latent: the weightiest features that each result of its SAE records."""
+"""Probes and trees that use a latent, from the top features that each result of its SAE records."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from app.shared.data.memory import written_ns
+from app.shared.data.file_cache import written_ns
 from app.shared.data.results import read_record
 from app.shared.data.saes import Sae
 from app.shared.data.selection import best_first
@@ -19,16 +19,16 @@ from saefari.errors import StoreError
 from saefari.store.layout import RESULTS
 
 MOST_RESULTS = 300
-"""Results looked into: those with the highest cross-validation score."""
-COLUMNS = ["run", "classifier", "class", "kind", "amount", "rank", "questions"]
+"""Number of results that are read: those with the highest cross-validation score."""
+COLUMNS = ["run", "classifier", "class", "kind", "amount", "rank", "splits"]
 
 
 @dataclass(frozen=True)
 class Usage:
-    """table: COLUMNS, one row per result, classifier and class that reads the latent, highest rank first.
+    """Uses of one latent. table: COLUMNS, one row per result, classifier and class, best rank first.
 
-    kind: what `amount` is, weight (of a probe, per class) or importance (of a tree; NaN beyond its recorded ones).
-    questions: nodes of a tree that ask for the latent. n_read of n_results results were looked into.
+    kind: meaning of `amount`, weight (probe, per class) or importance (tree; NaN if not among the recorded features).
+    splits: tree nodes that split on the latent. n_read of n_results results were read.
     """
 
     table: pd.DataFrame
@@ -38,7 +38,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class _Reads:
-    """Latents that one classifier of one result reads: latents int32, class_codes int16 (-1: all), amounts, ranks."""
+    """Latents that one classifier of one result uses. latents: int32. class_codes: int16, -1 for all classes."""
 
     classifier: str
     kind: str
@@ -47,23 +47,20 @@ class _Reads:
     class_codes: np.ndarray
     amounts: np.ndarray
     ranks: np.ndarray
-    questions: np.ndarray
+    splits: np.ndarray
 
 
 def results_of(sae: Sae, index: Index) -> pd.DataFrame:
-    """Rows of the index' table whose features are this SAE's codes, the best by cross-validation first.
-
-    Without classifiers that another run trained: they read what they read there.
-    """
+    """Results on this SAE's codes, best by cross-validation first, without classifiers trained in another run."""
     rows = index.results[(index.results["run"] != "") & (index.results["trained_on"] == "")]
-    below = rows["folder"].str.startswith(f"{sae.model}/") & rows["folder"].str.contains(
+    own = rows["folder"].str.startswith(f"{sae.model}/") & rows["folder"].str.contains(
         f"/layer_{sae.layer}/{sae.width}/", regex=False
     )
-    return best_first(rows[below])
+    return best_first(rows[own])
 
 
 def usage(sae: Sae, latent: int, index: Index) -> Usage:
-    """Everything that reads one latent."""
+    """Find every recorded use of one latent."""
     reads, n_results = _reads_of(sae, index)
     rows: list[dict[str, Any]] = []
     for run, found in reads:
@@ -78,7 +75,7 @@ def usage(sae: Sae, latent: int, index: Index) -> Usage:
                         "kind": one.kind,
                         "amount": float(one.amounts[i]),
                         "rank": int(one.ranks[i]),
-                        "questions": int(one.questions[i]),
+                        "splits": int(one.splits[i]),
                     }
                 )
     table = pd.DataFrame(rows, columns=COLUMNS).sort_values("rank", kind="stable", ignore_index=True)
@@ -86,7 +83,7 @@ def usage(sae: Sae, latent: int, index: Index) -> Usage:
 
 
 def times_used(sae: Sae, d_sae: int, index: Index) -> np.ndarray:
-    """int64 [d_sae]: how many of the results looked into read each latent."""
+    """int64 [d_sae]: number of results that use each latent, of those read."""
     counts = np.zeros(d_sae, dtype=np.int64)
     for _, found in _reads_of(sae, index)[0]:
         latents = np.unique(np.concatenate([np.zeros(0, np.int32), *(one.latents for one in found)]))
@@ -95,7 +92,7 @@ def times_used(sae: Sae, d_sae: int, index: Index) -> np.ndarray:
 
 
 def _reads_of(sae: Sae, index: Index) -> tuple[list[tuple[str, tuple[_Reads, ...]]], int]:
-    """(run, what its classifiers read) of the results that can be read; and how many results there are."""
+    """(run, latents that its classifiers use) of every readable result; and the number of results."""
     runs = list(dict.fromkeys(results_of(sae, index)["run"]))
     found = []
     for run in runs[:MOST_RESULTS]:
@@ -103,7 +100,7 @@ def _reads_of(sae: Sae, index: Index) -> tuple[list[tuple[str, tuple[_Reads, ...
         try:
             found.append((run, _reads(folder, written_ns(folder / RESULTS))))
         except (OSError, StoreError, KeyError, TypeError, ValueError, AttributeError):
-            continue  # Health lists what is no result
+            continue  # the page Health lists unreadable results
     return found, len(runs)
 
 
@@ -130,15 +127,15 @@ def _probe(name: str, features: dict[str, list[dict[str, Any]]]) -> _Reads:
 
 
 def _tree(name: str, features: list[dict[str, Any]], nodes: list[dict[str, Any]]) -> _Reads:
-    asked = [node["feature"] for node in nodes if "feature" in node]
+    split_on = [node["feature"] for node in nodes if "feature" in node]
     rows = [(one["feature"], -1, one["importance"], rank + 1) for rank, one in enumerate(features)]
     recorded = {row[0] for row in rows}
-    rows += [(latent, -1, float("nan"), len(features) + 1) for latent in sorted(set(asked) - recorded)]
-    return _packed(name, "importance", (), [(*row, asked.count(row[0])) for row in rows])
+    rows += [(latent, -1, float("nan"), len(features) + 1) for latent in sorted(set(split_on) - recorded)]
+    return _packed(name, "importance", (), [(*row, split_on.count(row[0])) for row in rows])
 
 
 def _packed(name: str, kind: str, classes: tuple[str, ...], rows: list[tuple[Any, ...]]) -> _Reads:
-    """Arrays instead of thousands of records: they are kept for every result of the SAE."""
+    """Pack rows into arrays, which are cached for every result of the SAE."""
     types = (np.int32, np.int16, np.float32, np.int16, np.int16)
     columns = zip(*rows, strict=True) if rows else ((),) * len(types)
     return _Reads(name, kind, classes, *(np.array(column, kind) for column, kind in zip(columns, types, strict=True)))

@@ -1,1 +1,1 @@
-"""Rows of a dataset, predictions for them and what they are based on."""
+"""Dataset rows, their predictions, and the reasons for them."""

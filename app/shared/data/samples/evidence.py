@@ -1,4 +1,4 @@
-"""Where in a row the evidence for a class lies: a linear probe's contributions, shared out over positions."""
+"""Evidence for a class at each position: a linear probe's contributions, distributed over positions."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from saefari.classify.decisions import Contributions
 
 EVIDENCE = "evidence"
-"""Stands for a latent's number where a row is coloured by all of them together."""
+"""Value of the latent control that colours a row by all latents together."""
 
 
 def position_evidence(codes: sparse.csr_array, found: Contributions, k: int) -> np.ndarray:
-    """What each position contributed to the logit of class k, float64 [n_positions].
+    """Contribution of each position to the logit of class k, float64 [n_positions].
 
-    codes: [n_positions, d_sae]. A latent's contribution is shared out over the positions where it is active, in
-    proportion to its activation there, so that the positions add up to the contributions of the active latents.
+    codes: [n_positions, d_sae]. A latent's contribution is distributed over its active positions in proportion to its
+    activation, so the positions sum to the contributions of the active latents.
     """
     per_latent = np.zeros(codes.shape[1])
     per_latent[found.features] = found.per_class[:, k]

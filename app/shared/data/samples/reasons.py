@@ -1,4 +1,4 @@
-"""Why a row was decided so, as a page shows it: features with names and links, for chosen classes."""
+"""Features that explain a prediction, with names and links."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _OFFERED = 15
 
 @dataclass(frozen=True)
 class Feature:
-    """A feature as it is shown. href: its latent's page, "" where it has none. explanation: "" where there is none."""
+    """A feature for display. href: its latent's page or "". explanation: "" without one."""
 
     label: str
     href: str
@@ -33,7 +33,7 @@ class Feature:
 def describe_features(
     index: Index, result: OneResult, features: Sequence[int], names: Sequence[str | None] | None
 ) -> list[Feature]:
-    """The features of a result with these numbers; names: of those that have any beside their number."""
+    """Describe features by number. names: the features' own names, None for features without one."""
     sae = sae_of(index, result.row)
     codes = None if sae is None else codes_of(sae, result.row)
     found = []
@@ -45,14 +45,12 @@ def describe_features(
     return found
 
 
-def pushing(decision: Decision, k: int) -> list[int]:
-    """Latents in the order of how much they pushed the logit of class k up; of a tree, those it asked for, last first.
-
-    Only those that are active in the row.
+def supporting_latents(decision: Decision, k: int) -> list[int]:
+    """Active latents by their contribution to the logit of class k, largest first; of a tree, those on the path, last
+    first.
     """
     if decision.contributions is not None:
-        pushed = decision.contributions.per_class[:, k]
-        order = np.argsort(-pushed, kind="stable")
+        order = np.argsort(-decision.contributions.per_class[:, k], kind="stable")
         return [int(decision.contributions.features[i]) for i in order if decision.contributions.values[i] > 0]
     if decision.path is not None:
         return list(dict.fromkeys(step.feature for step in reversed(decision.path.steps) if step.value > 0))
@@ -60,17 +58,17 @@ def pushing(decision: Decision, k: int) -> list[int]:
 
 
 def offered_latents(decision: Decision | None, k: int, codes: sparse.csr_array) -> dict[int, str]:
-    """Latents worth colouring a row by, with what makes them so: those that pushed class k, then the strongest."""
+    """Latents to colour a row by, each with the reason: those that support class k, then the strongest."""
     if codes.shape[0] == 0:
         return {}
     peaks = codes.max(axis=0).toarray().ravel()
     active = set(np.flatnonzero(peaks).tolist())
     offered: dict[int, str] = {}
-    for place, latent in enumerate(pushing(decision, k) if decision else []):
+    for place, latent in enumerate(supporting_latents(decision, k) if decision else []):
         if latent in active and len(offered) < _OFFERED:
-            offered[latent] = f"pushed the decision ({place + 1})"
+            offered[latent] = f"supports the prediction (rank {place + 1})"
     strongest = [int(latent) for latent in np.argsort(-peaks, kind="stable")[: 2 * _OFFERED] if peaks[latent] > 0]
     for latent in strongest:
         if latent not in offered and len(offered) < 2 * _OFFERED:
-            offered[latent] = f"strong in this row ({peaks[latent]:.3g})"
+            offered[latent] = f"strong in this row (up to {peaks[latent]:.3g})"
     return offered

@@ -1,4 +1,4 @@
-"""The test rows of a result: what was predicted, which of them are asked for, and one row's text and codes."""
+"""The test rows of a result: predictions, filters, and one row's text, image and codes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from app.shared.data.file_cache import written_ns
 from app.shared.data.images.picture import Picture, image_columns, shows_images, stored_picture
 from app.shared.data.images.served import view_address
-from app.shared.data.memory import written_ns
 from app.shared.data.one_result import OneResult
 from app.shared.data.tree import tree
 from saefari.errors import StoreError
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from scipy import sparse
 
 UNSURE = 0.1
-"""Two probabilities closer than this are nearly equal."""
+"""A row is unsure if its two largest probabilities differ by less."""
 KINDS = {
     "all": "all rows",
-    "right": "right",
+    "right": "correct",
     "wrong": "wrong",
     "confident": "confident",
     "confidently-wrong": "confident and wrong",
@@ -37,11 +37,10 @@ KINDS = {
 class ResultRows:
     """n test rows of a result with K classes.
 
-    rows: int64 [n], their numbers in the dataset. ids, texts: object [n], text; a row without text has "".
+    rows: int64 [n], row numbers of the dataset. ids, texts: object [n], strings; "" for a row without text.
     labels, predicted: int64 [n], indices into classes. probabilities: float32 [n, K].
     without_texts: why there are no texts, else "".
-    images: object [n], what the dataset calls each row's image, "" where it has none. views: the address that their
-    numbers go behind, "" where the split has no images.
+    images: object [n], names of the rows' images, "" without one. views: URL prefix of the images, "" without images.
     """
 
     rows: np.ndarray
@@ -57,7 +56,7 @@ class ResultRows:
 
     @property
     def names(self) -> np.ndarray:
-        """object [n]: what stands for each row in a line, its text or, where it has none, its image's name."""
+        """object [n]: each row's text or, without text, its image's name."""
         return np.where(self.texts == "", self.images, self.texts) if self.views else self.texts
 
     @property
@@ -73,17 +72,16 @@ class ResultRows:
         return confidence
 
     def place(self, row: int) -> int | None:
-        """Where a dataset row stands among these, or None."""
+        """Index of a dataset row among the test rows, or None."""
         found = np.flatnonzero(self.rows == row)
         return int(found[0]) if len(found) else None
 
 
 @dataclass(frozen=True)
 class Filters:
-    """What is asked for. shown: a key of KINDS; sure: a probability from which on a row counts as confident.
+    """Filters of the test rows. shown: a key of KINDS. sure: minimum probability of a confident row.
 
-    true_class, predicted_class: a class's name or "" for all. search: part of the text or of the image's name, or the
-    whole id.
+    true_class, predicted_class: a class's name, or "" for all. search: part of the text or image name, or the full id.
     """
 
     shown: str = "all"
@@ -97,9 +95,9 @@ class Filters:
 class Sample:
     """One row as the model read it.
 
-    text: None where the row has none. spans: int64 [n_positions, 2], the characters of each position that counts.
+    text: None without a text. spans: int64 [n_positions, 2], the characters of each valid position.
     codes: [n_positions, d_sae]; None for results without an SAE. problem: why there are no codes, else "".
-    picture: None where the row has no image.
+    picture: None without an image.
     """
 
     text: str | None
@@ -110,25 +108,25 @@ class Sample:
 
     @property
     def kind(self) -> str:
-        """What the pages call the row: a text, an image, or an image and its text."""
+        """The noun for the row: text, image, or image and its text."""
         if self.picture is None:
             return "text"
         return "image and its text" if self.text else "image"
 
 
 def sample_folder(result: OneResult) -> Path:
-    """The stored split that holds the test rows of a result. Raises StoreError where the result does not say."""
+    """Folder of the stored split with a result's test rows. Raises StoreError if the result does not record it."""
     places = result.record.get("samples")
     if not isinstance(places, list) or not places:
         raise StoreError(
-            "This result does not say where its rows are stored (an older version wrote it, or it was imported): "
-            "`python run_experiments.py --classify-only` makes it again"
+            "This result does not record where its rows are stored (it was imported, or written by an older version). "
+            "Run `python run_experiments.py --classify-only` to compute it again"
         )
     return tree().layout.activations / str(places[-1])
 
 
 def find_rows(result: OneResult) -> ResultRows:
-    """The test rows with the texts, where those are stored. Raises StoreError where there are no predictions."""
+    """Read a result's test rows, with texts if they are stored. Raises StoreError without predictions."""
     try:
         samples, problem = sample_folder(result), ""
     except StoreError as error:
@@ -138,8 +136,8 @@ def find_rows(result: OneResult) -> ResultRows:
 
 
 def matching(rows: ResultRows, filters: Filters) -> np.ndarray:
-    """Ascending places of the rows that are asked for, int64 [m]."""
-    kept = _kind(rows, filters)
+    """Ascending indices of the rows that pass the filters, int64 [m]."""
+    kept = _of_kind(rows, filters)
     for name, classes in ((filters.true_class, rows.labels), (filters.predicted_class, rows.predicted)):
         if name in rows.classes:
             kept &= classes == rows.classes.index(name)
@@ -147,8 +145,8 @@ def matching(rows: ResultRows, filters: Filters) -> np.ndarray:
     if wanted:
         names = [rows.texts, rows.images] if rows.views else [rows.texts]
         found = [
-            wanted == one or any(wanted in name.lower() for name in said)
-            for one, *said in zip(rows.ids, *names, strict=True)
+            wanted == row_id or any(wanted in text.lower() for text in texts)
+            for row_id, *texts in zip(rows.ids, *names, strict=True)
         ]
         kept &= np.asarray(found, dtype=bool)
     places: np.ndarray = np.flatnonzero(kept)
@@ -156,13 +154,13 @@ def matching(rows: ResultRows, filters: Filters) -> np.ndarray:
 
 
 def runner_up(probabilities: np.ndarray, label: int) -> int:
-    """The class to hold against the predicted one: the true one, or, where that is predicted, the second best."""
+    """Index of the true class or, if that was predicted, of the second most probable class."""
     order = np.argsort(-probabilities, kind="stable")
     return int(order[1]) if label == order[0] else label
 
 
 def find_sample(result: OneResult, row: int) -> Sample:
-    """Text, image and codes of a row. Raises StoreError where the row is not stored."""
+    """Read text, image and codes of a row. Raises StoreError if the row is not stored."""
     folder = sample_folder(result)
     stored = read_sample_rows(folder, [row], ["text", "span_start", "span_end", *image_columns(folder)]).to_pylist()[0]
     spans = np.column_stack([stored["span_start"] or [], stored["span_end"] or []]).astype(np.int64).reshape(-1, 2)
@@ -175,12 +173,14 @@ def find_sample(result: OneResult, row: int) -> Sample:
     except StoreError as error:
         return replace(sample, problem=str(error))
     if codes.shape[0] != len(spans):
-        return replace(sample, problem=f"The codes of this row were made from another {sample.kind} than is stored.")
+        return replace(
+            sample, problem=f"The codes of this row were computed from another {sample.kind} than the stored one."
+        )
     return replace(sample, codes=codes)
 
 
-def _kind(rows: ResultRows, filters: Filters) -> np.ndarray:
-    """bool [n]."""
+def _of_kind(rows: ResultRows, filters: Filters) -> np.ndarray:
+    """bool [n]: rows of the kind that the filters show."""
     sure = rows.confidence >= filters.sure
     if filters.shown == "unsure":
         best = np.sort(rows.probabilities, axis=1)
@@ -195,15 +195,15 @@ def _kind(rows: ResultRows, filters: Filters) -> np.ndarray:
 def _find_rows(
     folder: Path, classifier: str, classes: tuple[str, ...], samples: Path | None, problem: str, times: tuple[int, ...]
 ) -> ResultRows:
-    """`times`, when the files were written, are only there to tell older contents apart."""
+    """Read test rows. `times` (modification times) invalidate the cache when files change."""
     found = read_predictions(folder, classifier)
     if tuple(found.classes) != classes:
-        raise StoreError(f"{folder / PREDICTIONS} holds other classes than the result: run the classification again")
+        raise StoreError(f"{folder / PREDICTIONS} has other classes than the result; run the classification again")
     number = {name: i for i, name in enumerate(classes)}
     try:
         labels, predicted = ([number[name] for name in names] for names in (found.labels, found.predicted))
     except KeyError as error:
-        raise StoreError(f"{folder / PREDICTIONS} holds a class that the result does not know: {error}") from None
+        raise StoreError(f"{folder / PREDICTIONS} has a class that the result does not have: {error}") from None
     texts, images = ([""] * len(found.rows) for _ in range(2))
     views = ""
     if samples is not None and len(found.rows):

@@ -1,4 +1,4 @@
-"""The sample that a page shows: one test row of one result, and what the stored classifier says of it."""
+"""The selected sample: one test row of one result, and its prediction."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.engine import decide_rows
-from app.shared.data.baselines import best_of_other_sources
+from app.shared.data.baselines import best_results_of_other_sources
 from app.shared.data.one_result import OneResult, find_result
 from app.shared.data.samples.rows import ResultRows, find_rows, runner_up, sample_folder
 from app.shared.data.tree import Index, tree
@@ -19,8 +19,8 @@ _TOLERANCE = 0.01
 
 
 @dataclass(frozen=True)
-class Shown:
-    """place: where the dataset's row stands among the result's test rows."""
+class SelectedSample:
+    """One test row of a result. row: its number in the dataset. place: its index among the result's test rows."""
 
     index: Index
     result: OneResult
@@ -38,38 +38,38 @@ class Shown:
 
     @property
     def verdict(self) -> str:
-        return "right" if self.label == self.predicted else "wrong"
+        return "correct" if self.label == self.predicted else "wrong"
 
     def decision(self) -> Decision:
-        """What the stored classifier says of the row now. Raises StoreError where it cannot say."""
+        """Predict the row again with the stored classifier, with reasons. Raises StoreError if that is not possible."""
         samples = sample_folder(self.result)
         return decide_rows(self.result.folder, self.result.classifier, samples, [self.row])[0]
 
-    def is_made_anew(self, decision: Decision) -> bool:
-        """Whether what is stored now gives other probabilities than when the result was made."""
+    def is_outdated(self, decision: Decision) -> bool:
+        """Whether the stored features now give other probabilities than the stored prediction."""
         return bool(abs(decision.probabilities - self.rows.probabilities[self.place]).max() > _TOLERANCE)
 
-    def rival(self, against: str) -> tuple[int, str]:
-        """The class to hold against the predicted one, and what it is; against: its name, or anything for the usual."""
-        usual = runner_up(self.rows.probabilities[self.place], self.label)
-        rival = self.rows.classes.index(against) if against in self.rows.classes else usual
-        if rival == self.label:
-            return rival, "the true class"
-        return rival, "runner-up" if rival == usual else "chosen"
+    def compared_class(self, name: str) -> tuple[int, str]:
+        """(class to compare with the predicted one, its role). name: a class, or anything else for the default."""
+        default = runner_up(self.rows.probabilities[self.place], self.label)
+        compared = self.rows.classes.index(name) if name in self.rows.classes else default
+        if compared == self.label:
+            return compared, "true class"
+        return compared, "runner-up" if compared == default else "chosen"
 
 
-def find_shown(run: str, classifier: str, row: int | None) -> Shown:
-    """Raises StoreError where there is no such result, or it was not tested on the row."""
+def find_selected(run: str, classifier: str, row: int | None) -> SelectedSample:
+    """Find a test row of a result. Raises StoreError if there is no such result, or it was not tested on the row."""
     index = tree().index()
     if row is None:
-        raise StoreError("No row is picked.")
+        raise StoreError("No row is selected.")
     return _shown(index, find_result(index, run, classifier), row)
 
 
-def shown_by_others(shown: Shown) -> tuple[list[Shown], list[OneResult]]:
-    """The same row in the best results of other sources; and those of these that were not tested on it."""
+def selected_in_baselines(shown: SelectedSample) -> tuple[list[SelectedSample], list[OneResult]]:
+    """The same row in the best results of other sources, and those of these results that were not tested on it."""
     found, without = [], []
-    for result in best_of_other_sources(shown.index, shown.result):
+    for result in best_results_of_other_sources(shown.index, shown.result):
         try:
             found.append(_shown(shown.index, result, shown.row))
         except StoreError:
@@ -77,9 +77,9 @@ def shown_by_others(shown: Shown) -> tuple[list[Shown], list[OneResult]]:
     return found, without
 
 
-def _shown(index: Index, result: OneResult, row: int) -> Shown:
+def _shown(index: Index, result: OneResult, row: int) -> SelectedSample:
     rows = find_rows(result)
     place = rows.place(row)
     if place is None:
         raise StoreError(f"This result was not tested on row {row}.")
-    return Shown(index, result, rows, row, place)
+    return SelectedSample(index, result, rows, row, place)

@@ -1,1 +1,1 @@
-"""Why a classifier predicted a class: contributions and the path through a tree."""
+"""Explanations of a prediction: contributions to the logit, or the path through a tree."""

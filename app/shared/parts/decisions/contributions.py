@@ -1,16 +1,15 @@
-"""What each feature added to the logits of a linear probe: bars and a table, with the sum that they make."""
+"""Contributions of features to the logits of a linear probe, as bars and as a table."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 import dash_mantine_components as dmc
 import numpy as np
 import plotly.graph_objects as go
 
-from app.shared.labels import shortened
+from app.shared.labels import escape, shortened
 from app.shared.parts.figure import PALETTE, graph, styled
 from app.shared.parts.grid import grid, link_column, number_column, text_column
 
@@ -20,11 +19,8 @@ _GREY = "#7F7F7F"
 
 
 @dataclass(frozen=True)
-class Push:
-    """What made one class's logit. contributions: float64 [m], of each feature; with the intercept they add up to it.
-
-    title: which class, and why it is looked at.
-    """
+class ClassLogit:
+    """One class's logit: the intercept plus `contributions`, float64 [m]. title: the class and its role."""
 
     title: str
     contributions: np.ndarray
@@ -37,47 +33,46 @@ def contributions(
     labels: Sequence[str],
     links: Sequence[str],
     values: np.ndarray,
-    pushes: Sequence[Push],
+    logits: Sequence[ClassLogit],
     explanations: Sequence[str] = (),
 ) -> dmc.Stack:
-    """Bars for each class in `pushes`, and one table of all features.
+    """Bars for each class in `logits`, and one table of all m features.
 
-    name: begins the ids of figures and table. labels, links ("" for none), values: one per feature, m of them.
-    explanations: of the features, "" where there is none; or none at all.
+    name: prefix of the ids of figures and table. labels, links ("" for none), values: one per feature.
+    explanations: one per feature, "" if missing; or empty.
     """
     columns = [
         dmc.Stack(
             [
-                dmc.Text(push.title, fw=600),
-                graph(f"{name}-{i}", bars(labels, push), f"Contributions: {push.title}; the table has all of them"),
-                dmc.Text(check(push), size="sm", className="check"),
+                dmc.Text(one.title, fw=600),
+                graph(f"{name}-{i}", bars(labels, one), f"Contributions: {one.title}; the table has all of them"),
+                dmc.Text(sum_text(one), size="sm", className="check"),
             ],
             gap=4,
         )
-        for i, push in enumerate(pushes)
+        for i, one in enumerate(logits)
     ]
-    side_by_side = dmc.SimpleGrid(columns, cols={"base": 1, "lg": len(pushes)})
-    return dmc.Stack([side_by_side, _table(name, labels, links, values, pushes, explanations)], gap="sm")
+    side_by_side = dmc.SimpleGrid(columns, cols={"base": 1, "lg": len(logits)})
+    return dmc.Stack([side_by_side, _table(name, labels, links, values, logits, explanations)], gap="sm")
 
 
-def check(push: Push) -> str:
-    """`intercept −0.12 + 193 contributions +2.64 = logit +2.52`."""
-    total = push.contributions.sum()
-    many = len(push.contributions)
-    return f"intercept {push.intercept:+.3f}, and {many:,} contributions {total:+.3f}, make the logit {push.logit:+.3f}"
+def sum_text(one: ClassLogit) -> str:
+    """The sum in words: `intercept -0.120 + 193 contributions (+2.640) = logit +2.520`."""
+    n, total = len(one.contributions), one.contributions.sum()
+    return f"intercept {one.intercept:+.3f} + {n:,} contributions ({total:+.3f}) = logit {one.logit:+.3f}"
 
 
-def bars(labels: Sequence[str], push: Push) -> go.Figure:
-    """The largest contributions, the rest in one, and the intercept: together the logit."""
-    order = np.argsort(-np.abs(push.contributions), kind="stable")
+def bars(labels: Sequence[str], logit: ClassLogit) -> go.Figure:
+    """Bars of the largest contributions, the sum of the others, and the intercept; they sum to the logit."""
+    order = np.argsort(-np.abs(logit.contributions), kind="stable")
     shown, others = order[:_BARS], order[_BARS:]
     names = [labels[i] for i in shown]
-    lengths = [float(push.contributions[i]) for i in shown]
+    lengths = [float(logit.contributions[i]) for i in shown]
     if len(others):
         names.append(f"{len(others):,} others")
-        lengths.append(float(push.contributions[others].sum()))
+        lengths.append(float(logit.contributions[others].sum()))
     names.append("intercept")
-    lengths.append(push.intercept)
+    lengths.append(logit.intercept)
     colour = [PALETTE[0] if one >= 0 else PALETTE[1] for one in lengths[: len(shown)]]
     positions = list(range(len(names)))
     figure = go.Figure(
@@ -109,20 +104,20 @@ def _table(
     labels: Sequence[str],
     links: Sequence[str],
     values: np.ndarray,
-    pushes: Sequence[Push],
+    logits: Sequence[ClassLogit],
     explanations: Sequence[str],
 ) -> dmc.Stack:
     columns = [
         link_column("feature", "feature", "href", width=150),
         number_column("value", "value", 3, width=110, headerTooltip="before scaling"),
     ]
-    columns += [number_column(f"push{i}", push.title, 4, flex=1, minWidth=150) for i, push in enumerate(pushes)]
+    columns += [number_column(f"logit{i}", one.title, 4, flex=1, minWidth=150) for i, one in enumerate(logits)]
     if any(explanations):
         columns.append(text_column("explanation", tooltipField="explanation", flex=2, minWidth=220))
-    order = np.argsort(-np.max([np.abs(push.contributions) for push in pushes], axis=0), kind="stable")
+    order = np.argsort(-np.max([np.abs(one.contributions) for one in logits], axis=0), kind="stable")
     rows = [
         {"feature": labels[i], "href": links[i], "value": float(values[i])}
-        | {f"push{k}": float(push.contributions[i]) for k, push in enumerate(pushes)}
+        | {f"logit{k}": float(one.contributions[i]) for k, one in enumerate(logits)}
         | ({"explanation": explanations[i]} if any(explanations) else {})
         for i in order
     ]

@@ -1,18 +1,17 @@
-"""A decision tree drawn from left to right: every node a box with its question, rows and classes."""
+"""A decision tree drawn from left to right; each node is a box with its condition, rows and classes."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from html import escape
 
 import plotly.graph_objects as go
 
-from app.shared.data.decision_tree import Node, below, check_nodes, children_of, majority, question
-from app.shared.labels import shortened
+from app.shared.data.decision_tree import Node, check_nodes, children_of, condition, descendants, majority
+from app.shared.labels import escape, shortened
 from app.shared.parts.figure import colours, styled
 
 COLUMN = 172
-"""Pixels per level; a drawing that is given fewer overlaps its text."""
+"""Pixels per level; with fewer, texts overlap."""
 _ROW = 56
 _BOX = (154, 46)
 _TEXT = 10.5
@@ -28,10 +27,10 @@ def tree_figure(
     path: Collection[int] = (),
     word: str = "latent",
 ) -> go.Figure:
-    """The tree; a point's customdata is its node's number.
+    """Draw the tree; a point's customdata is its node's number.
 
-    collapsed: nodes whose subtree is not drawn. path: nodes to stand out, a sample's way from the root to its leaf.
-    word: what a feature without a name is called. Raises ValueError where the nodes make no tree.
+    collapsed: nodes whose subtree is not drawn. path: nodes to highlight, from the root to a sample's leaf.
+    word: noun for features without a name. Raises ValueError if the nodes do not form a tree.
     """
     check_nodes(nodes, len(classes))
     places = _places(nodes, collapsed)
@@ -61,28 +60,27 @@ def tree_figure(
 
 
 def tree_width(nodes: Sequence[Node], collapsed: Collection[int]) -> int:
-    """Pixels that the drawing needs at least."""
+    """Minimum width of the drawing, in pixels."""
     return int(max(x for x, _ in _places(nodes, collapsed).values())) + COLUMN
 
 
 def _places(nodes: Sequence[Node], collapsed: Collection[int]) -> dict[int, tuple[float, float]]:
-    """(left edge, middle) of each node that is drawn, in pixels.
+    """(left edge, vertical centre) of each drawn node, in pixels.
 
-    Ends are stacked in their order and every other node stands midway between its children, so no two boxes of a
-    column come closer than two ends do.
+    Drawn leaves are stacked in order, and every other node is centred between its children, so boxes never overlap.
     """
     level = {0: 0}
     drawn = [0]
-    for i in drawn:  # grows while it is walked: parents before children
+    for i in drawn:  # the list grows during iteration; parents come before children
         for child in children_of(nodes[i]) if i not in collapsed else []:
             level[child] = level[i] + 1
             drawn.append(child)
     height: dict[int, float] = {}
-    waiting = [0]
-    while waiting:
-        i = waiting.pop()
+    stack = [0]
+    while stack:
+        i = stack.pop()
         if i not in collapsed:
-            waiting += children_of(nodes[i])[::-1]
+            stack += children_of(nodes[i])[::-1]
         if i in collapsed or not children_of(nodes[i]):
             height[i] = float(_ROW * len(height))
     for i in reversed(drawn):
@@ -94,7 +92,7 @@ def _places(nodes: Sequence[Node], collapsed: Collection[int]) -> dict[int, tupl
 def _edges(
     nodes: Sequence[Node], places: dict[int, tuple[float, float]], ends: Collection[int], colour: str, width: int
 ) -> go.Scatter:
-    """Lines from parents to the children in `ends`."""
+    """Draw lines from parents to the children in `ends`."""
     x: list[float | None] = []
     y: list[float | None] = []
     for parent in places:
@@ -119,7 +117,7 @@ def _boxes(places: dict[int, tuple[float, float]], which: Collection[int], colou
 
 
 def _answers(nodes: Sequence[Node], places: dict[int, tuple[float, float]]) -> go.Scatter:
-    """yes and no, above the lines."""
+    """Labels `yes` and `no` above the lines."""
     ends = [
         (places[child][0] - 9, places[child][1] - 7, answer)
         for parent in places
@@ -147,7 +145,7 @@ def _labels(
         textfont={"size": _TEXT},
         marker={
             "size": 11,
-            "symbol": ["diamond" if _folded(nodes, i, collapsed) else "square" for i in places],
+            "symbol": ["diamond" if _is_collapsed(nodes, i, collapsed) else "square" for i in places],
             "color": [palette[majority(nodes[i])] for i in places],
             "line": {"width": 1, "color": _GREY},
         },
@@ -163,7 +161,7 @@ def _targets(
     collapsed: Collection[int],
     word: str,
 ) -> go.Scatter:
-    """What the pointer finds: the middle of every box."""
+    """Invisible markers in the centre of every box, for hover and click."""
     return go.Scatter(
         x=[x + _BOX[0] / 2 for x, _ in places.values()],
         y=[y for _, y in places.values()],
@@ -178,18 +176,18 @@ def _targets(
 def _label(nodes: Sequence[Node], i: int, classes: Sequence[str], collapsed: Collection[int], word: str) -> str:
     node = nodes[i]
     if children_of(node):
-        threshold = question(node, word).rpartition(" ≤ ")
-        head = shortened(threshold[0], _LETTERS - len(threshold[2]) - 3) + " ≤ " + threshold[2]
+        feature, _, threshold = condition(node, word).rpartition(" ≤ ")
+        head = shortened(feature, _LETTERS - len(threshold) - 3) + " ≤ " + threshold
     else:
         head = "→ " + shortened(classes[majority(node)], _LETTERS - 2)
     rows = f"{node['n_rows']:,} rows"
-    if _folded(nodes, i, collapsed):
-        rows += f", {len(below(nodes, i))} folded"
+    if _is_collapsed(nodes, i, collapsed):
+        rows += f", {len(descendants(nodes, i))} hidden"
     return f"<b>{escape(head)}</b><br>{rows}<br>{escape(_shares(node, classes))}"
 
 
 def _shares(node: Node, classes: Sequence[str]) -> str:
-    """`torch 62%, numpy 20%`: as many classes as there is room for, at least one."""
+    """Shares of the most frequent classes that fit, at least one: `torch 62%, numpy 20%`."""
     text = ""
     for i in sorted(range(len(classes)), key=lambda i: -node["distribution"][i]):
         share = f" {node['distribution'][i]:.0%}"
@@ -203,14 +201,14 @@ def _shares(node: Node, classes: Sequence[str]) -> str:
 def _hover(nodes: Sequence[Node], i: int, classes: Sequence[str], collapsed: Collection[int], word: str) -> str:
     node = nodes[i]
     order = sorted(range(len(classes)), key=lambda k: -node["distribution"][k])
-    there = [k for k in order if node["distribution"][k] > 0]
-    lines = [f"<b>{escape(question(node, word)) if children_of(node) else 'leaf'}</b>", f"{node['n_rows']:,} rows"]
-    lines += [f"{escape(classes[k])}: {node['distribution'][k]:.1%}" for k in there[:_LISTED]]
-    lines += [f"and {len(there) - _LISTED} more classes"] if len(there) > _LISTED else []
+    present = [k for k in order if node["distribution"][k] > 0]
+    lines = [f"<b>{escape(condition(node, word)) if children_of(node) else 'leaf'}</b>", f"{node['n_rows']:,} rows"]
+    lines += [f"{escape(classes[k])}: {node['distribution'][k]:.1%}" for k in present[:_LISTED]]
+    lines += [f"and {len(present) - _LISTED} more classes"] if len(present) > _LISTED else []
     if children_of(node):
-        lines.append("<i>click to unfold</i>" if i in collapsed else "<i>click to fold what follows</i>")
+        lines.append("<i>click to expand</i>" if i in collapsed else "<i>click to collapse</i>")
     return "<br>".join(lines)
 
 
-def _folded(nodes: Sequence[Node], i: int, collapsed: Collection[int]) -> bool:
+def _is_collapsed(nodes: Sequence[Node], i: int, collapsed: Collection[int]) -> bool:
     return i in collapsed and bool(children_of(nodes[i]))

@@ -1,4 +1,4 @@
-"""A row's way down a decision tree: the questions in words, and the tree with the way in it."""
+"""A row's path through a decision tree: its conditions in words, and the tree with the path highlighted."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from app.shared.parts.page import wide
 
 
 @dataclass(frozen=True)
-class Question:
-    """One node on the way. label, href: of the feature it asks for; "" where that has no page."""
+class Condition:
+    """One inner node on the path. label, href: of the feature it splits on; href "" without a page."""
 
     label: str
     href: str
@@ -28,36 +28,36 @@ class Question:
 
 def tree_path(
     name: str,
-    questions: Sequence[Question],
-    way: Sequence[int],
+    conditions: Sequence[Condition],
+    path: Sequence[int],
     nodes: Sequence[Node],
     classes: Sequence[str],
     word: str,
 ) -> dmc.Stack:
-    """The questions one below the other, and the drawing; what lies beside the way is folded.
+    """List the conditions on the path and draw the tree with all other subtrees collapsed.
 
-    way: numbers of the nodes from root to leaf. word: what a feature without a name is called.
+    path: node numbers from root to leaf. word: noun for features without a name.
     """
-    folded = [i for i, node in enumerate(nodes) if i not in way and children_of(node)]
+    collapsed = [i for i, node in enumerate(nodes) if i not in path and children_of(node)]
     drawing = graph(
-        name, tree_figure(nodes, classes, folded, way, word), "The row's way down the tree, as listed above"
+        name, tree_figure(nodes, classes, collapsed, path, word), "The row's path through the tree, as listed above"
     )
-    steps = dmc.List([dmc.ListItem(_in_words(one)) for one in questions], type="ordered", size="sm")
-    answer = dmc.Text(leaf_in_words(nodes[way[-1]], classes), size="sm")
-    return dmc.Stack([steps, answer, wide(drawing, tree_width(nodes, folded))], gap="sm")
+    steps = dmc.List([dmc.ListItem(_sentence(one)) for one in conditions], type="ordered", size="sm")
+    answer = dmc.Text(leaf_text(nodes[path[-1]], classes), size="sm")
+    return dmc.Stack([steps, answer, wide(drawing, tree_width(nodes, collapsed))], gap="sm")
 
 
-def leaf_in_words(leaf: Node, classes: Sequence[str]) -> str:
-    """What the leaf that a row arrives at says."""
+def leaf_text(leaf: Node, classes: Sequence[str]) -> str:
+    """Describe the leaf of a row."""
     best = majority(leaf)
     share = leaf["distribution"][best]
     return (
-        f"So the row arrives where {leaf['n_rows']:,} training rows did; {share:.1%} of them (weighted, where classes "
-        f"are) were {classes[best]}, more than of any other class."
+        f"The row's leaf holds {leaf['n_rows']:,} training rows; {share:.1%} of them (with class weights, if used) are "
+        f"{classes[best]}, the most frequent class."
     )
 
 
-def _in_words(question: Question) -> list[Any]:
-    feature = dcc.Link(question.label, href=question.href) if question.href else question.label
-    answer = "at most" if question.is_at_most else "more than"
-    return [feature, f" is {question.value:.3g}: {answer} {question.threshold:.3g}"]
+def _sentence(condition: Condition) -> list[Any]:
+    feature = dcc.Link(condition.label, href=condition.href) if condition.href else condition.label
+    sign = "≤" if condition.is_at_most else ">"
+    return [feature, f" = {condition.value:.3g} {sign} {condition.threshold:.3g}"]

@@ -1,1 +1,1 @@
-"""Images with heat maps."""
+"""Images with heat maps, and thumbnails."""

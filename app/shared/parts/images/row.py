@@ -1,4 +1,4 @@
-"""One row as its model read it: its image under a heat map, its text with shaded tokens, and what is neither."""
+"""Render one sample: image with heat map, text with shaded tokens, and the remaining (special) positions."""
 
 from __future__ import annotations
 
@@ -16,19 +16,15 @@ from app.shared.parts.tokens import coloured_text
 
 
 def shaded_row(text: str | None, spans: np.ndarray, picture: Picture | None, shading: Shading) -> Any:
-    """Everything that has a position, shaded by its value.
-
-    spans: int [n_positions, 2], the characters of each token of the text.
-    """
+    """Render all positions of a row, shaded by value. spans: int [n_positions, 2], the characters of each token."""
     if picture is None:
-        every = np.arange(len(spans))
-        return _shaded_text(text or "", spans, shading, every)
+        return _shaded_text(text or "", spans, shading, np.arange(len(spans)))
     tokens = (spans[:, 1] > spans[:, 0]) & (picture.patch < 0)
-    nowhere = np.flatnonzero((picture.patch < 0) & ~tokens).tolist()
+    special = np.flatnonzero((picture.patch < 0) & ~tokens).tolist()
     beside: list[Any] = [picture_view(picture, SMALL), _name(picture)]
-    if nowhere:
-        chips = [_chip(position_name(text, (0, 0), picture, i), shading, i) for i in nowhere]
-        beside.append(html.Div(["Without a place in it: ", *chips], className="chips"))
+    if special:
+        chips = [_chip(position_name(text, (0, 0), picture, i), shading, i) for i in special]
+        beside.append(html.Div(["Special positions: ", *chips], className="chips"))
     shaded: list[Any] = [heat_map(picture, shading), *([colour_scale(shading)] if shading.peak > 0 else [])]
     parts: list[Any] = [html.Div([html.Div(shaded, className="shaded"), html.Div(beside)], className="views")]
     if text:
@@ -37,7 +33,7 @@ def shaded_row(text: str | None, spans: np.ndarray, picture: Picture | None, sha
 
 
 def plain_row(text: str | None, picture: Picture | None) -> Any:
-    """The image and the text alone."""
+    """Render image and text without shading."""
     parts: list[Any] = [] if picture is None else [picture_view(picture, LARGE), _name(picture)]
     if text:
         parts.append(html.Div(text, className="tokens"))
@@ -45,7 +41,7 @@ def plain_row(text: str | None, picture: Picture | None) -> Any:
 
 
 def _shaded_text(text: str, spans: np.ndarray, shading: Shading, positions: np.ndarray) -> html.Div:
-    """The text with some of the positions as its tokens."""
+    """Render the text with the given positions as its tokens."""
     return coloured_text(
         text,
         spans[positions],
@@ -64,5 +60,5 @@ def _name(picture: Picture) -> dmc.Text:
 
 def _chip(name: str, shading: Shading, position: int) -> html.Button:
     strong = " token-strong" * shading.is_strong(position)
-    said = f"{name}: {shading.tip(position)}"
-    return html.Button(said, className="chip" + strong, style=shading.style(position), **shading.marks(position))
+    label = f"{name}: {shading.tip(position)}"
+    return html.Button(label, className="chip" + strong, style=shading.style(position), **shading.marks(position))

@@ -1,4 +1,4 @@
-"""Small images in a table: the browser asks for those in view."""
+"""Thumbnails in a table; the browser loads only those in view."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from typing import Any
 from app.shared.parts.grid import text_column
 
 ROW_HEIGHT = 52
-"""Pixels of a table's row with a thumbnail."""
+"""Height in pixels of a table row with a thumbnail."""
 
 
 def thumbnail_column(name: str, title: str, views: str = "", alt: str = "", **options: Any) -> dict[str, Any]:
-    """A column of rows' numbers, shown as their images. views: the address that they go behind; "" where the column
-    holds whole addresses.
+    """A column of row numbers, shown as images. alt: the table's field with the image's name.
 
-    alt: the field of the table that names the image.
+    views: URL prefix of the row numbers; "" if the column holds full URLs.
     """
     renderer = {"cellRenderer": "Thumbnail", "cellRendererParams": {"base": views, "alt": alt}}
     shown = {"width": 76, "minWidth": 60, "sortable": False, "filter": False, "cellClass": "thumbnail-cell"}
