@@ -13,7 +13,7 @@ from app.shared.data.tree import Index, tree
 from app.shared.parts.grid import text_column
 from app.shared.parts.page import section
 from saefari.errors import StoreError
-from saefari.store.manifest import verifies
+from saefari.store.manifest import is_intact
 
 _EVERYTHING = "everything"
 
@@ -43,7 +43,7 @@ def verify_shard(codes: CodeSet, name: str) -> str:
         return "not recorded"
     if not (codes.folder / name).exists():
         return "missing"
-    return "as recorded" if verifies(codes.folder, record) else "not as recorded"
+    return "as recorded" if is_intact(codes.folder, record) else "not as recorded"
 
 
 def check_result(folder: Path) -> str:
