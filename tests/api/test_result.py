@@ -155,7 +155,7 @@ def test_an_imported_result_says_what_it_lacks(tmp_path: Path) -> None:
     result = saefari.open_tree(tmp_path).result("m/d/train/layer_3/3k/x")
     assert result.metrics["cv_macro_f1"] is None
     for call, message in (
-        (result.predictions, "of imported results the single rows are not known"),
+        (result.predictions, "imported results have no predictions of single rows"),
         (result.codes, "does not say which rows it was made from"),
         (result.top_latents, "reads no features"),
         (result.plot, "no figure 'confusion'; figures: none"),

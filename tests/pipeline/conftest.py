@@ -10,8 +10,16 @@ from typing import Any
 import pytest
 import yaml
 
+from saefari.pipeline.execute import run_plan
+
 from .tiny import SHORT, Raw, tiny_settings
 from .transfer_runs import Run, make_run
+
+
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Classify in the process of the test unless it sets n_jobs: every other process imports the libraries anew."""
+    monkeypatch.setattr(run_plan, "available_cores", lambda: 1)
 
 
 @pytest.fixture

@@ -218,4 +218,4 @@ def test_an_imported_result_has_a_notice_that_its_rows_are_unknown(
         record = result("sae").record
         write_json(tmp_path / "classifications/m/d/train/layer_3/3k/one/results.json", record)
         monkeypatch.setitem(server.config, "SAEFARI_TREE", OutputTree(tmp_path))
-        assert "single rows are not known" in text(page().layout())
+        assert "imported results have no predictions of single rows" in text(page().layout())
