@@ -136,8 +136,10 @@ def test_fitting_folds_apart_gives_the_same_scores(monkeypatch: pytest.MonkeyPat
         (lambda exponent: -abs(exponent + 5), -7, HALF_DECADES[-1]),
         (lambda exponent: exponent, HALF_DECADES[0], HIGHEST),
         (lambda exponent: -exponent, LOWEST, HALF_DECADES[-1]),
+        (lambda exponent: min(exponent, 2), HALF_DECADES[0], HALF_DECADES[-1]),
+        (lambda exponent: 0, LOWEST, HALF_DECADES[-1]),
     ],
-    ids=["inside", "next to an edge", "above", "below", "ever higher", "ever lower"],
+    ids=["inside", "next to an edge", "above", "below", "ever higher", "ever lower", "equal from 2 on", "all equal"],
 )
 def test_the_path_goes_on_until_two_candidates_lie_beyond_the_best(
     rising: Any, first: int, last: int, monkeypatch: pytest.MonkeyPatch
@@ -154,7 +156,7 @@ def test_the_path_goes_on_until_two_candidates_lie_beyond_the_best(
     search = search_linear(problem)
     exponents = [round(2 * np.log10(penalty * length)) for penalty in search.penalties]
     assert exponents == list(range(first, last + 1))
-    assert exponents[search.best] == max(exponents, key=rising)
+    assert exponents[search.best] == max(exponents, key=rising), "of equal candidates the smallest C"
 
 
 def test_seventy_seven_classes() -> None:
