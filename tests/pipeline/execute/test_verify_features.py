@@ -64,7 +64,7 @@ def test_saes_trained_on_rows_that_would_be_test_rows_are_refused_each_time(
     for _ in range(2):
         capsys.readouterr()
         assert run_experiments([*saved(raw), "--classify-only"]) == 1
-        assert "rows that are now test rows" in capsys.readouterr().out
+        assert "test rows: extract again" in capsys.readouterr().out
         assert split.read_bytes() == before
     raw["settings"]["test_size"] = 0.2
     assert run_experiments([*saved(raw), "--classify-only"]) == 0
