@@ -53,7 +53,7 @@ def test_test_size_counts_when_only_classifying(extracted: dict[str, Any], tmp_p
     assert summary.n_test.between(55, 65).all()
 
 
-def test_saes_trained_on_rows_that_would_be_test_rows_are_refused_each_time(
+def test_saes_trained_on_other_rows_or_with_other_settings_are_refused_each_time(
     raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw["models"][0]["layers"], raw["sae_training"] = [1], [{"d_sae": 48, **SHORT}]
@@ -67,6 +67,10 @@ def test_saes_trained_on_rows_that_would_be_test_rows_are_refused_each_time(
         assert "test rows: extract again" in capsys.readouterr().out
         assert split.read_bytes() == before
     raw["settings"]["test_size"] = 0.2
+    raw["sae_training"][0]["k"] = 5
+    assert run_experiments([*saved(raw), "--classify-only"]) == 1
+    assert "k: 4 -> 5" in capsys.readouterr().out
+    raw["sae_training"][0]["k"] = 4
     assert run_experiments([*saved(raw), "--classify-only"]) == 0
     assert digests(tmp_path / "classifications") == results
 
