@@ -129,6 +129,7 @@ def test_no_path_is_stored(job_of: Job, tmp_path: Path) -> None:
         ({"epochs": 3}, "epochs: 2 there, 3 now"),
         ({"seed": 1}, "seed: 0 there, 1 now"),
         ({"max_rows": 200}, "sampled: 300 there, 200 now"),
+        ({"test_size": 0.3}, "test: 0.2 there, 0.3 now"),
         ({"causal": True}, "causal: False there, True now"),
     ],
 )
