@@ -99,13 +99,13 @@ def _rows_mismatch(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> str | 
             return reason
     settings = plan.config.settings
     folder = plan.samples(model, dataset, dataset.spec.split)
-    split = (folder, stages.test_folder(plan, model, dataset), settings.test_size, settings.seed)
+    wanted = (folder, stages.test_folder(plan, model, dataset), settings.test_size, settings.seed)
     stored = read_split_record(folder)
     trained_on_rows = any(sae.training is not None and sae.training.corpus is None for sae in model.saes)
     # Refuse before the split is made anew: a second run would find nothing changed.
-    if trained_on_rows and stored is not None and stored["settings"] != split_settings(*split):
+    if trained_on_rows and stored is not None and stored["settings"] != split_settings(*wanted):
         return f"{folder}: the split changed, and the SAEs were trained on rows that are now test rows: extract again"
-    prepare_split(*split)
+    prepare_split(*wanted)
     return None
 
 
