@@ -62,12 +62,15 @@ def test_results_hold_all_documented_keys(source: str, make_job: MakeJob) -> Non
         scores = result["classifiers"][name]
         assert (row["source"], row["classifier"]) == (source, name)
         assert row["macro_f1_low"] <= row["macro_f1"] <= row["macro_f1_high"]
-        assert row["cv_macro_f1"] == pytest.approx(np.mean(scores["cross_validation"]["folds"]))
+        held = scores["cross_validation"]
+        assert row["cv_macro_f1"] == held["macro_f1"] == pytest.approx(np.mean(held["folds"]))
+        assert row["cv_accuracy"] == held["accuracy"] == pytest.approx(np.mean(held["accuracy_folds"]))
         assert np.sum(scores["confusion"]) == 48
         assert (folder / f"{name}.skops").exists()
         assert 0.2 < row["roc_auc"] <= 1
     if source == "majority":
         assert outcome.rows[0]["macro_f1"] == pytest.approx(0.1)
+        assert outcome.rows[0]["cv_accuracy"] == pytest.approx(0.25)  # a quarter of every fold
     else:
         assert outcome.rows[0]["macro_f1"] > 0.8
 

@@ -136,8 +136,10 @@ def test_fitting_folds_separately_gives_the_same_scores(monkeypatch: pytest.Monk
         (lambda exponent: -abs(exponent + 5), -7, INITIAL_EXPONENTS[-1]),
         (lambda exponent: exponent, INITIAL_EXPONENTS[0], HIGHEST_EXPONENT),
         (lambda exponent: -exponent, LOWEST_EXPONENT, INITIAL_EXPONENTS[-1]),
+        (lambda exponent: min(exponent, 2), INITIAL_EXPONENTS[0], INITIAL_EXPONENTS[-1]),
+        (lambda exponent: 0, LOWEST_EXPONENT, INITIAL_EXPONENTS[-1]),
     ],
-    ids=["inside", "next to an edge", "above", "below", "ever higher", "ever lower"],
+    ids=["inside", "next to an edge", "above", "below", "ever higher", "ever lower", "equal from 2 on", "all equal"],
 )
 def test_the_search_ends_with_two_candidates_beyond_the_best(
     rising: Any, first: int, last: int, monkeypatch: pytest.MonkeyPatch
@@ -154,7 +156,7 @@ def test_the_search_ends_with_two_candidates_beyond_the_best(
     search = search_linear(problem)
     exponents = [round(2 * np.log10(penalty * length)) for penalty in search.penalties]
     assert exponents == list(range(first, last + 1))
-    assert exponents[search.best] == max(exponents, key=rising)
+    assert exponents[search.best] == max(exponents, key=rising), "of equal candidates the smallest C"
 
 
 def test_seventy_seven_classes() -> None:

@@ -53,6 +53,23 @@ def test_each_class_has_its_share(class_sizes, test_size, seed):
         assert abs(n_test - test_size * size) <= 1
 
 
+@pytest.mark.parametrize(
+    ("class_sizes", "unit", "expected"),
+    [
+        ([7, 8, 12, 33], 1, [1, 2, 2, 7]),  # 1.4, 1.6, 2.4 and 6.6 rows
+        ([30, 24], 3, [6, 6]),  # 6 and 4.8 rows
+        ([9, 99], 3, [3, 21]),  # 1.8 and 19.8 rows
+    ],
+)
+def test_the_share_is_the_nearest_that_whole_units_allow(class_sizes: list[int], unit: int, expected: list[int]):
+    labels = [str(label) for label, size in enumerate(class_sizes) for _ in range(size)]
+    groups = [f"{label} {row // unit}" for label, size in enumerate(class_sizes) for row in range(size)]
+    for seed in range(5):
+        sides = split_rows(labels, np.arange(len(labels), dtype=np.uint64), groups, 0.2, seed)
+        found = Counter(label for label, side in zip(labels, sides, strict=True) if side == 1)
+        assert [found[str(label)] for label in range(len(class_sizes))] == expected
+
+
 def test_each_class_has_its_share_with_groups():
     rng = np.random.default_rng(0)
     labels = [str(label) for label in rng.integers(0, 4, 4000)]

@@ -78,6 +78,14 @@ def test_an_unknown_word_counts(load_tiny: Callable[..., TextModel]) -> None:
     assert words(text, load_tiny("llama").tokenize([text], 64)[0]) == ["the", "zyzzyva", "sat"]
 
 
+def test_an_unknown_token_that_ends_texts_too_does_not_count(load_tiny: Callable[..., TextModel]) -> None:
+    """GPT-2's unknown token is its end of text."""
+    library = copy.deepcopy(load_tiny("gpt2").tokenizer.tokenizer)
+    library.unk_token = "</s>"
+    text = "the </s> cat"
+    assert words(text, TextTokenizer(library, 64).tokenize([text], 64)[0]) == ["the", "cat"]
+
+
 def test_a_text_is_truncated_on_the_right(load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny("bert")
     tokens = model.tokenize(["the cat sat on a mat"], 5)[0]

@@ -11,6 +11,7 @@ import pytest
 import torch
 from sae_lens import SAE
 from sae_lens.saes.sae import TrainStepInput
+from saefari.train.trainee import Trainee
 
 from saefari.config import SaeTraining
 from saefari.train.activation_sources import ModelActivations
@@ -62,6 +63,22 @@ def test_the_gradient_points_to_the_target(factor: float, sign: int) -> None:
     penalty(sae, x).backward()
     assert sae.threshold.grad is not None
     assert sae.threshold.grad.sum().sign() == sign  # gradient descent raises thresholds that are too low
+
+
+@pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
+def test_thresholds_learn_at_the_scale_of_the_pre_activations(
+    make_job: Callable[..., SaeJob], tmp_path: Path, scale: float
+) -> None:
+    job = make_job(tmp_path, architecture="jumprelu", target_l0=4, normalize_activations="none")
+    trainee = Trainee(job, 32, 100, 0, torch.device("cpu"))
+    torch.manual_seed(0)
+    for _ in range(3):
+        trainee.step(scale * torch.randn(256, 32))
+    sae, groups = trainee.trainer.sae, trainee.trainer.optimizer.param_groups
+    assert groups[1]["params"] == [sae.threshold]
+    assert groups[0]["lr"] == pytest.approx(job.training.lr)
+    assert groups[1]["lr"] == pytest.approx(10 * sae.scale * job.training.lr)
+    assert sae.scale == pytest.approx(scale * calibrated(1.0)[0].scale, rel=0.5)
 
 
 @pytest.mark.parametrize("target", [3, 8])

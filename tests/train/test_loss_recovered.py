@@ -100,6 +100,15 @@ def test_losses_match_transformer_lens(
     assert found.n_tokens == sum(len(row.valid) for row in rows[1:-1])
 
 
+def test_a_first_token_that_counts_is_not_predicted(load_tiny_language: LoadLanguage) -> None:
+    """As of GPT-2 without BOS: three and one of the tokens have one before them."""
+    model, rows = load_tiny_language("gpt2"), [_row((5, 6, 7, 8), (0, 1, 2, 3)), _row((9, 4, 3), (0, 2))]
+    found = LossRecovered(model, rows, 64).measure(random_sae())
+    assert found is not None
+    assert found.n_tokens == 4
+    assert found.clean == pytest.approx(torch.cat([model.losses([row]) for row in rows]).mean().item(), rel=1e-5)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("center", [False, True])
 def test_a_perfect_sae_recovers_everything(

@@ -81,6 +81,20 @@ def test_a_new_latent_has_the_direction_of_a_poorly_reconstructed_input(trainer:
         assert norms[dead].numpy() == pytest.approx(norms[alive].mean().item(), rel=0.1)
 
 
+def test_inputs_are_drawn_in_proportion_to_their_squared_loss(trainer: Any) -> None:
+    """Two inputs of which nothing is reconstructed, with losses of 1 and 2: the second in four of five draws."""
+    sae = trainer.sae
+    steps(trainer, Resampler(Resampling(every=0.5), 100, generator()), 1)
+    inputs = torch.zeros(2, D_IN)
+    inputs[0, 3], inputs[1, 5] = 1, 2**0.5
+    second, draws = 0, generator()
+    for _ in range(200):
+        sae.b_enc.data[:], sae.b_dec.data[:] = -1000, 0
+        resample(sae, trainer.optimizer, torch.arange(D_SAE), inputs, draws)
+        second += int((sae.W_dec[:, 5] > sae.W_dec[:, 3]).sum())
+    assert second / (200 * D_SAE) == pytest.approx(0.8, abs=0.03)  # five standard deviations
+
+
 def test_the_optimizer_state_is_reset_for_resampled_latents_only(trainer: Any) -> None:
     steps(trainer, Resampler(Resampling(every=0.5), 100, generator()), 3)
     dead = torch.tensor([0, 5])

@@ -22,10 +22,8 @@ def prepare_split(folder: Path, test_folder: Path | None, test_size: float, seed
     excluded. Otherwise the split is stratified, with equal texts and equal groups on one side. Texts are equal if their
     normal forms are; the record holds the rule (`settings.text_ties`) and the number of rows it ties (`tied`).
     """
-    settings: dict[str, Any] = {"samples": samples_digest(folder), "seed": seed}
-    settings |= {"test_samples": samples_digest(test_folder)} if test_folder else {"test_size": test_size}
-    settings |= {} if has_images(folder) else {"text_ties": TEXT_RULE}
-    records = [read_split_record(path) for path in (folder, test_folder) if path]
+    settings = split_settings(folder, test_folder, test_size, seed)
+    records = [read_split_record(place) for place in (folder, test_folder) if place]
     if all(record is not None and record["settings"] == settings for record in records):
         return records[0] or {}
     rows = _identities(folder)
@@ -51,6 +49,13 @@ def prepare_split(folder: Path, test_folder: Path | None, test_size: float, seed
         _log_tied(folder, tied, test_folder is not None)
     write_split(folder, parts, settings, warnings, tied)
     return read_split_record(folder) or {}
+
+
+def split_settings(folder: Path, test_folder: Path | None, test_size: float, seed: int) -> dict[str, Any]:
+    """Return what decides a split, as its record holds it; see `prepare_split`."""
+    settings: dict[str, Any] = {"samples": samples_digest(folder), "seed": seed}
+    settings |= {"test_samples": samples_digest(test_folder)} if test_folder else {"test_size": test_size}
+    return settings if has_images(folder) else settings | {"text_ties": TEXT_RULE}
 
 
 def samples_digest(folder: Path | None) -> str:

@@ -16,6 +16,7 @@ from dash.development.base_component import Component
 from flask import Flask
 
 from app.pages.compare.data.picks import MOST, read_picks, setting_rows
+from app.pages.run.parts.summary import remarks
 from app.server import create_app
 from app.shared.data import tree as tree_module
 from app.shared.data.file_cache import short_id
@@ -124,6 +125,12 @@ def test_a_complete_result_shows_all_its_parts(served: Flask, classifier: str) -
     assert ("Decision tree" in shown) == (classifier == "tree")
     assert f"/samples?run={RUN}&classifier={classifier}" in shown
     assert f"/try?run={RUN}&classifier={classifier}" in shown
+
+
+def test_classes_that_were_left_out_are_listed_with_the_reason() -> None:
+    dropped = {"d": "no test row", "e": "2 training rows for 5 folds"}
+    assert "d (no test row), e (2 training rows for 5 folds)" in text(remarks(record(dropped_classes=dropped)))
+    assert remarks(record()) is None
 
 
 def test_a_latent_links_to_its_page_and_shows_its_facts(served: Flask) -> None:

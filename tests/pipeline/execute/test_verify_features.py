@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from saefari.fingerprint import file_sha256
 from saefari.pipeline.commands.cli import run_experiments
 
-from ..tiny import tiny_settings
+from ..tiny import SHORT, Raw, samples, tiny_settings
 
 
 @pytest.fixture
@@ -40,11 +41,38 @@ def run(tmp_path: Path, raw: dict[str, Any], *flags: str) -> int:
     return run_experiments(["--config", str(path), *flags])
 
 
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder."""
+    return {str(path): file_sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
 def test_test_size_is_applied_with_classify_only(extracted: dict[str, Any], tmp_path: Path) -> None:
     extracted["settings"]["test_size"] = 0.5
     assert run(tmp_path, extracted, "--classify-only") == 0
     summary = pd.read_csv(tmp_path / "classifications" / "summary.csv")
     assert summary.n_test.between(55, 65).all()
+
+
+def test_saes_trained_on_other_rows_or_with_other_settings_are_refused_each_time(
+    raw: Raw, saved: Callable[..., list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    raw["models"][0]["layers"], raw["sae_training"] = [1], [{"d_sae": 48, **SHORT}]
+    assert run_experiments(saved(raw)) == 0
+    split = samples(tmp_path) / "split.parquet"
+    before, results = split.read_bytes(), digests(tmp_path / "classifications")
+    raw["settings"]["test_size"] = 0.5
+    for _ in range(2):
+        capsys.readouterr()
+        assert run_experiments([*saved(raw), "--classify-only"]) == 1
+        assert "test rows: extract again" in capsys.readouterr().out
+        assert split.read_bytes() == before
+    raw["settings"]["test_size"] = 0.2
+    raw["sae_training"][0]["k"] = 5
+    assert run_experiments([*saved(raw), "--classify-only"]) == 1
+    assert "k: 4 -> 5" in capsys.readouterr().out
+    raw["sae_training"][0]["k"] = 4
+    assert run_experiments([*saved(raw), "--classify-only"]) == 0
+    assert digests(tmp_path / "classifications") == results
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import yaml
 from sae_lens import StandardSAE, StandardSAEConfig
 
-from saefari.extract.job import Cell
-from saefari.extract.sae_bank import quality_warnings
 from saefari.names import HIDDEN
 from saefari.pipeline.commands.cli import main, run_experiments
 from saefari.pipeline.live.predict import predict_text
-from saefari.saes.ref import SaeRef
 from saefari.store import Layout, Manifest, read_last_run
 
 from ..tiny import Raw, tiny_settings
@@ -140,15 +136,3 @@ def test_a_wrong_hook_point_is_a_warning(raw: Raw, tmp_path: Path) -> None:
     found = dict.fromkeys(warnings(tmp_path))
     assert len(found) >= 2
     assert any("variance" in text and "check layers and settings.sae_location" in text for text in found)
-
-
-@pytest.mark.parametrize(
-    ("assumed", "explained", "warned"), [(True, 0.4, True), (True, 0.6, False), (False, 0.4, False), (True, -1, True)]
-)
-def test_little_explained_variance_is_a_warning_only_at_an_assumed_hook(
-    assumed: bool, explained: float, warned: bool
-) -> None:
-    ref = SaeRef(1, "64", path="/there", hook="blocks.1.hook_resid_post", hook_is_assumed=assumed)
-    found = quality_warnings(Cell(ref), {"explained_variance": np.float64(explained)})
-    assert bool(found) is warned
-    assert all("/there" not in text and "settings.sae_location" in text for text in found)

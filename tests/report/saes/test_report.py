@@ -82,7 +82,8 @@ def test_baselines_of_the_same_model_are_listed(tmp_path: Path) -> None:
     write_sae(tmp_path, "a")
     write_score(tmp_path, "a", 0.6)
     write_score(tmp_path, "hidden", 0.7, 0.71, source="hidden")
-    write_score(tmp_path, "hidden", 0.8, 0.81, source="hidden", model="another")
+    for other in ("another", "zz"):  # before and after it in the table
+        write_score(tmp_path, "hidden", 0.8, 0.81, source="hidden", model=other)
     write_score(tmp_path, "hidden", 0.9, 0.91, source="hidden", dataset="reviews")
     write_score(tmp_path, "a-random", 0.3, 0.31, source="random_sae")
     write_score(tmp_path, "tfidf", 0.65, 0.66, source="tfidf", layer=None)

@@ -129,6 +129,7 @@ def test_no_path_is_stored(job_of: Job, tmp_path: Path) -> None:
         ({"epochs": 3}, "epochs: 2 stored, 3 now"),
         ({"seed": 1}, "seed: 0 stored, 1 now"),
         ({"max_rows": 200}, "sampled: 300 stored, 200 now"),
+        ({"test_size": 0.3}, "test: 0.2 stored, 0.3 now"),
         ({"causal": True}, "causal: False stored, True now"),
     ],
 )

@@ -62,7 +62,7 @@ def remarks(record: dict[str, Any]) -> dmc.Stack | None:
         listed = dmc.List([dmc.ListItem(str(one)) for one in warnings], size="sm")
         found.append(dmc.Alert(listed, title="Warnings", color="orange", variant="light"))
     if dropped := record.get("dropped_classes"):
-        named = ", ".join(f"{name} ({_count(rows)} rows)" for name, rows in dropped.items())
+        named = ", ".join(f"{name} ({reason})" for name, reason in dropped.items())
         found.append(notice(f"Too few rows for training and testing: {named}", "Excluded classes", "orange"))
     return dmc.Stack(found, gap="sm") if found else None
 

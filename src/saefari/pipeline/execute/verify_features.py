@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from saefari.errors import SaefariError
-from saefari.extract.freeze_split import prepare_split
+from saefari.extract.freeze_split import prepare_split, split_settings
 from saefari.extract.frozen_rows import rows_wanted
 from saefari.pipeline.execute import build_jobs
 from saefari.pipeline.execute.dependents import lost_work, without_features, without_rows
@@ -102,11 +102,13 @@ def _rows_mismatch(plan: Plan, model: ModelPlan, dataset: DatasetPlan) -> str | 
             return reason
     settings = plan.config.settings
     folder = plan.samples(model, dataset, dataset.spec.split)
-    before = read_split_record(folder)
-    after = prepare_split(folder, build_jobs.test_folder(plan, model, dataset), settings.test_size, settings.seed)
+    wanted = (folder, build_jobs.test_folder(plan, model, dataset), settings.test_size, settings.seed)
+    stored = read_split_record(folder)
     trained_on_rows = any(sae.training is not None and sae.training.corpus is None for sae in model.saes)
-    if before is not None and before["sha256"] != after["sha256"] and trained_on_rows:
+    # Refuse before the split is rewritten; otherwise a second run would find no difference.
+    if trained_on_rows and stored is not None and stored["settings"] != split_settings(*wanted):
         return f"{folder}: the split changed, and the SAEs were trained on rows that are now test rows: extract again"
+    prepare_split(*wanted)
     return None
 
 

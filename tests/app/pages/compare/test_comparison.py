@@ -59,6 +59,7 @@ def test_imported_results_have_a_map_and_wins() -> None:
     assert best_by_model(rows, "macro_f1", minus_baseline=True).loc["m", "d/train"] == pytest.approx(0.2)
     [rate] = win_rates(rows)
     assert (rate.n, rate.wins, rate.by_test) == (1, 1, 1)
+    assert (rate.wins_apart, rate.unknown) == (0, 1)  # without intervals nothing is known to be apart
 
 
 def test_results_without_a_layer_have_their_own_cell() -> None:

@@ -10,6 +10,7 @@ import pytest
 from app.pages.latents.data.table import filtered, latent_table
 from app.shared.data.codes import CodeSet
 from app.shared.data.latents import firing as firing_module
+from app.shared.data.latents import summary as summary_module
 from app.shared.data.latents.contexts import N_TOP, decile_contexts, strongest_contexts, top_tokens
 from app.shared.data.latents.firing import densities, firing
 from app.shared.data.latents.summary import LEAST_ROWS, Facts, class_association, facts, summary
@@ -93,6 +94,18 @@ def test_lift_is_the_share_in_a_class_over_the_share_in_all(codes: CodeSet) -> N
     assert table["lift"][0] == pytest.approx(3)
     assert table["fires"].tolist()[1:] == [0, 0]
     assert class_association(codes, DEAD)["lift"].isna().all()
+
+
+def test_lift_in_a_part_is_over_the_rows_that_were_read(
+    codes: CodeSet, dense: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(firing_module, "MOST_ACTIVATIONS", 300)
+    known = summary_module._summary(firing_module._read_firing(codes))
+    read = firing_module._read_firing(codes).rows // 10
+    assert 0 < len(read) < N_ROWS
+    fires = (dense.reshape(N_ROWS, 4, D_SAE) > 0).any(axis=1)[read][:, :DEAD]
+    shares = np.stack([fires[read % 3 == k].mean(axis=0) for k in range(3)], axis=1)
+    np.testing.assert_allclose(known.lift()[:DEAD], shares / fires.mean(axis=0)[:, None])
 
 
 def test_a_class_needs_enough_rows_to_be_a_latents_class(
