@@ -54,6 +54,11 @@ def test_pooling_equals_the_dense_reference(coded: tuple[np.ndarray, np.ndarray]
     assert pooled.has_sorted_indices
 
 
+def test_an_unknown_pooling_is_refused() -> None:
+    with pytest.raises(ValueError, match="'median' is not a pooling"):
+        pool_codes(sparse.csr_array((2, D_SAE)), np.array([0, 2]), "median")  # type: ignore[arg-type]
+
+
 @given(coded_samples(), st.sampled_from([-1, 1, 2, 3, D_SAE, 50]))
 def test_counting_equals_the_dense_reference(coded: tuple[np.ndarray, np.ndarray], n: int) -> None:
     codes, offsets = coded

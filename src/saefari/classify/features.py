@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from scipy import sparse
 
-Pooling = Literal["sum", "mean", "max", "last"]
+from saefari.config.classification import Pooling
 
 
 def pool_codes(codes: sparse.csr_array, offsets: np.ndarray, how: Pooling) -> sparse.csr_array:
@@ -16,13 +15,15 @@ def pool_codes(codes: sparse.csr_array, offsets: np.ndarray, how: Pooling) -> sp
 
     codes: [n_positions, d_sae], activation units of the SAE; only active latents are stored.
     offsets: [n_samples + 1]; sample i owns rows offsets[i]:offsets[i + 1]; an empty sample gives an empty row.
-    Returns [n_samples, d_sae], float32. Raises ValueError when offsets do not cover codes.
+    Returns [n_samples, d_sae], float32. Raises ValueError for an unknown pooling, and when offsets do not cover codes.
     """
     _check_cover(codes, offsets)
     if how == "last":
         return _last_positions(codes, offsets)
     if how == "max":
         return _largest(codes, offsets)
+    if how not in ("sum", "mean"):
+        raise ValueError(f"{how!r} is not a pooling")
     lengths = np.diff(offsets)
     weights = np.ones(len(lengths)) if how == "sum" else 1 / np.maximum(lengths, 1)
     per_position = np.repeat(weights.astype(np.float32), lengths)
