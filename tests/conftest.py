@@ -27,6 +27,14 @@ settings.load_profile("saefari")
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep each file in one worker process, and all browser tests in one, since they share a tree and a browser."""
+    for item in items:
+        group = "browser" if "browser" in item.path.parts else str(item.path.relative_to(ROOT))
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """Folder of real datasets (banking77, tweet sentiment …) beside the checkout; skips if it is missing."""

