@@ -22,7 +22,7 @@ app: $(READY)
 
 test test-slow: export OMP_NUM_THREADS := 1
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist load -m slow $(ARGS)
