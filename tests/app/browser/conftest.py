@@ -1,4 +1,7 @@
-"""A real browser, and the real app on the output of a real pipeline run."""
+"""A real browser, and the real app on the output of a real pipeline run.
+
+Tests read texts by `text_content`: `inner_text` is empty while another callback keeps the part hidden under its loader.
+"""
 
 from __future__ import annotations
 

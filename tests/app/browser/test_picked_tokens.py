@@ -55,7 +55,7 @@ def test_keys_select_a_token_and_another_row_clears_it(page, app_url: str, small
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     page.wait_for_url("**token=1*")
-    word = page.locator("#sample-text [data-token='1']").inner_text()
+    word = page.locator("#sample-text [data-token='1']").text_content()
     expect(page.locator("#sample-token h3")).to_have_text(f"The ten strongest latents at «{word.strip()}»")
     page.get_by_role("button", name="Next row").click()
     expect(page.locator("#sample-token h3")).to_have_count(0)

@@ -170,7 +170,7 @@ def test_contributions_add_up_to_the_logit(page, app_url: str, small, source: st
     folder = {"sae": small.sae_result, "hidden": small.hidden_result, "tfidf": small.tfidf_result}[source]
     page.goto(app_url + small.url("/samples", folder))
     expect(page.locator(".check")).to_have_count(2)
-    for line in page.locator(".check").all_inner_texts():
+    for line in page.locator(".check").all_text_contents():
         found = re.fullmatch(r"intercept (\S+) \+ ([\d,]+) contributions \((\S+)\) = logit (\S+)", line)
         assert found, line
         assert float(found[1]) + float(found[3]) == pytest.approx(float(found[4]), abs=0.002)
@@ -180,7 +180,7 @@ def test_contributions_add_up_to_the_logit(page, app_url: str, small, source: st
 def test_a_click_on_the_map_opens_that_row(page, app_url: str, small) -> None:
     page.goto(app_url + small.url("/samples", small.sae_result))
     expect(page.locator("#sample-facts").get_by_text("Row ")).to_be_visible()
-    opened = page.locator("#sample-facts").inner_text()
+    opened = page.locator("#sample-facts").text_content()
     shown = figure_with(page, "samples-map", "e._fullData.length > 1")
     trace, point, row = shown.evaluate(LONELIEST)
     assert f"Row {row}," not in opened
@@ -193,7 +193,7 @@ def test_a_click_on_the_map_opens_that_row(page, app_url: str, small) -> None:
 def test_a_contribution_leads_to_the_latents_page(page, app_url: str, small) -> None:
     page.goto(app_url + small.url("/samples", small.sae_result))
     link = table(page, "contributions").get_by_role("link", name=re.compile("^latent ")).first
-    number = link.inner_text().removeprefix("latent ")
+    number = link.text_content().removeprefix("latent ")
     link.click()
     page.wait_for_url(f"**/latent?sae={small.sae}&latent={number}*")
     expect(page.get_by_role("heading", name=f"Latent {number}", exact=True)).to_be_visible()

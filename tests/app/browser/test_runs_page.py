@@ -38,7 +38,7 @@ def test_a_filter_narrows_the_table_and_a_permalink_restores_it(page, app_url: s
 def test_grouping_keeps_one_row_per_group_and_is_stored_in_the_url(page, app_url: str) -> None:
     page.goto(app_url + "/?group=source")
     expect(rows(page)).to_have_count(4)
-    assert page.locator('.ag-row [col-id="n_results"]').first.inner_text().isdigit()
+    assert page.locator('.ag-row [col-id="n_results"]').first.text_content().isdigit()
 
 
 def test_selected_rows_are_compared(page, app_url: str) -> None:
