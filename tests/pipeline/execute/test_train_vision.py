@@ -137,7 +137,7 @@ def test_extraction_and_training_have_the_same_test_rows(
     raw["sae_training"] = [{"d_sae": 32, **SHORT}]
     raw["settings"]["seed"] = 5
     assert run_experiments([*saved(raw), "--extract-only"]) == 0
-    assert "was trained on" not in capsys.readouterr().out
+    assert "of the test rows, so scores" not in capsys.readouterr().out
     rows = pq.read_table(tmp_path / "models" / "tiny" / "rows.parquet").to_pandas()
     samples = tmp_path / "activations" / "tiny" / "digits" / "train"
     sides = dict(zip(read_samples(samples, ["row"])["row"].to_pylist(), read_split(samples).tolist(), strict=True))
@@ -158,7 +158,7 @@ def test_a_model_given_by_its_folder_warns_about_learned_test_rows(
         raw["settings"] |= {"seed": seed, "base_save_dir": str(tmp_path / str(seed) / "activations")}
         capsys.readouterr()
         assert run_experiments([*saved(raw), "--extract-only"]) == 0
-        assert ("was trained on" in capsys.readouterr().out) is expected
+        assert ("of the test rows, so scores" in capsys.readouterr().out) is expected
 
 
 def test_learned_test_rows_are_a_warning(raw: Raw, saved: Saved, tmp_path: Path) -> None:
