@@ -76,7 +76,7 @@ class Text:
 
     def rows(self, side: str, more: bool) -> list[TokenisedRow]:
         """Tokenised texts in shuffled order; more: include the texts of `--data`."""
-        found = self.model.tokenize(_texts(self.data if more else None)[side], 128)
+        found = self.model.tokenizer.tokenize(_texts(self.data if more else None)[side], 128)
         return [TokenisedRow(row.input_ids, row.valid) for row in found if len(row.valid)]
 
     def states(self, side: str, more: bool = True) -> torch.Tensor:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from dash.development.base_component import Component
 from flask import Flask
 from scipy import sparse
 
@@ -30,6 +27,7 @@ from saefari.store import (
     write_shard,
     write_split,
 )
+from tests.app import rendered
 
 CLASSES = ["ant", "bee", "<cat>"]
 N_ROWS, D_SAE = 120, 12
@@ -123,9 +121,4 @@ def shown(source: str, classifier: str, row: int) -> SelectedSample:
 
 
 def page() -> ModuleType:
-    return sys.modules["app.pages.samples.page"]
-
-
-def text(component: Any) -> str:
-    """A component as JSON text."""
-    return json.dumps(component, default=lambda one: one.to_plotly_json() if isinstance(one, Component) else str(one))
+    return rendered.page("samples")

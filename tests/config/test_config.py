@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from saefari.config import SaeTraining, load_config, parse_config, width_to_d_sae
-from saefari.errors import ConfigError, SaeError
+from saefari.errors import ConfigError
 
 PUBLISHED = """
 settings:
@@ -281,24 +281,3 @@ def test_arbitrary_content_is_an_error_not_a_traceback(raw: dict[str, Any]) -> N
     with pytest.raises(ConfigError) as caught:  # no generated file names a model and a dataset
         parse_config(raw)
     assert caught.value.problems
-
-
-def test_number_of_latents_of_a_trained_sae() -> None:
-    assert SaeTraining().latents("3k") == 3072
-    assert SaeTraining(d_sae=96).latents("mine") == 96
-    with pytest.raises(SaeError, match=r"'mine' is not a number of latents.*sae_train\.d_sae"):
-        SaeTraining().latents("mine")
-    with pytest.raises(SaeError, match="k = 100 is more than the 64 latents of width '64'"):
-        SaeTraining(architecture="topk", k=100).latents("64")
-    assert SaeTraining(architecture="standard").latents("16") == 16  # fewer than the default k
-    with pytest.raises(SaeError, match=r"target_l0 = 80\.5 is more than the 64 latents"):
-        SaeTraining(architecture="jumprelu", target_l0=80.5).latents("64")
-    with pytest.raises(SaeError, match="matryoshka_widths = 96 is more than the 64 latents"):
-        SaeTraining(architecture="matryoshka_batchtopk", matryoshka_widths=(32, 96)).latents("64")
-
-
-def test_widths_of_nested_saes() -> None:
-    training = SaeTraining(architecture="matryoshka_batchtopk")
-    assert training.nested_widths(3072) == [384, 768, 1536, 3072]
-    assert training.nested_widths(4) == [1, 2, 4]
-    assert training.model_copy(update={"matryoshka_widths": (100, 512)}).nested_widths(512) == [100, 512]

@@ -38,7 +38,7 @@ def cached(hooked: Any, ids: torch.Tensor) -> dict[str, torch.Tensor]:
 def test_sites_agree(kind: str, site: Site, load_tiny: Callable[..., TextModel], texts: list[str]) -> None:
     model = load_tiny(kind)
     hooks = [HookPoint(layer, site) for layer in range(LAYERS)]
-    ids = model.tokenize(texts[:1], 64)[0].input_ids
+    ids = model.tokenizer.tokenize(texts[:1], 64)[0].input_ids
     if kind == "pythia" and site == "resid_mid":
         with pytest.raises(ModelError, match="no residual stream between"):
             model.capture([ids], hooks)
@@ -63,7 +63,7 @@ def test_centred_weights_give_the_mean_free_hidden_state(
         fold_value_biases=False,
     )
     hooks = [HookPoint(layer, site) for layer in range(LAYERS) for site in ("resid_pre", "resid_post", "mlp_out")]
-    ids = model.tokenize(texts[:1], 64)[0].input_ids
+    ids = model.tokenizer.tokenize(texts[:1], 64)[0].input_ids
     found, expected = model.capture([ids], hooks), cached(hooked, torch.from_numpy(ids))
     for hook in hooks:
         state = found[hook][0]
@@ -75,7 +75,7 @@ def test_centred_weights_give_the_mean_free_hidden_state(
 def test_replaced_sites_agree(kind: str, site: Site, load_tiny: Callable[..., TextModel], texts: list[str]) -> None:
     """Compare the last block's output after a tensor is replaced."""
     model = load_tiny(kind)
-    hooked, ids = twin(kind, model), torch.from_numpy(model.tokenize(texts[:1], 64)[0].input_ids).long()[None]
+    hooked, ids = twin(kind, model), torch.from_numpy(model.tokenizer.tokenize(texts[:1], 64)[0].input_ids).long()[None]
     hook, last = HookPoint(1, site), HookPoint(LAYERS - 1, "resid_post")
     other = torch.randn(1, ids.shape[1], 32, generator=torch.Generator().manual_seed(0))
     with splice(model.model, hook, lambda tensor: tensor + other):

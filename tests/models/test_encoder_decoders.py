@@ -101,7 +101,7 @@ def test_layer_l_is_the_output_of_block_l_of_the_encoder(
     model = TextModel.load(str(folder), device="cpu")
     assert model.tokenizer.limit == 64
     hooks = [HookPoint(layer, site) for layer in range(LAYERS) for site in ("resid_pre", "resid_post")]
-    tokens = model.tokenize(texts, 64)
+    tokens = model.tokenizer.tokenize(texts, 64)
     found = model.capture([t.input_ids for t in tokens], hooks)  # of different lengths, so that there is padding
     for row, token in enumerate(tokens):
         ids, n = torch.from_numpy(token.input_ids).long()[None], len(token.input_ids)
@@ -127,7 +127,7 @@ def test_a_checkpoint_of_the_encoder_alone_gives_the_same_states(
     getattr(transformers, name).from_pretrained(folder).save_pretrained(tmp_path / "alone")
     tokenizer_of("bert").save_pretrained(tmp_path / "alone")
     alone = TextModel.load(str(tmp_path / "alone"), device="cpu")
-    ids, hook = [full_model.tokenize(["the big cat sat"], 64)[0].input_ids], HookPoint(3, "resid_post")
+    ids, hook = [full_model.tokenizer.tokenize(["the big cat sat"], 64)[0].input_ids], HookPoint(3, "resid_post")
     torch.testing.assert_close(alone.capture(ids, [hook])[hook], full_model.capture(ids, [hook])[hook])
 
 

@@ -31,7 +31,7 @@ def final_norm(model: TextModel) -> torch.nn.Module:
 def test_layer_l_is_the_output_of_block_l(kind: str, load_tiny: Callable[..., TextModel], texts: list[str]) -> None:
     model = load_tiny(kind)
     hooks = [HookPoint(layer, site) for layer in range(LAYERS) for site in ("resid_pre", "resid_post")]
-    tokens = model.tokenize(texts[:3], 64, include_special_tokens=False)
+    tokens = model.tokenizer.tokenize(texts[:3], 64, include_special_tokens=False)
     found = model.capture([t.input_ids for t in tokens], hooks)
     assert set(found) == set(hooks)
     for row, token in enumerate(tokens):
@@ -53,7 +53,7 @@ def test_a_batch_equals_single_texts(
     model = load_tiny(kind, padding_side)
     assert model.tokenizer.tokenizer.padding_side == padding_side
     hooks = [HookPoint(3, "resid_post"), HookPoint(1, "attn_z"), HookPoint(2, "mlp_out")]
-    ids = [t.input_ids for t in model.tokenize(texts, 64)]
+    ids = [t.input_ids for t in model.tokenizer.tokenize(texts, 64)]
     together = model.capture(ids, hooks)
     for row, one in enumerate(ids):
         alone = model.capture([one], hooks)
@@ -65,7 +65,7 @@ def test_a_batch_equals_single_texts(
 
 def test_gemma2_keeps_its_soft_cap(load_tiny: Callable[..., TextModel], texts: list[str]) -> None:
     model = load_tiny("gemma2")
-    ids = [model.tokenize(texts[:1], 64)[0].input_ids]
+    ids = [model.tokenizer.tokenize(texts[:1], 64)[0].input_ids]
     hook = HookPoint(3, "resid_post")
     capped = model.capture(ids, [hook])[hook].clone()
     for block in model.model.layers:

@@ -52,7 +52,7 @@ def test_the_pass_stops_after_the_deepest_layer(load_tiny: Callable[..., TextMod
     for layer, block in enumerate(find_blocks(model.model)):
         block.register_forward_pre_hook(lambda module, args, layer=layer: ran.append(layer))
     model.model.norm.register_forward_pre_hook(lambda module, args: ran.append(-1))
-    ids = [model.tokenize(["the cat"], 8)[0].input_ids]
+    ids = [model.tokenizer.tokenize(["the cat"], 8)[0].input_ids]
     model.capture(ids, [HookPoint(1, "resid_post"), HookPoint(0, "mlp_out")])
     ran.clear()
     model.capture(ids, [HookPoint(1, "resid_post"), HookPoint(0, "mlp_out")])
@@ -61,7 +61,7 @@ def test_the_pass_stops_after_the_deepest_layer(load_tiny: Callable[..., TextMod
 
 def test_capturing_attention_does_not_run_the_mlp(load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny("llama")
-    ids = [model.tokenize(["the cat"], 8)[0].input_ids]
+    ids = [model.tokenizer.tokenize(["the cat"], 8)[0].input_ids]
     model.capture(ids, [HookPoint(2, "attn_z")])
     ran: list[str] = []
     model.model.layers[2].mlp.register_forward_pre_hook(lambda module, args: ran.append("mlp"))
@@ -72,7 +72,9 @@ def test_capturing_attention_does_not_run_the_mlp(load_tiny: Callable[..., TextM
 def test_hooks_are_removed_after_a_pass(kind: str, load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny(kind)
     before = every_hook(model.model)
-    model.capture([model.tokenize(["a dog"], 8)[0].input_ids], [HookPoint(1, site) for site in ("attn_z", "mlp_out")])
+    model.capture(
+        [model.tokenizer.tokenize(["a dog"], 8)[0].input_ids], [HookPoint(1, site) for site in ("attn_z", "mlp_out")]
+    )
     assert every_hook(model.model) == before
 
 
@@ -135,7 +137,7 @@ def test_block_output_is_input_plus_attention_and_mlp(load_tiny: Callable[..., T
     sites: list[Site] = ["resid_pre", "attn_out", "mlp_out", "resid_post"]
     before, attention, mlp, after = [HookPoint(2, site) for site in sites]
     found = model.capture(
-        [model.tokenize(["the dog sat under a tree"], 16)[0].input_ids], [before, attention, mlp, after]
+        [model.tokenizer.tokenize(["the dog sat under a tree"], 16)[0].input_ids], [before, attention, mlp, after]
     )
     torch.testing.assert_close(found[before] + found[attention] + found[mlp], found[after], rtol=1e-4, atol=1e-5)
 
@@ -145,7 +147,9 @@ def test_sites_of_a_bert_block(kind: str, load_tiny: Callable[..., TextModel]) -
     model = load_tiny(kind)
     block = model.model.encoder.layer[2]
     hooks = [HookPoint(2, site) for site in get_args(Site)]
-    at = {h.site: v for h, v in model.capture([model.tokenize(["the cat ran"], 16)[0].input_ids], hooks).items()}
+    at = {
+        h.site: v for h, v in model.capture([model.tokenizer.tokenize(["the cat ran"], 16)[0].input_ids], hooks).items()
+    }
     torch.testing.assert_close(at["resid_mid"], at["resid_pre"] + at["attn_out"])
     torch.testing.assert_close(block.attention.output.dense(at["attn_z"]), at["attn_out"])
     middle = block.attention.output.LayerNorm(at["resid_mid"])
@@ -156,7 +160,7 @@ def test_sites_of_a_bert_block(kind: str, load_tiny: Callable[..., TextModel]) -
 def test_later_layers_read_the_replaced_tensor(kind: str, load_tiny: Callable[..., TextModel]) -> None:
     model = load_tiny(kind)
     before = every_hook(model.model)
-    ids = [model.tokenize(["the dog sat"], 16)[0].input_ids]
+    ids = [model.tokenizer.tokenize(["the dog sat"], 16)[0].input_ids]
     source, reader = HookPoint(1, "resid_post"), HookPoint(2, "resid_pre")
     plain = model.capture(ids, [reader])[reader]
     with splice(model.model, source, lambda tensor: tensor * 2):

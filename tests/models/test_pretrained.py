@@ -138,7 +138,7 @@ names = [{str(save_tiny("llama"))!r}, {str(save_tiny("bert"))!r}]
 if resolve_model({MINILM!r})[1] == "embedded":
     names.append({MINILM!r})
 for name in names:
-    TextModel.load(name, device="cpu").tokenize(["a cat"], 8)
+    TextModel.load(name, device="cpu").tokenizer.tokenize(["a cat"], 8)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

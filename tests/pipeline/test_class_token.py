@@ -39,7 +39,7 @@ def test_one_position_per_row(
     model, hook = load_tiny(kind), HookPoint(1, "resid_post")
     texts = [json.loads(line)["text"] for line in (tmp_path / "texts.jsonl").read_text().splitlines()]
     for row in (0, 7, 119):
-        states = model.capture([model.tokenize([texts[row]], 64)[0].input_ids], [hook])[hook]
+        states = model.capture([model.tokenizer.tokenize([texts[row]], 64)[0].input_ids], [hook])[hook]
         np.testing.assert_allclose(stored.positions[row], states[0, 0], rtol=2e-3, atol=2e-3)
 
 

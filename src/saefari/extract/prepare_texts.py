@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from saefari.config import Positions
 from saefari.data.dataset import Dataset
@@ -17,15 +17,10 @@ from saefari.extract.prepare_job import PrepareJob
 from saefari.log import logger
 from saefari.store import SamplesWriter
 
+if TYPE_CHECKING:
+    from saefari.models.tokenizer import TextTokenizer
+
 _TEXTS_PER_BATCH = 512
-
-
-class Tokeniser(Protocol):
-    """Interface of a tokeniser of texts, such as TextModel."""
-
-    def tokenize(
-        self, texts: list[str], max_length: int, include_special_tokens: bool, positions: Positions
-    ) -> list[Any]: ...
 
 
 def prepare_texts(job: PrepareJob) -> list[str]:
@@ -76,7 +71,7 @@ def samples_settings(
 
 
 def prepare_samples(
-    folder: Path, dataset: Dataset, tokeniser: Tokeniser, settings: dict[str, Any], overwrite: bool
+    folder: Path, dataset: Dataset, tokenizer: TextTokenizer, settings: dict[str, Any], overwrite: bool
 ) -> str:
     """Write samples.parquet unless it exists. Returns its SHA-256.
 
@@ -89,7 +84,7 @@ def prepare_samples(
     with SamplesWriter(folder, settings) as writer:
         for examples in _chunks(sampled_rows(dataset, settings["sampled"])):
             texts = [example.text or "" for example in examples]
-            rows = tokeniser.tokenize(
+            rows = tokenizer.tokenize(
                 texts,
                 settings["max_length"],
                 settings["include_special_tokens"],

@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from saefari.config import Positions
 from saefari.models.hooks import HookPoint, capture
 from saefari.models.pretrained import load_weights, pick_device, pick_dtype
 from saefari.models.registry import ModelInfo, describe, resolve_model
-from saefari.models.tokenizer import TextTokenizer, Tokens
+from saefari.models.tokenizer import TextTokenizer
 
 
 class TextModel:
@@ -40,16 +39,6 @@ class TextModel:
         tokenizer = TextTokenizer.load(name, revision)
         model = load_weights(info, resolve_model(name, revision)[0], pick_dtype(dtype, target))
         return cls(info, model.to(target), tokenizer)
-
-    def tokenize(
-        self,
-        texts: Sequence[str],
-        max_length: int,
-        include_special_tokens: bool = False,
-        positions: Positions = "tokens",
-    ) -> list[Tokens]:
-        """Tokenise texts; see `TextTokenizer.tokenize`."""
-        return self.tokenizer.tokenize(texts, max_length, include_special_tokens, positions)
 
     def capture(self, input_ids: Sequence[np.ndarray], hooks: Sequence[HookPoint]) -> dict[HookPoint, torch.Tensor]:
         """Return hidden states of a batch of texts, from one forward pass that stops after the deepest hook.

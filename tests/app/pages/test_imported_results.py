@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from dash.development.base_component import Component
 from flask import Flask
 
 from app.pages.compare.data.picks import read_picks, score_rows
@@ -22,6 +18,7 @@ from app.shared.data.top_features import top_features
 from app.shared.data.tree import Index, OutputTree
 from saefari.pipeline.commands.import_mosaic import import_mosaic
 from saefari.store import Layout, read_result, write_json
+from tests.app.rendered import page, text
 from tests.store.mosaic_tree import mosaic_document, with_bag_of_words, write_document
 
 OWNERS = ("example", "other")
@@ -51,22 +48,9 @@ def served(server: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         yield server
 
 
-def page(name: str) -> ModuleType:
-    return sys.modules[f"app.pages.{name}.page"]
-
-
 def index(served: Flask) -> Index:
     found: Index = served.config["SAEFARI_TREE"].index()
     return found
-
-
-def text(component: Any) -> str:
-    """A component as JSON text."""
-    return json.dumps(
-        component,
-        default=lambda one: one.to_plotly_json() if isinstance(one, Component) else str(one),
-        ensure_ascii=False,
-    )
 
 
 def run_of(served: Flask, **wanted: Any) -> str:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from dash import no_update
-from dash.development.base_component import Component
 from flask import Flask
 
 from app.pages.compare.data.picks import MOST, read_picks, setting_rows
@@ -26,6 +23,7 @@ from app.shared.data.tree import OutputTree
 from app.shared.parts.figure import clicked_link
 from saefari.errors import StoreError
 from saefari.store import Manifest, codes_arrays, write_json, write_shard
+from tests.app.rendered import page, text
 
 PLACE = "m/d/train/layer_3/3k/sum"
 RUN = short_id(PLACE)
@@ -88,10 +86,6 @@ def served(server: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         yield server
 
 
-def page(name: str) -> ModuleType:
-    return sys.modules[f"app.pages.{name}.page"]
-
-
 def result_file(served: Flask) -> Path:
     path: Path = served.config["SAEFARI_TREE"].output / "classifications" / PLACE / "results.json"
     return path
@@ -99,11 +93,6 @@ def result_file(served: Flask) -> Path:
 
 def index(served: Flask) -> Any:
     return served.config["SAEFARI_TREE"].index()
-
-
-def text(component: Any) -> str:
-    """A component as JSON text."""
-    return json.dumps(component, default=lambda one: one.to_plotly_json() if isinstance(one, Component) else str(one))
 
 
 def whole_run(classifier: str) -> str:

@@ -45,27 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="saefari", description="Interpretable classifiers on SAE features of model activations."
     )
     commands = parser.add_subparsers(required=True, metavar="command")
-    run = commands.add_parser("run", help="run the experiments of a YAML configuration (same as run_experiments.py)")
-    add_run_flags(run)
-    run.set_defaults(function=_run_experiments)
-    train = commands.add_parser("train-sae", help="train only the SAEs of a YAML configuration")
-    add_train_flags(train)
-    train.set_defaults(function=_run_training)
-    vision = commands.add_parser("train-vision", help="train only the vision model of a YAML configuration")
-    add_train_flags(vision)
-    vision.set_defaults(function=_run_vision_training)
-    extract = commands.add_parser("extract", help="extract activations and codes of one model and dataset")
-    add_extract_flags(extract)
-    extract.set_defaults(function=_run_extract)
-    classify = commands.add_parser("classify", help="train classifiers on the output of `saefari extract`")
-    add_classify_flags(classify)
-    classify.set_defaults(function=_run_classify)
-    transfer = commands.add_parser("transfer", help="evaluate classifiers of one run on the features of another")
-    add_transfer_flags(transfer)
-    transfer.set_defaults(function=_run_transfer)
-    mosaic = commands.add_parser("import-mosaic", help="convert published MOSAIC results into a results tree")
-    add_import_flags(mosaic)
-    mosaic.set_defaults(function=_run_import)
+    for name, (description, add_own_flags, function) in _COMMANDS.items():
+        command = commands.add_parser(name, help=description)
+        add_own_flags(command)
+        command.set_defaults(function=function)
     dashboard = commands.add_parser("dashboard", help="browse results, latents and samples in a web browser")
     add_flags(dashboard)
     dashboard.set_defaults(function=serve, verbose=False)
@@ -117,6 +100,23 @@ def _run_import(flags: argparse.Namespace) -> int:
     return run_import(flags)
 
 
+_Command = Callable[[argparse.Namespace], int]
+_COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], _Command]] = {
+    "run": (
+        "run the experiments of a YAML configuration (same as run_experiments.py)",
+        add_run_flags,
+        _run_experiments,
+    ),
+    "train-sae": ("train only the SAEs of a YAML configuration", add_train_flags, _run_training),
+    "train-vision": ("train only the vision model of a YAML configuration", add_train_flags, _run_vision_training),
+    "extract": ("extract activations and codes of one model and dataset", add_extract_flags, _run_extract),
+    "classify": ("train classifiers on the output of `saefari extract`", add_classify_flags, _run_classify),
+    "transfer": ("evaluate classifiers of one run on the features of another", add_transfer_flags, _run_transfer),
+    "import-mosaic": ("convert published MOSAIC results into a results tree", add_import_flags, _run_import),
+}
+"""Command -> help, function that adds its flags, function that runs it; `dashboard` belongs to the app."""
+
+
 def _run(
     config: Config,
     flags: argparse.Namespace,
@@ -150,7 +150,7 @@ def _run(
     return FAILED if report.failures else OK
 
 
-def _run_command(function: Callable[[argparse.Namespace], int], flags: argparse.Namespace) -> int:
+def _run_command(function: _Command, flags: argparse.Namespace) -> int:
     """Run a command; print user errors as one message and return an exit code instead of a traceback."""
     start_logging(logging.DEBUG if flags.verbose else logging.INFO)
     try:

@@ -34,6 +34,7 @@ from saefari.store import (
     write_split,
 )
 from tests.app import small_results
+from tests.app.rendered import text
 
 ROW = {"id": "0", "text": "a text", "label": "x", "group": None, "n_tokens": 1}
 
@@ -186,10 +187,7 @@ def pages_text(output: Path) -> str:
     with app.server.app_context():
         from app.pages.health import page as health
 
-        return json.dumps(
-            [health.layout(), *health._verify_rows(""), health._list_warnings("")],
-            default=lambda one: one.to_plotly_json(),
-        )
+        return text([health.layout(), *health._verify_rows(""), health._list_warnings("")])
 
 
 def test_a_complete_tree_has_no_problems(tmp_path: Path) -> None:

@@ -20,7 +20,8 @@ from app.shared.data.samples.selection import selected_in_baselines
 from app.shared.data.tree import OutputTree, tree
 from app.shared.parts.decisions.contributions import ClassLogit, bars, sum_text
 from saefari.store import write_json
-from tests.app.sample_tree import CLASSES, FIRST, N_ROWS, SOURCES, classified_server, ids, page, result, shown, text
+from tests.app.rendered import text
+from tests.app.sample_tree import CLASSES, FIRST, N_ROWS, SOURCES, classified_server, ids, page, result, shown
 
 
 @pytest.fixture(scope="module")

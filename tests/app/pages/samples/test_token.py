@@ -15,7 +15,8 @@ from app.shared.data.tree import tree
 from app.shared.parts.state import state_id
 from app.shared.parts.tokens import coloured_text
 from saefari.store import write_json
-from tests.app.sample_tree import D_SAE, FIRST, SOURCES, classified_server, ids, page, result, text
+from tests.app.rendered import text
+from tests.app.sample_tree import D_SAE, FIRST, SOURCES, classified_server, ids, page, result
 
 ROW = FIRST + 4
 EXPLANATION = "<b>own</b> <script>window.ran = true</script>"

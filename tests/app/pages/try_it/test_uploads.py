@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import contextlib
 import re
-import sys
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -34,7 +33,7 @@ from tests.app.image_tree import (
     image_server,
     predict_digit,
 )
-from tests.app.sample_tree import text
+from tests.app.rendered import page, text
 
 PIXELS = np.repeat(digits()[0][0][..., None], 3, axis=2)
 
@@ -52,7 +51,7 @@ def served(server: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
 
 
 def try_page() -> ModuleType:
-    return sys.modules["app.pages.try_it.page"]
+    return page("try_it")
 
 
 def run_of(dataset: str, source: str = "sae") -> str:

@@ -20,7 +20,8 @@ from app.shared.parts.images.row import shaded_row
 from app.shared.parts.images.shading import Shading
 from app.shared.parts.tokens import shade
 from tests.app.image_tree import DIGITS, PROMPTS, image_server
-from tests.app.sample_tree import FIRST, page, text
+from tests.app.rendered import text
+from tests.app.sample_tree import FIRST, page
 
 WITHOUT_IMAGE = FIRST + 8
 PICTURE = Picture("<b>a</b>.png", "/view/x/0/1", (2, 2), np.array([-1, 0, 1, 3]))
