@@ -1,6 +1,6 @@
 """SAEfari: interpretable classifiers on sparse autoencoder (SAE) features.
 
-The names below are the front for Python users; they read what a run left in its output tree:
+Public names for Python users; they read the output tree of a run:
 
     tree = saefari.open_tree("output")
     tree.results()                           # DataFrame, one row per setting and classifier
@@ -10,7 +10,7 @@ The names below are the front for Python users; they read what a run left in its
     best.codes(rows=[0, 1])                  # sparse latent activations of every position
     best.plot("confusion")                   # matplotlib figure
 
-Importing the package is cheap: a name is imported when it is used for the first time.
+Importing the package is cheap: each name is imported on first use.
 """
 
 from importlib import import_module

@@ -112,9 +112,9 @@ def test_top_features_of_trees_and_terms(tree: saefari.Tree) -> None:
 
 def test_what_a_result_has_not_is_an_error(tree: saefari.Tree) -> None:
     words, majority = tree.best(source="tfidf"), tree.best(source="majority")
-    with pytest.raises(StoreError, match=r"'tfidf', which has no latents; top_features\(n\)"):
+    with pytest.raises(StoreError, match=r"'tfidf' has no latents; top_features\(n\)"):
         words.top_latents()
-    with pytest.raises(StoreError, match="'tfidf', which has no latents; only results of source"):
+    with pytest.raises(StoreError, match="'tfidf' has no latents; only results of source"):
         words.codes([0])
     with pytest.raises(StoreError, match="'majority' reads no features"):
         majority.top_features()
@@ -136,13 +136,13 @@ def test_figures_are_those_of_the_run(tree: saefari.Tree, classifier: str, names
     (axes,) = result.plot("confusion").axes
     assert axes.get_title() == f"macro-F1 {result.metrics['macro_f1']:.3f}"
     with pytest.raises(
-        StoreError, match=rf"no figure 'confussion' \(did you mean 'confusion'\?\); figures: {names[0]}"
+        StoreError, match=rf"figure 'confussion' does not exist \(did you mean 'confusion'\?\); figures: {names[0]}"
     ):
         result.plot("confussion")
 
 
 def test_a_tree_has_a_figure_that_a_probe_has_not(tree: saefari.Tree) -> None:
-    with pytest.raises(StoreError, match="no figure 'structure'; figures: confusion, roc, top_features"):
+    with pytest.raises(StoreError, match="figure 'structure' does not exist; figures: confusion, roc, top_features"):
         tree.best(source="sae", classifier="linear").plot("structure")
 
 
@@ -156,9 +156,9 @@ def test_an_imported_result_says_what_it_lacks(tmp_path: Path) -> None:
     assert result.metrics["cv_macro_f1"] is None
     for call, message in (
         (result.predictions, "imported results have no predictions of single rows"),
-        (result.codes, "does not say which rows it was made from"),
+        (result.codes, "the rows of this result are not recorded"),
         (result.top_latents, "reads no features"),
-        (result.plot, "no figure 'confusion'; figures: none"),
+        (result.plot, "figure 'confusion' does not exist; figures: none"),
         (lambda: result.predict(["a text"]), "imported results have no estimators"),
     ):
         with pytest.raises(StoreError, match=message):

@@ -130,32 +130,30 @@ def test_codes_are_named_as_results_name_them(tree: saefari.Tree) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "models/tiny-bart"}, r"no model 'models--tiny-bart' \(did you mean 'models--tiny-bert'\?\)"),
-        ({"dataset": "text.jsonl"}, r"no dataset 'text' \(did you mean 'texts'\?\); there: texts"),
-        ({"config": "en"}, r"no config 'en'; there: train"),
-        ({"split": "test"}, r"no split 'test'; there: train"),
-        ({"layer": 2}, r"no layer 'layer_2' \(did you mean 'layer_1'\?\)"),
-        ({"width": "hidden"}, r"no width 'hidden'; there: 64, 64-random"),
-        ({"split": ".."}, r"no split '\.\.'"),
+        ({"model": "models/tiny-bart"}, r"model 'models--tiny-bart' does not exist \(did you mean 'models--tiny-bert'"),
+        ({"dataset": "text.jsonl"}, r"dataset 'text' does not exist \(did you mean 'texts'\?\); found: texts"),
+        ({"config": "en"}, r"config 'en' does not exist; found: train"),
+        ({"split": "test"}, r"split 'test' does not exist; found: train"),
+        ({"layer": 2}, r"layer 'layer_2' does not exist \(did you mean 'layer_1'\?\)"),
+        ({"width": "hidden"}, r"width 'hidden' does not exist; found: 64, 64-random"),
+        ({"split": ".."}, r"split '\.\.' does not exist"),
         ({"rows": [8, 100_000]}, r"has no row 100000"),
     ],
 )
-def test_codes_that_are_not_there_are_one_clear_error(
-    tree: saefari.Tree, changes: dict[str, Any], message: str
-) -> None:
+def test_missing_codes_are_an_error_with_the_way_out(tree: saefari.Tree, changes: dict[str, Any], message: str) -> None:
     given = {"model": MODEL, "dataset": DATASET, "layer": 1, "width": "64", "rows": [8]} | changes
     with pytest.raises(StoreError, match=message):
         tree.codes(**given)
 
 
-def test_a_folder_that_is_no_output_tree(run_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"nowhere is no output tree.*run_experiments.py` first"):
+def test_a_folder_that_is_not_an_output_tree(run_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"nowhere is not an output tree.*run_experiments.py` first"):
         saefari.open_tree(tmp_path / "nowhere")
-    with pytest.raises(StoreError, match=r"classifications is no output tree: .*give the folder that holds them"):
+    with pytest.raises(StoreError, match=r"classifications is not an output tree: .*the folder that contains them"):
         saefari.open_tree(run_folder / "output" / "classifications")
 
 
 def test_a_tree_without_results_yet(tmp_path: Path) -> None:
     (tmp_path / "activations").mkdir()
-    with pytest.raises(StoreError, match=r"summary.csv is not there: run `python run_experiments.py`"):
+    with pytest.raises(StoreError, match=r"summary.csv does not exist: run `python run_experiments.py`"):
         saefari.open_tree(tmp_path).results()

@@ -1,1 +1,1 @@
-"""The front for Python users: what `import saefari` offers, on top of all other rooms."""
+"""Public Python API, exported by `import saefari`; built on all other rooms."""

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Codes:
-    """What one SAE says of some rows of a dataset split.
+    """Codes of some rows of a dataset split from one SAE.
 
-    matrix: float32 [n_positions, d_sae], latent activations (≥ 0, in the units of the SAE); sparse, only active ones.
+    matrix: float32 [n_positions, d_sae], latent activations (≥ 0, in the units of the SAE); sparse.
     rows: int64 [n_rows], the numbers of the rows in the dataset.
     offsets: int64 [n_rows + 1]; rows[i] owns the positions offsets[i]:offsets[i + 1] of the matrix.
-    positions: one line per line of the matrix: `row`, `position` (counted from 0 within the row), `token` (its
-    characters; "" for a special token or a patch), `outlier` (True: left out of pooling, no active latent) and, where
-    the rows have images, `patch` (the cell of the image, row by row; -1 where it has no place in it).
+    positions: one line per row of the matrix: `row`, `position` (counted from 0 within the row), `token` (its
+    characters; "" for a special token or a patch), `outlier` (True: excluded from pooling, no active latent) and, if
+    the rows have images, `patch` (index of the image cell, row by row; -1 for positions outside the image).
     """
 
     matrix: sparse.csr_array
@@ -35,16 +35,16 @@ class Codes:
     positions: pd.DataFrame
 
     def top_latents(self, row: int, position: int, n: int = 10) -> pd.DataFrame:
-        """Return the n strongest latents at one position: `latent`, `activation`; all where fewer are active.
+        """Return the n strongest latents at one position: `latent`, `activation`; all if fewer are active.
 
         row: its number in the dataset. position: counted from 0 within the row.
-        Raises StoreError where the row was not read or has no such position.
+        Raises StoreError if the row was not read or has no such position.
 
         Example: `codes.top_latents(row=17, position=0)`.
         """
         places = np.flatnonzero(self.rows == row)
         if len(places) == 0:
-            raise StoreError(f"row {row} is not among the {len(self.rows):,} rows that were read: add it to `rows`")
+            raise StoreError(f"row {row} is not among the {len(self.rows):,} rows that were read; add it to `rows`")
         start, stop = self.offsets[places[0]], self.offsets[places[0] + 1]
         if not 0 <= position < stop - start:
             raise StoreError(f"row {row} has no position {position}; it has {stop - start}, counted from 0")
@@ -53,9 +53,9 @@ class Codes:
 
 
 def read_codes(folder: Path, rows: Sequence[int] | None = None) -> Codes:
-    """Read the codes of these rows, in their order; None = all rows.
+    """Read the codes of these rows, in this order; None = all rows.
 
-    folder: that of one SAE's codes, below the split's samples. Raises StoreError where a row is not stored.
+    folder: folder of one SAE's codes, below the split's samples. Raises StoreError if a row is not stored.
     """
     samples = folder.parents[1]
     if rows is None:

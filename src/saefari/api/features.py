@@ -1,4 +1,4 @@
-"""Tables of the features that weigh most in a classifier."""
+"""Tables of a classifier's most important features."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def feature_table(top: dict[str, list[dict[str, Any]]] | list[dict[str, Any]], n
 
 
 def explained_latents(features: pd.DataFrame, explanations: Path) -> pd.DataFrame:
-    """Return a table of features as one of latents, with the explanation of each; explanations: their folder."""
+    """Turn a table of features into one of latents with explanations; explanations: the SAE's folder of them."""
     latents = features.drop(columns="name").rename(columns={"feature": "latent"})
     found = {latent: read_explanation(explanations, latent) for latent in latents["latent"].unique()}
     texts = {latent: one.text if one else "" for latent, one in found.items()}

@@ -1,4 +1,4 @@
-"""Figures of results that a notebook shows by itself."""
+"""Figures of results, with their own display in notebooks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from saefari.report.results.figures import draw_figure, figure_names
 
 
 class NotebookFigure(Figure):
-    """A matplotlib figure that IPython shows as an image, without pyplot and whatever its backend is."""
+    """A matplotlib figure that IPython displays as an image, without pyplot."""
 
     def _repr_png_(self) -> bytes:
         buffer = BytesIO()
@@ -24,12 +24,12 @@ class NotebookFigure(Figure):
 def draw(record: dict[str, Any], classifier: str, what: str, folder: Path) -> Figure:
     """Draw one figure of a classifier. record: the content of results.json; folder: of the result, for messages.
 
-    Raises StoreError where the result holds no such figure.
+    Raises StoreError if the result has no such figure.
     """
     known = figure_names(record["classifiers"][classifier])
     if what not in known:
         raise StoreError(
-            f"{folder}, {classifier}: there is no figure {what!r}{nearest(what, known)}; "
+            f"{folder}, {classifier}: figure {what!r} does not exist{nearest(what, known)}; "
             f"figures: {enumerated(known) or 'none'}"
         )
     figure = NotebookFigure(layout="constrained")

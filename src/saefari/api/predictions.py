@@ -1,4 +1,4 @@
-"""Tables of predictions, of stored rows and of new texts and images."""
+"""Tables of predictions for stored rows and for new texts and images."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _predict_one(
 
 
 def _check_items(texts: Sequence[str] | None, images: Sequence[str | Path] | None) -> int:
-    """The number of items. Raises TypeError or ValueError for arguments of another kind."""
+    """Return the number of items. Raises TypeError or ValueError for invalid arguments."""
     for name, items, kinds in (("texts", texts, (str,)), ("images", images, (str, Path))):
         if items is None:
             continue

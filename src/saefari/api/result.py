@@ -1,4 +1,4 @@
-"""One result: a classifier of one setting, its scores, its features, its predictions and its figures."""
+"""One result: a classifier of one setting, with its scores, features, predictions and figures."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _WITH_CODES = ("sae", "random_sae")
 
 @dataclass(frozen=True)
 class Result:
-    """A classifier of one setting, as a run stored it; `Tree.best` and `Tree.result` give it.
+    """A stored classifier of one setting; returned by `Tree.best` and `Tree.result`.
 
     folder: the setting's folder. classifier: `linear`, `tree` or `majority`.
-    record: the content of results.json, which holds everything that was measured and every setting.
+    record: the content of results.json: all scores and settings.
     """
 
     layout: Layout = field(repr=False)
@@ -45,14 +45,14 @@ class Result:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What was classified and how: model, dataset, split, layer, width, source, pooling, top_n, seed …"""
+        """Settings of the result: model, dataset, split, layer, width, source, pooling, top_n, seed …"""
         return dict(self.record["settings"])
 
     @property
     def metrics(self) -> dict[str, float | None]:
         """Scores on the test rows (`macro_f1_low`, `_high`: its 95% interval) and, named `cv_…`, by cross-validation.
 
-        All are fractions from 0 to 1; None where a score is not known (imported results).
+        All are fractions from 0 to 1; None if unknown (imported results).
         """
         row = next(row for row in self.record["summary"] if row["classifier"] == self.classifier)
         return {name: row.get(name) for name in _METRICS}
@@ -61,7 +61,7 @@ class Result:
         """Return the stored predictions for the test rows, indexed by `row`, its number in the dataset.
 
         Columns: id, label (the true class), predicted, and for each class `probability:<class>` (float32).
-        Raises StoreError where none are stored (imported results).
+        Raises StoreError if none are stored (imported results).
         """
         stored = read_predictions(self.folder, self.classifier)
         index = pd.Index(stored.rows, name="row")
@@ -69,9 +69,9 @@ class Result:
         return truth.join(prediction_table(stored.classes, stored.predicted, stored.probabilities, index))
 
     def texts(self, rows: Sequence[int]) -> pd.Series[str]:
-        """Return the texts of dataset rows, indexed by `row`; None where a row has only an image.
+        """Return the texts of dataset rows, indexed by `row`; None for a row that has only an image.
 
-        Raises StoreError where the rows are not stored.
+        Raises StoreError if the rows are not stored.
 
         Example: `result.texts(result.predictions().query("label != predicted").index)`.
         """
@@ -88,26 +88,26 @@ class Result:
     ) -> pd.DataFrame:
         """Classify new texts, or images, exactly as the run classified its test rows, through its model and SAE.
 
-        texts: of a pandas Series the index is kept. images: files, for results of images; with `texts` beside them
-        where the model reads both. The model and SAE are loaded on first use and kept; each item takes one forward
-        pass, so this suits some dozens.
-        model: where the model is, needed only if it was read from a folder, which no stored file names.
+        texts: the index of a pandas Series is kept. images: files, for results on images; with `texts` of equal length
+        if the model reads both. The model and SAE are loaded on first use and kept. Each item takes one forward pass,
+        so use this for dozens of items.
+        model: path of the model, needed only for a model from a local folder, because stored files hold no paths.
         Returns one row per item: predicted, and for each class `probability:<class>` (float64).
-        Raises SaefariError where the estimator, model or SAE is missing or not the recorded one, for a random control
-        (its weights are not stored), or for an image that cannot be read; TypeError for a single string.
+        Raises SaefariError if the estimator, model or SAE is missing or differs from the recorded one, for a random
+        control (its weights are not stored), or for an image that cannot be read; TypeError for a single string.
 
         Example: `result.predict(["Return the eigenvalues of a matrix."])`.
         """
         return predict(self.layout, self.folder, self.classifier, self.classes, texts, images, model)
 
     def top_features(self, n: int = 10) -> pd.DataFrame:
-        """Return the features that weigh most; at most 20 are stored per class (linear) or in all (tree).
+        """Return the most important features; at most 20 are stored per class (linear) or in total (tree).
 
-        Linear probe: the n largest weights by size of each class: class, feature, name, weight. A weight above 0
-        speaks for the class; it is per standard deviation of the feature where features were scaled (all but TF-IDF).
+        Linear probe: the n weights of largest magnitude per class: class, feature, name, weight. A positive weight
+        is evidence for the class; it is per standard deviation of the feature if features were scaled (all but TF-IDF).
         Tree: the n most important: feature, name, importance (impurity reduction, as in scikit-learn).
-        feature: the latent, hidden dimension or term, as numbered in the source. name: of a term; else "".
-        Raises StoreError where none are stored (majority class).
+        feature: index of the latent, hidden dimension or term in the source. name: the term; else "".
+        Raises StoreError if none are stored (majority class).
         """
         top = self.record["classifiers"][self.classifier].get("top_features")
         if not top:
@@ -115,10 +115,10 @@ class Result:
         return feature_table(top, n)
 
     def top_latents(self, n: int = 10) -> pd.DataFrame:
-        """Return `top_features` of a result that reads an SAE: class, latent, weight (or importance), explanation.
+        """Return `top_features` of a result on SAE features: class, latent, weight (or importance), explanation.
 
-        explanation: the stored one of the latent; "" where there is none.
-        Raises StoreError where the result reads no SAE; see `top_features`.
+        explanation: the stored explanation of the latent; "" if there is none.
+        Raises StoreError for a result without SAE features; see `top_features`.
 
         Example: `result.top_latents(10)`.
         """
@@ -128,10 +128,10 @@ class Result:
         return explained_latents(self.top_features(n), explanations)
 
     def codes(self, rows: Sequence[int] | None = None) -> Codes:
-        """Read the codes that this result was made from, of rows of the split that holds its test rows.
+        """Read the codes from which this result was computed, for rows of the split that contains its test rows.
 
         rows: their numbers in the dataset, in any order; None = all rows of the split, as far as memory allows.
-        Raises StoreError where the result reads no SAE, or the rows are not stored.
+        Raises StoreError for a result without SAE features, or if the rows are not stored.
 
         Example: `result.codes(result.predictions().index[:5])`.
         """
@@ -142,7 +142,7 @@ class Result:
         """Draw a figure: `confusion`, `roc`, `top_features` or, for a tree, `structure`.
 
         Returns a matplotlib figure; a notebook shows it, and `figure.savefig("name.png")` writes it.
-        Raises StoreError where the result holds no such figure.
+        Raises StoreError if the result has no such figure.
 
         Example: `result.plot("top_features")`.
         """
@@ -152,12 +152,12 @@ class Result:
 
     @property
     def _samples(self) -> Path:
-        """The stored split that holds the test rows."""
+        """Folder of the stored split that contains the test rows."""
         places = self.record.get("samples")
         if not places:
             raise StoreError(
-                f"{self.folder} does not say which rows it was made from (it was imported, or an older version wrote "
-                "it): `python run_experiments.py --classify-only` makes those of a run again"
+                f"{self.folder}: the rows of this result are not recorded (imported, or written by an older version); "
+                "`python run_experiments.py --classify-only` computes the results of a run again"
             )
         return self.layout.activations / str(places[-1])
 
@@ -165,4 +165,4 @@ class Result:
         """Raise StoreError unless the result reads codes of an SAE."""
         source = self.settings["source"]
         if source not in _WITH_CODES:
-            raise StoreError(f"{self.folder} was made from source {source!r}, which has no latents; {way_out}")
+            raise StoreError(f"{self.folder}: source {source!r} has no latents; {way_out}")

@@ -1,4 +1,4 @@
-"""An output tree: the table of its results, one of them, and the codes that it stores."""
+"""An output tree: table of results, single results, stored codes."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from saefari.report.results.summary import COLUMNS
 from saefari.store import TASK, Layout, read_result, read_summary, task_names
 
 Value = str | int | float | None
-"""What a cell of the table of results holds; None = empty."""
+"""Type of a cell in the table of results; None = empty."""
 
 
 @dataclass(frozen=True)
 class Tree:
     """The output tree of one or more runs.
 
-    output: its folder, which holds `activations` and `classifications`.
+    output: folder with `activations` and `classifications`.
     """
 
     output: Path
@@ -37,25 +37,24 @@ class Tree:
     def results(self, **where: Value) -> pd.DataFrame:
         """Return the results as a table, one row per setting and classifier, in the order of `summary.csv`.
 
-        where: column=value, to keep only the rows with that value; None keeps those where the column is empty. Several
-        conditions must all hold.
-        Text columns are "" where empty, numbers are missing. `folder` and `classifier` identify a row.
-        Raises StoreError where no run has written results yet, for an unknown column, or where no row is left.
+        where: column=value keeps only the rows with that value; None keeps rows with an empty cell. All conditions must
+        hold. Empty text cells are "", empty numbers are NaN. `folder` and `classifier` identify a row.
+        Raises StoreError if no run has written results yet, for an unknown column, or if no row is left.
 
         Example: `tree.results(dataset="python-docs", source="sae", classifier="linear")`.
         """
         path = self.layout.summary
         if not path.exists():
-            raise StoreError(f"{path} is not there: run `python run_experiments.py`, which writes it at its end")
+            raise StoreError(f"{path} does not exist: run `python run_experiments.py`, which writes it at its end")
         return _select(read_summary(path)[list(COLUMNS)], where)
 
     def best(self, **where: Value) -> Result:
-        """Return the result with the highest cross-validated macro-F1, the first in the table where several are equal.
+        """Return the result with the highest cross-validated macro-F1; of equal ones, the first in the table.
 
-        The test score is never used: the best of many test scores is too good. Results without cross-validation
+        The test score is never used: the best of many test scores is optimistic. Results without cross-validation
         (imported or transferred ones) are not considered.
-        where: as for `results`. Raises StoreError as `results` does, where no row is cross-validated, and where the
-        rows belong to different dataset splits, whose scores are not comparable.
+        where: as for `results`. Raises StoreError as `results` does, and also if no row is cross-validated or the rows
+        belong to different dataset splits, whose scores are not comparable.
 
         Example: `tree.best(dataset="python-docs", source="sae")`.
         """
@@ -78,8 +77,8 @@ class Tree:
     def result(self, folder: str, classifier: str = "linear") -> Result:
         """Return one result of the table.
 
-        folder, classifier: as in the columns of these names. Raises StoreError where the table has no such row, or
-        the files are gone.
+        folder, classifier: as in the columns of these names. Raises StoreError if the table has no such row or
+        the files are missing.
 
         Example: `row = tree.results().iloc[0]; tree.result(row.folder, row.classifier)`.
         """
@@ -100,10 +99,10 @@ class Tree:
         """Read the codes of one SAE on a dataset split, with or without results.
 
         model, dataset, config: as in the table of results or the names of their folders. split: the folder's name,
-        such as `train`, or `train--text_fr` where a run read several columns of one split.
+        such as `train`, or `train--text_fr` if a run read several columns of one split.
         rows: numbers of the rows in the dataset, in any order; None = all. Only their shards are read; hashes are not
         checked. All rows of a large split may not fit in memory; see `saefari.store.iter_codes`.
-        Raises StoreError where the tree does not hold these codes or rows.
+        Raises StoreError if the tree does not contain these codes or rows.
 
         Example: `tree.codes("sentence-transformers/all-MiniLM-L6-v2", "python-docs", 3, "3k", rows=[0, 1])`.
         """
@@ -127,10 +126,10 @@ class Tree:
 
 
 def open_tree(output: str | Path = "output") -> Tree:
-    """Open the output tree of a run, as the dashboard's `--output-dir` does.
+    """Open the output tree of a run; takes the same folder as the dashboard's `--output-dir`.
 
-    output: the folder that holds `activations` and `classifications`. Nothing is read before it is asked for, and
-    nothing is ever written. Raises StoreError where there is no such folder.
+    output: folder with `activations` and `classifications`. Files are read on demand; nothing is written.
+    Raises StoreError if the folder is not an output tree.
 
     Example: `saefari.open_tree("output").results()`.
     """
@@ -138,14 +137,15 @@ def open_tree(output: str | Path = "output") -> Tree:
     layout = tree.layout
     if not layout.activations.is_dir() and not layout.classifications.is_dir():
         raise StoreError(
-            f"{tree.output} is no output tree: it has neither {layout.activations.name} nor "
-            f"{layout.classifications.name}; give the folder that holds them, or run `python run_experiments.py` first"
+            f"{tree.output} is not an output tree: it has neither {layout.activations.name} nor "
+            f"{layout.classifications.name}; give the folder that contains them, or run "
+            "`python run_experiments.py` first"
         )
     return tree
 
 
 def _select(table: pd.DataFrame, where: Mapping[str, Value]) -> pd.DataFrame:
-    """Keep the rows with these values. Raises StoreError for an unknown column, and where no row is left."""
+    """Keep the rows with these values. Raises StoreError for an unknown column or if no row is left."""
     applied: list[str] = []
     for column, value in where.items():
         if column not in table:
@@ -154,7 +154,7 @@ def _select(table: pd.DataFrame, where: Mapping[str, Value]) -> pd.DataFrame:
                 f"columns: {enumerated(list(table), most=len(table.columns))}"
             )
         cells = [None if pd.isna(cell) or cell == "" else cell for cell in table[column]]
-        table = table[[cell == value or str(cell) == str(value) for cell in cells]]  # width=64 and layer="3" are meant
+        table = table[[cell == value or str(cell) == str(value) for cell in cells]]  # accept width=64 and layer="3"
         applied.append(f"{column}={shown(value)}")
         if table.empty:
             found = list(dict.fromkeys(str(cell) for cell in cells if cell is not None))
@@ -166,11 +166,12 @@ def _select(table: pd.DataFrame, where: Mapping[str, Value]) -> pd.DataFrame:
 
 
 def _subfolder(folder: Path, level: str, name: str) -> Path:
-    """The folder of that name in `folder`. Raises StoreError where it is not among those that are there."""
+    """Return the subfolder of that name. Raises StoreError if it does not exist."""
     found = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
     found = [one for one in found if one != HIDDEN and not one.startswith(".")]
     if name not in found:
         raise StoreError(
-            f"{folder} holds no {level} {shown(name)}{nearest(name, found)}; there: {enumerated(found) or 'nothing'}"
+            f"{folder}: {level} {shown(name)} does not exist{nearest(name, found)}; "
+            f"found: {enumerated(found) or 'none'}"
         )
     return folder / name

@@ -68,6 +68,7 @@ def read_weights(auto_class: Any, info: ModelInfo, location: str, dtype: torch.d
     attention = {"attn_implementation": "eager"} if capped else {}
 
     def read(local_files_only: bool) -> Any:
+        """Load the weights, from this machine only or also from the hub."""
         return auto_class.from_pretrained(
             location,
             config=config,
