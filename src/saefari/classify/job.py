@@ -11,7 +11,7 @@ from saefari.config import ClassificationParams, Settings
 from saefari.fingerprint import fingerprint
 from saefari.store import finished_result
 
-FORMAT = 3
+FORMAT = 4
 """Format of results.json and the files beside it."""
 
 

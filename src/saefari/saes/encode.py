@@ -108,7 +108,6 @@ def _own_activations(loaded: LoadedSae) -> Callable[[torch.Tensor], Active]:
     """Return an encoder of chunks [rows, d_in] that uses the SAE's own `encode`."""
 
     def active(chunk: torch.Tensor) -> Active:
-        """Return the number of active latents per row, their indices and their activations."""
         dense = loaded.sae.encode(chunk)
         flat = _nonzero(dense > 0)
         counts, latents = _rows_and_latents(flat, len(chunk), loaded.d_sae)
@@ -128,7 +127,6 @@ def _over_threshold(loaded: LoadedSae) -> Callable[[torch.Tensor], Active]:
     limit = floor - sae.b_enc
 
     def active(chunk: torch.Tensor) -> Active:
-        """Return the number of active latents per row, their indices and their activations."""
         product, above = (buffer[: len(chunk)] for buffer in _buffers(loaded))
         torch.mm(sae.process_sae_in(chunk), sae.W_enc, out=product)
         flat = _nonzero(torch.gt(product, limit, out=above))
@@ -149,7 +147,6 @@ def _top_k(loaded: LoadedSae) -> Callable[[torch.Tensor], Active]:
     scale = sae.W_dec.norm(dim=-1) if sae.cfg.rescale_acts_by_decoder_norm else None
 
     def active(chunk: torch.Tensor) -> Active:
-        """Return the number of active latents per row, their indices and their activations."""
         pre = _buffers(loaded)[0][: len(chunk)]
         torch.mm(sae.process_sae_in(chunk), sae.W_enc, out=pre)
         pre += sae.b_enc
