@@ -184,8 +184,8 @@ def _classify(plan: Plan, report: Report, overwrite: bool) -> None:
     write_summary(plan.layout.summary, results)
     if older := older_results(results, FORMAT):
         report.warn(
-            f"{len(older):,} results in {plan.layout.summary} come from an older version with another search and other "
-            f"intervals, the first in {older[0]}: run their configuration again, or remove their folders"
+            f"{len(older):,} results in {plan.layout.summary} come from an older version, whose search differs, "
+            f"the first in {older[0]}: run their configuration again, or remove their folders"
         )
 
 
