@@ -3,6 +3,7 @@
 from saefari.config.classification import ClassificationParams
 from saefari.config.convolution import Convolution, default_convolutions, grid_side
 from saefari.config.dataset import DatasetSpec
+from saefari.config.explanation import Client, Explain, Prompting, RandomLatents, Sampling, UsedByClassifiers
 from saefari.config.load import load_config, parse_config
 from saefari.config.model import ModelSpec
 from saefari.config.positions import ModelType, Positions
@@ -14,18 +15,24 @@ from saefari.config.vision import VisionTraining
 
 __all__ = [
     "ClassificationParams",
+    "Client",
     "Config",
     "Convolution",
     "Corpus",
     "DatasetSpec",
+    "Explain",
     "ModelSpec",
     "ModelType",
     "Positions",
+    "Prompting",
+    "RandomLatents",
     "Resampling",
     "SaeSweep",
     "SaeTraining",
+    "Sampling",
     "Settings",
     "Stream",
+    "UsedByClassifiers",
     "VisionTraining",
     "default_convolutions",
     "grid_side",

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from saefari.config.classification import ClassificationParams
 from saefari.config.convolution import Convolution
 from saefari.config.dataset import DatasetSpec
+from saefari.config.explanation import Client, Explain, Prompting, Sampling
 from saefari.config.model import ModelSpec
 from saefari.config.schema import Config
 from saefari.config.settings import Settings
@@ -31,6 +32,10 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "resample": Resampling,
     "vision_training": VisionTraining,
     "conv": Convolution,
+    "explain": Explain,
+    "sampling": Sampling,
+    "client": Client,
+    "prompting": Prompting,
 }
 
 

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from saefari.config.classification import ClassificationParams
 from saefari.config.dataset import DatasetSpec
+from saefari.config.explanation import Explain
 from saefari.config.model import ModelSpec
 from saefari.config.positions import POSITIONS_OF, ModelType
 from saefari.config.section import Place, Section, validation_error
@@ -37,6 +38,8 @@ class Config(Section):
     """SAEs to train for every layer of every model."""
     vision_training: VisionTraining | None = None
     """A vision model to train from scratch before everything else."""
+    explain: Explain | None = None
+    """Explanations of latents."""
 
     def model_type_of(self, model: ModelSpec) -> ModelType:
         """Return the type of a model: its own, or that of `settings`."""

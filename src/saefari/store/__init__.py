@@ -1,7 +1,14 @@
 """Paths and file formats of the output tree. No other package reads or writes them directly."""
 
 from saefari.store.decoder_rows import iter_decoder, read_decoder_row
-from saefari.store.explanations import Explanation, read_explanation, read_explanations
+from saefari.store.explanations import (
+    Explanation,
+    StoredScore,
+    parse_explanation,
+    read_explanation,
+    read_explanation_record,
+    read_explanations,
+)
 from saefari.store.files import write_json, write_parquet
 from saefari.store.image_views import ImageView, cell_box, read_heat_map, read_views
 from saefari.store.last_run import Failure, RunRecord, read_last_run, write_last_run
@@ -84,6 +91,7 @@ __all__ = [
     "SamplesWriter",
     "ShardPlan",
     "ShardRecord",
+    "StoredScore",
     "TokenisedRow",
     "TrainedSae",
     "cell_box",
@@ -112,12 +120,14 @@ __all__ = [
     "iter_token_rows",
     "iter_trained",
     "lock_tree",
+    "parse_explanation",
     "plan_shards",
     "read_codes_head",
     "read_codes_rows",
     "read_decoder_row",
     "read_density",
     "read_explanation",
+    "read_explanation_record",
     "read_explanations",
     "read_heat_map",
     "read_hidden_rows",

@@ -36,7 +36,9 @@ def explanation(sae: Sae, latent: int, neuronpedia: str) -> Any:
     found = read_explanation(sae.explanations, latent)
     parts: list[Any] = [dmc.Text(found.text if found else "No explanation yet.")]
     if found and found.scores:
-        badges = [dmc.Badge(f"{name} {value:.3f}", variant="light", tt="none") for name, value in found.scores.items()]
+        badges = [
+            dmc.Badge(f"{name} {score.value:.3f}", variant="light", tt="none") for name, score in found.scores.items()
+        ]
         parts.append(dmc.Group(badges, gap="xs"))
     if neuronpedia:
         parts.append(html.A("This latent on Neuronpedia", href=neuronpedia, rel="noopener", target="_blank"))

@@ -101,6 +101,6 @@ def _read_explanations(folder: Path, changed: int) -> Explanations:
     found = read_explanations(folder)
     scores: dict[str, dict[int, float]] = {}
     for latent, one in found.items():
-        for name, value in one.scores.items():
-            scores.setdefault(f"score: {name}", {})[latent] = value
+        for name, score in one.scores.items():
+            scores.setdefault(f"score: {name}", {})[latent] = score.value
     return Explanations({latent: one.text for latent, one in found.items()}, dict(sorted(scores.items())))

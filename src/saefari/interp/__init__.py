@@ -1,0 +1,1 @@
+"""Stage 3: explain latents automatically, and score the explanations."""

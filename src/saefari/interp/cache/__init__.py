@@ -1,0 +1,1 @@
+"""Where latents are active, indexed by latent."""

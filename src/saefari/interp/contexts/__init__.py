@@ -1,0 +1,1 @@
+"""Windows around activations, and the samplers that choose them."""

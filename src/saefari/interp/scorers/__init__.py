@@ -1,0 +1,1 @@
+"""Scorers: how well an explanation predicts where its latent is active."""
