@@ -1,0 +1,79 @@
+"""The job that explains the latents of one SAE, and its outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from saefari.config import Explain
+from saefari.models.source import ModelSource
+from saefari.saes.ref import SaeRef
+
+if TYPE_CHECKING:
+    from saefari.interp.records import Failure
+
+
+@dataclass(frozen=True)
+class StoredCodes:
+    """Codes of one SAE on one dataset split. place: the split's folder below the activations, its name in files."""
+
+    place: str
+    samples: Path
+    codes: Path
+
+
+@dataclass(frozen=True)
+class ExplainedSae:
+    """One SAE whose latents are explained, or its random control.
+
+    title: name in messages. out: folder of its explanations. codes: what the run stored; () if a corpus is searched.
+    neuronpedia_id: where its latents are on Neuronpedia, if known.
+    """
+
+    title: str
+    out: Path
+    codes: tuple[StoredCodes, ...]
+    ref: SaeRef
+    random: bool = False
+    neuronpedia_id: str | None = None
+
+
+@dataclass(frozen=True)
+class ExplainJob:
+    """Explain and score latents of one SAE, and of its random control for comparison. Idempotent.
+
+    latents: those to explain, most important first; None = chosen from the activations (`all` or `random`).
+    control: the random control; None = without. model: what the SAE reads. answers: folder of cached answers.
+    max_tokens: padded tokens per batch.
+    """
+
+    sae: ExplainedSae
+    control: ExplainedSae | None
+    latents: tuple[int, ...] | None
+    explain: Explain
+    model: ModelSource
+    answers: Path
+    seed: int
+    max_tokens: int
+    overwrite: bool = False
+
+    @property
+    def title(self) -> str:
+        """Name of the job in messages."""
+        return f"explanations of {self.sae.title}"
+
+
+@dataclass(frozen=True)
+class ExplainOutcome:
+    """Outcome of a job. n_explained: latents with an explanation. reused: nothing had changed.
+
+    too_few: latents with too few examples. failures: steps that failed. cost: in dollars, None if unknown.
+    """
+
+    n_explained: int
+    reused: bool
+    too_few: int
+    failures: tuple[Failure, ...] = ()
+    warnings: list[str] = field(default_factory=list)
+    cost: float | None = None
