@@ -99,9 +99,7 @@ class CacheRecord:
             segments = [SegmentRecord(**segment) for segment in raw["segments"]]
             return cls(raw["settings"], raw["d_sae"], segments, raw["complete"])
         except (KeyError, TypeError) as error:
-            raise StoreError(
-                f"{folder / RECORD}: is no record of a latent cache ({error}); remove the folder"
-            ) from None
+            raise StoreError(f"{folder / RECORD} is no record of a latent cache ({error}); remove it") from None
 
 
 def segment_is_intact(folder: Path, record: SegmentRecord) -> bool:
@@ -161,7 +159,7 @@ class Segment:
         try:
             if self._path.stat().st_size != record.bytes:
                 raise StoreError(f"{self._path} has another size than recorded: build the cache again")
-            self._file = safe_open(self._path, framework="numpy")
+            self._file: Any = safe_open(self._path, framework="numpy")
         except (OSError, SafetensorError) as error:
             raise StoreError(f"{self._path} cannot be read ({error}): build the cache again") from None
 

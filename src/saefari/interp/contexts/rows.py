@@ -55,7 +55,7 @@ class TokenRows:
 
     def iterate(self, rows: Collection[int] | None = None) -> Iterator[TokenRow]:
         """Yield rows in stored order, one shard in memory at a time. rows: dataset row numbers, None = all."""
-        wanted = None if rows is None else set(int(row) for row in rows)
+        wanted = None if rows is None else {int(row) for row in rows}
         for table in iter_samples(self.samples, self._columns):
             shard = _Shard(table)
             for place, row in enumerate(shard.rows.tolist()):
