@@ -11,7 +11,7 @@ from saefari.interp.cache.latent_cache import Activations, LatentCache
 from saefari.interp.contexts.inactive import InactiveKind, Place, inactive_places
 from saefari.interp.contexts.rows import TokenRow, TokenRows
 from saefari.interp.contexts.sampling import deciles, equally, mixed, share_out
-from saefari.interp.contexts.windows import Windows
+from saefari.interp.contexts.windows import windows_by_source
 from saefari.interp.records import Context, ContextImage, LatentExamples
 
 
@@ -103,7 +103,7 @@ class ExampleSampler:
     ) -> tuple[list[Place], list[Place]]:
         """Return inactive windows for explainers and for scorers."""
         sampling, taken = self._sampling, {place.index for place in (*explain, *test)}
-        hard = self._hard.candidates(latent, test, generator) if self._hard is not None else []
+        hard = self._hard.candidates(latent, activations, test, generator) if self._hard is not None else []
         wanted = sampling.explain + sampling.inactive
         found = inactive_places(self._cache.rows, self.windows, activations, hard, taken, wanted, generator)
         shuffled = [found[i] for i in generator.permutation(len(found))]
@@ -128,34 +128,19 @@ class ExampleSampler:
     def _context(
         self, activations: Activations, place: Place, images: Mapping[tuple[int, int], ContextImage]
     ) -> Context:
-        return read_context(self._cache, self._rows, activations, place, images)
-
-
-def windows_by_source(cache: LatentCache, sampling: Sampling, rows: Mapping[str, TokenRows]) -> list[Windows]:
-    """Return how windows are cut out of the rows of each source: whole rows with images, else as `sampling` says."""
-    return [Windows(None if rows[source].has_images else sampling.window, sampling.centred) for source in cache.sources]
-
-
-def read_context(
-    cache: LatentCache,
-    rows: Sequence[TokenRows],
-    activations: Activations,
-    place: Place,
-    images: Mapping[tuple[int, int], ContextImage] | None = None,
-) -> Context:
-    """Read one window. rows: by source. images: (source, row) -> image."""
-    source, row = int(cache.rows.source[place.index]), int(cache.rows.row[place.index])
-    label = int(cache.rows.label[place.index])
-    image = (images or {}).get((source, row))
-    return Context(
-        cache.sources[source],
-        row,
-        place.start,
-        rows[source].tokens(row, place.start, place.stop),
-        _values(activations, place),
-        None if label < 0 else cache.classes[label],
-        None if image is None else ContextImage(image.png, image.grid, image.patches[place.start : place.stop]),
-    )
+        cached = self._cache.rows
+        source, row = int(cached.source[place.index]), int(cached.row[place.index])
+        label = int(cached.label[place.index])
+        image = images.get((source, row))
+        return Context(
+            self._cache.sources[source],
+            row,
+            place.start,
+            self._rows[source].tokens(row, place.start, place.stop),
+            _values(activations, place),
+            None if label < 0 else self._cache.classes[label],
+            None if image is None else ContextImage(image.png, image.grid, image.patches[place.start : place.stop]),
+        )
 
 
 def _values(activations: Activations, place: Place) -> np.ndarray:
