@@ -11,16 +11,8 @@ from saefari.models.source import ModelSource
 from saefari.saes.ref import SaeRef
 
 if TYPE_CHECKING:
+    from saefari.interp.cache.build import CacheSource
     from saefari.interp.records import Failure
-
-
-@dataclass(frozen=True)
-class StoredCodes:
-    """Codes of one SAE on one dataset split. place: the split's folder below the activations, its name in files."""
-
-    place: str
-    samples: Path
-    codes: Path
 
 
 @dataclass(frozen=True)
@@ -33,7 +25,7 @@ class ExplainedSae:
 
     title: str
     out: Path
-    codes: tuple[StoredCodes, ...]
+    codes: tuple[CacheSource, ...]
     ref: SaeRef
     random: bool = False
     neuronpedia_id: str | None = None
@@ -77,3 +69,12 @@ class ExplainOutcome:
     failures: tuple[Failure, ...] = ()
     warnings: list[str] = field(default_factory=list)
     cost: float | None = None
+
+    @property
+    def failure_text(self) -> str:
+        """Summary of the failures in one line."""
+        first = self.failures[0]
+        return (
+            f"{len(self.failures):,} steps failed, the first: latent {first.latent}, {first.step}: {first.reason}; all "
+            "are in explanations.json; run the same command again to repeat only these"
+        )

@@ -14,6 +14,7 @@ from saefari.pipeline.plan.saes import PlannedSae
 from saefari.store import Manifest, codes_folder, iter_results
 
 if TYPE_CHECKING:
+    from saefari.interp.cache.build import CacheSource
     from saefari.interp.job import ExplainedSae, ExplainJob
 
 Result = tuple[Path, dict[str, Any]]
@@ -34,11 +35,10 @@ def explain_jobs(plan: Plan, device: str, overwrite: bool) -> list[ExplainJob]:
             latents = _chosen(plan, model, planned, results)
             if latents == () or not (sae.codes or explain.corpus):
                 continue
-            with_control = "random_sae" in explain.controls and bool(explain.scorers)
             jobs.append(
                 ExplainJob(
                     sae=sae,
-                    control=_explained(plan, model, planned, random=True) if with_control else None,
+                    control=_explained(plan, model, planned, random=True) if explain.has_random_control else None,
                     latents=latents,
                     explain=explain,
                     model=model_source(plan, model, device),
@@ -106,13 +106,13 @@ def _explained(plan: Plan, model: ModelPlan, sae: PlannedSae, *, random: bool) -
     )
 
 
-def _codes(plan: Plan, model: ModelPlan, layer: int, name: str) -> Iterator[Any]:
+def _codes(plan: Plan, model: ModelPlan, layer: int, name: str) -> Iterator[CacheSource]:
     """Yield the complete codes of an SAE on the training split of each dataset."""
-    from saefari.interp.job import StoredCodes
+    from saefari.interp.cache.build import CacheSource
 
     for dataset in plan.extracted_datasets_of(model):
         samples = plan.samples(model, dataset, dataset.spec.split)
         folder = codes_folder(samples, layer, name)
         manifest = Manifest.load(folder)
         if manifest is not None and manifest.complete:
-            yield StoredCodes(samples.relative_to(plan.layout.activations).as_posix(), samples, folder)
+            yield CacheSource(samples.relative_to(plan.layout.activations).as_posix(), samples, folder)
