@@ -91,3 +91,26 @@ def is_ours(record: Mapping[str, Any]) -> bool:
 def _place(context: Context) -> list[Any]:
     """Return where a context is: [split, row, first position, positions]."""
     return [context.source, context.row, context.start, len(context.tokens)]
+
+
+def stored_explanations(record: Mapping[str, Any]) -> list[Explained]:
+    """Return the explanations in a latent's file, the shown one first."""
+    return [_stored(one) for one in (record, *record["alternatives"])]
+
+
+def _stored(record: Mapping[str, Any]) -> Explained:
+    explanation = Explanation(
+        record["name"], record["explanation"], record["explainer"], record["model"], record["version"]
+    )
+    scores = {name: _stored_score(name, one) for name, one in record["scores"].items()}
+    shuffled = {
+        name: one["controls"]["shuffled"]["value"]
+        for name, one in record["scores"].items()
+        if "shuffled" in one["controls"]
+    }
+    return Explained(explanation, scores, shuffled)
+
+
+def _stored_score(name: str, one: Mapping[str, Any]) -> Score:
+    interval = None if one["interval"] is None else (one["interval"][0], one["interval"][1])
+    return Score(name, one["value"], interval, one["n_active"], one["n_inactive"], one["details"])
