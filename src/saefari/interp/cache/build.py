@@ -83,7 +83,7 @@ def build_cache(
     if record.segments:
         logger.info("%s: %d of %d finished segments are intact", folder, len(intact), len(record.segments))
     index = 0
-    with progress_bar(sum(reader.n_rows for reader in readers), f"cache {folder.name}", "rows") as bar:
+    with progress_bar(sum(reader.n_rows for reader in readers), "collect activations", "rows") as bar:
         for reader in readers:
             start = 0
             while start < reader.n_rows:
@@ -106,9 +106,8 @@ def _check_sources(readers: Sequence[_SourceReader]) -> int:
     names = [reader.source.name for reader in readers]
     if not names or len(set(names)) != len(names):
         raise ValueError(f"the sources of a cache need distinct names: {names}")
-    saes = {reader.source.name: reader.manifest.facts.get("weights_sha256") for reader in readers}
-    widths = {reader.source.name: reader.d_sae for reader in readers}
-    if len(set(saes.values())) > 1 or len(set(widths.values())) > 1:
+    facts = [(reader.manifest.facts, reader.d_sae) for reader in readers]
+    if len({(one.get("weights_sha256"), one.get("random", False), d_sae) for one, d_sae in facts}) > 1:
         raise SaeError(
             f"the codes of {', '.join(names)} come from different SAEs; a cache holds one SAE: extract them again with "
             "the same SAE"
