@@ -165,8 +165,8 @@ def _tokens(choice: Any) -> tuple[AnswerToken, ...] | None:
     if not content:
         return None
     return tuple(
-        AnswerToken(token.token, token.logprob, {other.token: other.logprob for other in token.top_logprobs or ()})
-        for token in content
+        AnswerToken(one.token, one.logprob, {other.token: other.logprob for other in reversed(one.top_logprobs or ())})
+        for one in content
     )
 
 
