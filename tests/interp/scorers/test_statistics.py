@@ -47,7 +47,9 @@ def test_auroc_of_binary_scores_is_the_balanced_accuracy() -> None:
 
 
 @pytest.mark.parametrize(("positive", "negative"), [([], [1.0]), ([1.0], []), ([np.nan], [1.0]), ([np.inf], [1.0])])
-def test_auroc_refuses_empty_groups_and_values_that_are_not_finite(positive: list[float], negative: list[float]) -> None:
+def test_auroc_refuses_empty_groups_and_values_that_are_not_finite(
+    positive: list[float], negative: list[float]
+) -> None:
     with pytest.raises(ValueError, match="AUROC needs"):
         auroc(np.array(positive), np.array(negative))
 
