@@ -14,14 +14,22 @@ class ClientError(SaefariError):
 
     retry_after: seconds that the server asked to wait, if it did. is_temporary: the same request may succeed later
     (429, 5xx, time-out, dropped connection). is_final: no further request can succeed (invalid key, no credit).
+    may_cost: the server may have computed an answer, and charge for it, although none arrived.
     """
 
     def __init__(
-        self, message: str, *, is_temporary: bool = False, is_final: bool = False, retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        is_temporary: bool = False,
+        is_final: bool = False,
+        may_cost: bool = False,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.is_temporary = is_temporary
         self.is_final = is_final
+        self.may_cost = may_cost
         self.retry_after = retry_after
 
 
