@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -23,8 +21,8 @@ TEXTS = [
 
 
 @pytest.fixture(scope="module")
-def embedder() -> Iterator[SentenceEmbedder]:
-    yield SentenceEmbedder.load(device="cpu")
+def embedder() -> SentenceEmbedder:
+    return SentenceEmbedder.load(device="cpu")
 
 
 def reference(texts: list[str]) -> np.ndarray:

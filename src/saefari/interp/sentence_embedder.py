@@ -21,7 +21,7 @@ _KEPT = 50_000
 
 
 class SentenceEmbedder:
-    """Embeds texts as sentence-transformers does with DEFAULT_MODEL (Reimers and Gurevych 2019, doi:10.18653/v1/D19-1410).
+    """A text encoder that embeds as sentence-transformers does (Reimers and Gurevych 2019, arXiv:1908.10084).
 
     A text's embedding is the mean of its tokens' last hidden states, special tokens included, divided by its norm, so
     that a product of two embeddings is their cosine. Embeddings of the last texts are kept, since latents share

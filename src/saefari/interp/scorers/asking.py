@@ -11,6 +11,9 @@ from saefari.interp.clients.client import Message, Part, Request
 
 T = TypeVar("T")
 
+DEFAULTS = Request(())
+"""Settings of requests unless others are given."""
+
 
 def question(template: Request, instructions: str, parts: Sequence[Part]) -> Request:
     """Return a request with the template's settings. parts: of the user's message."""

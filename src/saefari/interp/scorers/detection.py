@@ -5,13 +5,13 @@ from __future__ import annotations
 from saefari.interp.clients.ask import Client
 from saefari.interp.clients.client import Request
 from saefari.interp.records import Explanation, LatentExamples, Score
+from saefari.interp.scorers.asking import DEFAULTS
 from saefari.interp.scorers.judgement import Item, judge, judgement_score
 from saefari.interp.scorers.presentation import check_examples, context_parts, latent_generator, shuffled
 
 _INSTRUCTIONS = (
     "You are given the description of a feature that occurs in some texts or images, and numbered examples. Decide for "
-    "each example whether it contains the feature, judged by the description alone. There may be many, few or none that "
-    "do."
+    "each example whether it contains the feature, judged by the description alone. Many, few or none of them may."
 )
 
 
@@ -26,7 +26,7 @@ class DetectionScorer:
     name = "detection"
     chance = 0.5
 
-    def __init__(self, client: Client, template: Request = Request(()), seed: int = 0) -> None:
+    def __init__(self, client: Client, template: Request = DEFAULTS, seed: int = 0) -> None:
         """template: settings of the requests (max_tokens, temperature, top_logprobs). seed: order of the contexts."""
         self._client = client
         self._template = template

@@ -7,6 +7,7 @@ import numpy as np
 from saefari.interp.clients.ask import Client
 from saefari.interp.clients.client import Request
 from saefari.interp.records import Context, Explanation, LatentExamples, Score
+from saefari.interp.scorers.asking import DEFAULTS
 from saefari.interp.scorers.judgement import Item, judge, judgement_score
 from saefari.interp.scorers.presentation import check_examples, latent_generator, marked, shuffled
 
@@ -31,7 +32,7 @@ class FuzzingScorer:
     name = "fuzzing"
     chance = 0.5
 
-    def __init__(self, client: Client, template: Request = Request(()), seed: int = 0) -> None:
+    def __init__(self, client: Client, template: Request = DEFAULTS, seed: int = 0) -> None:
         """template: settings of the requests (max_tokens, temperature, top_logprobs). seed: marks and order."""
         self._client = client
         self._template = template

@@ -10,7 +10,7 @@ from saefari.interp.clients.answers import number_list
 from saefari.interp.clients.ask import Client
 from saefari.interp.clients.client import Answer, Part, Request
 from saefari.interp.records import Context, Explanation, ExplanationError, LatentExamples, Score
-from saefari.interp.scorers.asking import gather, question
+from saefari.interp.scorers.asking import DEFAULTS, gather, question
 from saefari.interp.scorers.presentation import check_examples, context_parts, explanation_text, latent_generator
 from saefari.interp.scorers.statistics import share_interval
 
@@ -33,7 +33,7 @@ class IntruderScorer:
     name = "intruder"
     chance = 1 / _SHOWN
 
-    def __init__(self, client: Client, template: Request = Request(()), seed: int = 0) -> None:
+    def __init__(self, client: Client, template: Request = DEFAULTS, seed: int = 0) -> None:
         """template: settings of the requests (max_tokens, temperature). seed: choice and order of the contexts."""
         self._client = client
         self._template = template

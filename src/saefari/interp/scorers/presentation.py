@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -36,7 +37,7 @@ def batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
     """Divide items into as few batches of at most `size` as possible; their sizes differ by at most one."""
     n_batches = -(-len(items) // size)
     bounds = np.linspace(0, len(items), n_batches + 1).round().astype(int)
-    return [items[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [items[start:stop] for start, stop in pairwise(bounds.tolist())]
 
 
 def check_examples(examples: LatentExamples, *, texts_only: str | None = None) -> None:
@@ -50,7 +51,9 @@ def check_examples(examples: LatentExamples, *, texts_only: str | None = None) -
             f"there are {len(examples.test)} and {len(examples.inactive)}"
         )
     if texts_only and any(context.image for context in (*examples.test, *examples.inactive)):
-        raise ExplanationError(f"latent {examples.latent}: the scorer {texts_only} reads texts, its contexts are images")
+        raise ExplanationError(
+            f"latent {examples.latent}: the scorer {texts_only} reads texts, its contexts are images"
+        )
 
 
 def context_parts(context: Context) -> tuple[Part, ...]:

@@ -22,9 +22,7 @@ def separation(
 
     deciles: int [m], decile of each positive context. details: further figures to store.
     """
-    per_decile = {
-        str(decile): auroc(positive[deciles == decile], negative) for decile in sorted(set(deciles.tolist()))
-    }
+    per_decile = {str(decile): auroc(positive[deciles == decile], negative) for decile in sorted(set(deciles.tolist()))}
     return Score(
         scorer,
         auroc(positive, negative),
