@@ -33,6 +33,14 @@ def shuffled(items: Sequence[T], generator: np.random.Generator) -> list[T]:
     return [items[i] for i in generator.permutation(len(items))]
 
 
+def spread(examples: LatentExamples, n: int, generator: np.random.Generator) -> list[Context]:
+    """Return at most n active contexts, spread evenly over strength; random ones of equal strength."""
+    order = generator.permutation(len(examples.test))
+    order = order[np.argsort(examples.deciles[order], kind="stable")]
+    n = min(n, len(order))
+    return [examples.test[i] for i in order[(np.arange(n) * len(order)) // n].tolist()]
+
+
 def batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
     """Divide items into as few batches of at most `size` as possible; their sizes differ by at most one."""
     n_batches = -(-len(items) // size)
