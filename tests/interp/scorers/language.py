@@ -56,7 +56,10 @@ def save_language_model(folder: Path, kind: str = "llama") -> Path:
     config = config_of(kind)
     config.vocab_size = 64
     config.max_position_embeddings = 256
-    random_weights(transformers.AutoModelForCausalLM.from_config(config)).save_pretrained(folder)
+    model = random_weights(transformers.AutoModelForCausalLM.from_config(config))
+    if not config.tie_word_embeddings:
+        model.lm_head.weight.data *= 5  # clear preferences for the next token, which steering can change
+    model.save_pretrained(folder)
     tokenizer_with_digits().save_pretrained(folder)
     return folder
 
