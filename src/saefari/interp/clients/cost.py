@@ -33,6 +33,11 @@ def estimated_prompt_tokens(request: Request) -> int:
     return math.ceil(n_bytes / _BYTES_PER_TOKEN) + n_images * _IMAGE_TOKENS + _template_tokens(request)
 
 
+def estimated_tokens(text: str) -> int:
+    """Estimate the tokens of a text from its length."""
+    return math.ceil(len(text.encode("utf-8", "replace")) / _BYTES_PER_TOKEN)
+
+
 def most_prompt_tokens(request: Request) -> int:
     """Return an upper bound: a token of a byte-level tokenizer holds at least one byte."""
     n_bytes, n_images = _size(request)
