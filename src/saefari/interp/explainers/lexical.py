@@ -1,0 +1,118 @@
+"""The lexical explainer: what is over-represented at a latent's activations, without a language model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from saefari.interp.explainers.lexicon.background import Background
+from saefari.interp.explainers.lexicon.choose import choose
+from saefari.interp.explainers.lexicon.evidence import Evidence, Found, collect
+from saefari.interp.explainers.lexicon.image_regions import describe_images
+from saefari.interp.explainers.lexicon.leaning import leading_classes, neighbour
+from saefari.interp.explainers.lexicon.wording import listed, marked, name_of, plain, sentence_of
+from saefari.interp.records import Explanation, ExplanationError, LatentExamples
+
+VERSION = 1
+_MOST, _HALF, _SOME = 0.75, 0.5, 0.25
+"""Shares of the activations that the chosen terms cover: enough for a plain statement, for "mostly", for "among"."""
+_STRONGEST = 1 / 3
+"""Share of the contexts that counts as strongest."""
+_RARELY = 0.2
+_N_EXAMPLES = 4
+
+
+@dataclass(frozen=True)
+class LexicalExplainer:
+    """Describes a latent by words, word forms, word parts, pairs, kinds of characters, neighbours and classes.
+
+    Terms are compared with their frequency in the corpus by log-odds ratios with an informative Dirichlet prior (Monroe
+    et al. 2008); see `log_odds` and `choose`. Image latents are described by classes and positions. Deterministic.
+    background: of the corpus that the contexts come from; not needed for images.
+    """
+
+    background: Background
+    name: str = "lexical"
+
+    async def explain(self, examples: LatentExamples) -> Explanation:
+        """Return a name and a sentence. Raises ExplanationError if there is no active context."""
+        name, sentence = self.describe(examples)
+        return Explanation(name, sentence, self.name, version=VERSION)
+
+    def describe(self, examples: LatentExamples) -> tuple[str, str]:
+        """Return the name and the sentence. Raises ExplanationError if there is no active context."""
+        active = [context for context in examples.explain if context.peak > 0]
+        if not active:
+            raise ExplanationError(f"latent {examples.latent} has no active contexts to explain")
+        classes = leading_classes(examples.class_rows)
+        if any(context.image is not None for context in active):
+            return describe_images(active, classes)
+        evidence = collect(active, self.background)
+        everything = frozenset(range(len(evidence.events)))
+        chosen = choose(evidence, everything)
+        covered = _coverage(evidence, chosen)
+        strongest = _strongest(evidence)
+        at_strongest = choose(evidence, strongest) if covered < _HALF else []
+        share = _coverage(evidence, at_strongest) / evidence.covered(strongest)
+        lean = f"; mostly {listed([str(one) for one in classes])}" if classes else ""
+        if covered >= _HALF:
+            rest = "" if covered >= _MOST else "; sometimes other words"
+            what = sentence_of(evidence, chosen) + _where(evidence, chosen, examples)
+            return name_of(evidence, chosen), _sentence(f"{what}{rest}{lean}")
+        if share >= _HALF:
+            what = sentence_of(evidence, at_strongest)
+            text = f"{what} at its strongest activations; weaker on various other words{lean}"
+            return name_of(evidence, at_strongest), _sentence(text)
+        if covered >= _SOME:
+            what = sentence_of(evidence, chosen)
+            return f"various: {name_of(evidence, chosen)}", _sentence(f"various words, among them {what}{lean}")
+        words = _typical(evidence, strongest)
+        typical = f"no common word; strongest on {listed([marked(word) for word in words])}{lean}"
+        if classes:
+            return f"no common word; mostly in {listed(classes)}", _sentence(typical)
+        return f"various: {listed([plain(word) for word in words[:3]])}", _sentence(typical)
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _coverage(evidence: Evidence, chosen: list[Found]) -> float:
+    return evidence.covered(frozenset().union(*(one.events for one in chosen)))
+
+
+def _strongest(evidence: Evidence) -> frozenset[int]:
+    """Return the events of the third of the contexts with the largest activations."""
+    peaks: dict[int, float] = {}
+    for event in evidence.events:
+        peaks[event.context] = peaks.get(event.context, 0.0) + event.weight
+    order = sorted(peaks, key=lambda context: (-peaks[context], context))
+    kept = set(order[: max(1, round(len(order) * _STRONGEST))])
+    return frozenset(i for i, event in enumerate(evidence.events) if event.context in kept)
+
+
+def _where(evidence: Evidence, chosen: list[Found], examples: LatentExamples) -> str:
+    """Say beside what a single term is active, and how often, if that is rare."""
+    if len(chosen) > 1:
+        return ""
+    (only,) = chosen
+    beside = neighbour(evidence, only)
+    text = f", mostly {beside[0]} {marked(beside[1])}" if beside else ""
+    count, places = evidence.background.count(only.term)
+    share = len(only.events) / len(evidence.events)
+    occurrences = share * examples.density / (count / places) if count else 1.0
+    if only.term[0] in ("word", "stem", "kind", "suffix", "prefix") and 0 < occurrences < _RARELY:
+        whose = "its" if only.term[0] in ("word", "stem") else "their"
+        text += f", at about {max(1, round(100 * occurrences))}% of {whose} occurrences"
+    return text
+
+
+def _typical(evidence: Evidence, among: frozenset[int]) -> list[str]:
+    """Return the words with the largest activations, common ones last."""
+    words = evidence.words(among)
+    words.pop("", None)
+
+    def weight(word: str) -> float:
+        count, places = evidence.background.count(("word", word.casefold()))
+        return words[word] * (1 - count / places) ** 20
+
+    return sorted(words, key=lambda word: (-weight(word), word))[:_N_EXAMPLES]
