@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from saefari.interp.scorers.controls import agreement, summarise
 from saefari.interp.scorers.scorer import Scorer
-from saefari.interp.scorers.statistics import mean, mean_difference, spearman
+from saefari.interp.scorers.statistics import Mean
 from saefari.store import write_json, write_parquet
 from saefari.store.explanations import SUMMARY_RECORD, SUMMARY_TABLE
 
@@ -39,12 +39,11 @@ def write_summary(
         "scores": {
             scorer.name: summary
             for scorer in scorers
-            if (summary := _scores(explained, scorer, random_scores.get(scorer.name)))
+            if (summary := _summary(explained, scorer, random_scores.get(scorer.name)))
         },
         "spearman": {
-            f"{one}, {other}": spearman(*_pairs(explained, one, other)).record()
-            for one, other in combinations(names, 2)
-            if len(_pairs(explained, one, other)[0]) > 2
+            f"{first}, {second}": correlation.record()
+            for (first, second), correlation in agreement({name: _values(explained, name) for name in names}).items()
         },
         "warnings": [],
         **more,
@@ -53,37 +52,28 @@ def write_summary(
     return record
 
 
-def _scores(explained: Sequence[Record], scorer: Scorer, random_sae: Record | None) -> dict[str, Any] | None:
-    """Summarise one scorer: mean with interval, controls, paired difference, correlation with firing rate."""
-    scored = [one for one in explained if scorer.name in one["scores"]]
-    if not scored:
+def _summary(explained: Sequence[Record], scorer: Scorer, random_sae: Record | None) -> dict[str, Any] | None:
+    """Summarise one scorer beside its controls; None if nothing is scored. random_sae: summary of the random SAE."""
+    values = _values(explained, scorer.name)
+    if not values:
         return None
-    values = [one["scores"][scorer.name]["value"] for one in scored]
-    summary = {"chance": scorer.chance, **mean(values).record()}
-    paired = [
-        (value, shuffled)
-        for one, value in zip(scored, values, strict=True)
-        if (shuffled := _shuffled(one, scorer.name)) is not None
-    ]
-    if paired:
-        own, other = zip(*paired, strict=True)
-        summary |= {"shuffled": mean(other).record(), "above_shuffled": mean_difference(own, other).record()}
+    densities = {one["latent"]: one["counts"]["density"] for one in explained}
+    shuffled = {one["latent"]: value for one in explained if (value := _shuffled(one, scorer.name)) is not None}
+    control = None
     if random_sae:
-        summary["random_sae"] = {key: random_sae[key] for key in ("mean", "interval", "n")}
-    density = [one["counts"]["density"] for one in scored]
-    summary["firing_rate_spearman"] = spearman(density, values).value
-    return summary
+        interval = random_sae["interval"]
+        control = Mean(random_sae["mean"], interval and (interval[0], interval[1]), random_sae["n"])
+    return summarise(values, densities, scorer.chance, shuffled, control).record()
+
+
+def _values(explained: Sequence[Record], scorer: str) -> dict[int, float]:
+    """Return latent -> value of a scorer."""
+    return {one["latent"]: one["scores"][scorer]["value"] for one in explained if scorer in one["scores"]}
 
 
 def _shuffled(one: Record, scorer: str) -> float | None:
-    control = one["scores"][scorer]["controls"].get("shuffled")
+    control = one["scores"].get(scorer, {}).get("controls", {}).get("shuffled")
     return None if control is None else control["value"]
-
-
-def _pairs(explained: Sequence[Record], one: str, other: str) -> tuple[list[float], list[float]]:
-    """Return the scores of two scorers for the latents that have both."""
-    both = [latent["scores"] for latent in explained if {one, other} <= set(latent["scores"])]
-    return [scores[one]["value"] for scores in both], [scores[other]["value"] for scores in both]
 
 
 def _row(one: Record, scorers: Sequence[str]) -> dict[str, Any]:
@@ -104,7 +94,7 @@ def _row(one: Record, scorers: Sequence[str]) -> dict[str, Any]:
     for scorer in scorers:
         score = one["scores"].get(scorer)
         low, high = (score and score["interval"]) or (None, None)
-        shuffled = _shuffled(one, scorer) if score else None
+        shuffled = _shuffled(one, scorer)
         row |= {f"score:{scorer}": score and score["value"], f"low:{scorer}": low, f"high:{scorer}": high}
         row |= {f"shuffled:{scorer}": shuffled}
     return row
