@@ -102,12 +102,20 @@ class Client(Section):
     """Maximum tokens per answer."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     """Sampling temperature."""
+    log_probabilities: bool | None = None
+    """Ask for the log-probabilities of answers, which make the scores of `detection` and `fuzzing` finer. Many
+    endpoints refuse such requests. `null`: only for `local` and `vllm`."""
     price_in: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Price of a million prompt tokens, in dollars; for estimates, and for endpoints that report no cost."""
     price_out: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Price of a million answer tokens, in dollars."""
     max_cost: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """No request is sent that could exceed this sum, in dollars. Needs both prices."""
+
+    @property
+    def gives_log_probabilities(self) -> bool:
+        """Whether requests ask for log-probabilities."""
+        return self.kind != "openai" if self.log_probabilities is None else self.log_probabilities
 
     @model_validator(mode="after")
     def _check_kind(self) -> Client:

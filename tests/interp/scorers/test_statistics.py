@@ -10,8 +10,10 @@ from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from saefari.interp.scorers.statistics import (
+    Mean,
     auroc,
     auroc_interval,
+    difference_of_means,
     grouped_pearson,
     mean,
     mean_difference,
@@ -95,13 +97,24 @@ def test_the_interval_of_a_mean_is_students() -> None:
         mean([])
 
 
-def test_the_difference_of_means_is_welchs() -> None:
-    first, second = [0.4, 0.7, 0.9, 0.65], [0.5, 0.55, 0.45]
+def test_the_mean_difference_is_that_of_the_paired_t_test() -> None:
+    first, second = [0.4, 0.7, 0.9, 0.65], [0.5, 0.55, 0.45, 0.6]
     found = mean_difference(first, second)
+    expected = stats.ttest_rel(first, second).confidence_interval()
+    assert found.interval == pytest.approx((expected.low, expected.high))
+    with pytest.raises(ValueError, match="shorter"):
+        mean_difference(first, second[:3])
+
+
+def test_the_difference_of_independent_means_is_welchs() -> None:
+    first, second = [0.4, 0.7, 0.9, 0.65], [0.5, 0.55, 0.45]
+    found = difference_of_means(mean(first), Mean.of_record(mean(second).record()))
     expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval()
     assert found.value == pytest.approx(np.mean(first) - np.mean(second))
     assert found.interval == pytest.approx((expected.low, expected.high))
-    assert mean_difference([0.5], [0.4]).interval is None
+    assert difference_of_means(mean([0.5]), mean(first)).interval is None
+    assert difference_of_means(mean([0.5, 0.5]), mean([0.4, 0.4])).interval is None
+    assert Mean.of_record(mean([0.5]).record()) == mean([0.5])
 
 
 def test_the_interval_of_a_share_is_wilsons() -> None:

@@ -5,107 +5,103 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from saefari.interp.scorers.statistics import Correlation, Mean, mean, mean_difference, spearman
-
-T = TypeVar("T")
+from saefari.interp.scorers.statistics import (
+    Correlation,
+    Mean,
+    difference_of_means,
+    mean,
+    mean_difference,
+    spearman,
+)
 
 _BIN_SIZE = 10
 """Least number of latents of similar density that exchange explanations."""
 
 
-def shuffled_latents(densities: Mapping[int, float], seed: int) -> dict[int, int]:
-    """Return for each latent another one of similar density, whose explanation is its control.
+def shuffled_assignment(densities: Sequence[float], seed: int) -> list[int]:
+    """Return for each latent the index of another one of similar density, whose explanation is its control.
 
-    densities: latent -> share of positions at which it is active. Latents are ordered by density and divided into bins
-    of at least ten; within a bin a random cyclic permutation (Sattolo 1986) exchanges them, so that every latent is
-    once a source and none keeps its own. Depends on `densities` and `seed` only, not on the order of the mapping. Empty
-    for fewer than two latents.
+    densities: share of positions at which each latent is active. Latents are ordered by density and divided into bins
+    of at least ten; within a bin a random cyclic permutation exchanges them, so that none keeps its own explanation and
+    each is used once. Empty for fewer than two latents.
     """
-    if len(densities) < 2:
-        return {}
-    ordered = sorted(densities, key=lambda latent: (densities[latent], latent))
+    n = len(densities)
+    if n < 2:
+        return []
     generator = np.random.default_rng(seed)
-    other: dict[int, int] = {}
-    for part in np.array_split(np.array(ordered), max(1, len(ordered) // _BIN_SIZE)):
-        cycle = generator.permutation(part).tolist()
-        other.update(zip(cycle, [*cycle[1:], cycle[0]], strict=True))
-    return other
-
-
-def shuffled(explanations: Mapping[int, T], densities: Mapping[int, float], seed: int) -> dict[int, T]:
-    """Return the explanation of another latent of similar density for each explained latent; see `shuffled_latents`."""
-    other = shuffled_latents({latent: densities[latent] for latent in explanations}, seed)
-    return {latent: explanations[source] for latent, source in other.items()}
+    other = np.empty(n, np.int64)
+    for part in np.array_split(np.argsort(densities, kind="stable"), max(1, n // _BIN_SIZE)):
+        cycle = generator.permutation(part)
+        other[cycle] = np.roll(cycle, -1)
+    return [int(index) for index in other]
 
 
 @dataclass(frozen=True)
 class ScoreSummary:
-    """One scorer's results for an SAE.
+    """The results of one scorer for an SAE; each mean is over latents and has a 95% interval.
 
-    score, shuffled, random_sae: mean over latents, of the control over those that were scored with it, None without
-    them. above_shuffled: mean difference of each latent's score and its shuffled control (paired). above_random_sae:
-    difference of the means. All with 95% intervals. firing_rate: Spearman correlation of score and density.
+    chance: value of an uninformative explanation. score: mean. shuffled: mean score of other latents' explanations.
+    above_shuffled: mean difference of a latent's score and its shuffled control (paired). random_sae: mean score of the
+    latents of an SAE with random weights. above_random_sae: difference of the means. None: without this control.
+    firing_rate: Spearman's correlation of score and density.
     """
 
-    scorer: str
     chance: float
     score: Mean
-    shuffled: Mean | None
-    random_sae: Mean | None
-    above_shuffled: Mean | None
-    above_random_sae: Mean | None
     firing_rate: Correlation
+    shuffled: Mean | None = None
+    above_shuffled: Mean | None = None
+    random_sae: Mean | None = None
+    above_random_sae: Mean | None = None
 
     @property
     def is_above_controls(self) -> bool:
-        """Whether the intervals of all differences to controls are above 0; False without any."""
+        """Whether the intervals of the differences to all controls are above 0; False without a control."""
         differences = [one for one in (self.above_shuffled, self.above_random_sae) if one is not None]
         return bool(differences) and all(one.interval is not None and one.interval[0] > 0 for one in differences)
 
     def record(self) -> dict[str, Any]:
-        """Return a JSON-able record."""
-        means = ("score", "shuffled", "random_sae", "above_shuffled", "above_random_sae")
-        found: dict[str, Mean | None] = {name: getattr(self, name) for name in means}
+        """Return a JSON-able record: chance, mean, interval, n, and the same of each control that there is."""
+        controls: dict[str, Mean | None] = {
+            name: getattr(self, name) for name in ("shuffled", "above_shuffled", "random_sae", "above_random_sae")
+        }
         return {
-            "scorer": self.scorer,
             "chance": self.chance,
-            **{name: one.record() if one is not None else None for name, one in found.items()},
-            "firing_rate": self.firing_rate.record(),
+            **self.score.record(),
+            **{name: one.record() for name, one in controls.items() if one is not None},
             "is_above_controls": self.is_above_controls,
+            "firing_rate_spearman": self.firing_rate.value,
         }
 
 
 def summarise(
-    scorer: str,
-    chance: float,
     scores: Mapping[int, float],
     densities: Mapping[int, float],
+    chance: float,
     shuffled: Mapping[int, float] | None = None,
-    random_sae: Sequence[float] = (),
+    random_sae: Mean | None = None,
 ) -> ScoreSummary:
-    """Summarise the values of one scorer, with its controls.
+    """Summarise the values of one scorer beside its controls.
 
-    scores, shuffled: latent -> value with its own and with another latent's explanation. densities: latent -> share of
-    positions. random_sae: values of the latents of an SAE with random weights. Raises ValueError without scores.
+    scores, shuffled: latent -> value with its own and with another latent's explanation; latents without both are left
+    out of the comparison. densities: latent -> share of positions. random_sae: mean over the latents of an SAE with
+    random weights, explained and scored in the same way. Raises ValueError without scores.
     """
     paired = [latent for latent in scores if latent in (shuffled or {})]
-    controls = [(shuffled or {})[latent] for latent in paired]
-    values = list(scores.values())
+    own, other = [scores[latent] for latent in paired], [(shuffled or {})[latent] for latent in paired]
+    score = mean(list(scores.values()))
     return ScoreSummary(
-        scorer=scorer,
         chance=chance,
-        score=mean(values),
-        shuffled=mean(controls) if paired else None,
-        random_sae=mean(random_sae) if len(random_sae) else None,
-        above_shuffled=mean([scores[latent] - control for latent, control in zip(paired, controls, strict=True)])
-        if paired
-        else None,
-        above_random_sae=mean_difference(values, random_sae) if len(random_sae) else None,
-        firing_rate=spearman(values, [densities[latent] for latent in scores]),
+        score=score,
+        firing_rate=spearman(list(scores.values()), [densities[latent] for latent in scores]),
+        shuffled=mean(other) if paired else None,
+        above_shuffled=mean_difference(own, other) if paired else None,
+        random_sae=random_sae,
+        above_random_sae=None if random_sae is None else difference_of_means(score, random_sae),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,12 @@ class Mean:
     def record(self) -> dict[str, Any]:
         """Return a JSON-able record."""
         return {"mean": self.value, "interval": list(self.interval) if self.interval else None, "n": self.n}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Any]) -> Mean:
+        """Return the mean that `record` wrote."""
+        interval = record["interval"]
+        return cls(record["mean"], None if interval is None else (interval[0], interval[1]), record["n"])
 
 
 @dataclass(frozen=True)
@@ -105,14 +111,36 @@ def mean(values: Sequence[float] | np.ndarray) -> Mean:
     return Mean(centre, (centre - reach, centre + reach), len(array))
 
 
-def mean_difference(first: Sequence[float], second: Sequence[float]) -> Mean:
-    """Return the difference of the means of two independent groups with Welch's t interval; n: values of the first."""
-    a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    difference = float(a.mean() - b.mean())
-    if len(a) < 2 or len(b) < 2 or not (a.var() or b.var()):
-        return Mean(difference, None, len(a))
-    found = stats.ttest_ind(a, b, equal_var=False).confidence_interval(_LEVEL)
-    return Mean(difference, (float(found.low), float(found.high)), len(a))
+def mean_difference(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> Mean:
+    """Return the mean of the differences of paired values, with the interval of the paired t test.
+
+    first, second: equally long; value i of both belongs to the same latent.
+    """
+    return mean([a - b for a, b in zip(first, second, strict=True)])
+
+
+def difference_of_means(first: Mean, second: Mean) -> Mean:
+    """Return the difference of the means of two independent groups, with Welch's t interval; n: of the first.
+
+    The interval is None if one of the means has none or if both groups do not vary.
+    """
+    difference = first.value - second.value
+    if first.interval is None or second.interval is None:
+        return Mean(difference, None, first.n)
+    variances = [_squared_error(one) for one in (first, second)]
+    total = sum(variances)
+    if total == 0:
+        return Mean(difference, None, first.n)
+    freedom = total**2 / sum(v**2 / (one.n - 1) for v, one in zip(variances, (first, second), strict=True))
+    reach = float(stats.t.ppf((1 + _LEVEL) / 2, freedom) * np.sqrt(total))
+    return Mean(difference, (difference - reach, difference + reach), first.n)
+
+
+def _squared_error(found: Mean) -> float:
+    """Return the squared standard error behind Student's interval of a mean."""
+    assert found.interval is not None
+    reach = (found.interval[1] - found.interval[0]) / 2
+    return float((reach / stats.t.ppf((1 + _LEVEL) / 2, found.n - 1)) ** 2)
 
 
 def spearman(first: Sequence[float] | np.ndarray, second: Sequence[float] | np.ndarray) -> Correlation:
