@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from saefari.config import Explain
+from saefari.config import ActivationCorpus, Explain
 from saefari.models.source import ModelSource
 from saefari.saes.ref import SaeRef
 
@@ -32,12 +32,26 @@ class ExplainedSae:
 
 
 @dataclass(frozen=True)
+class SearchedCorpus:
+    """A corpus to search for contexts. folder: of its contexts and codes. saes: all SAEs of the model, encoded together.
+
+    prepend_bos, outlier_norm: as in the extraction.
+    """
+
+    texts: ActivationCorpus
+    folder: Path
+    saes: tuple[SaeRef, ...]
+    prepend_bos: bool | None
+    outlier_norm: float | None
+
+
+@dataclass(frozen=True)
 class ExplainJob:
     """Explain and score latents of one SAE, and of its random control for comparison. Idempotent.
 
     latents: those to explain, most important first; None = chosen from the activations (`all` or `random`).
     control: the random control; None = without. model: what the SAE reads. answers: folder of cached answers.
-    max_tokens: padded tokens per batch.
+    max_tokens: padded tokens per batch. corpus: searched in place of stored codes.
     """
 
     sae: ExplainedSae
@@ -48,6 +62,7 @@ class ExplainJob:
     answers: Path
     seed: int
     max_tokens: int
+    corpus: SearchedCorpus | None = None
     overwrite: bool = False
 
     @property

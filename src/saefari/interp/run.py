@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from saefari.config import RandomLatents
@@ -13,7 +14,7 @@ from saefari.interp.records import Failure
 from saefari.store import Manifest, read_explanation_record, read_samples_record, read_split_record
 
 if TYPE_CHECKING:
-    from saefari.interp.tools import Tools
+    from saefari.interp.tools import Shared, Tools
 
 RANDOM_LATENTS = 50
 """Latents of the random SAE that are explained and scored for comparison."""
@@ -28,13 +29,14 @@ def run_explain(job: ExplainJob) -> ExplainOutcome:
     explained again; failed steps are repeated, with answers that were paid for taken from the cache.
     Raises SaefariError if nothing can be explained (missing codes, unreachable model …).
     """
-    from saefari.interp.tools import Tools
-
     record, reused = _stored(job, job.sae), True
     if record is None:
-        with Tools(job) as tools:
-            scores = _random_scores(job, tools)
-            record, reused = _explain(job, tools, scores), False
+        from saefari.interp.explain_sae import explain_sae
+        from saefari.interp.tools import Tools
+
+        tools = Tools(job, shared())
+        scores = _random_scores(job, tools)
+        record, reused = explain_sae(job, job.sae, tools, inputs_of(job, job.sae), scores), False
     failures = tuple(Failure(**failure) for failure in record["failures"])
     return ExplainOutcome(
         n_explained=record["n_explained"],
@@ -46,10 +48,12 @@ def run_explain(job: ExplainJob) -> ExplainOutcome:
     )
 
 
-def _explain(job: ExplainJob, tools: Tools, random_scores: dict[str, Any]) -> dict[str, Any]:
-    from saefari.interp.explain_sae import explain_sae
+@lru_cache(maxsize=1)
+def shared() -> Shared:
+    """Return what the jobs of this process share."""
+    from saefari.interp.tools import Shared
 
-    return explain_sae(job, job.sae, tools, inputs_of(job, job.sae), random_scores)
+    return Shared()
 
 
 def _random_scores(job: ExplainJob, tools: Tools) -> dict[str, Any]:
@@ -63,7 +67,7 @@ def _random_scores(job: ExplainJob, tools: Tools) -> dict[str, Any]:
     of_control = replace(job, sae=job.control, control=None, latents=None, explain=explain)
     record = _stored(of_control, job.control)
     if record is None:
-        record = explain_sae(of_control, job.control, tools, inputs_of(of_control, job.control), {})
+        record = explain_sae(of_control, job.control, tools.of(of_control), inputs_of(of_control, job.control), {})
     scores: dict[str, Any] = record["scores"]
     return scores
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saefari.config import UsedByClassifiers
+from saefari.data.slug import dataset_slug
 from saefari.names import RANDOM
 from saefari.pipeline.execute.build_jobs import max_tokens, model_source
 from saefari.pipeline.plan.plan import ModelPlan, Plan
@@ -15,7 +16,7 @@ from saefari.store import Manifest, codes_folder, iter_results
 
 if TYPE_CHECKING:
     from saefari.interp.cache.build import CacheSource
-    from saefari.interp.job import ExplainedSae, ExplainJob
+    from saefari.interp.job import ExplainedSae, ExplainJob, SearchedCorpus
 
 Result = tuple[Path, dict[str, Any]]
 
@@ -45,10 +46,26 @@ def explain_jobs(plan: Plan, device: str, overwrite: bool) -> list[ExplainJob]:
                     answers=plan.layout.answers,
                     seed=plan.config.settings.seed,
                     max_tokens=max_tokens(plan, device),
+                    corpus=_corpus(plan, model),
                     overwrite=overwrite,
                 )
             )
     return jobs
+
+
+def _corpus(plan: Plan, model: ModelPlan) -> SearchedCorpus | None:
+    from saefari.interp.job import SearchedCorpus
+
+    texts = plan.config.explain and plan.config.explain.corpus
+    if not texts:
+        return None
+    return SearchedCorpus(
+        texts=texts,
+        folder=plan.layout.explanations / model.slug / ".corpus" / dataset_slug(texts.name),
+        saes=tuple(sae.ref for sae in model.saes),
+        prepend_bos=model.bos.change,
+        outlier_norm=model.outliers.norm,
+    )
 
 
 def used_latents(classifiers: Iterable[dict[str, Any]], n: int) -> list[int]:
