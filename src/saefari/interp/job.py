@@ -33,8 +33,9 @@ class ExplainedSae:
 
 @dataclass(frozen=True)
 class SearchedCorpus:
-    """A corpus to search for contexts. folder: of its contexts and codes. saes: all SAEs of the model, encoded together.
+    """A corpus to search for contexts.
 
+    folder: of its contexts and codes. saes: all SAEs of the model, encoded together.
     prepend_bos, outlier_norm: as in the extraction.
     """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from saefari.config import RandomLatents
@@ -14,7 +13,8 @@ from saefari.interp.records import Failure
 from saefari.store import Manifest, read_explanation_record, read_samples_record, read_split_record
 
 if TYPE_CHECKING:
-    from saefari.interp.tools import Shared, Tools
+    from saefari.interp.shared import Shared
+    from saefari.interp.tools import Tools
 
 RANDOM_LATENTS = 50
 """Latents of the random SAE that are explained and scored for comparison."""
@@ -22,9 +22,10 @@ VERSION = 1
 """Increase if the content of explanations changes for the same settings."""
 
 
-def run_explain(job: ExplainJob) -> ExplainOutcome:
+def run_explain(job: ExplainJob, shared: Shared) -> ExplainOutcome:
     """Explain the latents of an SAE, score the explanations, and write them with their controls.
 
+    shared: what the jobs of a run share, made once for all of them.
     Nothing is computed if the stored record has the same inputs and no failures. Latents that are finished are not
     explained again; failed steps are repeated, with answers that were paid for taken from the cache.
     Raises SaefariError if nothing can be explained (missing codes, unreachable model …).
@@ -34,7 +35,7 @@ def run_explain(job: ExplainJob) -> ExplainOutcome:
         from saefari.interp.explain_sae import explain_sae
         from saefari.interp.tools import Tools
 
-        tools = Tools(job, shared())
+        tools = Tools(job, shared)
         scores = _random_scores(job, tools)
         record, reused = explain_sae(job, job.sae, tools, inputs_of(job, job.sae), scores), False
     failures = tuple(Failure(**failure) for failure in record["failures"])
@@ -46,14 +47,6 @@ def run_explain(job: ExplainJob) -> ExplainOutcome:
         warnings=record["warnings"],
         cost=(record["usage"] or {}).get("cost"),
     )
-
-
-@lru_cache(maxsize=1)
-def shared() -> Shared:
-    """Return what the jobs of this process share."""
-    from saefari.interp.tools import Shared
-
-    return Shared()
 
 
 def _random_scores(job: ExplainJob, tools: Tools) -> dict[str, Any]:

@@ -1,9 +1,9 @@
-"""What a job needs to explain latents: caches, contexts, models and the client, each made on first use."""
+"""The tools of one job: caches, contexts, explainers and scorers of an SAE."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +11,11 @@ from saefari.interp.cache.build import CacheSource, build_cache
 from saefari.interp.cache.latent_cache import LatentCache
 from saefari.interp.contexts.examples import ExampleSampler
 from saefari.interp.contexts.hard_inactive import hard_inactive
-from saefari.interp.contexts.rows import TokenRows
 from saefari.interp.explainers.build import build_explainers
-from saefari.interp.explainers.lexicon.background import Background
 from saefari.interp.job import ExplainedSae, ExplainJob
 from saefari.interp.scorers.build import build_scorers
 from saefari.interp.search_corpus import corpus_source
+from saefari.interp.shared import Shared
 from saefari.models.source import ModelSource
 from saefari.store import iter_decoder, iter_encoder
 
@@ -25,52 +24,11 @@ if TYPE_CHECKING:
     from saefari.interp.explainers.explainer import Explainer
     from saefari.interp.promoted_tokens import PromotedTokens
     from saefari.interp.scorers.scorer import Scorer
-    from saefari.interp.sentence_embedder import SentenceEmbedder
     from saefari.models.language_head import LanguageModel
     from saefari.saes.load import LoadedSae
 
 _NEED_ALL_LATENTS = ("cooccurrence", "decoder", "encoder")
 """Kinds of inactive contexts for which the cache has to keep all latents, since any may be a neighbour."""
-
-
-class Shared:
-    """What the jobs of a run share: models, the client, and the rows with their word frequencies."""
-
-    def __init__(self) -> None:
-        self._rows: dict[Path, TokenRows] = {}
-        self._language_models: dict[ModelSource, LanguageModel] = {}
-        self._background: tuple[tuple[Path, ...], Background] | None = None
-
-    def rows(self, samples: Path) -> TokenRows:
-        """Return the rows of a stored split."""
-        if samples not in self._rows:
-            self._rows[samples] = TokenRows(samples)
-        return self._rows[samples]
-
-    def background(self, sources: Sequence[CacheSource], sampler: ExampleSampler) -> Background:
-        """Return word frequencies in the rows of a sampler; those of the last rows are kept."""
-        key = tuple(source.samples for source in sources)
-        if self._background is None or self._background[0] != key:
-            counted = Background((row.tokens, row.label) for row in sampler.iter_rows())
-            self._background = key, counted
-        return self._background[1]
-
-    @cached_property
-    def embedder(self) -> SentenceEmbedder:
-        """The sentence encoder."""
-        from saefari.interp.sentence_embedder import SentenceEmbedder
-
-        return SentenceEmbedder.load()
-
-    def language_model(self, source: ModelSource) -> LanguageModel:
-        """Return a causal language model with its head, loaded once. Raises ModelError."""
-        from saefari.models.language_head import LanguageModel
-        from saefari.models.text_model import TextModel
-
-        if source not in self._language_models:
-            text = TextModel.load(source.name, source.revision, source.dtype, source.device)
-            self._language_models[source] = LanguageModel.of(text)
-        return self._language_models[source]
 
 
 class Tools:
@@ -121,16 +79,10 @@ class Tools:
             seed=self._job.seed,
         )
 
-    @cached_property
+    @property
     def client(self) -> Client | None:
         """The client that answers requests; None without `explain.client`."""
-        from saefari.interp.clients.build import build_client
-
-        section = self._job.explain.client
-        if section is None:
-            return None
-        model = self._job.model
-        return build_client(section, self._job.answers, dtype=model.dtype, device=model.device)
+        return self._shared.client(self._job)
 
     async def close_client(self) -> None:
         """Close the client's connections."""

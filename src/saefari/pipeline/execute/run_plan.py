@@ -217,12 +217,14 @@ def _encode(plan: Plan, report: Report, overwrite: bool) -> Plan:
 def _explain(plan: Plan, report: Report, overwrite: bool) -> None:
     """Explain latents, one SAE after the other, and write the report on all explanations."""
     from saefari.interp.run import run_explain
+    from saefari.interp.shared import Shared
     from saefari.pipeline.execute.explain_jobs import explain_jobs
     from saefari.report.explanations.report import write_explanation_report
 
+    shared = Shared()
     for job in explain_jobs(plan, visible_devices(plan)[0], overwrite):
         try:
-            outcome = run_explain(job)
+            outcome = run_explain(job, shared)
         except Exception as error:  # other SAEs are explained nevertheless
             report.fail(job.title, explain_failure(error))
             continue
