@@ -54,19 +54,20 @@ class ExampleSampler:
         generator = np.random.default_rng([self._seed, latent])
         peaks = activations.value[activations.strongest]
         groups = deciles(peaks, generator)
-        explain, test = self._choose(peaks, groups, generator)
-        active = [self._around(activations, int(which)) for which in activations.strongest]
-        explain_inactive, inactive = self._inactive(
-            latent, activations, [active[i] for i in explain], [active[i] for i in test], generator
+        for_explainers, for_scorers = self._choose(peaks, groups, generator)
+        explain, test = (
+            [self._around(activations, int(which)) for which in activations.strongest[chosen]]
+            for chosen in (for_explainers, for_scorers)
         )
-        sets = [[active[i] for i in explain], [active[i] for i in test], explain_inactive, inactive]
+        explain_inactive, inactive = self._inactive(latent, activations, explain, test, generator)
+        sets = [explain, test, explain_inactive, inactive]
         images = self._images([place for places in sets for place in places])
         contexts = [tuple(self._context(activations, place, images) for place in places) for places in sets]
         return LatentExamples(
             latent=latent,
             explain=contexts[0],
             test=contexts[1],
-            deciles=groups[test],
+            deciles=groups[for_scorers],
             inactive=contexts[3],
             explain_inactive=contexts[2],
             n_activations=len(activations),
