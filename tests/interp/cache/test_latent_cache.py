@@ -95,8 +95,10 @@ def sources(tmp_path: Path) -> list[CacheSource]:
     ]
 
 
-def test_several_sources_of_one_sae(tmp_path: Path, sources: list[CacheSource]) -> None:
-    cache = build_cache(tmp_path / "cache", sources, segment_activations=50)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_several_sources_of_one_sae(tmp_path: Path, sources: list[CacheSource], order: tuple[int, int]) -> None:
+    build_cache(tmp_path / "cache", sources, segment_activations=50)
+    cache = build_cache(tmp_path / "cache", [sources[i] for i in order], segment_activations=50)
     rows = [random_codes(30, D_SAE, seed) for seed in (0, 1)]
     check(cache, [("a", rows[0], list(range(30)), [None] * 30, 100), ("b", rows[1], list(range(30)), [None] * 30, 5)])
     assert cache.classes == ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -16,7 +17,7 @@ from saefari.interp.cache.build import CacheSource, build_cache
 from saefari.interp.contexts import rows as rows_module
 from saefari.interp.contexts.examples import ExampleSampler
 from saefari.interp.contexts.rows import TokenRows
-from saefari.models.tokenizer import TextTokenizer
+from saefari.models.tokenizer import TextTokenizer, Tokens
 from saefari.store import SamplesWriter
 from tests.interp.stored_split import random_codes, write_split_with_codes
 from tests.store.image_tree import ImageRow, write_images
@@ -27,12 +28,16 @@ TEXTS = ["The naïve  cat, sat.", " leading space", "日本語 text", "emoji �
 def write_texts(folder: Path, texts: list[str], tokenizer: TextTokenizer) -> TokenRows:
     with SamplesWriter(folder, {}) as writer:
         for row, (text, tokens) in enumerate(zip(texts, tokenizer.tokenize(texts, 128), strict=True)):
-            writer.write(
-                {"row": row, "id": str(row), "text": text, "label": None, "group": None, "n_tokens": tokens.length}
-                | {"input_ids": tokens.input_ids, "valid": tokens.valid}
-                | {"span_start": tokens.spans[:, 0], "span_end": tokens.spans[:, 1]}
-            )
+            writer.write(sample(row, text, tokens))
     return TokenRows(folder)
+
+
+def sample(row: int, text: str, tokens: Tokens) -> dict[str, Any]:
+    return (
+        {"row": row, "id": str(row), "text": text, "label": None, "group": None, "n_tokens": tokens.length}
+        | {"input_ids": tokens.input_ids, "valid": tokens.valid}
+        | {"span_start": tokens.spans[:, 0], "span_end": tokens.spans[:, 1]}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +60,15 @@ def test_joined_tokens_give_the_text(kind: str, tmp_path: Path, byte_level: Text
         assert "".join(found.tokens) == expected
         for (start, end), token in zip(spans.tolist(), found.tokens, strict=True):
             assert token == "" or token.endswith(text[start:end])
+
+
+def test_a_class_token_stands_for_the_whole_text(tmp_path: Path) -> None:
+    tokenizer = TextTokenizer.load("sentence-transformers/all-MiniLM-L6-v2")
+    texts = ["the cat sat", "a dog"]
+    with SamplesWriter(tmp_path, {}) as writer:
+        for row, (text, tokens) in enumerate(zip(texts, tokenizer.tokenize(texts, 128, positions="cls"), strict=True)):
+            writer.write(sample(row, text, tokens))
+    assert [row.tokens for row in TokenRows(tmp_path)] == [("the cat sat",), ("a dog",)]
 
 
 @given(st.data())
