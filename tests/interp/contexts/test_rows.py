@@ -16,7 +16,7 @@ from saefari.errors import StoreError
 from saefari.interp.cache.build import CacheSource, build_cache
 from saefari.interp.contexts import rows as rows_module
 from saefari.interp.contexts.examples import ExampleSampler
-from saefari.interp.contexts.rows import TokenRows
+from saefari.interp.contexts.rows import TokenRows, _token_bounds
 from saefari.models.tokenizer import TextTokenizer, Tokens
 from saefari.store import SamplesWriter
 from tests.interp.stored_split import random_codes, write_split_with_codes
@@ -69,6 +69,19 @@ def test_a_class_token_stands_for_the_whole_text(tmp_path: Path) -> None:
         for row, (text, tokens) in enumerate(zip(texts, tokenizer.tokenize(texts, 128, positions="cls"), strict=True)):
             writer.write(sample(row, text, tokens))
     assert [row.tokens for row in TokenRows(tmp_path)] == [("the cat sat",), ("a dog",)]
+
+
+SPANS = st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)).map(sorted), max_size=6), max_size=5)
+
+
+@given(SPANS)
+def test_overlapping_spans_repeat_no_character(rows: list[list[list[int]]]) -> None:
+    text, offsets = "abcdefghij", np.cumsum([0, *map(len, rows)])
+    spans = np.asarray([span for row in rows for span in row], dtype=np.int32).reshape(-1, 2)
+    begins, ends = _token_bounds(spans[:, 0], spans[:, 1], offsets)
+    for first, last, row in zip(offsets, offsets[1:], rows, strict=False):
+        joined = "".join(text[a:b] for a, b in zip(begins[first:last], ends[first:last], strict=True))
+        assert joined == (text[row[0][0] : max(end for _, end in row)] if row else "")
 
 
 @given(st.data())
