@@ -192,7 +192,7 @@ class Explain(Section):
 
     @model_validator(mode="after")
     def _check_client(self) -> Explain:
-        wanted = [name for name in self.explainers if name in ASKS_A_MODEL["explainers"]]
+        wanted: list[str] = [name for name in self.explainers if name in ASKS_A_MODEL["explainers"]]
         wanted += [name for name in self.scorers if name in ASKS_A_MODEL["scorers"]]
         if wanted and self.client is None:
             raise ValueError(f"{', '.join(wanted)}: asks a language model; give explain.client")
