@@ -159,7 +159,10 @@ class Client:
                 self.usage.unusable += 1
                 if attempt == self.attempts:
                     self.usage.failures += 1
-                    raise
+                    if answer.answer_tokens < request.max_tokens:
+                        raise
+                    message = f"{error} (cut off after explain.client.max_tokens, {request.max_tokens})"
+                    raise ExplanationError(message, error.raw) from None
                 temperature = max(request.temperature, _RETRY_TEMPERATURE)
                 request = replace(request, seed=(request.seed + _SEED_STEP) % 2**31, temperature=temperature)
                 logger.debug("%s: %s; asking again", self.model, error)

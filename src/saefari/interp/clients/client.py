@@ -69,7 +69,10 @@ class Request:
 
 @dataclass(frozen=True)
 class AnswerToken:
-    """One token of an answer. logprob: natural logarithm of its probability. top: alternatives -> log-probability."""
+    """One token of an answer. logprob: natural logarithm of its probability. top: alternatives -> log-probability.
+
+    Of alternatives with the same text, `top` holds the most probable one.
+    """
 
     text: str
     logprob: float
