@@ -48,24 +48,36 @@ def parsed() -> tuple[tuple[list[str], list[int]], ...]:
     return tuple(map(word_ends, corpus()))
 
 
+@lru_cache(maxsize=1)
+def rows_of_words() -> dict[str, set[int]]:
+    """Return word -> rows of the corpus that hold it."""
+    found: dict[str, set[int]] = {}
+    for row, (words, _) in enumerate(parsed()):
+        for word in words:
+            found.setdefault(word, set()).add(row)
+    return found
+
+
 def planted(
     fires: Callable[[Sequence[str], int], bool],
     seed: int,
     n: int = 40,
     stray: float = 0.1,
     latent: int = 0,
+    word: str | None = None,
 ) -> LatentExamples:
     """Return the examples of a latent that fires on the last token of some words of a row, and on random tokens.
 
     fires: (words of a row, place of one) -> whether the latent fires there. stray: share of the contexts in which it
-    fires on a random token instead.
+    fires on a random token instead. word: one that is in every row where it fires (saves time).
     """
     rng = np.random.default_rng(seed)
     rows = corpus()
     contexts: list[Context] = []
     for place in rng.permutation(len(rows)).tolist():
         words, last_tokens = parsed()[place]
-        active = [last_tokens[i] for i in range(len(words)) if fires(words, i)]
+        may_fire = word is None or place in rows_of_words()[word]
+        active = [last_tokens[i] for i in range(len(words)) if may_fire and fires(words, i)]
         is_stray = len(contexts) < stray * n
         if is_stray and not active:
             active = [int(rng.integers(len(rows[place][0])))]

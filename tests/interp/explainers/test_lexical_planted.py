@@ -12,11 +12,15 @@ from tests.interp.explainers.planted import background, counted, planted
 N_WORDS, N_PAIRS, N_ENDINGS = 80, 80, 40
 
 
-def names(meanings: list[tuple[str, ...]], fires: Callable[..., bool]) -> list[tuple[tuple[str, ...], str]]:
+def names(
+    meanings: list[tuple[str, ...]], fires: Callable[..., bool], whole_words: bool = True
+) -> list[tuple[tuple[str, ...], str]]:
+    """Plant latents; return their meanings and names. whole_words: the last part of a meaning is a word."""
     explainer = LexicalExplainer(background())
     found = []
     for number, meaning in enumerate(meanings):
-        examples = planted(lambda words, i, meaning=meaning: fires(words, i, meaning), number)
+        word = meaning[-1] if whole_words else None
+        examples = planted(lambda words, i, meaning=meaning: fires(words, i, meaning), number, word=word)
         found.append((meaning, explainer.describe(examples)[0]))
     return found
 
@@ -44,7 +48,8 @@ def test_planted_latents_are_named() -> None:
     stems = {e: {w[0] for w in words if len(w[0]) > 5 and w[0].endswith(e[0])} for e, n in endings.items() if n >= 100}
     several = sorted(ending for ending in stems if len(stems[ending]) >= 20 and ending[0].isalpha())
     assert len(several) >= N_ENDINGS
-    missing += missed(
-        names(drawn(several, N_ENDINGS), lambda words, i, m: len(words[i]) > 5 and words[i].endswith(m[0]))
+    endings_found = names(
+        drawn(several, N_ENDINGS), lambda words, i, m: len(words[i]) > 5 and words[i].endswith(m[0]), False
     )
+    missing += missed(endings_found)
     assert len(missing) <= 0.05 * (N_WORDS + N_PAIRS + N_ENDINGS), missing
