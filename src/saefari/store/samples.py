@@ -181,10 +181,10 @@ def read_samples(folder: Path, columns: Sequence[str]) -> pa.Table:
     return _read_columns(path, list(columns))
 
 
-def iter_samples(folder: Path, columns: Sequence[str]) -> Iterator[pa.Table]:
-    """Yield columns of all rows, one shard's rows at a time."""
+def iter_samples(folder: Path, columns: Sequence[str], shards: Sequence[int] | None = None) -> Iterator[pa.Table]:
+    """Yield columns of all rows, one shard's rows at a time. shards: default all."""
     with pq.ParquetFile(folder / SAMPLES) as file:
-        for shard in range(file.num_row_groups):
+        for shard in range(file.num_row_groups) if shards is None else shards:
             yield file.read_row_group(shard, columns=list(columns))
 
 

@@ -137,10 +137,10 @@ def codes_arrays(
     }
 
 
-def iter_codes(folder: Path) -> Iterator[CodesShard]:
-    """Yield a folder's shards in row order, verified. Raises StoreError if they are incomplete or altered."""
+def iter_codes(folder: Path, shards: Sequence[int] | None = None) -> Iterator[CodesShard]:
+    """Yield shards (default: all, in row order), verified. Raises StoreError if they are incomplete or altered."""
     manifest = complete_manifest(folder)
-    for record, arrays in _verified(folder, manifest, _CODES):
+    for record, arrays in _verified(folder, manifest, _CODES, shards):
         yield CodesShard.from_arrays(record.start, arrays)
 
 
