@@ -9,6 +9,7 @@ from saefari.interp.explainers.lexicon.choose import choose
 from saefari.interp.explainers.lexicon.evidence import Evidence, Found, collect
 from saefari.interp.explainers.lexicon.image_regions import describe_images
 from saefari.interp.explainers.lexicon.leaning import leading_classes, neighbour
+from saefari.interp.explainers.lexicon.units import stem
 from saefari.interp.explainers.lexicon.wording import listed, marked, name_of, plain, sentence_of
 from saefari.interp.records import Explanation, ExplanationError, LatentExamples
 
@@ -115,4 +116,7 @@ def _typical(evidence: Evidence, among: frozenset[int]) -> list[str]:
         count, places = evidence.background.count(("word", word.casefold()))
         return words[word] * (1 - count / places) ** 20
 
-    return sorted(words, key=lambda word: (-weight(word), word))[:_N_EXAMPLES]
+    of_stems: dict[str, str] = {}
+    for word in sorted(words, key=lambda word: (-weight(word), word)):
+        of_stems.setdefault(stem(word.casefold()), word)
+    return list(of_stems.values())[:_N_EXAMPLES]

@@ -34,7 +34,7 @@ _LEAST_FIRST, _LEAST_MORE, _LEAST_RATIO = 0.12, 0.07, 1.2
 _ENOUGH = 0.9
 _MOST_TERMS = 4
 _SAME_WORD = 0.7
-"""An ending or beginning of one word is no pattern: no word may have a larger share of it."""
+"""A part of one word is no pattern: no word may have a larger share of it."""
 _ALWAYS, _MIN_PAIR_Z = 0.8, 2.0
 """A pair is preferred to its word if the word has that neighbour nearly everywhere, or more often than elsewhere."""
 
@@ -80,7 +80,7 @@ def _is_enough(evidence: Evidence, found: Found, least: float) -> bool:
         return False
     if found.term[0] in ("pair", "gap"):
         return _says_more_than_word(evidence, found)
-    return found.term[0] not in ("prefix", "suffix") or _is_pattern(evidence, found)
+    return found.term[0] not in ("prefix", "suffix", "piece") or _is_pattern(evidence, found)
 
 
 def _says_more_than_word(evidence: Evidence, found: Found) -> bool:
@@ -97,10 +97,10 @@ def _says_more_than_word(evidence: Evidence, found: Found) -> bool:
 
 
 def _is_pattern(evidence: Evidence, found: Found) -> bool:
-    """Whether a beginning or ending is that of several different words, none of which dominates."""
+    """Whether a part of words is that of several different ones, none of which dominates."""
     shares: dict[str, float] = {}
     for event in found.events:
         key = stem(evidence.events[event].unit.casefold())
         shares[key] = shares.get(key, 0.0) + evidence.events[event].weight
-    least = 2 if found.term[0] == "prefix" and len(found.term[1]) >= 4 else 3
+    least = 3 if found.term[0] == "suffix" or len(found.term[1]) < 4 else 2
     return len(shares) >= least and max(shares.values()) <= _SAME_WORD * found.coverage

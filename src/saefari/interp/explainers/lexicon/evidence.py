@@ -99,8 +99,11 @@ def _usual(folded: str, forms: Counter[str]) -> str:
 
 
 def collect(contexts: Sequence[Context], background: Background) -> Evidence:
-    """Return the evidence of active contexts. A context counts by its strongest activation, divided among its active
-    positions."""
+    """Return the evidence of active contexts.
+
+    A context counts by its largest activation squared, the energy of the latent's part in the reconstruction; its
+    active positions divide that in proportion to their activations.
+    """
     evidence = Evidence(background)
     raw: list[tuple[Event, float]] = []
     for number, context in enumerate(contexts):
@@ -108,7 +111,7 @@ def collect(contexts: Sequence[Context], background: Background) -> Evidence:
         if context.peak <= 0 or total <= 0:
             continue
         evidence.n_contexts += 1
-        raw += [(event, context.peak * share) for event, share in _events(number, context, total)]
+        raw += [(event, context.peak**2 * share) for event, share in _events(number, context, total)]
     total = sum(weight for _, weight in raw)
     for event, weight in raw:
         evidence.events.append(Event(event.context, weight / total, event.unit, event.token, event.terms, event.spans))

@@ -58,7 +58,8 @@ def sentence_of(evidence: Evidence, chosen: Sequence[Found]) -> str:
     parts = [_phrase(evidence, one, marked) + _details(evidence, one) for one in chosen if one not in words]
     if words:
         together = listed([_word_with_forms(evidence, one) for one in words])
-        noun = "word" if all(is_word(_forms(evidence, one)[0]) for one in words) else "token"
+        nouns = {_noun(_forms(evidence, one)[0]) for one in words}
+        noun = nouns.pop() if len(nouns) == 1 else "token"
         together = f"the {noun}{'s' if len(words) > 1 else ''} {together}"
         parts.insert(0 if chosen[0] in words else 1, together)
     return listed(parts, "and also")
@@ -68,14 +69,15 @@ def _phrase(evidence: Evidence, found: Found, style: Callable[[str], str]) -> st
     kind, *content = found.term
     if kind in ("word", "stem"):
         word = _forms(evidence, found)[0]
-        noun = "word" if is_word(word) else "character" if len(word) == 1 else "symbol"
-        return f"the {noun} {style(word)}"
+        return f"the {_noun(word)} {style(word)}"
     if kind == "pair":
         return f"the phrase {quoted(_span(evidence, found))}"
     if kind == "gap":
         return f'"{content[0]} … {content[1]}"'
     if kind == "piece":
-        return f"the word {style(content[0])}" if _is_whole(evidence, found) else f"the word piece {quoted(content[0])}"
+        if _is_whole(evidence, found):
+            return f"the {_noun(content[0])} {style(content[0])}"
+        return f"the word piece {quoted(content[0])}"
     if kind == "token":
         return f"the token {quoted(content[0])}"
     if kind == "prefix":
@@ -89,6 +91,10 @@ def _phrase(evidence: Evidence, found: Found, style: Callable[[str], str]) -> st
     if kind == "topic":
         return f"words of texts with {style(content[0])}"
     return "the first word of a text" if kind == "first" else "the first word of a sentence"
+
+
+def _noun(unit: str) -> str:
+    return "word" if is_word(unit) else "character" if len(unit) == 1 else "symbol"
 
 
 def _short(evidence: Evidence, found: Found) -> str:
