@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -13,13 +12,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from saefari.interp.clients.client import Answer, AnswerToken, ClientError, ImagePart, Request
+from saefari.interp.clients.client import ClientError, ImagePart, Request
 from saefari.interp.records import ContextImage, ExplanationError, LatentExamples, Score
-from saefari.interp.scorers.answer_probabilities import one_probabilities
 from saefari.interp.scorers.detection import DetectionScorer
-from saefari.interp.scorers.fuzzing import FuzzingScorer, _items
+from saefari.interp.scorers.fuzzing import FuzzingScorer
 from saefari.interp.scorers.intruder import IntruderScorer
-from saefari.interp.scorers.presentation import batches, explanation_text, marked
+from saefari.interp.scorers.presentation import batches, explanation_text
 
 from .planted import (
     EXPLANATION,
@@ -205,67 +203,6 @@ def test_the_requests_have_the_templates_settings() -> None:
     assert isinstance(client.backend, Scripted)
     settings = {(one.max_tokens, one.temperature, one.top_logprobs) for one in client.backend.requests}
     assert settings == {(77, 0.3, 4)}
-
-
-@pytest.mark.parametrize(
-    ("tokens", "values", "expected"),
-    [
-        (None, [True], None),
-        ([("[", {}), ("1", {"0": -2.0}), ("]", {})], [True], [np.exp(-1) / (np.exp(-1) + np.exp(-2))]),
-        ([("[1,", {" 0": -3.0, "zero": 0.0}), (" 0]", {})], [True, False], [np.exp(-1) / (np.exp(-1) + np.exp(-3)), 0]),
-        ([("1", {}), (" of them: ", {}), ("[", {}), ("0", {}), ("]", {})], [False], [0]),
-        ([("[yes]", {})], [True], None),
-        ([("[1, 0]", {})], [True, False], None),
-        ([("[0", {}), ("]", {})], [True], None),
-    ],
-)
-def test_probabilities_of_the_values_of_an_answer(
-    tokens: list[tuple[str, dict[str, float]]] | None, values: list[bool], expected: list[float] | None
-) -> None:
-    made = None if tokens is None else tuple(AnswerToken(text, -1.0, top) for text, top in tokens)
-    found = one_probabilities(Answer("", 1, 1, made), values)
-    assert found == (None if expected is None else pytest.approx(expected))
-
-
-def test_fuzzing_marks_wrong_tokens_in_both_ways() -> None:
-    examples = planted_examples()
-    items = _items(examples, np.random.default_rng(0))
-    right = [item for item in items if item.is_true]
-    wrong = {kind: [item for item in items if item.kind == kind] for kind in ("active", "inactive")}
-    assert (len(right), len(wrong["active"]), len(wrong["inactive"])) == (20, 20, 40)
-    assert sorted(item.decile for item in right) == sorted(list(range(1, 11)) * 2)
-    texts = [str(item.parts[0]) for item in items]
-    assert all(text.count("<<") == 1 for text in texts)
-    assert all(MARKED in str(item.parts[0]) for item in right)
-    for kind, has_word in (("active", True), ("inactive", False)):
-        for item in wrong[kind]:
-            assert (WORD in str(item.parts[0])) == has_word
-            assert MARKED not in str(item.parts[0])
-    plain = [re.sub("<<|>>", "", text) for text in texts]
-    assert sorted(plain) == sorted(one.text for one in (*examples.test, *examples.inactive))
-
-
-def test_the_place_of_a_mark_does_not_reveal_inactive_contexts() -> None:
-    """Centred windows have the activation in the middle; so have the marks of inactive contexts."""
-    examples = planted_examples()
-    activations = np.zeros(12, np.float32)
-    activations[6] = 1
-    centred = replace(examples, test=tuple(replace(one, activations=activations) for one in examples.test))
-    items = _items(centred, np.random.default_rng(0))
-    places = {str(item.parts[0]).split("<<")[0].count(" ") for item in items if item.kind == "inactive"}
-    assert places == {6}
-
-
-def test_fuzzing_details_hold_the_rate_of_each_kind() -> None:
-    found = score(FuzzingScorer(client_of(binary(lambda text: WORD in text))))
-    assert found.details["true_negative_rate_per_kind"] == {"active": 0, "inactive": 1}
-
-
-def test_marks_join_neighbours_and_leave_white_space_outside() -> None:
-    tokens = ["The", " big", " ri", "ver", "\n", "runs"]
-    assert marked(tokens, np.array([0, 1, 1, 1, 0, 1], bool)) == "The <<big river>>\n<<runs>>"
-    assert marked(tokens, np.ones(6, bool)) == "<<The big river\nruns>>"
-    assert marked(tokens, np.zeros(6, bool)) == "The big river\nruns"
 
 
 def test_batches_are_even() -> None:
