@@ -123,17 +123,17 @@ class _SaeRun:
         async for result in self._results(todo, self._explainers, "explain"):
             explained = [Explained(one.explanation, {s.scorer: s for s in one.scores}) for one in result.explanations]
             latent = result.examples.latent
-            if explained:
+            if explained or not self._explainers:
                 self._explained[latent] = explained
-            if explained and not result.failures:
-                self._write(result.examples, {})
+                if not result.failures:
+                    self._write(result.examples, {})
 
     async def _score_shuffled(self) -> None:
         """Score the explanation of another latent of similar density on each latent's contexts."""
-        pending = [latent for latent, explained in self._explained.items() if not explained[0].shuffled]
+        pending = [latent for latent, explained in self._explained.items() if explained and not explained[0].shuffled]
         if not pending:
             return
-        latents = sorted(self._explained)
+        latents = sorted(latent for latent, explained in self._explained.items() if explained)
         assigned = shuffled_assignment([float(self._density[latent]) for latent in latents], self._job.seed)
         given = {
             latent: self._explained[latents[other]][0].explanation
@@ -157,7 +157,8 @@ class _SaeRun:
         """Write every latent's file with all controls; return the content of the files."""
         for latent in sorted(self._explained):
             self._write(self._sampler.examples(latent), random_means)
-        return [record for latent in sorted(self._explained) if (record := read_latent(self._sae.out, latent))]
+        records = (read_latent(self._sae.out, latent) for latent in sorted(self._explained))
+        return [record for record in records if record and "name" in record]
 
     def _write(self, examples: LatentExamples, random_means: Mapping[str, float]) -> None:
         failed = any(failure.latent == examples.latent for failure in self.failures)

@@ -55,8 +55,12 @@ def write_latent(
     random_sae: Mapping[str, float],
     provenance: Mapping[str, Any],
 ) -> None:
-    """Write a latent's file. explained: the shown explanation first, then alternatives. provenance: has `inputs`."""
-    first, *others = [one.record(random_sae) for one in explained]
+    """Write a latent's file.
+
+    explained: the shown explanation first, then alternatives; empty if no explainer was asked. provenance: has
+    `inputs`.
+    """
+    first, *others = [one.record(random_sae) for one in explained] or [{}]
     record = {
         "format": FORMAT,
         "latent": examples.latent,
@@ -95,7 +99,7 @@ def _place(context: Context) -> list[Any]:
 
 def stored_explanations(record: Mapping[str, Any]) -> list[Explained]:
     """Return the explanations in a latent's file, the shown one first."""
-    return [_stored(one) for one in (record, *record["alternatives"])]
+    return [_stored(one) for one in (record, *record["alternatives"]) if "name" in one]
 
 
 def _stored(record: Mapping[str, Any]) -> Explained:

@@ -58,12 +58,15 @@ class Tools:
 
     def explainers(self, sae: ExplainedSae, sampler: ExampleSampler) -> list[Explainer]:
         """Return the explainers, in the order of the configuration."""
+        explain = self._job.explain
+        is_lexical = "lexical" in explain.explainers
         return build_explainers(
-            self._job.explain,
+            explain,
             client=self.client,
-            background=lambda: self._shared.background(self._sources(sae), sampler),
+            background=self._shared.background(self._sources(sae), sampler) if is_lexical else None,
             neuronpedia_id=sae.neuronpedia_id,
-            promoted_tokens=lambda: self._promoted_tokens(sae),
+            promoted_tokens=self._promoted_tokens(sae) if explain.prompting.promoted_tokens else None,
+            cache_folder=self._job.answers,
         )
 
     def scorers(self, sae: ExplainedSae) -> list[Scorer]:
