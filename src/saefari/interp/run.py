@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from saefari.config import RandomLatents
+from saefari.errors import StoreError
 from saefari.fingerprint import fingerprint
 from saefari.interp.job import ExplainedSae, ExplainJob, ExplainOutcome
 from saefari.interp.latent_file import FORMAT
@@ -55,6 +56,11 @@ def _random_scores(job: ExplainJob, tools: Tools) -> dict[str, Any]:
 
     if job.control is None:
         return {}
+    if not job.control.codes and job.corpus is None:
+        raise StoreError(
+            f"the codes of {job.control.title} are not stored: run `python run_experiments.py`, which adds them, or "
+            "remove random_sae from explain.controls"
+        )
     latents = RandomLatents(random=RANDOM_LATENTS)
     explain = job.explain.model_copy(update={"latents": latents, "controls": [], "explainers": _scored(job)})
     of_control = replace(job, sae=job.control, control=None, latents=None, explain=explain)
