@@ -38,9 +38,9 @@ def test_all_that_can_be_found_are_inactive(
     assert len(set(indices)) == len(indices)
     assert not set(indices) & taken
     for place in found:
-        assert (place.start, place.stop) in windows.inactive(len(active[place.index]), [])
+        assert [place.start, place.stop] in windows.inactive(len(active[place.index]), []).tolist()
         assert not active[place.index][place.start : place.stop].any()
-    possible = {i for i in range(n_rows) if windows.inactive(len(active[i]), np.flatnonzero(active[i]))} - taken
+    possible = {i for i in range(n_rows) if len(windows.inactive(len(active[i]), np.flatnonzero(active[i])))} - taken
     assert len(found) == min(wanted, len(possible))
     # Candidates come first; of them, and of the others, rows without any activation.
     free = [c for c in candidates if c.index not in taken and not active[c.index][c.start : c.stop].any()]

@@ -45,7 +45,7 @@ def test_inactive_windows_are_those_without_an_active_position(
         every = [(s, min(s + size, length)) for s in range(max(length - size, 0) + 1)] if length else []
     else:
         every = [(s, min(s + size, length)) for s in range(0, length, size)]
-    assert found == [(a, b) for a, b in every if not any(a <= place < b for place in active)]
+    assert found.tolist() == [[a, b] for a, b in every if not any(a <= place < b for place in active)]
     if length:
         start, stop = windows.any(length, np.random.default_rng(0))
         assert (start, stop) in every

@@ -82,8 +82,8 @@ def _random(
     for index in generator.permutation(activations.active_rows).tolist():
         positions = _positions(activations, index)
         free = windows[int(rows.source[index])].inactive(int(rows.lengths[index]), positions)
-        if free:
-            yield Place(index, *free[int(generator.integers(len(free)))])
+        if len(free):
+            yield Place(index, *free[generator.integers(len(free))].tolist())
 
 
 def _positions(activations: Activations, index: int) -> np.ndarray:
