@@ -171,6 +171,14 @@ def test_a_dead_endpoint_is_given_up() -> None:
     assert str(results[-1]) == "10 requests in a row failed, the last one with: busy"
 
 
+def test_failures_between_answers_stop_nothing() -> None:
+    script = [step for _ in range(15) for step in (ClientError("too long"), "[1, 0]")]
+    client = make_client(ScriptedBackend(*script), concurrency=1)
+    results = ask(client, map(str, range(30)))
+    assert results[1::2] == [[True, False]] * 15
+    assert client.stopped is None
+
+
 def test_the_server_s_pause_holds_for_all_requests() -> None:
     backend = ScriptedBackend(ClientError("slow down", is_temporary=True, retry_after=0.05), "[1, 0]")
     client = make_client(backend, concurrency=1)
