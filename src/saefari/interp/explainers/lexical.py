@@ -69,10 +69,13 @@ class LexicalExplainer:
             what = sentence_of(evidence, chosen)
             return f"various: {name_of(evidence, chosen)}", _sentence(f"various words, among them {what}{lean}")
         words = _typical(evidence, strongest)
-        typical = f"no common word; strongest on {listed([marked(word) for word in words])}{lean}"
+        typical = (
+            "no common word" + (f"; strongest on {listed([marked(one) for one in words])}" if words else "") + lean
+        )
         if classes:
             return f"no common word; mostly in {listed(classes)}", _sentence(typical)
-        return f"various: {listed([plain(word) for word in words[:3]])}", _sentence(typical)
+        name = f"various: {listed([plain(word) for word in words[:3]])}" if words else "no common word"
+        return name, _sentence(typical)
 
 
 def _sentence(text: str) -> str:
@@ -120,7 +123,7 @@ def _typical(evidence: Evidence, among: frozenset[int]) -> list[str]:
 
     def weight(word: str) -> float:
         count, places = evidence.background.count(("word", word.casefold()))
-        return words[word] * (1 - count / places) ** 20
+        return words[word] * (1 - count / max(places, 1)) ** 20
 
     of_stems: dict[str, str] = {}
     for word in sorted(words, key=lambda word: (-weight(word), word)):
