@@ -8,7 +8,7 @@ from saefari.interp.explainers.prompted import PromptedExplainer
 from saefari.interp.records import Explanation, ExplanationError, LatentExamples
 
 
-@dataclass(frozen=True)
+@dataclass
 class ContrastiveExplainer(PromptedExplainer):
     """As `PromptedExplainer`, with contexts in which the latent is inactive in the same prompt.
 

@@ -15,7 +15,7 @@ _REQUIRED, _OPTIONAL = ("latent", "text"), ("name",)
 _MOST_SHOWN = 10
 
 
-@dataclass(frozen=True)
+@dataclass
 class HumanExplainer:
     """Looks latents up in a table that `read_human` returns. texts: latent -> (name, sentence)."""
 

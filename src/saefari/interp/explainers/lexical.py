@@ -18,11 +18,12 @@ _MOST, _HALF, _SOME = 0.75, 0.5, 0.25
 """Shares of the activations that the chosen terms cover: enough for a plain statement, for "mostly", for "among"."""
 _STRONGEST = 1 / 3
 """Share of the contexts that counts as strongest."""
-_RARELY = 0.2
+_SELDOM, _RARELY = 0.2, 0.05
+"""Shares of a term's occurrences that the sentence mentions, and that the name does."""
 _N_EXAMPLES = 4
 
 
-@dataclass(frozen=True)
+@dataclass
 class LexicalExplainer:
     """Describes a latent by words, word forms, word parts, pairs, kinds of characters, neighbours and classes.
 
@@ -57,8 +58,9 @@ class LexicalExplainer:
         lean = f"; mostly {listed([str(one) for one in classes])}" if classes else ""
         if covered >= _HALF:
             rest = "" if covered >= _MOST else "; sometimes other words"
-            what = sentence_of(evidence, chosen) + _where(evidence, chosen, examples)
-            return name_of(evidence, chosen), _sentence(f"{what}{rest}{lean}")
+            where, is_rare = _where(evidence, chosen, examples)
+            name = name_of(evidence, chosen) + (", at times" if is_rare else "")
+            return name, _sentence(f"{sentence_of(evidence, chosen)}{where}{rest}{lean}")
         if share >= _HALF:
             what = sentence_of(evidence, at_strongest)
             text = f"{what} at its strongest activations; weaker on various other words{lean}"
@@ -67,10 +69,13 @@ class LexicalExplainer:
             what = sentence_of(evidence, chosen)
             return f"various: {name_of(evidence, chosen)}", _sentence(f"various words, among them {what}{lean}")
         words = _typical(evidence, strongest)
-        typical = f"no common word; strongest on {listed([marked(word) for word in words])}{lean}"
+        typical = (
+            "no common word" + (f"; strongest on {listed([marked(one) for one in words])}" if words else "") + lean
+        )
         if classes:
             return f"no common word; mostly in {listed(classes)}", _sentence(typical)
-        return f"various: {listed([plain(word) for word in words[:3]])}", _sentence(typical)
+        name = f"various: {listed([plain(word) for word in words[:3]])}" if words else "no common word"
+        return name, _sentence(typical)
 
 
 def _sentence(text: str) -> str:
@@ -91,20 +96,24 @@ def _strongest(evidence: Evidence) -> frozenset[int]:
     return frozenset(i for i, event in enumerate(evidence.events) if event.context in kept)
 
 
-def _where(evidence: Evidence, chosen: list[Found], examples: LatentExamples) -> str:
-    """Say beside what a single term is active, and how often, if that is rare."""
+def _where(evidence: Evidence, chosen: list[Found], examples: LatentExamples) -> tuple[str, bool]:
+    """Return beside what a single term is active and how often, if that is seldom; and whether it is rare.
+
+    By Bayes, the share of a term's occurrences with the latent is P(term | active) P(active) / P(term).
+    """
     if len(chosen) > 1:
-        return ""
+        return "", False
     (only,) = chosen
     beside = neighbour(evidence, only)
     text = f", mostly {beside[0]} {marked(beside[1])}" if beside else ""
     count, places = evidence.background.count(only.term)
     share = len(only.events) / len(evidence.events)
     occurrences = share * examples.density / (count / places) if count else 1.0
-    if only.term[0] in ("word", "stem", "kind", "suffix", "prefix") and 0 < occurrences < _RARELY:
-        whose = "its" if only.term[0] in ("word", "stem") else "their"
-        text += f", at about {max(1, round(100 * occurrences))}% of {whose} occurrences"
-    return text
+    if only.term[0] not in ("word", "stem", "kind", "suffix", "prefix") or not 0 < occurrences < _SELDOM:
+        return text, False
+    whose = "its" if only.term[0] in ("word", "stem") else "their"
+    text += f", at about {max(1, round(100 * occurrences))}% of {whose} occurrences"
+    return text, occurrences < _RARELY and beside is None
 
 
 def _typical(evidence: Evidence, among: frozenset[int]) -> list[str]:
@@ -114,7 +123,7 @@ def _typical(evidence: Evidence, among: frozenset[int]) -> list[str]:
 
     def weight(word: str) -> float:
         count, places = evidence.background.count(("word", word.casefold()))
-        return words[word] * (1 - count / places) ** 20
+        return words[word] * (1 - count / max(places, 1)) ** 20
 
     of_stems: dict[str, str] = {}
     for word in sorted(words, key=lambda word: (-weight(word), word)):

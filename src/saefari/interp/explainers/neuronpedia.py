@@ -11,7 +11,7 @@ from saefari.interp.explainers.shorten import short_name
 from saefari.interp.records import Explanation, ExplanationError, LatentExamples
 
 
-@dataclass(frozen=True)
+@dataclass
 class NeuronpediaExplainer:
     """Looks latents up. source: latent -> explanation, from `read_neuronpedia`, or the API of one SAE."""
 

@@ -22,7 +22,7 @@ PromotedTokens = Callable[[int], Sequence[str]]
 """Latent -> the tokens whose logits its decoder direction raises most."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class PromptedExplainer:
     """Asks a language model what the marked tokens of a latent's contexts have in common.
 

@@ -95,7 +95,7 @@ class Background:
         if len(counter) > self._most_terms:
             least = sorted(counter.values())[len(counter) // 2]
             for key in [key for key, n in counter.items() if n <= least]:
-                del counter[key]  # type: ignore[arg-type]
+                del counter[key]
 
 
 def word_parts(word: str) -> list[Term]:

@@ -56,7 +56,23 @@ def choose(evidence: Evidence, among: frozenset[int]) -> list[Found]:
             break
         chosen.append(more)
         rest -= more.events
-    return chosen
+    return _without_repeats(chosen)
+
+
+def _without_repeats(chosen: list[Found]) -> list[Found]:
+    """Return the terms with a word piece and the same ending of words as one, the ending."""
+    kept: list[Found] = []
+    for one in chosen:
+        same = [i for i, other in enumerate(kept) if {one.term[0], other.term[0]} == {"piece", "suffix"}]
+        same = [i for i in same if one.term[1].endswith(kept[i].term[1]) or kept[i].term[1].endswith(one.term[1])]
+        if not same:
+            kept.append(one)
+            continue
+        other = kept[same[0]]
+        term = min(one.term, other.term, key=lambda term: (len(term[1]), term[0] == "piece"))
+        events, coverage = one.events | other.events, one.coverage + other.coverage
+        kept[same[0]] = Found(("suffix", term[1]), events, coverage, max(one.ratio, other.ratio))
+    return kept
 
 
 def _best(evidence: Evidence, among: frozenset[int], preference: dict[str, float], least: float) -> Found | None:

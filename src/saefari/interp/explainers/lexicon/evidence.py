@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -74,26 +74,26 @@ class Evidence:
             if n < least:
                 continue
             coverage = self.covered(events)
-            count, places = self.background.count(term)
-            count = max(count, n)
+            counted, places = self.background.count(term)
+            count = max(counted, float(n))
             ratio, z = log_odds(coverage / total * n_among, n_among, count, max(places, 2 * count))
             if z >= _MIN_Z or (n_among < 2 * _MIN_CONTEXTS and ratio > 2):
                 yield Found(term, events, coverage, ratio)
 
-    def words(self, events: Iterable[int]) -> Counter[str]:
+    def words(self, events: Iterable[int]) -> dict[str, float]:
         """Return the words and symbols at events with their shares of the activations; "" is white space.
 
         Words that differ only in case are one, in lower case if that is common.
         """
-        written: dict[str, Counter[str]] = defaultdict(Counter)
+        written: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         for event in events:
             unit = self.events[event].unit
             written[unit.casefold()][unit] += self.events[event].weight
-        return Counter({_usual(folded, forms): sum(forms.values()) for folded, forms in written.items()})
+        return {_usual(folded, forms): sum(forms.values()) for folded, forms in written.items()}
 
 
-def _usual(folded: str, forms: Counter[str]) -> str:
-    if forms[folded] >= _LOWER_CASE * sum(forms.values()):
+def _usual(folded: str, forms: dict[str, float]) -> str:
+    if forms.get(folded, 0.0) >= _LOWER_CASE * sum(forms.values()):
         return folded
     return max(forms, key=lambda form: (forms[form], form))
 

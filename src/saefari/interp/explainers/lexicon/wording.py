@@ -142,7 +142,7 @@ def _is_whole(evidence: Evidence, found: Found) -> bool:
 def _forms(evidence: Evidence, found: Found) -> list[str]:
     """Return the most frequent words at a term's events, by falling share of the activations."""
     words = evidence.words(found.events)
-    del words[""]
+    words.pop("", None)
     ordered = sorted(words, key=lambda word: (-words[word], word))
     return [word for word in ordered[:_MOST_FORMS] if words[word] >= _LEAST_FORM * found.coverage] or ordered[:1]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ LEVELS = 10
 _SMALLEST_IMAGE = 224
 """Pixels of the longer edge; smaller images are enlarged, so that a patch can be seen."""
 _FRAME = (255, 0, 0)
+_SEPARATORS = re.compile("[\x7f-\x9f\u2028\u2029]")
 
 
 def text_messages(
@@ -109,7 +111,8 @@ def _text(text: str) -> str:
 
 def _line(value: Any) -> str:
     """Return JSON in one line; line separators that JSON leaves alone are escaped."""
-    return json.dumps(value, ensure_ascii=False).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    text = json.dumps(value, ensure_ascii=False)
+    return _SEPARATORS.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def _question(active: Sequence[str], inactive: Sequence[str], promoted: Sequence[str] | None) -> str:
