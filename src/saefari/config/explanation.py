@@ -94,9 +94,10 @@ class Client(Section):
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 16
     """Requests at once."""
     timeout: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 60
-    """Seconds until a request counts as failed."""
+    """Seconds until a request to an endpoint counts as failed."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 4
-    """Attempts per request, with growing pauses, for temporary errors and unusable answers."""
+    """Attempts per request: with growing pauses after temporary errors; after an unusable answer with another seed and
+    a temperature of at least 0.5."""
     max_tokens: Annotated[int, Field(ge=1)] = 1000
     """Maximum tokens per answer."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
@@ -122,6 +123,8 @@ class Client(Section):
             raise ValueError("base_url is required for kind: openai")
         if self.base_url is not None and not self.base_url.startswith(("http://", "https://")):
             raise ValueError(f"base_url {shown(self.base_url)} must begin with http:// or https://")
+        if self.base_url is not None and any(mark in self.base_url for mark in "@?#"):
+            raise ValueError("base_url must hold no user, password or query: a key is read from key_variable only")
         if self.max_cost is not None and (self.price_in is None or self.price_out is None):
             raise ValueError("max_cost needs price_in and price_out")
         return self
@@ -179,7 +182,7 @@ class Explain(Section):
 
     @model_validator(mode="after")
     def _check_client(self) -> Explain:
-        wanted = [name for name in self.explainers if name in ASKS_A_MODEL["explainers"]]
+        wanted: list[str] = [name for name in self.explainers if name in ASKS_A_MODEL["explainers"]]
         wanted += [name for name in self.scorers if name in ASKS_A_MODEL["scorers"]]
         if wanted and self.client is None:
             raise ValueError(f"{', '.join(wanted)}: asks a language model; give explain.client")

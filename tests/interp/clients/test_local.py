@@ -135,7 +135,7 @@ def test_requests_that_cannot_be_answered_fail_alone(folders: Callable[..., Path
     picture = Request((Message("user", ("what?", ImagePart(b"\x89PNG"))),), max_tokens=5)
     long, image, good = complete(model, [request("a " * 60), picture, request("a dog")])
     assert isinstance(long, ClientError)
-    assert "a prompt of 62 tokens and an answer of up to 12 are more than the 64 it reads" in str(long)
+    assert "a prompt of 62 tokens and an answer of up to 12 are more than the 64 that the model reads" in str(long)
     assert "read no images" in str(image)
     assert isinstance(good, Answer)
 

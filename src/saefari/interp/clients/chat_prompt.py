@@ -11,6 +11,24 @@ STOP = "\nUser:"
 _ROLES = {"system": "", "user": "User: ", "assistant": "Assistant: "}
 
 
+def prompt_ids(tokenizer: Any, request: Request, limit: int | None) -> list[int]:
+    """Return the token ids of a prompt, with the tokenizer's chat template if it has one.
+
+    Raises ClientError for images, and if prompt and answer together may exceed `limit` tokens.
+    """
+    messages = chat_messages(request)
+    if tokenizer.chat_template:
+        ids = tokenizer(chat_text(tokenizer, messages), add_special_tokens=False)["input_ids"]
+    else:
+        ids = tokenizer(plain_text(messages))["input_ids"]
+    if limit is not None and len(ids) + request.max_tokens > limit:
+        raise ClientError(
+            f"a prompt of {len(ids):,} tokens and an answer of up to {request.max_tokens:,} are more than the "
+            f"{limit:,} that the model reads; lower explain.client.max_tokens, or the number or length of the contexts"
+        )
+    return list(ids)
+
+
 def chat_messages(request: Request) -> list[dict[str, str]]:
     """Return the messages as role and content. Raises ClientError for images."""
     if any(isinstance(part, ImagePart) for message in request.messages for part in message.parts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from saefari.interp.clients.client import ImagePart, Request
@@ -47,6 +48,50 @@ def most_prompt_tokens(request: Request) -> int:
 def most_cost(request: Request, prices: Prices) -> float:
     """Return an upper bound of a request's cost in dollars."""
     return prices.cost(most_prompt_tokens(request), request.max_tokens)
+
+
+@dataclass(frozen=True)
+class StepEstimate:
+    """What one explainer or scorer will send. step: as in failures, for example "score detection".
+
+    requests: number. examples: some of them, as they will be sent. answer_tokens: expected per answer.
+    """
+
+    step: str
+    requests: int
+    examples: Sequence[Request]
+    answer_tokens: int
+
+
+@dataclass(frozen=True)
+class CostEstimate:
+    """Expected requests, tokens and cost in dollars (None without prices). Retries and cached answers do not count."""
+
+    requests: int
+    prompt_tokens: int
+    answer_tokens: int
+    cost: float | None
+
+    def __str__(self) -> str:
+        cost = "cost unknown (give price_in and price_out)" if self.cost is None else f"about ${self.cost:,.2f}"
+        return (
+            f"{self.requests:,} requests, about {self.prompt_tokens:,} prompt tokens and "
+            f"{self.answer_tokens:,} answer tokens, {cost}"
+        )
+
+
+def estimate_cost(steps: Iterable[StepEstimate], prices: Prices | None) -> CostEstimate:
+    """Estimate the sum of all steps; the prompts of a step are as long as the mean of its examples."""
+    n_requests, n_prompt, n_answer = 0, 0.0, 0
+    for step in steps:
+        lengths = [estimated_prompt_tokens(request) for request in step.examples]
+        if step.requests and not lengths:
+            raise ValueError(f"{step.step}: without an example request its length is unknown")
+        n_requests += step.requests
+        n_prompt += step.requests * sum(lengths) / max(len(lengths), 1)
+        n_answer += step.requests * step.answer_tokens
+    cost = None if prices is None else prices.cost(n_prompt, n_answer)
+    return CostEstimate(n_requests, round(n_prompt), n_answer, cost)
 
 
 def _size(request: Request) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from saefari.errors import ModelError
-from saefari.interp.clients.chat_prompt import STOP, chat_messages, chat_text, plain_text
+from saefari.interp.clients.chat_prompt import STOP, prompt_ids
 from saefari.interp.clients.client import Answer, AnswerToken, ClientError, Request
 from saefari.interp.clients.request_queue import Outcome, RequestQueue
 from saefari.interp.clients.sampling import RowSampler, stop_rows
@@ -61,11 +61,13 @@ class LocalModel:
 
     def _answer_all(self, requests: Sequence[Request]) -> list[Outcome]:
         """Answer requests in batches; one that cannot be answered gets its own error."""
+        _, tokenizer = self.load()
+        limit = getattr(text_config(self._config), "max_position_embeddings", None)
         outcomes: list[Any] = [None] * len(requests)
         prompts: dict[int, list[int]] = {}
         for place, request in enumerate(requests):
             try:
-                prompts[place] = self._prompt(request)
+                prompts[place] = prompt_ids(tokenizer, request, limit)
             except ClientError as error:
                 outcomes[place] = error
         places = list(prompts)
@@ -80,27 +82,12 @@ class LocalModel:
                 outcomes[places[i]] = answer
         return outcomes
 
-    def _prompt(self, request: Request) -> list[int]:
-        """Return the token ids of a prompt. Raises ClientError if the model cannot read it and write the answer."""
-        _, tokenizer = self.load()
-        messages = chat_messages(request)
-        if tokenizer.chat_template:
-            ids = tokenizer(chat_text(tokenizer, messages), add_special_tokens=False)["input_ids"]
-        else:
-            ids = tokenizer(plain_text(messages))["input_ids"]
-        limit = getattr(text_config(self._config), "max_position_embeddings", None)
-        if limit is not None and len(ids) + request.max_tokens > limit:
-            raise ClientError(
-                f"{self.model}: a prompt of {len(ids):,} tokens and an answer of up to {request.max_tokens:,} are more "
-                f"than the {limit:,} it reads; lower explain.client.max_tokens, or the number or length of the contexts"
-            )
-        return list(ids)
-
     @torch.no_grad()
     def _generate(self, requests: Sequence[Request], prompts: Sequence[list[int]]) -> list[Answer]:
         """Answer one batch, padded on the left."""
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
+        make_config: Any = GenerationConfig  # untyped
         model, tokenizer = self.load()
         width = max(len(ids) for ids in prompts)
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
@@ -112,7 +99,7 @@ class LocalModel:
         written = model.generate(
             input_ids=ids,
             attention_mask=mask,
-            generation_config=GenerationConfig(
+            generation_config=make_config(
                 max_new_tokens=max(request.max_tokens for request in requests),
                 do_sample=False,
                 num_beams=1,

@@ -1,4 +1,4 @@
-"""vLLM in this process: an optional package for NVIDIA GPUs (`pip install vllm`)."""
+"""vLLM in this process: an optional package (`saefari[vllm]`) for machines with GPUs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saefari.errors import ModelError
-from saefari.interp.clients.chat_prompt import STOP, chat_messages, chat_text, plain_text
+from saefari.interp.clients.chat_prompt import STOP, prompt_ids
 from saefari.interp.clients.client import Answer, AnswerToken, ClientError, Request
 from saefari.interp.clients.request_queue import Outcome, RequestQueue
 from saefari.models.identity import model_settings
@@ -27,7 +27,7 @@ class VLLMModel:
 
     def __init__(self, name: str, revision: str | None = None, *, dtype: str = "auto") -> None:
         if not is_installed():
-            raise ModelError("kind: vllm needs the package vllm, which is not installed: pip install vllm")
+            raise ModelError("kind: vllm needs the package vllm, which is not installed: pip install 'saefari[vllm]'")
         self._info = describe(name, revision)
         self._dtype = dtype
         self._queue = RequestQueue(self._answer_all)
@@ -56,7 +56,7 @@ class VLLMModel:
         prompts: dict[int, list[int]] = {}
         for place, request in enumerate(requests):
             try:
-                prompts[place] = _prompt(tokenizer, request, limit)
+                prompts[place] = prompt_ids(tokenizer, request, limit)
             except ClientError as error:
                 outcomes[place] = error
         written = engine.generate(
@@ -67,21 +67,6 @@ class VLLMModel:
         for place, output in zip(prompts, written, strict=True):
             outcomes[place] = _answer(output, requests[place])
         return outcomes
-
-
-def _prompt(tokenizer: Any, request: Request, limit: int) -> list[int]:
-    """Return the token ids of a prompt. Raises ClientError if the model cannot read it and write the answer."""
-    messages = chat_messages(request)
-    if tokenizer.chat_template:
-        ids = tokenizer(chat_text(tokenizer, messages), add_special_tokens=False)["input_ids"]
-    else:
-        ids = tokenizer(plain_text(messages))["input_ids"]
-    if len(ids) + request.max_tokens > limit:
-        raise ClientError(
-            f"a prompt of {len(ids):,} tokens and an answer of up to {request.max_tokens:,} are more than the "
-            f"{limit:,} that vLLM reads; lower explain.client.max_tokens, or the number or length of the contexts"
-        )
-    return list(ids)
 
 
 def _sampling(request: Request, is_chat: bool) -> Any:
