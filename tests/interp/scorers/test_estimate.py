@@ -26,10 +26,8 @@ def write(request: Request) -> str:
     if "square brackets" in instructions:
         return "[1]"
     if "Tokens: " in shown_text(request):
-        return (
-            json.dumps(list(range(len(json.loads(shown_text(request).split("Tokens: ")[1])))))[:-1].replace("11", "10")
-            + "]"
-        )
+        n_tokens = len(json.loads(shown_text(request).split("Tokens: ")[1]))
+        return json.dumps([place % 11 for place in range(n_tokens)])
     return json.dumps([1] * len(shown_examples(request)))
 
 
