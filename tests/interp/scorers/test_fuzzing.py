@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from saefari.interp.scorers.fuzzing import FuzzingScorer, _items
+from saefari.interp.scorers.fuzzing import FuzzingScorer, marked_items
 from saefari.interp.scorers.presentation import marked
 
 from .planted import EXPLANATION, WORD, binary, client_of, planted_examples
@@ -18,7 +18,7 @@ MARKED = f"<<{WORD}>>"
 
 def test_fuzzing_marks_wrong_tokens_in_both_ways() -> None:
     examples = planted_examples()
-    items = _items(examples, np.random.default_rng(0))
+    items = marked_items(examples, np.random.default_rng(0))
     right = [item for item in items if item.is_true]
     wrong = {kind: [item for item in items if item.kind == kind] for kind in ("active", "inactive")}
     assert (len(right), len(wrong["active"]), len(wrong["inactive"])) == (20, 20, 40)
@@ -40,7 +40,7 @@ def test_the_place_of_a_mark_does_not_reveal_inactive_contexts() -> None:
     activations = np.zeros(12, np.float32)
     activations[6] = 1
     centred = replace(examples, test=tuple(replace(one, activations=activations) for one in examples.test))
-    items = _items(centred, np.random.default_rng(0))
+    items = marked_items(centred, np.random.default_rng(0))
     places = {str(item.parts[0]).split("<<")[0].count(" ") for item in items if item.kind == "inactive"}
     assert places == {6}
 

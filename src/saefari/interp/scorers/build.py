@@ -93,8 +93,11 @@ class _Maker:
             return self._intervention()
         if name == "simulation":
             return self._simulation()
-        made = {"detection": DetectionScorer, "fuzzing": FuzzingScorer, "intruder": IntruderScorer}
-        return made[name](self._client(name), self._template(name), self.seed)
+        if name == "detection":
+            return DetectionScorer(self._client(name), self._template(name), self.seed)
+        if name == "fuzzing":
+            return FuzzingScorer(self._client(name), self._template(name), self.seed)
+        return IntruderScorer(self._client(name), self._template(name), self.seed)
 
     def _client(self, name: ScorerName) -> Client:
         return _needed(self.given_client, name, "a client: give explain.client")

@@ -8,7 +8,7 @@ from saefari.interp.clients.ask import Client
 from saefari.interp.clients.client import Request
 from saefari.interp.records import Context, Explanation, LatentExamples, Score
 from saefari.interp.scorers.asking import DEFAULTS
-from saefari.interp.scorers.judgement import Item, judge, judgement_score
+from saefari.interp.scorers.judgement import ANSWER_TOKENS, Item, judge, judge_requests, judgement_score
 from saefari.interp.scorers.presentation import check_examples, latent_generator, marked, shuffled
 
 _INSTRUCTIONS = (
@@ -31,6 +31,7 @@ class FuzzingScorer:
 
     name = "fuzzing"
     chance = 0.5
+    answer_tokens = ANSWER_TOKENS
 
     def __init__(self, client: Client, template: Request = DEFAULTS, seed: int = 0) -> None:
         """template: settings of the requests (max_tokens, temperature, top_logprobs). seed: marks and order."""
@@ -40,13 +41,20 @@ class FuzzingScorer:
 
     async def score(self, examples: LatentExamples, explanation: Explanation) -> Score:
         """Score an explanation. Raises ExplanationError or ClientError if one answer is missing or unusable."""
+        items = self._items(examples)
+        requests = judge_requests(self._template, _INSTRUCTIONS, explanation, items)
+        return judgement_score(self.name, items, await judge(self._client, requests, items))
+
+    def requests(self, examples: LatentExamples, explanation: Explanation) -> list[Request]:
+        """Return the requests that `score` sends."""
+        return judge_requests(self._template, _INSTRUCTIONS, explanation, self._items(examples))
+
+    def _items(self, examples: LatentExamples) -> list[Item]:
         check_examples(examples, texts_only=self.name)
-        items = _items(examples, latent_generator(self._seed, examples))
-        judgement = await judge(self._client, self._template, _INSTRUCTIONS, explanation, items)
-        return judgement_score(self.name, items, judgement)
+        return marked_items(examples, latent_generator(self._seed, examples))
 
 
-def _items(examples: LatentExamples, generator: np.random.Generator) -> list[Item]:
+def marked_items(examples: LatentExamples, generator: np.random.Generator) -> list[Item]:
     """Return right and wrong marks in random order."""
     order = np.argsort(-examples.deciles, kind="stable")
     items = []

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from saefari.interp.clients.answers import number_list
 from saefari.interp.clients.ask import Client
 from saefari.interp.clients.client import Answer, Part, Request
-from saefari.interp.records import Context, Explanation, ExplanationError, LatentExamples, Score
+from saefari.interp.records import Explanation, ExplanationError, LatentExamples, Score
 from saefari.interp.scorers.asking import DEFAULTS, gather, question
 from saefari.interp.scorers.presentation import check_examples, context_parts, explanation_text, latent_generator
 from saefari.interp.scorers.statistics import share_interval
@@ -32,6 +30,7 @@ class IntruderScorer:
 
     name = "intruder"
     chance = 1 / _SHOWN
+    answer_tokens = 5
 
     def __init__(self, client: Client, template: Request = DEFAULTS, seed: int = 0) -> None:
         """template: settings of the requests (max_tokens, temperature). seed: choice and order of the contexts."""
@@ -41,6 +40,25 @@ class IntruderScorer:
 
     async def score(self, examples: LatentExamples, explanation: Explanation) -> Score:
         """Score an explanation. Raises ExplanationError or ClientError if one answer is missing or unusable."""
+        places, requests = self._trials(examples, explanation)
+        answers = await gather([self._client.ask(request, _index) for request in requests])
+        found = np.array(answers) == places
+        n_trials = len(places)
+        return Score(
+            self.name,
+            float(found.mean()),
+            share_interval(int(found.sum()), n_trials),
+            n_trials * (_SHOWN - 1),
+            n_trials,
+            {"found": int(found.sum()), "trials": n_trials, "found_weakest_to_strongest": [bool(one) for one in found]},
+        )
+
+    def requests(self, examples: LatentExamples, explanation: Explanation) -> list[Request]:
+        """Return the requests that `score` sends."""
+        return self._trials(examples, explanation)[1]
+
+    def _trials(self, examples: LatentExamples, explanation: Explanation) -> tuple[np.ndarray, list[Request]]:
+        """Return the index of each trial's intruder, weakest contexts first, and the requests."""
         check_examples(examples)
         generator = latent_generator(self._seed, examples)
         by_strength = np.argsort(examples.deciles, kind="stable")
@@ -53,28 +71,15 @@ class IntruderScorer:
         groups = np.array_split(by_strength, n_trials)
         intruders = generator.permutation(len(examples.inactive))[:n_trials]
         places = generator.integers(_SHOWN, size=n_trials)
-        trials = []
+        requests = []
         for group, intruder, place in zip(groups, intruders.tolist(), places.tolist(), strict=True):
             shown = [examples.test[i] for i in generator.permutation(group)[: _SHOWN - 1].tolist()]
             shown.insert(place, examples.inactive[intruder])
-            trials.append(shown)
-        answers = await gather([self._ask(explanation, shown) for shown in trials])
-        found = np.array(answers) == places
-        return Score(
-            self.name,
-            float(found.mean()),
-            share_interval(int(found.sum()), n_trials),
-            n_trials * (_SHOWN - 1),
-            n_trials,
-            {"found": int(found.sum()), "trials": n_trials, "found_weakest_to_strongest": [bool(one) for one in found]},
-        )
-
-    async def _ask(self, explanation: Explanation, shown: Sequence[Context]) -> int:
-        """Return the index of the context that the client names."""
-        parts: list[Part] = [f"Description: {explanation_text(explanation)}\n"]
-        for number, context in enumerate(shown, 1):
-            parts += [f"\nExample {number}: ", *context_parts(context)]
-        return await self._client.ask(question(self._template, _INSTRUCTIONS, parts), _index)
+            parts: list[Part] = [f"Description: {explanation_text(explanation)}\n"]
+            for number, context in enumerate(shown, 1):
+                parts += [f"\nExample {number}: ", *context_parts(context)]
+            requests.append(question(self._template, _INSTRUCTIONS, parts))
+        return places, requests
 
 
 def _index(answer: Answer) -> int:

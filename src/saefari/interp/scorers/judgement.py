@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from saefari.interp.scorers.asking import gather, question
 from saefari.interp.scorers.presentation import batches, explanation_text
 from saefari.interp.scorers.separation import separation
 
+ANSWER_TOKENS = 30
+"""Expected tokens of an answer: three per context."""
 _PER_REQUEST = 10
 _FORMAT = (
     "Answer with a JSON list of {n} values, one per example in the same order: 1 for yes, 0 for no. For three examples "
@@ -45,31 +48,33 @@ class Judgement:
     probabilities: list[float] | None
 
 
-async def judge(
-    client: Client, template: Request, instructions: str, explanation: Explanation, items: Sequence[Item]
-) -> Judgement:
-    """Ask for all items, in the given order. Raises ExplanationError or ClientError if one request fails."""
-    parts = batches(items, _PER_REQUEST)
-    found = await gather([_judge_batch(client, template, instructions, explanation, batch) for batch in parts])
+def judge_requests(
+    template: Request, instructions: str, explanation: Explanation, items: Sequence[Item]
+) -> list[Request]:
+    """Return the requests that ask for all items, in the given order."""
+    requests = []
+    for batch in batches(items, _PER_REQUEST):
+        shown: list[Part] = [f"Description: {explanation_text(explanation)}\n"]
+        for number, item in enumerate(batch, 1):
+            shown += [f"\nExample {number}: ", *item.parts]
+        requests.append(question(template, f"{instructions}\n{_FORMAT.format(n=len(batch))}", shown))
+    return requests
+
+
+async def judge(client: Client, requests: Sequence[Request], items: Sequence[Item]) -> Judgement:
+    """Send the requests of `judge_requests`. Raises ExplanationError or ClientError if one fails."""
+    sizes = [len(batch) for batch in batches(items, _PER_REQUEST)]
+    asked = zip(requests, sizes, strict=True)
+    found = await gather([client.ask(request, partial(_parse, n=size)) for request, size in asked])
     values = [value for one in found for value in one.values]
     if any(one.probabilities is None for one in found):
         return Judgement(values, None)
     return Judgement(values, [p for one in found for p in one.probabilities or ()])
 
 
-async def _judge_batch(
-    client: Client, template: Request, instructions: str, explanation: Explanation, items: Sequence[Item]
-) -> Judgement:
-    shown: list[Part] = [f"Description: {explanation_text(explanation)}\n"]
-    for number, item in enumerate(items, 1):
-        shown += [f"\nExample {number}: ", *item.parts]
-    request = question(template, f"{instructions}\n{_FORMAT.format(n=len(items))}", shown)
-
-    def parse(answer: Answer) -> Judgement:
-        values = binary_list(answer.text, len(items))
-        return Judgement(values, one_probabilities(answer, values))
-
-    return await client.ask(request, parse)
+def _parse(answer: Answer, n: int) -> Judgement:
+    values = binary_list(answer.text, n)
+    return Judgement(values, one_probabilities(answer, values))
 
 
 def judgement_score(scorer: str, items: Sequence[Item], judgement: Judgement) -> Score:

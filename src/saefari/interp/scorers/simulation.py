@@ -11,7 +11,7 @@ import numpy as np
 from saefari.interp.clients.answers import number_list
 from saefari.interp.clients.ask import Client
 from saefari.interp.clients.client import Request
-from saefari.interp.records import Explanation, ExplanationError, LatentExamples, Score
+from saefari.interp.records import Context, Explanation, ExplanationError, LatentExamples, Score
 from saefari.interp.scorers.asking import DEFAULTS, gather, question
 from saefari.interp.scorers.presentation import check_examples, explanation_text, latent_generator, shuffled, spread
 from saefari.interp.scorers.statistics import grouped_pearson
@@ -44,9 +44,14 @@ class AskingSimulator:
     async def simulate(self, explanation: str, tokens: Sequence[str]) -> Sequence[float]:
         """Return a number from 0 to 10 per token."""
         n = len(tokens)
+        return await self._client.ask(
+            self.request(explanation, tokens), lambda answer: number_list(answer.text, n, 0, 10)
+        )
+
+    def request(self, explanation: str, tokens: Sequence[str]) -> Request:
+        """Return the request for one text."""
         shown = f"Description: {explanation}\n\nTokens: {json.dumps(list(tokens), ensure_ascii=False)}"
-        request = question(self._template, _INSTRUCTIONS.format(n=n), [shown])
-        return await self._client.ask(request, lambda answer: number_list(answer.text, n, 0, 10))
+        return question(self._template, _INSTRUCTIONS.format(n=len(tokens)), [shown])
 
 
 class SimulationScorer:
@@ -59,6 +64,8 @@ class SimulationScorer:
 
     name = "simulation"
     chance = 0.0
+    answer_tokens = 100
+    """Expected tokens of an answer: three per token of a window of 32."""
 
     def __init__(self, simulator: Simulator, seed: int = 0) -> None:
         """seed: choice and order of the contexts, and the bootstrap."""
@@ -67,11 +74,7 @@ class SimulationScorer:
 
     async def score(self, examples: LatentExamples, explanation: Explanation) -> Score:
         """Score an explanation. Raises ExplanationError if a prediction failed or if all predictions are equal."""
-        check_examples(examples, texts_only=self.name)
-        generator = latent_generator(self._seed, examples)
-        active = spread(examples, _CONTEXTS, generator)
-        inactive = shuffled(examples.inactive, generator)[:_CONTEXTS]
-        chosen = shuffled([*active, *inactive], generator)
+        chosen = self._chosen(examples)
         text = explanation_text(explanation)
         predicted = await gather([self._simulator.simulate(text, context.tokens) for context in chosen])
         pairs = [(np.asarray(p, np.float64), c.activations) for p, c in zip(predicted, chosen, strict=True)]
@@ -81,4 +84,20 @@ class SimulationScorer:
                 f"latent {examples.latent}: all predicted activations are equal, so that they have no correlation"
             )
         n_tokens = sum(len(context.tokens) for context in chosen)
-        return Score(self.name, value, interval, len(active), len(inactive), {"tokens": n_tokens})
+        n_active = sum(context.peak > 0 for context in chosen)
+        return Score(self.name, value, interval, n_active, len(chosen) - n_active, {"tokens": n_tokens})
+
+    def requests(self, examples: LatentExamples, explanation: Explanation) -> list[Request]:
+        """Return the requests that `score` sends."""
+        if not isinstance(self._simulator, AskingSimulator):
+            return []
+        text = explanation_text(explanation)
+        return [self._simulator.request(text, context.tokens) for context in self._chosen(examples)]
+
+    def _chosen(self, examples: LatentExamples) -> list[Context]:
+        """Return the contexts to simulate, in random order."""
+        check_examples(examples, texts_only=self.name)
+        generator = latent_generator(self._seed, examples)
+        active = spread(examples, _CONTEXTS, generator)
+        inactive = shuffled(examples.inactive, generator)[:_CONTEXTS]
+        return shuffled([*active, *inactive], generator)

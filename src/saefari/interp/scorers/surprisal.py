@@ -47,7 +47,8 @@ class SurprisalScorer:
     def _gains(self, explanation: str, texts: Sequence[str]) -> np.ndarray:
         """Return the gain of each text in nats, float64 [n_texts]."""
         explained = self._likelihood.log_likelihoods([(PREFIX.format(explanation), text) for text in texts])
-        return explained - self._neutral_likelihoods(texts)
+        gains: np.ndarray = explained - self._neutral_likelihoods(texts)
+        return gains
 
     def _neutral_likelihoods(self, texts: Sequence[str]) -> np.ndarray:
         """Return log p(text | neutral); known ones are not computed again for controls and other explanations."""
