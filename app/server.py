@@ -70,7 +70,7 @@ def _view(split: str, version: str, row: int) -> flask.Response:
 def _old_address() -> flask.typing.ResponseReturnValue | None:
     """Redirect an address of Runs from when it was the first page: it has the parameters of that page's controls."""
     if flask.request.path == "/" and {"group", "filters"} & set(flask.request.args):
-        return flask.redirect(f"/runs?{flask.request.query_string.decode()}")
+        return flask.redirect(f"/runs?{flask.request.query_string.decode('latin-1')}")
     return None
 
 

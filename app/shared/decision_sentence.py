@@ -63,12 +63,11 @@ def path_reasons(splits: Sequence[Split], kind: str) -> list[Part]:
         return ["the tree has no splits, so every row gets this class"]
     if splits[0].name.noun in _NAMELESS and not splits[0].name.own:
         return [" and ".join(f"{one.name.text} {'≤' if one.is_at_most else '>'} {one.threshold:.3g}" for one in splits)]
-    sides: dict[FeatureName, set[bool]] = {}
-    for one in splits:
-        sides.setdefault(one.name, set()).add(one.is_at_most)
-    has: list[list[Part]] = [[name] for name, side in sides.items() if side == {False}]
-    has += [["some ", name] for name, side in sides.items() if len(side) == 2]
-    lacks: list[list[Part]] = [[name] for name, side in sides.items() if side == {True}]
+    names = {one.name.number: one.name for one in splits}
+    above, at_most = ({one.name.number for one in splits if one.is_at_most == side} for side in (False, True))
+    has: list[list[Part]] = [[name] for i, name in names.items() if i not in at_most]
+    has += [["some ", name] for i, name in names.items() if i in at_most & above]
+    lacks: list[list[Part]] = [[name] for i, name in names.items() if i not in above]
     missing = ["little or no ", *_joined(lacks)]
     if not has:
         return [f"the {kind} has ", *missing]

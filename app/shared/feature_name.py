@@ -8,6 +8,7 @@ from app.shared.labels import shortened
 from saefari.store import Explanation
 
 NOT_SCORED = "not scored"
+DOUBTFUL = "not above its controls"
 CONTROLS = {"shuffled": "shuffled explanations", "random_sae": "random SAE"}
 """Display names of the controls of a score."""
 
@@ -70,7 +71,7 @@ class FeatureName:
             return ""
         if not self.explanation.scores:
             return NOT_SCORED
-        return self.explanation.score + (", not above its controls" if self.is_doubtful else "")
+        return self.explanation.score + (f", {DOUBTFUL}" if self.is_doubtful else "")
 
     @property
     def controls(self) -> str:

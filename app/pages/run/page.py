@@ -115,7 +115,7 @@ def _heading(index: Index, result: OneResult) -> Any:
     row = result.row
     baseline = best_baseline(index.results, row)
     ids = {"run": result.run, "classifier": result.classifier}
-    links = [("Samples", link("/samples", **ids)), ("Try it", link("/try", **ids))]
+    links = [("All runs", "/runs"), ("Samples", link("/samples", **ids)), ("Try it", link("/try", **ids))]
     if baseline is not None and (baseline.run, baseline.classifier) != (result.run, result.classifier):
         pair = [f"{result.run}.{result.classifier}", f"{baseline.run}.{baseline.classifier}"]
         links.append(("Compare with the best baseline", link("/compare", pick=pair)))

@@ -8,7 +8,7 @@ from typing import Any
 
 from dash import dcc, html
 
-from app.shared.feature_name import FeatureName
+from app.shared.feature_name import DOUBTFUL, FeatureName
 from app.shared.labels import escape
 from app.shared.parts.grid import text_column
 
@@ -16,18 +16,26 @@ _GREY = "#7F7F7F"
 _LINE, _LINES = 60, 8
 
 
-def written(name: FeatureName, linked: bool = True) -> html.Span:
+def written(name: FeatureName, with_score: bool = False) -> html.Span:
     """The name, linked to its latent, with the number small beside it; sentence and score are the tooltip.
 
-    A name that scores no better than its controls is grey and says so.
+    with_score: also write the score. A name that scores no better than its controls is grey and says so.
     """
-    parts: list[Any] = [dcc.Link(name.title, href=name.href) if linked and name.href.startswith("/") else name.title]
-    if name.number_beside:
-        parts.append(html.Small(f" {name.number_beside}"))
-    if name.is_doubtful:
-        parts.append(html.Small(" not above its controls"))
+    parts: list[Any] = [_linked(name)]
+    note = name.score if with_score else DOUBTFUL if name.is_doubtful else ""
+    beside = ", ".join(filter(None, [name.number_beside, note]))
+    if beside:
+        parts.append(html.Small(f" {beside}"))
     kinds = "feature-name doubtful" if name.is_doubtful else "feature-name"
     return html.Span(parts, className=kinds, title=name.tip or None)
+
+
+def _linked(name: FeatureName) -> Any:
+    if not name.href:
+        return name.title
+    if name.href.startswith("/"):
+        return dcc.Link(name.title, href=name.href)
+    return html.A(name.title, href=name.href, rel="noopener", target="_blank")
 
 
 def name_columns(names: Sequence[FeatureName], title: str, **options: Any) -> list[dict[str, Any]]:
@@ -38,7 +46,7 @@ def name_columns(names: Sequence[FeatureName], title: str, **options: Any) -> li
     renderer = {"cellRenderer": "FeatureName", "tooltipField": "tip"}
     columns = [text_column("name", title, **renderer, **options)]
     if any(name.noun == "latent" for name in names):
-        columns.append(text_column("number", "latent", hide=True))
+        columns.append(text_column("number", hide=True))
     if any(name.explanation for name in names):
         columns += score_and_sentence()
     return columns
@@ -47,8 +55,8 @@ def name_columns(names: Sequence[FeatureName], title: str, **options: Any) -> li
 def score_and_sentence() -> list[dict[str, Any]]:
     """Columns of an explanation's score and sentence."""
     return [
-        text_column("score", width=130, tooltipField="score"),
-        text_column("explanation", tooltipField="explanation", flex=2, minWidth=220),
+        text_column("score", width=160, tooltipField="score"),
+        text_column("explanation", tooltipField="explanation", flex=2, minWidth=300),
     ]
 
 

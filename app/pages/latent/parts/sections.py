@@ -37,9 +37,7 @@ _PER_DECILE = 8
 def explanation(name: FeatureName, neuronpedia: str) -> Any:
     """The latent's explanation, who wrote it, and a table of its scores. neuronpedia: URL, or ""."""
     found = name.explanation
-    parts: list[Any] = [
-        dmc.Text(found.text if found else "No explanation yet.", c="dimmed" if name.is_doubtful else None)
-    ]
+    parts: list[Any] = [dmc.Text(found.text if found else "No explanation yet.")]
     if found:
         by = f"by the explainer {found.explainer}" if found.explainer else "explainer unknown"
         verdict = "; its first score is not above its controls, so it may describe nothing" if name.is_doubtful else ""

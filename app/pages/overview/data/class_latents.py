@@ -22,7 +22,7 @@ class ClassLatents:
 
 
 def class_latents(index: Index, result: OneResult) -> list[ClassLatents]:
-    """Per class the recorded features with the largest positive weights (of a tree: higher in the class than elsewhere).
+    """Per class the recorded features with the largest positive weights (of a tree: those higher in the class).
 
     Features without an explanation are listed only for classes that have no other. At most MOST_CLASSES classes, in
     the result's order. Raises KeyError, TypeError or ValueError if the record has another structure.

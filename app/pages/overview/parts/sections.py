@@ -83,9 +83,7 @@ def classes_section(index: Index, result: OneResult) -> Any:
 def _names(features: Sequence[Any]) -> list[Any]:
     shown = []
     for i, one in enumerate(features):
-        shown += [", "] * (i > 0) + [written(one)]
-        if one.score:
-            shown.append(html.Small(f" ({one.score})", className="beside"))
+        shown += [", "] * (i > 0) + [written(one, with_score=True)]
     return shown
 
 

@@ -63,13 +63,13 @@ def features_table(features: Sequence[TopFeature], signed: bool) -> dmc.Stack:
         for feature in features
     ]
     first, *others = name_columns([feature.name for feature in features], "feature", width=190)
-    columns = [first, number_column("strength", "weight" if signed else "importance", 3, width=130)]
+    columns = [first, number_column("strength", "weight" if signed else "importance", 3, width=130), *others]
     if any(feature.note.image for feature in features):
         columns.append(thumbnail_column("image", "strongest in", width=110))
     if signed or any(feature.higher for feature in features):
         title = "for or against" if signed else "higher in"
         columns.append(text_column("side", title, tooltipField="side", flex=1, minWidth=130))
-    columns += [*_known_columns(features), *others]
+    columns += _known_columns(features)
     heights = {"dashGridOptions": {"rowHeight": ROW_HEIGHT}} if any(row["image"] for row in rows) else {}
     return grid("features", columns, rows, height=560, **heights)
 

@@ -12,12 +12,12 @@ from app.shared.labels import escape, shortened
 from app.shared.parts.figure import colours, styled
 from app.shared.parts.names import tick, tooltip_lines
 
-COLUMN = 172
+COLUMN = 202
 """Pixels per level; with fewer, texts overlap."""
 _ROW = 56
-_BOX = (154, 46)
+_BOX = (184, 46)
 _TEXT = 10.5
-_LETTERS = 20
+_LETTERS = 24
 _LISTED = 12
 _GREY, _PATH = "#7F7F7F", "#D55E00"
 
@@ -178,15 +178,18 @@ def _targets(
 def _label(
     nodes: Sequence[Node], i: int, classes: Sequence[str], collapsed: Collection[int], names: FeatureNames
 ) -> str:
-    node = nodes[i]
-    if children_of(node):
-        threshold = f" ≤ {node['threshold']:.3g}"
-        head = tick(names.of_entry(node), _LETTERS - len(threshold)) + threshold
-    else:
-        head = escape("→ " + shortened(classes[majority(node)], _LETTERS - 2))
-    rows = f"{node['n_rows']:,} rows"
+    """Three lines: the condition (a latent's name has the line for itself) or class; rows; shares of classes."""
+    node, rows = nodes[i], f"{nodes[i]['n_rows']:,} rows"
     if _is_collapsed(nodes, i, collapsed):
         rows += f", {len(descendants(nodes, i))} hidden"
+    if not children_of(node):
+        head = escape("→ " + shortened(classes[majority(node)], _LETTERS - 2))
+    else:
+        name, threshold = names.of_entry(node), f"≤ {node['threshold']:.3g}"
+        if name.explanation:
+            head, rows = tick(name, _LETTERS), f"{threshold} · {rows}"
+        else:
+            head = f"{tick(name, _LETTERS - len(threshold) - 1)} {threshold}"
     return f"<b>{head}</b><br>{rows}<br>{escape(_shares(node, classes))}"
 
 
