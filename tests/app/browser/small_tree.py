@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from app.shared.data.file_cache import short_id
-from saefari.store import read_result, write_json
+from saefari.store import read_codes_rows, read_predictions, read_result, write_json
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = "sentence-transformers--all-MiniLM-L6-v2"
@@ -77,18 +77,25 @@ class SmallTree:
         return f"{page}?run={self.run(folder)}&classifier={classifier}"
 
     @property
-    def explained(self) -> int:
-        """A latent with an explanation: the one with the largest weight for the SAE result's first class."""
-        scores = read_result(self.sae_result)["classifiers"]["linear"]
-        first_class = next(iter(scores["top_features"].values()))
-        return next(int(entry["feature"]) for entry in first_class if entry["weight"] > 0)
+    def doubtful(self) -> int:
+        """A latent whose explanation is no better than its controls: that of the tree's first split."""
+        return int(read_result(self.sae_result)["classifiers"]["tree"]["nodes"][0]["feature"])
 
     @property
-    def doubtful(self) -> int:
-        """A latent whose explanation is no better than its controls: that of the tree's first split with another one."""
-        nodes = read_result(self.sae_result)["classifiers"]["tree"]["nodes"]
-        split_on = [int(node["feature"]) for node in nodes if "feature" in node]
-        return next(latent for latent in split_on if latent != self.explained)
+    def explained(self) -> int:
+        """A latent with an explanation: one with a large weight for the SAE result's first class."""
+        scores = read_result(self.sae_result)["classifiers"]["linear"]
+        first_class = next(iter(scores["top_features"].values()))
+        speak_for = [int(entry["feature"]) for entry in first_class if entry["weight"] > 0]
+        return next(latent for latent in speak_for if latent != self.doubtful)
+
+    @property
+    def example(self) -> tuple[int, int]:
+        """(test row, position) with the largest activation of the latent `explained`."""
+        rows = read_predictions(self.sae_result, "linear").rows.tolist()
+        codes = [read_codes_rows(self.samples / "layer_3/3k", [row]).to_csr()[:, [self.explained]] for row in rows]
+        best = max(range(len(rows)), key=lambda i: codes[i].max())
+        return rows[best], int(codes[best].toarray().argmax())
 
     def title(self, latent: int) -> str:
         """How pages call a latent."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from app.shared.parts.shell import NAVIGATION
-
 pytestmark = pytest.mark.browser
 
 CONTENT = {
@@ -48,16 +46,6 @@ def test_a_page_shows_its_content_in_both_widths_and_colour_schemes(page, app_ur
     expect(page.get_by_text("cannot be shown")).to_have_count(0)
 
 
-def test_the_navigation_has_groups_and_no_detail_pages(page, app_url: str) -> None:
-    page.goto(app_url + "/health")
-    shown = page.get_by_role("navigation", name="Pages")
-    wanted = [name for _, pages in NAVIGATION for name in pages.values()]
-    assert shown.get_by_role("link").all_text_contents() == wanted
-    assert wanted == ["Overview", "Runs", "Compare", "Samples", "Try it", "Latents", "SAEs", "Health"]
-    assert shown.get_by_role("group", name="Results").get_by_role("link").all_text_contents() == ["Runs", "Compare"]
-    assert shown.get_by_role("group", name="Inspect").get_by_role("link").all_text_contents() == ["Samples", "Try it"]
-
-
 def test_a_narrow_page_opens_in_the_colour_scheme_that_was_chosen_before(page, app_url: str) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     page.goto(app_url + "/run")
@@ -70,7 +58,7 @@ def test_a_narrow_page_opens_in_the_colour_scheme_that_was_chosen_before(page, a
     fits(page, 390)
 
 
-def test_keys_reach_the_content_and_the_pages(page, app_url: str) -> None:
+def test_keys_reach_the_content_and_the_groups_of_pages(page, app_url: str) -> None:
     page.goto(app_url + "/saes")
     expect(page.locator("#sae-details h2").first).to_be_visible()
     heading = page.get_by_role("heading", level=1).element_handle()
@@ -83,6 +71,11 @@ def test_keys_reach_the_content_and_the_pages(page, app_url: str) -> None:
     page.keyboard.press("Enter")
     expect(page.locator(".glossary")).to_be_visible()
     assert heading.evaluate("e => e.isConnected")  # the page was not rebuilt
+    shown = page.get_by_role("navigation", name="Pages")
+    wanted = ["Overview", "Runs", "Compare", "Samples", "Try it", "Latents", "SAEs", "Health"]
+    assert shown.get_by_role("link").all_text_contents() == wanted  # Run and Latent are reached from lists and links
+    for group, names in (("Results", wanted[1:3]), ("Inspect", wanted[3:5])):
+        assert shown.get_by_role("group", name=group).get_by_role("link").all_text_contents() == names
     page.get_by_role("link", name="Health", exact=True).focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/health")

@@ -196,8 +196,7 @@ def test_a_sae_shows_its_measurements(page, app_url: str, small: SmallTree) -> N
 
 def test_try_it_gives_the_pipelines_own_predictions(page, app_url: str, small: SmallTree) -> None:
     own, terms = read_predictions(small.sae_result, "linear"), read_predictions(small.tfidf_result, "linear")
-    codes = small.samples / "layer_3" / "3k"
-    row = next(row for row in own.rows.tolist() if small.explained in read_codes_rows(codes, [row]).indices)
+    row, _ = small.example
     text = read_sample_rows(small.samples, [row], ["text"])["text"].to_pylist()[0]
     page.goto(app_url + small.url("/try", small.sae_result))
     page.get_by_label("Text", exact=True).fill(text)

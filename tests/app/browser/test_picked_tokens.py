@@ -70,14 +70,7 @@ def test_keys_select_a_token_and_another_row_clears_it(page, app_url: str, small
 
 
 def test_markup_in_tokens_and_explanations_stays_text(page, app_url: str, small: SmallTree) -> None:
-    rows = read_predictions(small.sae_result, "linear").rows.tolist()
-    folder = small.samples / "layer_3/3k"
-    row, position = next(
-        (row, i)
-        for row in rows
-        for i in range(len(read_codes_rows(folder, [row]).indptr) - 1)
-        if small.explained in dict(stored(folder, row, i))
-    )
+    row, position = small.example
     page.goto(f"{app_url}{small.url('/samples', small.sae_result)}&row={row}&token={position}")
     assert EXPLANATION in column(page, "token-latents", "explanation")
     assert NAME in names(page)

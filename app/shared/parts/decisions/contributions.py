@@ -13,9 +13,12 @@ from app.shared.feature_name import FeatureName
 from app.shared.parts.figure import PALETTE, graph, styled
 from app.shared.parts.grid import grid, number_column
 from app.shared.parts.names import name_columns, name_fields, tick, tooltip_lines
+from app.shared.parts.page import wide
 
 _BARS = 12
 _LETTERS = 26
+_LEAST_WIDTH = 400
+"""Pixels; with fewer, names leave no space for bars."""
 _GREY = "#7F7F7F"
 
 
@@ -40,7 +43,10 @@ def contributions(
         dmc.Stack(
             [
                 dmc.Text(one.title, fw=600),
-                graph(f"{name}-{i}", bars(features, one), f"Contributions: {one.title}; the table has all of them"),
+                wide(
+                    graph(f"{name}-{i}", bars(features, one), f"Contributions: {one.title}; the table has all of them"),
+                    _LEAST_WIDTH,
+                ),
                 dmc.Text(sum_text(one), size="sm", className="check"),
             ],
             gap=4,
