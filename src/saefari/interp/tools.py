@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from saefari.interp.cache.build import CacheSource, build_cache
 from saefari.interp.cache.latent_cache import LatentCache
 from saefari.interp.contexts.examples import ExampleSampler
-from saefari.interp.contexts.hard_inactive import hard_inactive
+from saefari.interp.contexts.inactive_kinds import inactive_kind
 from saefari.interp.explainers.build import build_explainers
 from saefari.interp.job import ExplainedSae, ExplainJob
 from saefari.interp.scorers.build import build_scorers
@@ -53,7 +53,7 @@ class Tools:
         rows = {source.name: self._shared.rows(source.samples) for source in self._sources(sae)}
         embed = self._shared.embedder.embed if self._kind == "embedding" else None
         directions = partial(self._directions, sae) if self._kind in ("decoder", "encoder") else None
-        hard = hard_inactive(self._kind, cache, sampling, seed, rows, latents, embed, directions)
+        hard = inactive_kind(self._kind, cache, sampling, seed, rows, latents, embed, directions)
         return ExampleSampler(cache, sampling, seed, rows, hard)
 
     def explainers(self, sae: ExplainedSae, sampler: ExampleSampler) -> list[Explainer]:

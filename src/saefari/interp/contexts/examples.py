@@ -32,10 +32,9 @@ class ExampleSampler:
         rows: Mapping[str, TokenRows],
         hard: InactiveKind | None = None,
     ) -> None:
-        """rows: source of the cache -> its rows. hard: finds inactive contexts that resemble active ones.
+        """rows: source of the cache -> its rows. hard: finds inactive contexts; None: random ones.
 
-        `hard` is used whenever it is given, and random contexts where it finds too few; see
-        `saefari.interp.contexts.hard_inactive`.
+        Random contexts are also used where `hard` finds too few; see `saefari.interp.contexts.inactive_kinds`.
         Raises ValueError if a source has no rows.
         """
         missing = [source for source in cache.sources if source not in rows]

@@ -16,7 +16,7 @@ from saefari.interp.cache.build import CacheSource, build_cache
 from saefari.interp.cache.latent_cache import LatentCache
 from saefari.interp.contexts import neighbours
 from saefari.interp.contexts.examples import ExampleSampler
-from saefari.interp.contexts.hard_inactive import hard_inactive
+from saefari.interp.contexts.inactive_kinds import inactive_kind
 from saefari.interp.contexts.neighbours import co_occurring, similar_directions
 from saefari.interp.contexts.rows import TokenRows
 from saefari.store import iter_decoder, iter_encoder
@@ -105,7 +105,7 @@ def embed(texts: Sequence[str]) -> np.ndarray:
 
 def sampler(cache: LatentCache, source: CacheSource, kind: HardInactive, **options: Any) -> ExampleSampler:
     rows = {"a": TokenRows(source.samples)}
-    hard = hard_inactive(kind, cache, SAMPLING, 0, rows, range(D_SAE), **options)
+    hard = inactive_kind(kind, cache, SAMPLING, 0, rows, range(D_SAE), **options)
     return ExampleSampler(cache, SAMPLING, 0, rows, hard)
 
 
@@ -158,7 +158,7 @@ def test_embedded_contexts_are_the_nearest_of_the_pool(cache: LatentCache, sourc
 
 
 def test_order_of_similar_texts(cache: LatentCache, source: CacheSource) -> None:
-    from saefari.interp.contexts.hard_inactive import SimilarTexts
+    from saefari.interp.contexts.inactive_kinds import SimilarTexts
     from saefari.interp.contexts.windows import Windows
 
     rows = TokenRows(source.samples)
@@ -188,4 +188,4 @@ def test_images_are_not_compared_as_texts(tmp_path: Path) -> None:
     source = CacheSource("shapes", folder.parents[1], folder)
     cache, rows = build_cache(tmp_path / "cache", [source]), {"shapes": TokenRows(source.samples)}
     with pytest.raises(DataError, match="embedding compares texts, and shapes has images"):
-        hard_inactive("embedding", cache, SAMPLING, 0, rows, [0], embed=embed)
+        inactive_kind("embedding", cache, SAMPLING, 0, rows, [0], embed=embed)
