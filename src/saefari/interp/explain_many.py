@@ -91,9 +91,10 @@ async def explain_many(
                 working.remove(task)
                 yield task.result()
     finally:
-        for task in working:
+        unfinished = [*working, *([reading] if reading else [])]
+        for task in unfinished:
             task.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
+        await asyncio.gather(*unfinished, return_exceptions=True)
     if error is not None:
         raise error
 
