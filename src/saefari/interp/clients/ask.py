@@ -91,7 +91,7 @@ class Client:
         prices: Prices | None = None,
         max_cost: float | None = None,
         vision: bool = False,
-        first_pause: float = 2.0,
+        first_pause: float = 4.0,
     ) -> None:
         if max_cost is not None and prices is None:
             raise ValueError("max_cost needs prices")
