@@ -135,6 +135,15 @@ def test_stored_answers_are_given_after_a_final_error_too(tmp_path: Path) -> Non
     assert [str(results[0]), results[1]] == ["no credit", [True, False]]
 
 
+def test_nothing_more_is_paid_for_if_answers_cannot_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    client = make_client(ScriptedBackend("[1, 0]"), cache=AnswerCache(tmp_path / "file"), concurrency=1)
+    results = ask(client, map(str, range(9)))
+    assert all(isinstance(one, ClientError) for one in results)
+    assert str(client.stopped).startswith("answers cannot be kept: ")
+    assert client.usage.requests <= 3
+
+
 def test_equal_requests_at_the_same_time_are_sent_once(tmp_path: Path) -> None:
     client = make_client(ScriptedBackend("[1, 0]", seconds=0.01), cache=AnswerCache(tmp_path))
     assert ask(client, ["which?"] * 5) == [[True, False]] * 5
