@@ -74,13 +74,12 @@ class LexicalExplainer:
 
 
 def _nothing_common(words: list[str], classes: list[str]) -> tuple[str, str]:
-    """Return a name and a sentence with the words of the strongest activations, or with classes."""
-    text = "no common word" + (f"; strongest on {listed([marked(word) for word in words])}" if words else "")
-    if classes:
-        return f"no common word; mostly in {listed(classes)}", _sentence(text, classes)
-    if words:
-        return f"various: {listed([plain(word) for word in words[:3]])}", _sentence(text, classes)
-    return "no common word", _sentence(text, classes)
+    """Return a name and a sentence with the words of the strongest activations, and the classes."""
+    mostly = f"mostly in {listed(classes)}" if classes else ""
+    if not words:
+        return f"no common word; {mostly}" if classes else "no common word", _sentence("no common word", classes)
+    name = f"various{f', {mostly}' if classes else ''}: {listed([plain(word) for word in words[:3]])}"
+    return name, _sentence(f"various words, strongest on {listed([marked(word) for word in words])}", classes)
 
 
 def _sentence(text: str, classes: list[str]) -> str:
