@@ -11,7 +11,7 @@ from saefari.interp.explainers.lexicon.evidence import Evidence, Found, collect
 from saefari.interp.explainers.lexicon.image_regions import describe_images
 from saefari.interp.explainers.lexicon.leaning import leading_classes, neighbour
 from saefari.interp.explainers.lexicon.units import stem
-from saefari.interp.explainers.lexicon.wording import listed, marked, name_of, plain, sentence_of
+from saefari.interp.explainers.lexicon.wording import listed, marked, name_of, plain, sentence_of, short_name_of
 from saefari.interp.records import Explanation, ExplanationError, LatentExamples
 
 VERSION = 1
@@ -56,7 +56,7 @@ class LexicalExplainer:
         everything, strongest = frozenset(range(len(evidence.events))), _strongest(evidence)
         chosen = choose(evidence, everything)
         covered = _coverage(evidence, chosen)
-        if covered >= _HALF:
+        if covered >= _HALF and _coverage(evidence, chosen, strongest) >= _HALF * evidence.covered(strongest):
             where, is_rare = _where(evidence, chosen, examples)
             rest = "" if covered >= _MOST else "; sometimes other words"
             name = name_of(evidence, chosen) + (", at times" if is_rare else "")
@@ -67,10 +67,19 @@ class LexicalExplainer:
             text = f"{sentence_of(evidence, most)} at its strongest activations; weaker on various other words"
             return name_of(evidence, most), _sentence(text, classes)
         if max(covered, share) >= _SOME:
-            how, shown = ("among them", chosen) if covered >= _SOME else ("most strongly", most)
-            text = f"various words, {how} {sentence_of(evidence, shown)}"
-            return f"various: {name_of(evidence, shown)}", _sentence(text, classes)
+            return _various(evidence, chosen if covered >= _SOME else most, strongest, classes)
         return _nothing_common(_typical(evidence, strongest), classes)
+
+
+def _various(evidence: Evidence, shown: list[Found], strongest: frozenset[int], classes: list[str]) -> tuple[str, str]:
+    """Return a name and a sentence with terms that cover a part, and the strongest words if they are others."""
+    rest = strongest.difference(*(one.events for one in shown))
+    text = f"various words, among them {sentence_of(evidence, shown)}"
+    others = _typical(evidence, rest)[:2]
+    if not others or evidence.covered(rest) < _HALF * evidence.covered(strongest):
+        return f"various: {name_of(evidence, shown)}", _sentence(text, classes)
+    name = f"various: {listed([*map(plain, others), short_name_of(evidence, shown[0])])}"
+    return name, _sentence(f"{text}; strongest on {listed([marked(word) for word in others])}", classes)
 
 
 def _nothing_common(words: list[str], classes: list[str]) -> tuple[str, str]:
@@ -87,8 +96,10 @@ def _sentence(text: str, classes: list[str]) -> str:
     return f"{text[0].upper()}{text[1:]}{lean}."
 
 
-def _coverage(evidence: Evidence, chosen: list[Found]) -> float:
-    return evidence.covered(frozenset().union(*(one.events for one in chosen)))
+def _coverage(evidence: Evidence, chosen: list[Found], among: frozenset[int] | None = None) -> float:
+    """Return the share of the activations that terms cover, at some events or at all."""
+    events = frozenset().union(*(one.events for one in chosen))
+    return evidence.covered(events if among is None else events & among)
 
 
 def _strongest(evidence: Evidence) -> frozenset[int]:
