@@ -105,6 +105,40 @@ def test_only_valid_positions_are_replaced(
     torch.testing.assert_close(given[0], torch.stack(valid))
 
 
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "gemma2", "pythia"])
+def test_log_probabilities_of_the_next_token_match_the_models_logits(
+    kind: str, load_tiny_language: Callable[..., LanguageModel], rows: list[Tokens]
+) -> None:
+    model = load_tiny_language(kind)
+    positions = [
+        np.array([0, 5, 13]),
+        np.array([2]),
+        np.array([], np.int64),
+        *[np.array([len(r.input_ids) - 1]) for r in rows[3:]],
+    ]
+    expected = []
+    for tokens, chosen in zip(rows, positions, strict=True):
+        with torch.no_grad():
+            logits = whole_model(model)(input_ids=torch.from_numpy(tokens.input_ids).long()[None]).logits[0]
+        expected.append(logits[chosen.tolist()].log_softmax(-1))
+    torch.testing.assert_close(model.log_probabilities(rows, positions), torch.cat(expected), rtol=1e-4, atol=1e-4)
+
+
+def test_log_probabilities_with_replaced_hidden_states_are_those_of_the_losses(
+    load_tiny_language: Callable[..., LanguageModel],
+) -> None:
+    model = load_tiny_language("llama")
+    tokens = row([1, 7, 9, 4], [1, 2, 3])
+
+    def edit(hidden: torch.Tensor) -> torch.Tensor:
+        return hidden * 2 + 1
+
+    found = model.log_probabilities([tokens], [np.array([0, 1, 2])], HOOK, edit)
+    losses = model.losses([tokens], HOOK, edit)
+    torch.testing.assert_close(-found[torch.arange(3), torch.tensor([7, 9, 4])], losses, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(losses, model.losses([tokens]))
+
+
 def test_rows_without_targets(load_tiny_language: Callable[..., LanguageModel]) -> None:
     assert load_tiny_language("gpt2").losses([row([5], [0]), row([5, 6], [])]).shape == (0,)
 

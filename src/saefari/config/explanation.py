@@ -102,12 +102,20 @@ class Client(Section):
     """Maximum tokens per answer."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     """Sampling temperature."""
+    log_probabilities: bool | None = None
+    """Ask for the log-probabilities of answers, which make the scores of `detection` and `fuzzing` finer. Many
+    endpoints refuse such requests. `null`: only for `local` and `vllm`."""
     price_in: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Price of a million prompt tokens, in dollars; for estimates, and for endpoints that report no cost."""
     price_out: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
     """Price of a million answer tokens, in dollars."""
     max_cost: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """No request is sent that could exceed this sum, in dollars. Needs both prices."""
+
+    @property
+    def gives_log_probabilities(self) -> bool:
+        """Whether requests ask for log-probabilities."""
+        return self.kind != "openai" if self.log_probabilities is None else self.log_probabilities
 
     @model_validator(mode="after")
     def _check_kind(self) -> Client:
@@ -172,9 +180,19 @@ class Explain(Section):
     synthesise: bool = False
     """For image models: an image, made by gradient ascent, that activates one latent and leaves the others low."""
 
+    @property
+    def has_random_control(self) -> bool:
+        """Whether latents of a random SAE are explained and scored for comparison."""
+        return "random_sae" in self.controls and bool(self.scorers)
+
+    @property
+    def reads_stored_controls(self) -> bool:
+        """Whether the run has to store codes of random SAEs."""
+        return self.has_random_control and self.corpus is None
+
     @model_validator(mode="after")
     def _check_client(self) -> Explain:
-        wanted = [name for name in self.explainers if name in ASKS_A_MODEL["explainers"]]
+        wanted: list[str] = [name for name in self.explainers if name in ASKS_A_MODEL["explainers"]]
         wanted += [name for name in self.scorers if name in ASKS_A_MODEL["scorers"]]
         if wanted and self.client is None:
             raise ValueError(f"{', '.join(wanted)}: asks a language model; give explain.client")

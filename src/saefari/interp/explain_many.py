@@ -7,9 +7,10 @@ latents are finished.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 from saefari.errors import explain_failure
@@ -62,7 +63,7 @@ async def explain_many(
     scorers: Sequence[Scorer],
     *,
     at_once: int = AT_ONCE,
-) -> AsyncIterator[LatentResult]:
+) -> AsyncGenerator[LatentResult, None]:
     """Yield the result of each latent when it is done.
 
     latents: read in a thread, one at a time, and only as far as `at_once` allows. An error in reading them is raised
@@ -130,7 +131,7 @@ async def _explain(
     """Explain one latent with every explainer, then score each explanation with every scorer."""
     latent = examples.latent
     explained = await asyncio.gather(
-        *(_attempt(latent, f"explain {one.name}", lambda one=one: one.explain(examples)) for one in explainers)
+        *(_attempt(latent, f"explain {one.name}", partial(one.explain, examples)) for one in explainers)
     )
     explanations = [outcome.value for outcome in explained if outcome.value is not None]
     scored = await asyncio.gather(*(_score(examples, explanation, scorers) for explanation in explanations))
@@ -149,7 +150,7 @@ async def _score(
 ) -> list[_Outcome[Score]]:
     steps = [(f"score {one.name} of {explanation.explainer}", one) for one in scorers]
     return await asyncio.gather(
-        *(_attempt(examples.latent, step, lambda one=one: one.score(examples, explanation)) for step, one in steps)
+        *(_attempt(examples.latent, step, partial(one.score, examples, explanation)) for step, one in steps)
     )
 
 

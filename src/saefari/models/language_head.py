@@ -92,16 +92,48 @@ class LanguageModel:
         hook, edit: given together; the valid positions at `hook`, [n_positions, d] in the model's dtype, are replaced
         by `edit(states)`, any float dtype on any device. Raises ModelError for a hook that cannot be replaced.
         """
+        ids, states = self._states(rows, hook, edit)
+        targets, _ = valid_positions([row.valid[row.valid > 0] for row in rows], ids.shape[1])
+        targets = targets.to(ids.device)
+        return self._cross_entropy(states.flatten(0, 1)[targets - 1], ids.flatten()[targets])
+
+    @torch.no_grad()
+    def log_probabilities(
+        self,
+        rows: Sequence[TokenRow],
+        positions: Sequence[np.ndarray],
+        hook: HookPoint | None = None,
+        edit: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
+        """Compute the log-probabilities of the next token, float32 [n_positions, vocabulary size].
+
+        rows: one batch. positions: per row, the positions after which the next token is predicted; the caller keeps
+        their number small, since all logits are in memory. hook, edit: as in `losses`.
+        """
+        ids, states = self._states(rows, hook, edit)
+        places, _ = valid_positions(positions, ids.shape[1])
+        chosen = states.flatten(0, 1)[places.to(ids.device)]
+        return self.head(inputs_embeds=chosen[None]).logits[0].float().log_softmax(-1)  # type: ignore[no-any-return]
+
+    def _states(
+        self, rows: Sequence[TokenRow], hook: HookPoint | None, edit: Callable[[Tensor], Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """Return the padded token ids int64 [B, T] and the final hidden states [B, T, d]."""
         inputs = self.text.padded([row.input_ids for row in rows])
         ids = inputs["input_ids"]
         assert ids is not None
         replaced, _ = valid_positions([row.valid for row in rows], ids.shape[1])
         spliced = nullcontext() if hook is None or edit is None else self._spliced(hook, edit, replaced.to(ids.device))
         with spliced:
-            states = self.text.model(**inputs).last_hidden_state
-        targets, _ = valid_positions([row.valid[row.valid > 0] for row in rows], ids.shape[1])
-        targets = targets.to(ids.device)
-        return self._cross_entropy(states.flatten(0, 1)[targets - 1], ids.flatten()[targets])
+            return ids, self.text.model(**inputs).last_hidden_state
+
+    def unembedding(self) -> Tensor:
+        """Return the unembedding matrix, [vocabulary, d_model]. Raises ModelError if the head has none."""
+        output = self.head.get_output_embeddings()
+        if output is None:
+            raise ModelError(f"model {self.text.info.name!r} has no unembedding matrix")
+        weight: Tensor = output.weight
+        return weight
 
     def _spliced(self, hook: HookPoint, edit: Callable[[Tensor], Tensor], positions: Tensor) -> Any:
         """Return a context in which `edit` replaces these positions of the flattened batch."""

@@ -18,6 +18,7 @@ from saefari.errors import ConflictError, DataError, SaeError, StoreError
 from saefari.interp.cache import build
 from saefari.interp.cache.build import CacheSource, build_cache
 from saefari.interp.cache.latent_cache import LatentCache
+from saefari.store.latent_cache import CacheRecord
 from tests.interp.stored_split import random_codes, write_split_with_codes
 
 D_SAE = 9
@@ -85,6 +86,14 @@ def test_equals_the_dense_codes(
     cache = build_cache(folder / "cache", [source], latents, segment_activations=most)
     assert cache.is_kept.tolist() == [latents is None or latent in latents for latent in range(D_SAE)]
     check(cache, [("a", codes, training, labels, 100)])
+    record = CacheRecord.load(folder / "cache")
+    assert record is not None
+    in_row = [int((one > 0).sum()) if i in training else 0 for i, one in enumerate(codes)]
+    for segment, following in zip(record.segments, [*record.segments[1:], None], strict=True):
+        active = sum(in_row[segment.start : segment.stop])
+        assert active <= most or segment.stop == segment.start + 1
+        assert following is None or active + in_row[following.start] > most
+    assert sum(segment.activations for segment in record.segments) == int(cache.counts[cache.is_kept].sum())
 
 
 @pytest.fixture
@@ -95,8 +104,10 @@ def sources(tmp_path: Path) -> list[CacheSource]:
     ]
 
 
-def test_several_sources_of_one_sae(tmp_path: Path, sources: list[CacheSource]) -> None:
-    cache = build_cache(tmp_path / "cache", sources, segment_activations=50)
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_several_sources_of_one_sae(tmp_path: Path, sources: list[CacheSource], order: tuple[int, int]) -> None:
+    build_cache(tmp_path / "cache", sources, segment_activations=50)
+    cache = build_cache(tmp_path / "cache", [sources[i] for i in order], segment_activations=50)
     rows = [random_codes(30, D_SAE, seed) for seed in (0, 1)]
     check(cache, [("a", rows[0], list(range(30)), [None] * 30, 100), ("b", rows[1], list(range(30)), [None] * 30, 5)])
     assert cache.classes == ()

@@ -115,6 +115,26 @@ def test_the_cache_holds_only_answers_that_could_be_used(tmp_path: Path) -> None
     assert (again.usage.cache_hits, again.usage.requests) == (1, 1)
 
 
+def test_a_stored_answer_that_is_no_longer_accepted_is_asked_for_again(tmp_path: Path) -> None:
+    ask(make_client(ScriptedBackend("[1, 0]"), cache=AnswerCache(tmp_path)))
+
+    def three_bits(answer: Answer) -> list[bool]:
+        return binary_list(answer.text, 3)
+
+    client = make_client(ScriptedBackend("[1, 0, 1]"), cache=AnswerCache(tmp_path))
+    assert asyncio.run(client.ask(request(), three_bits)) == [True, False, True]
+    assert asyncio.run(client.ask(request(), three_bits)) == [True, False, True]
+    assert (client.usage.requests, client.usage.cache_hits) == (1, 1)
+
+
+def test_stored_answers_are_given_after_a_final_error_too(tmp_path: Path) -> None:
+    ask(make_client(ScriptedBackend("[1, 0]"), cache=AnswerCache(tmp_path)))
+    backend = ScriptedBackend(ClientError("no credit", is_final=True))
+    client = make_client(backend, cache=AnswerCache(tmp_path), concurrency=1)
+    results = ask(client, ["new", "which?"])
+    assert [str(results[0]), results[1]] == ["no credit", [True, False]]
+
+
 def test_equal_requests_at_the_same_time_are_sent_once(tmp_path: Path) -> None:
     client = make_client(ScriptedBackend("[1, 0]", seconds=0.01), cache=AnswerCache(tmp_path))
     assert ask(client, ["which?"] * 5) == [[True, False]] * 5
@@ -149,6 +169,14 @@ def test_a_dead_endpoint_is_given_up() -> None:
     assert client.usage.requests <= 12
     assert client.stopped is not None
     assert str(results[-1]) == "10 requests in a row failed, the last one with: busy"
+
+
+def test_failures_between_answers_stop_nothing() -> None:
+    script = [step for _ in range(15) for step in (ClientError("too long"), "[1, 0]")]
+    client = make_client(ScriptedBackend(*script), concurrency=1)
+    results = ask(client, map(str, range(30)))
+    assert results[1::2] == [[True, False]] * 15
+    assert client.stopped is None
 
 
 def test_the_server_s_pause_holds_for_all_requests() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from saefari.interp.clients.answer_cache import AnswerCache
 from saefari.interp.clients.answers import binary_list
 from saefari.interp.clients.ask import Client
 from saefari.interp.clients.client import Answer, ClientError, ImagePart, Message, Request
@@ -72,6 +74,13 @@ def test_what_is_sent_and_what_comes_back() -> None:
         "temperature": 0.0,
         "seed": 3,
     }
+
+
+def test_an_answer_is_valid_unicode(tmp_path: Path) -> None:
+    broken = Reply(b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "\\ud800!"}}]}')
+    with Endpoint(broken) as server:
+        (got,) = ask(make_client(server, cache=AnswerCache(tmp_path)), parse=whole)
+    assert got.text == "?!"
 
 
 def test_an_image_is_sent_as_a_data_url() -> None:

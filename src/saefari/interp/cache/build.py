@@ -62,14 +62,15 @@ def build_cache(
 ) -> LatentCache:
     """Build the cache of one SAE in `folder`, or complete what a stopped build left out. Returns the opened cache.
 
-    Only training rows enter it, if the samples have a split. latents: those whose activations are kept, None = all;
-    counts cover all latents either way. segment_activations: maximum activations of a segment, which bounds memory.
+    Only training rows enter it, if the samples have a split. Sources are ordered by name. latents: those whose
+    activations are kept, None = all; counts cover all latents either way. segment_activations: maximum activations of a
+    segment, which bounds memory.
     Segments that are missing or do not match their hash are written again.
     Raises ConflictError if the folder holds a cache of other settings and `overwrite` is false, StoreError if samples
     or codes are missing or damaged, SaeError if the sources' codes are those of different SAEs, DataError if no row is
     left.
     """
-    readers = [_SourceReader(source) for source in sources]
+    readers = [_SourceReader(source) for source in sorted(sources, key=lambda source: source.name)]
     d_sae = _check_sources(readers)
     kept = _check_latents(latents, d_sae)
     settings = {

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from scipy import sparse
 
-from saefari.errors import ConflictError, DataError, SaeError
-from saefari.log import logger, progress_bar
+from saefari.errors import DataError, SaeError
+from saefari.interp.cache.codes_output import CodesOutput, ShardCodes
+from saefari.log import progress_bar
 from saefari.models.background_calls import background_calls
 from saefari.models.forward import Forward, Model
 from saefari.models.hooks import HookPoint
 from saefari.models.norms import MEASURED_POSITIONS, norm_medians, outliers, without_outliers
-from saefari.models.row_order import RowOrder
 from saefari.models.source import ModelSource
 from saefari.names import RANDOM
 from saefari.saes.control import random_control
@@ -26,24 +26,22 @@ from saefari.saes.identity import sae_settings
 from saefari.saes.load import LoadedSae, check_width, load_sae
 from saefari.saes.ref import SaeRef
 from saefari.store import (
-    Manifest,
     TokenisedRow,
-    codes_arrays,
     codes_folder,
     iter_token_rows,
-    plan_shards,
     read_samples_record,
     read_split,
     read_split_record,
     shard_ranges,
-    write_shard,
 )
 from saefari.store.layout import SPLIT
+from saefari.store.median_norm import read_median_norm, write_median_norm
 from saefari.store.shards import SHARD_ROWS
 
 ROWS_PER_SHARD = 256
 """Rows whose codes are in memory together; divides the rows of a shard of samples."""
 CALIBRATION_POSITIONS = 8192
+_WRITERS = 4  # threads that compress and write the codes of a shard
 
 
 @dataclass(frozen=True)
@@ -95,129 +93,84 @@ def encode_rows(job: EncodeJob, model: Callable[[], Model]) -> None:
     if record is None:
         raise DataError(f"{job.samples}: the samples are missing or damaged; prepare them again")
     ranges = shard_ranges(record["n_rows"], ROWS_PER_SHARD)
-    outputs = [_Output(job, sae, record) for sae in job.saes]
-    for output in outputs:
-        output.inspect(ranges)
-    unfinished = [output for output in outputs if output.missing]
+    outputs = [(sae, _output(job, sae, record)) for sae in job.saes]
+    for _, output in outputs:
+        output.inspect(ranges, job.overwrite)
+    unfinished = [(sae, output) for sae, output in outputs if output.missing]
     if unfinished:
         _Encoding(job, model(), unfinished).run(ranges)
 
 
-class _Output:
-    """The codes of one SAE, and which of their shards are missing."""
-
-    def __init__(self, job: EncodeJob, sae: CachedSae, samples: dict[str, Any]) -> None:
-        self.sae = sae
-        self._job = job
-        self._folder = job.folder(sae)
-        settings = {
-            "model": job.model.settings(),
-            "samples": samples["sha256"],
-            "hook": sae.ref.hook,
-            "sae": sae_settings(sae.ref),
-            "shard_rows": ROWS_PER_SHARD,  # unlike the codes of an extraction, which must not be mixed with these
-        }
-        if job.outlier_norm is not None:
-            settings["outlier_norm"] = job.outlier_norm
-        if sae.random:
-            split = read_split_record(job.samples)
-            settings |= {"random_seed": job.seed, "calibrated_on": split["sha256"] if split else None}
-        self.manifest = Manifest("codes", settings, samples["n_rows"])
-        self.missing: frozenset[int] = frozenset()
-
-    def inspect(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Determine the missing shards. Raises ConflictError."""
-        plan = plan_shards(self._folder, self.manifest.settings, ranges)
-        stored = Manifest.load(self._folder)
-        if plan.conflicts and not self._job.overwrite:
-            lines = "\n".join(f"    {line}" for line in plan.conflicts)
-            raise ConflictError(
-                f"{self._folder} holds codes of other settings (stored -> wanted):\n{lines}\n"
-                "  Remove the folder, or add --overwrite to replace it."
-            )
-        if plan.conflicts and stored is not None:
-            logger.warning("%s: removed, it was made with other settings", self._folder)
-            for shard in stored.shards:
-                (self._folder / Path(shard.name).name).unlink(missing_ok=True)
-        elif stored is not None:
-            self.manifest = stored
-            logger.info("%s: %s", self._folder, plan.reason)
-        self.missing = frozenset(range(len(ranges)) if plan.conflicts else plan.missing)
-
-    def confirm(self, facts: dict[str, Any]) -> None:
-        """Record facts known only after loading. Raises ConflictError if stored shards have other facts."""
-        if self.manifest.shards and self.manifest.facts != facts:
-            raise ConflictError(f"{self._folder}: its shards were made with another SAE or limit; remove the folder")
-        self.manifest.facts = facts
-
-    def write(self, index: int, rows: tuple[int, int], codes: _ShardCodes) -> None:
-        """Write a shard, then record it."""
-        self.manifest.add(write_shard(self._folder, index, rows, codes.arrays()))
-        self.manifest.save(self._folder)
-
-
-@dataclass
-class _ShardCodes:
-    """Codes of one shard, collected from batches in any order."""
-
-    order: RowOrder = field(default_factory=RowOrder)
-    codes: list[sparse.csr_array] = field(default_factory=list)
-    masks: list[np.ndarray | None] = field(default_factory=list)
-
-    def add(self, rows: np.ndarray, counts: np.ndarray, codes: Codes, mask: np.ndarray | None) -> None:
-        self.order.add(rows, counts)
-        self.codes.append(codes.to_csr())
-        self.masks.append(mask)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Return the arrays of a codes shard."""
-        codes = sparse.vstack(self.codes, format="csr")[self.order.positions()]
-        offsets = self.order.offsets()
-        arrays = codes_arrays(codes.indptr, codes.indices, codes.data, offsets, codes.shape[1])
-        found = self.order.outliers(self.masks)
-        return arrays | ({"outliers": found} if len(found) else {})
+def _output(job: EncodeJob, sae: CachedSae, samples: dict[str, Any]) -> CodesOutput:
+    """Return the output of an SAE, with all settings that shape its codes. samples: record of the samples."""
+    settings = {
+        "model": job.model.settings(),
+        "samples": samples["sha256"],
+        "hook": sae.ref.hook,
+        "sae": sae_settings(sae.ref),
+        "shard_rows": ROWS_PER_SHARD,  # unlike the codes of an extraction, which must not be mixed with these
+    }
+    if job.outlier_norm is not None:
+        settings["outlier_norm"] = job.outlier_norm
+    if sae.random:
+        split = read_split_record(job.samples)
+        settings |= {"random_seed": job.seed, "calibrated_on": split["sha256"] if split else None}
+    return CodesOutput(job.folder(sae), settings, samples["n_rows"])
 
 
 class _Encoding:
     """A running job."""
 
-    def __init__(self, job: EncodeJob, model: Model, outputs: Sequence[_Output]) -> None:
+    def __init__(self, job: EncodeJob, model: Model, outputs: Sequence[tuple[CachedSae, CodesOutput]]) -> None:
         self._job = job
         self._model = model
         self._forward = Forward(model, job.max_tokens, job.max_sequences)
         loaded: dict[SaeRef, LoadedSae] = {}
-        for ref in dict.fromkeys(output.sae.ref for output in outputs):
+        for ref in dict.fromkeys(sae.ref for sae, _ in outputs):
             loaded[ref] = load_sae(ref, model.device)
             if loaded[ref].hook.site != "attn_z":  # as wide as all heads together, which may differ from d_model
                 check_width(loaded[ref], model.d_model, job.model.name)
         self._hooks = sorted({sae.hook for sae in loaded.values()})
         self._limits = self._norm_limits()
-        self._pairs = [(output, self._sae(output.sae, loaded[output.sae.ref])) for output in outputs]
-        for output, sae in self._pairs:
-            limit = self._limits[sae.hook]
-            facts = {**loaded[output.sae.ref].fingerprint(), "random": output.sae.random}
+        self._pairs: list[tuple[CodesOutput, LoadedSae]] = []
+        for sae, output in outputs:
+            limit = self._limits[loaded[sae.ref].hook]
+            facts = {**loaded[sae.ref].fingerprint(), "random": sae.random}
             output.confirm(facts | ({} if limit is None else {"norm_limit": limit}))
+            self._pairs.append((output, self._sae(sae, loaded[sae.ref])))
 
     def run(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Make the missing shards."""
+        """Make the missing shards. On a GPU, compute the next shard while one is compressed and written."""
         missing = sorted(set().union(*(output.missing for output, _ in self._pairs)))
-        with progress_bar(len(missing) * ROWS_PER_SHARD, f"encode {self._job.title}", "rows") as bar:
+        n_rows = sum(ranges[shard][1] - ranges[shard][0] for shard in missing)
+        with (
+            progress_bar(n_rows, f"encode {self._job.title}", "rows") as bar,
+            ThreadPoolExecutor(_WRITERS) as writers,
+        ):
+            writing: list[Future[None]] = []
             for shard, rows in _shards(self._job.samples, missing):
                 wanted = [(output, sae) for output, sae in self._pairs if shard in output.missing]
-                for (output, _), codes in zip(wanted, self._shard(rows, wanted), strict=True):
-                    output.write(shard, ranges[shard], codes)
+                computed = self._shard(rows, wanted)
+                _wait(writing)
+                writing = [
+                    writers.submit(output.write, shard, ranges[shard], codes)
+                    for (output, _), codes in zip(wanted, computed, strict=True)
+                ]
+                if self._model.device.type == "cpu":
+                    _wait(writing)  # on a CPU, writing and computing in parallel is slower
                 bar.update(len(rows))
+            _wait(writing)
 
-    def _shard(self, rows: Sequence[TokenisedRow], wanted: Sequence[tuple[_Output, LoadedSae]]) -> list[_ShardCodes]:
+    def _shard(self, rows: Sequence[TokenisedRow], wanted: Sequence[tuple[CodesOutput, LoadedSae]]) -> list[ShardCodes]:
         """Encode the rows of one shard with the wanted SAEs."""
-        collected = [_ShardCodes() for _ in wanted]
+        collected = [ShardCodes() for _ in wanted]
         hooks = sorted({sae.hook for _, sae in wanted})
 
         def consume(batch: np.ndarray, counts: np.ndarray, states: dict[HookPoint, torch.Tensor]) -> None:
             masks = {hook: outliers(states[hook], self._limits[hook]) for hook in hooks}
-            for (output, sae), codes in zip(wanted, collected, strict=True):
+            for (_, sae), codes in zip(wanted, collected, strict=True):
                 mask = masks[sae.hook]
-                codes.add(batch, counts, _encode(output.sae, sae, states[sae.hook], mask), mask)
+                codes.add(batch, counts, _encode(sae, states[sae.hook], mask), mask)
 
         with background_calls(self._model.device) as call:
             for batch, counts, states in self._forward(rows, hooks):
@@ -225,11 +178,23 @@ class _Encoding:
         return collected
 
     def _norm_limits(self) -> dict[HookPoint, float | None]:
-        """Return hook -> norm above which a position is an outlier, from the first training rows."""
-        if self._job.outlier_norm is None:
+        """Return hook -> norm above which a position is an outlier; None if the job has no `outlier_norm`.
+
+        The medians are measured on the first training rows and stored, so that a resumed job has the same limits.
+        """
+        job = self._job
+        if job.outlier_norm is None:
             return dict.fromkeys(self._hooks)
-        medians = norm_medians(self._model, [_first_rows(self._job.samples, MEASURED_POSITIONS)], self._hooks)
-        return {hook: None if m is None else self._job.outlier_norm * m for hook, m in medians.items()}
+        limits: dict[HookPoint, float | None] = {}
+        folder, record = job.into or job.samples, read_samples_record(job.samples) or {}
+        for hook in self._hooks:
+            settings = {"model": job.model.settings(), "samples": record.get("sha256"), "hook": hook.name}
+            found, median = read_median_norm(folder, hook.layer, settings)
+            if not found:
+                median = norm_medians(self._model, [_first_rows(job.samples, MEASURED_POSITIONS)], [hook])[hook]
+                write_median_norm(folder, hook.layer, settings, median)
+            limits[hook] = None if median is None else job.outlier_norm * median
+        return limits
 
     def _sae(self, sae: CachedSae, loaded: LoadedSae) -> LoadedSae:
         """Return the SAE, or its random control, calibrated to its sparsity on the first training rows."""
@@ -241,11 +206,17 @@ class _Encoding:
         return random_control(loaded, sample[:CALIBRATION_POSITIONS], self._job.seed)
 
 
-def _encode(sae: CachedSae, loaded: LoadedSae, hidden: torch.Tensor, mask: np.ndarray | None) -> Codes:
+def _wait(writing: Sequence[Future[None]]) -> None:
+    """Wait until all are written; raise the first exception."""
+    for future in writing:
+        future.result()
+
+
+def _encode(loaded: LoadedSae, hidden: torch.Tensor, mask: np.ndarray | None) -> Codes:
     """Encode hidden states [n_positions, d_in]; mask: bool [n_positions], outliers, which get no latent."""
     if hidden.shape[-1] != loaded.d_in:  # only heads' outputs, whose length is not checked earlier
         raise SaeError(
-            f"{sae.ref.title} takes vectors of {loaded.d_in} values, and {loaded.hook} has {hidden.shape[-1]}"
+            f"{loaded.ref.title} takes vectors of {loaded.d_in} values, and {loaded.hook} has {hidden.shape[-1]}"
         )
     if mask is None:
         return encode(loaded, hidden)

@@ -63,10 +63,12 @@ class Activations:
     @cached_property
     def strongest(self) -> np.ndarray:
         """For each of `active_rows`, its largest activation (the first of equals), as index into the arrays."""
-        order = np.lexsort((-self.value, self.index))  # stable: equal values keep the order of positions
-        first = np.ones(len(order), dtype=bool)
-        first[1:] = self.index[order][1:] != self.index[order][:-1]
-        found: np.ndarray = order[first]
+        if not len(self):
+            return np.zeros(0, dtype=np.int64)
+        starts = np.flatnonzero(np.concatenate([[True], self.index[1:] != self.index[:-1]]))
+        peaks = np.maximum.reduceat(self.value, starts)
+        at_peak = np.flatnonzero(self.value == np.repeat(peaks, np.diff([*starts, len(self)])))
+        found: np.ndarray = at_peak[np.searchsorted(at_peak, starts)]
         return found
 
 

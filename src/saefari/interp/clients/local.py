@@ -87,6 +87,7 @@ class LocalModel:
         """Answer one batch, padded on the left."""
         from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
+        make_config: Any = GenerationConfig  # untyped
         model, tokenizer = self.load()
         width = max(len(ids) for ids in prompts)
         pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else 0
@@ -98,7 +99,7 @@ class LocalModel:
         written = model.generate(
             input_ids=ids,
             attention_mask=mask,
-            generation_config=GenerationConfig(
+            generation_config=make_config(
                 max_new_tokens=max(request.max_tokens for request in requests),
                 do_sample=False,
                 num_beams=1,

@@ -116,7 +116,7 @@ class OpenAIEndpoint:
         problem = getattr(choice, "error", None)
         if isinstance(problem, dict):
             return self._error_inside(choice)
-        text = self._key.remove(_text(choice.message))
+        text = self._key.remove(_text(choice.message)).encode("utf-8", "replace").decode()  # no unpaired surrogates
         cost = getattr(usage, "cost", None)
         return Answer(
             text=text,

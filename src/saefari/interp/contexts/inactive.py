@@ -80,11 +80,10 @@ def _random(
     for index in generator.choice(clear, min(wanted, len(clear)), replace=False).tolist():
         yield Place(index, *windows[int(rows.source[index])].any(int(rows.lengths[index]), generator))
     for index in generator.permutation(activations.active_rows).tolist():
-        if index not in used:
-            positions = _positions(activations, index)
-            free = windows[int(rows.source[index])].inactive(int(rows.lengths[index]), positions)
-            if free:
-                yield Place(index, *free[int(generator.integers(len(free)))])
+        positions = _positions(activations, index)
+        free = windows[int(rows.source[index])].inactive(int(rows.lengths[index]), positions)
+        if len(free):
+            yield Place(index, *free[generator.integers(len(free))].tolist())
 
 
 def _positions(activations: Activations, index: int) -> np.ndarray:

@@ -48,12 +48,15 @@ class Windows:
         start = int(starts[generator.integers(len(starts))])
         return start, length if self.size is None else min(start + self.size, length)
 
-    def inactive(self, length: int, active: Sequence[int] | np.ndarray) -> list[tuple[int, int]]:
-        """Return all windows [start, stop) of a row without an active position. active: int, ascending."""
+    def inactive(self, length: int, active: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return (start, stop) of all windows of a row without an active position, int64 [n, 2].
+
+        active: int, ascending.
+        """
         starts = self.starts(length)
         stops = np.minimum(starts + (length if self.size is None else self.size), length)
         free = np.searchsorted(active, starts) == np.searchsorted(active, stops)
-        return list(zip(starts[free].tolist(), stops[free].tolist(), strict=True))
+        return np.stack([starts[free], stops[free]], axis=1)
 
 
 def windows_by_source(cache: LatentCache, sampling: Sampling, rows: Mapping[str, TokenRows]) -> list[Windows]:

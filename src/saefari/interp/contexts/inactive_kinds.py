@@ -1,4 +1,4 @@
-"""Inactive windows that resemble active ones: similar texts, or contexts of neighbouring latents."""
+"""Kinds of inactive windows: random ones that all latents share, similar texts, contexts of neighbouring latents."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from saefari.interp.contexts.windows import Windows, windows_by_source
 N_NEIGHBOURS = 10
 """Neighbours of a latent whose contexts serve as its inactive ones."""
 _PER_NEIGHBOUR = 100
-POOL = 2000
-"""Windows among which the nearest texts are searched; the same for all latents, so that each is embedded once."""
+POOL = 1000
+"""Random windows that all latents share, so that each is embedded once."""
 
 Embed = Callable[[Sequence[str]], np.ndarray]
 """Texts -> vectors [n, d]."""
@@ -28,7 +28,7 @@ Directions = Callable[[], Iterable[np.ndarray]]
 """Yields blocks [<= block, d_in] of the directions of all latents in order."""
 
 
-def hard_inactive(
+def inactive_kind(
     kind: HardInactive,
     cache: LatentCache,
     sampling: Sampling,
@@ -37,15 +37,15 @@ def hard_inactive(
     latents: Sequence[int],
     embed: Embed | None = None,
     directions: Directions | None = None,
-) -> InactiveKind | None:
-    """Return how inactive contexts of `latents` are found, for `ExampleSampler`; None for random ones.
+) -> InactiveKind:
+    """Return how inactive contexts of `latents` are found, for `ExampleSampler`.
 
     embed: for `embedding`. directions: for `decoder` and `encoder`, such as `lambda: iter_decoder(folder)`.
     Raises ValueError if the part that the kind needs is missing, DataError for `embedding` of images.
     """
-    if kind == "random":
-        return None
     windows = windows_by_source(cache, sampling, rows)
+    if kind == "random":
+        return CommonWindows(cache, windows, seed)
     if kind == "embedding":
         if embed is None:
             raise ValueError("inactive contexts of kind embedding need `embed`")
@@ -61,6 +61,31 @@ def hard_inactive(
     if directions is None:
         raise ValueError(f"inactive contexts of kind {kind} need `directions`")
     return NeighbourContexts(cache, windows, similar_directions(cache, latents, N_NEIGHBOURS, directions))
+
+
+class CommonWindows:
+    """Random windows that all latents share, so that a scorer embeds or reads each only once; see `InactiveKind`."""
+
+    def __init__(self, cache: LatentCache, windows: Sequence[Windows], seed: int) -> None:
+        """windows: by source."""
+        self._places = random_windows(cache, windows, seed)
+
+    def candidates(
+        self, latent: int, activations: Activations, active: Sequence[Place], generator: np.random.Generator
+    ) -> list[Place]:
+        """Return them in random order."""
+        return [self._places[i] for i in generator.permutation(len(self._places))]
+
+
+def random_windows(cache: LatentCache, windows: Sequence[Windows], seed: int) -> list[Place]:
+    """Return up to POOL random windows, each of another row. windows: by source."""
+    rows, generator = cache.rows, np.random.default_rng([seed])
+    filled = np.flatnonzero(rows.lengths > 0)
+    places = []
+    for index in generator.choice(filled, min(POOL, len(filled)), replace=False).tolist():
+        cut, length = windows[int(rows.source[index])], int(rows.lengths[index])
+        places.append(Place(index, *cut.any(length, generator)))
+    return places
 
 
 class NeighbourContexts:
@@ -121,12 +146,7 @@ class SimilarTexts:
     @cached_property
     def _pool(self) -> tuple[list[Place], np.ndarray]:
         """Random windows, one per row, and their unit vectors [pool, d]."""
-        rows, generator = self._cache.rows, np.random.default_rng([self._seed])
-        filled = np.flatnonzero(rows.lengths > 0)
-        places = []
-        for index in generator.choice(filled, min(POOL, len(filled)), replace=False).tolist():
-            windows, length = self._windows[int(rows.source[index])], int(rows.lengths[index])
-            places.append(Place(index, *windows.any(length, generator)))
+        places = random_windows(self._cache, self._windows, self._seed)
         return places, self._vectors(places)
 
     def _vectors(self, places: Sequence[Place]) -> np.ndarray:
