@@ -127,8 +127,36 @@ def test_without_anything_in_common_it_says_so() -> None:
         contexts.append((row, values.tolist()))
     rows = {"numpy": (35, 1000), "pandas": (2, 1000), "scipy": (2, 1000)}
     name, sentence = LexicalExplainer(background()).describe(examples_of(contexts, rows))
-    assert name.startswith(("no common word; mostly in numpy", "various: "))
+    assert name.startswith("various, mostly in numpy: ")
     assert "mostly numpy" in sentence
+
+
+def weighted(weights: Mapping[str, float], n: int) -> LatentExamples:
+    """Return contexts of real texts in which a latent fires on some words, with given activations, n of each word."""
+    contexts = []
+    for word, activation in weights.items():
+        rows = [row for row, _ in corpus() if any(token.strip() == word for token in row)][:n]
+        contexts += [(row, [activation * (token.strip() == word) for token in row]) for row in rows]
+    return examples_of(contexts)
+
+
+def test_strong_activations_matter_more_than_weak_ones() -> None:
+    name, sentence = LexicalExplainer(background()).describe(weighted({"matrix": 4.0, "of": 0.3}, 15))
+    assert name == "the word matrix"
+    assert sentence == "The word *matrix*."
+
+
+def test_different_words_at_the_strongest_activations_are_not_hidden_behind_a_frequent_weak_one() -> None:
+    strong = dict.fromkeys(["graph", "legend", "memory", "label", "index", "string", "seed", "query"], 3.0)
+    latent = weighted(strong, 1)
+    weak = weighted({"matrix": 1.6}, 40)
+    name, sentence = LexicalExplainer(background()).describe(
+        LatentExamples(**{**vars(latent), "explain": latent.explain + weak.explain})
+    )
+    assert name.startswith("various: ")
+    assert name.endswith("and matrix")
+    assert sentence.startswith("Various words, among them the word *matrix*; strongest on ")
+    assert any(f"*{word}*" in sentence for word in strong)
 
 
 def test_a_word_with_few_active_occurrences_says_how_few() -> None:

@@ -33,6 +33,9 @@ _CLASSES = {
     "directions": "left right top bottom up down upper lower north south east west above below horizontal vertical "
     "horizontally vertically",
 }
+_AUXILIARIES = ("forms of to be", "forms of to have", "forms of to do", "modal verbs")
+_CLASSES["auxiliary verbs"] = " ".join(_CLASSES[name] for name in _AUXILIARIES)
+
 WORD_CLASSES: dict[str, tuple[str, ...]] = {}
 """Word in lower case -> its classes."""
 for _name, _words in _CLASSES.items():

@@ -47,7 +47,7 @@ def name_of(evidence: Evidence, chosen: Sequence[Found]) -> str:
     words = [_forms(evidence, one)[0] for one in shown if one.term[0] in _WORDS]
     if len(words) == len(shown) and all(map(is_word, words)):
         return f"the words {listed([plain(word) for word in words])}"
-    return ", ".join(_short(evidence, one) for one in shown)
+    return ", ".join(short_name_of(evidence, one) for one in shown)
 
 
 def sentence_of(evidence: Evidence, chosen: Sequence[Found]) -> str:
@@ -97,7 +97,7 @@ def _noun(unit: str) -> str:
     return "word" if is_word(unit) else "character" if len(unit) == 1 else "symbol"
 
 
-def _short(evidence: Evidence, found: Found) -> str:
+def short_name_of(evidence: Evidence, found: Found) -> str:
     """Return a term as an item of a name."""
     kind, *content = found.term
     if kind in _WORDS:
