@@ -23,6 +23,12 @@ def test_every_latent_gets_another_ones_explanation_of_similar_density(densities
     assert all(abs(rank[i] - rank[source]) < 20 for i, source in enumerate(other))
 
 
+def test_latents_far_apart_in_density_do_not_exchange() -> None:
+    densities = np.random.default_rng(0).permutation(200) / 200
+    other = shuffled_assignment(densities.tolist(), 0)
+    assert np.abs(densities - densities[other]).max() < 20 / 200
+
+
 def test_the_seed_decides_who_exchanges() -> None:
     densities = np.linspace(0, 0.1, 50).tolist()
     assert shuffled_assignment(densities, 0) == shuffled_assignment(densities, 0) != shuffled_assignment(densities, 1)

@@ -93,8 +93,7 @@ def judgement_score(scorer: str, items: Sequence[Item], judgement: Judgement) ->
         "true_positive_rate": float(said[truth].mean()),
         "true_negative_rate": float((~said[~truth]).mean()),
         "true_positive_rate_per_decile": {
-            str(decile): float(said[truth & (deciles == decile)].mean())
-            for decile in sorted(set(deciles[truth].tolist()))
+            str(decile): float(said[deciles == decile].mean()) for decile in sorted(set(deciles[truth].tolist()))
         },
         "uses_log_probabilities": judgement.probabilities is not None,
     }
