@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import dash_mantine_components as dmc
 from dash import html
 
-from app.shared.feature_name import CONTROLS, FeatureName
+from app.shared.feature_name import CONTROLS, MARKED, FeatureName
 from app.shared.parts.grid import grid, number_column, text_column
 from app.shared.parts.page import section
 from saefari.store import Explanation, StoredScore
-
-_MARKED = re.compile(r"\*(\w+)\*")
 
 
 def explanation(name: FeatureName, neuronpedia: str) -> Any:
@@ -64,5 +61,5 @@ def _against_controls(score: StoredScore) -> str:
 
 def _emphasised(text: str) -> list[Any]:
     """The sentence with words between asterisks in italics, as explainers mark words of the texts."""
-    parts = _MARKED.split(text)
+    parts = MARKED.split(text)
     return [html.Em(part) if i % 2 else part for i, part in enumerate(parts) if part]
