@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from app.shared.labels import shortened
 from saefari.store import Explanation
 
+MARKED = re.compile(r"\*(\w+)\*")
+"""A word that an explainer marks as one of the texts: *array*."""
 NOT_SCORED = "not scored"
 DOUBTFUL = "not above its controls"
 CONTROLS = {"shuffled": "shuffled explanations", "random_sae": "random SAE"}
@@ -56,8 +59,8 @@ class FeatureName:
 
     @property
     def sentence(self) -> str:
-        """The explanation's sentence; "" without one."""
-        return self.explanation.text if self.explanation else ""
+        """The explanation's sentence, with marked words in quotation marks; "" without one."""
+        return MARKED.sub(r"“\1”", self.explanation.text) if self.explanation else ""
 
     @property
     def is_doubtful(self) -> bool:

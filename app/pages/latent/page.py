@@ -8,7 +8,8 @@ import dash
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, callback, clientside_callback, dcc
 
-from app.pages.latent.parts.sections import activity, association, deciles, explanation, neighbours, used_by
+from app.pages.latent.parts.explanation import explanation
+from app.pages.latent.parts.sections import activity, association, deciles, neighbours, used_by
 from app.shared.data.codes import CodeSet
 from app.shared.data.defaults import default_latent, default_sae
 from app.shared.data.latents.contexts import N_DECILES
@@ -26,7 +27,7 @@ from app.shared.permalinks import chosen, link, neuronpedia_link, parse_integer
 dash.register_page(__name__, path="/latent", name="Latent")
 
 _WORDS = ["latent", "SAE", "density", "dead", "decile", "patch", "lift", "weight", "importance", "explanation", "score"]
-_WORDS += ["decoder cosine"]
+_WORDS += ["controls", "decoder cosine"]
 _LINE = "One latent of one SAE: where it fires, in which classes, which classifiers use it, and its explanation."
 DECILES = {"0": "one row per decile"} | {str(i): f"decile {i}" for i in range(N_DECILES, 0, -1)}
 DECILES |= {"1": "decile 1 (weakest)", "10": "decile 10 (strongest)"}
@@ -50,11 +51,11 @@ def layout(
     name = FeatureNames("latent", one, shown).of(number)
     beside = f"latent {number} · {name.score}" if name.explanation else ""
     children = [_picker(one, number, shown), *_parts(one, name, shown, decile)]
-    return _page(children, name.title if name.explanation else f"Latent {number}", beside)
+    return _page(children, name.title if name.explanation else f"Latent {number}", beside, name.is_doubtful)
 
 
-def _page(children: Any, title: str = "Latent", beside: str = "") -> Any:
-    return page(title, _LINE, _WORDS, children, beside)
+def _page(children: Any, title: str = "Latent", beside: str = "", grey: bool = False) -> Any:
+    return page(title, _LINE, _WORDS, children, beside, grey)
 
 
 def _picker(sae: Sae | None, number: int, codes: CodeSet | None) -> Any:

@@ -32,7 +32,7 @@ _LINE = (
     "All latents of one SAE on one dataset split. A latent's class is the one with the highest lift among classes with "
     f"at least {LEAST_ROWS} rows in which it fires."
 )
-_WORDS = ["latent", "SAE", "explanation", "score", "density", "dead", "lift"]
+_WORDS = ["latent", "SAE", "explanation", "score", "controls", "density", "dead", "lift"]
 _CONTROLS = (
     State(state_id("codes"), "value"),
     State(state_id("search"), "value"),

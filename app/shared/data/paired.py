@@ -57,7 +57,8 @@ def _difference(first: tuple[Path, str], second: tuple[Path, str], written: tupl
         raise StoreError("the two results have other labels for the same rows")
     named = np.concatenate([labels, one.predicted[mine], other.predicted[theirs]]).astype(str)
     names, numbers = np.unique(named, return_inverse=True)
-    return bootstrap_difference(*numbers.reshape(3, -1), n_classes=len(names))
+    labelled, first_predicted, second_predicted = numbers.reshape(3, -1)
+    return bootstrap_difference(labelled, first_predicted, second_predicted, len(names))
 
 
 def bootstrap_difference(labels: np.ndarray, first: np.ndarray, second: np.ndarray, n_classes: int) -> Difference:

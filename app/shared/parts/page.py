@@ -13,11 +13,20 @@ from app.shared.parts.glossary import GLOSSARY
 Children = Any
 
 
-def page(title: str, line: str, words: Sequence[str], children: Children, beside: str = "") -> dmc.Stack:
-    """A page. line: one-sentence description. words: glossary terms. beside: small text beside the title."""
+def page(
+    title: str, line: str, words: Sequence[str], children: Children, beside: str = "", grey: bool = False
+) -> dmc.Stack:
+    """A page. line: one-sentence description. words: glossary terms. beside: small text beside the title.
+
+    grey: whether the title is grey.
+    """
     shown = [title, html.Small(f" {beside}")] if beside else title
     heading = dmc.Group(
-        [dmc.Title(shown, order=1, size="h2", className="title"), _glossary_button(title, words)], gap="xs"
+        [
+            dmc.Title(shown, order=1, size="h2", className="title grey" if grey else "title"),
+            _glossary_button(title, words),
+        ],
+        gap="xs",
     )
     return dmc.Stack([dmc.Stack([heading, dmc.Text(line, c="dimmed", maw=900)], gap=4), *children], gap="md")
 

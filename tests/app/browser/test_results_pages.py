@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from app.pages.overview.data.class_latents import class_latents
+from app.shared.data.one_result import default_result, find_result
+from app.shared.data.tree import OutputTree
 from saefari.store import read_codes_rows, read_predictions, read_result
 from tests.app.browser.parts import (
     choose,
@@ -23,7 +26,7 @@ from tests.app.browser.parts import (
     rows,
     table,
 )
-from tests.app.browser.small_tree import DOUBTFUL, NAME
+from tests.app.browser.small_tree import DOUBTFUL
 
 pytestmark = pytest.mark.browser
 
@@ -52,8 +55,11 @@ window.fetch = (url, options) => {
 
 def test_a_run_opens_from_overview_and_runs_with_its_scores(page, app_url: str, small) -> None:
     page.goto(app_url)
-    name = page.locator("#overview-classes tr").first.locator(".feature-name").filter(has_text=NAME)
-    expect(name).to_have_attribute("title", re.compile(f"^latent {small.explained}: .*detection 0.75", re.DOTALL))
+    expect(page.locator("#overview-samples .decision").first).to_have_text(re.compile("^Predicted .+\\.$"))
+    index = OutputTree(small.output).index()
+    best = find_result(index, *(default_result(index.results) or ("", "")))
+    for one, row in zip(class_latents(index, best), page.locator("#overview-classes tr").all(), strict=False):
+        expect(row.locator(".feature-name a")).to_have_text([name.title for name in one.features])
     page.get_by_role("link", name="Runs", exact=True).click()
     page.locator(f".ag-row a[href*='run={small.run(small.sae_result)}&classifier=linear']").first.click()
     page.wait_for_url(f"**{small.url('/run', small.sae_result)}*")

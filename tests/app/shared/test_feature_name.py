@@ -15,7 +15,7 @@ from saefari.store import Explanation, StoredScore, write_json
 from tests.app.rendered import text
 
 GOOD = StoredScore(0.83, (0.8, 0.86), {"shuffled": 0.55, "random_sae": 0.51})
-NAMED = FeatureName("latent", 12, "", Explanation(12, "the word <b>", "Fires on b.", "lexical", {"embedding": GOOD}))
+NAMED = FeatureName("latent", 12, "", Explanation(12, "the word <b>", "Fires on *b*.", "lexical", {"embedding": GOOD}))
 UNSCORED = FeatureName("latent", 12, "", Explanation(12, "arrays", "Fires on arrays."))
 DOUBTFUL = FeatureName(
     "latent", 12, "", Explanation(12, "arrays", "Fires on arrays.", "", {"embedding": replace(GOOD, value=0.55)})
@@ -48,7 +48,7 @@ def test_a_name_stands_in_place_of_the_number_with_its_score(
 
 def test_a_tooltip_has_number_sentence_score_and_controls() -> None:
     controls = "controls: shuffled explanations 0.55, random SAE 0.51"
-    assert NAMED.tip == f"latent 12: Fires on b.\nembedding 0.83; {controls}"
+    assert NAMED.tip == f"latent 12: Fires on “b”.\nembedding 0.83; {controls}"
     assert UNSCORED.tip == "latent 12: Fires on arrays.\nnot scored"
     assert UNNAMED.tip == ""
 
@@ -71,7 +71,7 @@ def test_a_short_text_keeps_the_number_and_markup_is_escaped() -> None:
 def test_tables_export_number_name_score_and_sentence() -> None:
     fields = [column["field"] for column in name_columns([NAMED, UNNAMED], "feature")]
     assert fields == ["name", "number", "score", "explanation"]
-    assert [name_fields(NAMED)[field] for field in fields] == ["the word <b>", 12, "embedding 0.83", "Fires on b."]
+    assert [name_fields(NAMED)[field] for field in fields] == ["the word <b>", 12, "embedding 0.83", "Fires on “b”."]
     assert [column["field"] for column in name_columns([UNNAMED], "feature")] == ["name", "number"]
     assert [column["field"] for column in name_columns([TERM], "feature")] == ["name"]
 

@@ -64,7 +64,7 @@ def _columns(explanations: Explanations, base: str, views: str) -> list[dict[str
     if views:
         columns.append(thumbnail_column("strongest_row", "strongest in", views, width=120))
     if explanations.by_latent:
-        renderer = {"cellRenderer": "FeatureName", "cellRendererParams": {"base": base}}
+        renderer: dict[str, Any] = {"cellRenderer": "FeatureName", "cellRendererParams": {"base": base}}
         columns.append(text_column("name", width=200, tooltipField="name", **renderer))
         columns += score_and_sentence()
     columns += [number_column(name, digits=3, width=150) for name in explanations.scores]

@@ -120,7 +120,7 @@ def _decisions(result: OneResult, rows: ResultRows, places: Sequence[int]) -> Se
 def _example(index: Index, result: OneResult, rows: ResultRows, one: Example, decision: Decision | None) -> Any:
     place, row = one.place, int(rows.rows[one.place])
     chances, predicted = rows.probabilities[place], int(rows.predicted[place])
-    kind = "image" if rows.views and rows.images[place] else "text"
+    kind = rows.kind(place)
     if decision is None:
         parts = decision_sentence(result.classes, chances, predicted, [_NO_REASONS])
     else:

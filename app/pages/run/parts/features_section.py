@@ -52,7 +52,10 @@ def _feature_parts(shown_class: str, run: str, classifier: str) -> Any:
         return notice("No feature has a nonzero weight.")
     drawing = graph("features", bars_figure(features, signed), "Top features; the table links to each latent")
     explained = any(feature.name.explanation for feature in features)  # their sentences need the page's width
-    parts = [(wide(drawing, 400), 12 if explained else 5), (features_table(features, signed), 12 if explained else 7)]
+    parts = [
+        (wide(drawing, 640 if explained else 320), 12 if explained else 5),
+        (features_table(features, signed), 12 if explained else 7),
+    ]
     return dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": span}) for part, span in parts])
 
 

@@ -108,7 +108,7 @@ def runner_up_options(shown: SelectedSample) -> list[dict[str, str]]:
 def reasons_part(shown: SelectedSample, against: str) -> Any:
     """Contributions or tree path of the result's own prediction."""
     decision = shown.decision()
-    chances, kind = shown.rows.probabilities[shown.place], find_sample(shown.result, shown.row).noun
+    chances, kind = shown.rows.probabilities[shown.place], shown.rows.kind(shown.place)
     parts = sentence_of(shown.index, shown.result, decision, chances, shown.predicted, kind)
     reasons = [
         sentence(parts, size="lg"),
@@ -126,8 +126,7 @@ def reasons_part(shown: SelectedSample, against: str) -> Any:
 def others_part(shown: SelectedSample) -> Any:
     """Predictions of the best results of other sources for the row, with short reasons."""
     others, without = selected_in_baselines(shown)
-    kind = find_sample(shown.result, shown.row).noun
-    cards = [render_or_error(lambda one=one: short_reasons(one, kind), result_title(one.result.row)) for one in others]  # type: ignore[misc]
+    cards = [render_or_error(lambda one=one: short_reasons(one), result_title(one.result.row)) for one in others]  # type: ignore[misc]
     cards += [notice(f"{result_title(one.row)}: no stored prediction for this row.") for one in without]
     if not cards:
         return notice("There are no results of other sources on this dataset.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +49,7 @@ class FeatureNames:
 
     def of_contributions(self, found: Contributions) -> list[FeatureName]:
         """Names of the features that contribute to a prediction."""
-        own = found.names or [None] * len(found.features)
+        own: Sequence[str | None] = found.names or [None] * len(found.features)
         return [self.of(int(number), name) for number, name in zip(found.features, own, strict=True)]
 
 

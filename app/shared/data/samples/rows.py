@@ -71,6 +71,10 @@ class ResultRows:
         confidence: np.ndarray = self.probabilities[np.arange(len(self.rows)), self.predicted]
         return confidence
 
+    def kind(self, place: int) -> str:
+        """The noun for a row in a sentence: text or image."""
+        return "image" if self.views and self.images[place] else "text"
+
     def place(self, row: int) -> int | None:
         """Index of a dataset row among the test rows, or None."""
         found = np.flatnonzero(self.rows == row)
@@ -112,11 +116,6 @@ class Sample:
         if self.picture is None:
             return "text"
         return "image and its text" if self.text else "image"
-
-    @property
-    def noun(self) -> str:
-        """The noun for the row in a sentence: text or image."""
-        return "text" if self.picture is None else "image"
 
 
 def sample_folder(result: OneResult) -> Path:

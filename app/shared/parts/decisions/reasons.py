@@ -92,13 +92,12 @@ def probabilities_table(results: Sequence[SelectedSample]) -> Any:
     return grid("sources", columns, listed, height=380)
 
 
-def short_reasons(shown: SelectedSample, kind: str) -> Any:
-    """A result's prediction for a row, in one sentence. kind: what was classified, text or image."""
+def short_reasons(shown: SelectedSample) -> Any:
+    """A result's prediction for a row, in one sentence."""
     href = link("/samples", run=shown.result.run, classifier=shown.result.classifier, row=shown.row)
     head = dmc.Text([dcc.Link(result_title(shown.result.row), href=href), f": {shown.verdict}"])
-    parts = sentence_of(
-        shown.index, shown.result, shown.decision(), shown.rows.probabilities[shown.place], shown.predicted, kind
-    )
+    chances, kind = shown.rows.probabilities[shown.place], shown.rows.kind(shown.place)
+    parts = sentence_of(shown.index, shown.result, shown.decision(), chances, shown.predicted, kind)
     return dmc.Paper(dmc.Stack([head, sentence(parts, size="sm")], gap=4), withBorder=True, p="sm", radius="md")
 
 

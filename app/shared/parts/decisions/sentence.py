@@ -34,7 +34,8 @@ def sentence(parts: Sequence[Part], class_id: str | None = None, **options: Any)
     class_id: id of the class's element. options go to dmc.Text.
     """
     opening, predicted, *others = parts
-    bold = html.Strong(predicted, **({"id": class_id} if class_id else {}))
+    identity: dict[str, Any] = {"id": class_id} if class_id else {}
+    bold = html.Strong(str(predicted), **identity)
     shown = [part if isinstance(part, str) else html.Em(written(part)) for part in others]
     return dmc.Text([opening, bold, *shown], className="decision", **options)
 

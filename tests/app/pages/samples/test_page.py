@@ -192,6 +192,25 @@ def test_bars_sum_to_the_logit_also_with_many_features() -> None:
     assert f"logit {logit.logit:+.3f}" in sum_text(logit)
 
 
+def test_contributions_are_named_in_the_figure_the_table_and_the_sentence(served: Flask) -> None:
+    one = shown("sae", "linear", FIRST + 4)
+    found = one.decision().contributions
+    assert found is not None
+    strongest = int(found.features[found.per_class[:, one.predicted].argmax()])
+    (sae,) = tree().index().saes.values()
+    write_json(sae.explanations / f"{strongest}.json", {"name": "insects", "explanation": "Fires on insects."})
+    try:
+        reasons = text(page()._explain(str(one.row), "usual", *ids("sae")))
+        offered, _ = page()._offer_latents(str(one.row), "strongest", *ids("sae"))
+    finally:
+        (sae.explanations / f"{strongest}.json").unlink()
+    assert f"insects ({strongest})" in reasons
+    assert f'"name": "insects", "number": {strongest}' in reasons
+    assert f"latent {strongest}: Fires on insects.\\nnot scored" in reasons
+    assert reasons.index('"insects"') < reasons.index(" speak") < reasons.index("predicted)")
+    assert f"insects ({strongest}, not scored), supports the prediction (rank 1)" in text(offered)
+
+
 @pytest.mark.parametrize("row", ["", "7", "nonsense"])
 def test_a_row_that_was_not_tested_has_a_notice(served: Flask, row: str) -> None:
     parts = [page()._show_facts(row, *ids("sae")), page()._explain(row, "usual", *ids("sae"))]
