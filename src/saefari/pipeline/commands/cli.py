@@ -149,7 +149,8 @@ def _run(
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if flags.dry_run:
         os.environ["HF_HUB_OFFLINE"] = "1"  # report missing files instead of fetching them
-    plan = make_plan(config, need_model=vision or train or extract, dry_run=flags.dry_run, source=source)
+    need_model = vision or train or extract
+    plan = make_plan(config, need_model=need_model, explaining=explain, dry_run=flags.dry_run, source=source)
     if vision:
         plan = plan.vision_only()
     elif train and not extract:

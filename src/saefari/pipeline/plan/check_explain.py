@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,9 +10,6 @@ from saefari.data.dataset import check_dataset
 from saefari.errors import PATH_LENGTH, ConfigError, Problem, shown
 from saefari.pipeline.plan.check_saes import shape_of
 from saefari.pipeline.plan.plan import ModelPlan
-
-_OF_TEXTS = ("embedding", "surprisal", "intervention")
-"""Scorers that compare texts or edit a language model."""
 
 
 def require_explain(config: Config, source: str) -> None:
@@ -29,6 +25,9 @@ def check_explain(
     explain = config.explain
     if explain is None:
         return
+    from saefari.interp.clients.build import check_client
+    from saefari.interp.scorers.build import scorer_problems
+
     if isinstance(explain.latents, tuple):
         for model in models:
             for sae in model.saes:
@@ -36,11 +35,16 @@ def check_explain(
                 if d_sae is not None and (beyond := [latent for latent in explain.latents if latent >= d_sae]):
                     message = f"{beyond[0]}: layer {sae.ref.layer} {sae.ref.width} has the latents 0 to {d_sae - 1:,}"
                     problem("explain.latents", message)
+    problems: dict[str, Problem] = {}
     for model in models:
-        for name in explain.scorers if model.model_type != "llm" else ():
-            if name in _OF_TEXTS:
-                message = f"{name!r} works on texts, and {model.title} is a {model.model_type}: remove it"
-                problem("explain.scorers", message)
+        problems |= {str(one): one for one in scorer_problems(explain, model_type=model.model_type)}
+    if reach and explain.client is not None:
+        try:
+            check_client(explain.client, needs_vision=any(model.model_type != "llm" for model in models))
+        except ConfigError as error:
+            problems |= {str(one): one for one in error.problems}
+    for one in problems.values():
+        problem(one.path, one.message)
     if explain.corpus is not None:
         if any(config.positions_of(spec) != "tokens" for spec in config.models):
             problem("explain.corpus", "needs positions: tokens, since it holds texts: remove it or change positions")
@@ -48,8 +52,3 @@ def check_explain(
             problem(f"explain.corpus.{key}", message)
     if reach and explain.file is not None and not Path(explain.file).is_file():
         problem("explain.file", f"{shown(explain.file, PATH_LENGTH)} does not exist")
-    client = explain.client
-    key = client.key_variable if client is not None and client.kind == "openai" else None
-    if reach and key and not os.environ.get(key):
-        message = f"the environment variable {key} is not set: set it to the key, or use null"
-        problem("explain.client.key_variable", message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from saefari.pipeline.plan.check_saes import latent_warnings
+from saefari.pipeline.plan.describe_explanations import describe_explanations
 from saefari.pipeline.plan.plan import ModelPlan, Plan
 from saefari.pipeline.plan.saes import PlannedSae
 from saefari.pipeline.plan.vision_model import describe_vision
@@ -12,7 +13,7 @@ from saefari.store import Manifest, codes_folder
 from saefari.store.layout import SAE_QUALITY
 
 
-def describe_plan(plan: Plan, *, train: bool, extract: bool, classify: bool) -> str:
+def describe_plan(plan: Plan, *, train: bool, extract: bool, classify: bool, explain: bool = False) -> str:
     """Format models, SAEs, datasets and output folders, with the state of what is stored."""
     lines = ["Configuration OK. Planned work:", ""]
     if plan.vision is not None:
@@ -36,6 +37,8 @@ def describe_plan(plan: Plan, *, train: bool, extract: bool, classify: bool) -> 
         lines += _extraction(plan)
     if classify:
         lines.append(f"classifiers and results in {plan.layout.classifications}, summary in {plan.layout.summary}")
+    if explain:
+        lines += describe_explanations(plan)
     warnings = [*plan.warnings, *(latent_warnings(plan) if classify else [])]
     lines += [f"warning: {warning}" for warning in warnings]
     lines += [f"note: {note}" for note in plan.notes]

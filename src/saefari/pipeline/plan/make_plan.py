@@ -25,15 +25,22 @@ from saefari.pipeline.plan.vision_model import PlannedVision, folder_of, planned
 from saefari.store import Layout
 
 
-def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False, source: str = "conf.yaml") -> Plan:
+def make_plan(
+    config: Config,
+    *,
+    need_model: bool = True,
+    explaining: bool = True,
+    dry_run: bool = False,
+    source: str = "conf.yaml",
+) -> Plan:
     """Check everything that can be checked before a model is loaded, and return the plan.
 
-    need_model: false for a run that only classifies. dry_run: unreachable models and data are notes, not errors.
+    need_model: false for a run that only classifies. explaining: latents will be explained. dry_run: unreachable models and data are notes, not errors.
     Raises ConfigError with every error found.
     """
     settings = config.settings
     layout = Layout(Path(settings.base_save_dir), Path(settings.base_classify_dir))
-    checker = _Checker(config, layout, reach=not dry_run)
+    checker = _Checker(config, layout, reach=explaining and not dry_run)
     models = list(checker.models(need_model))
     datasets = list(checker.datasets(need_model))
     checker.prompts(need_model)
