@@ -79,11 +79,30 @@ def _random(
     clear = np.flatnonzero(is_clear)
     for index in generator.choice(clear, min(wanted, len(clear)), replace=False).tolist():
         yield Place(index, *windows[int(rows.source[index])].any(int(rows.lengths[index]), generator))
-    for index in generator.permutation(activations.active_rows).tolist():
+    for index in generator.permutation(_with_room(rows, windows, activations)).tolist():
         positions = _positions(activations, index)
         free = windows[int(rows.source[index])].inactive(int(rows.lengths[index]), positions)
         if len(free):
             yield Place(index, *free[generator.integers(len(free))].tolist())
+
+
+def _with_room(rows: Rows, windows: Sequence[Windows], activations: Activations) -> np.ndarray:
+    """Return the active rows with a gap between activations as long as their shortest window, ascending."""
+    active, position = activations.active_rows, activations.position
+    if not len(active):
+        return active
+    lengths = rows.lengths[active]
+    firsts = np.searchsorted(activations.index, active)
+    gaps = np.diff(position, prepend=-1) - 1
+    gaps[firsts] = position[firsts]
+    lasts = np.append(firsts[1:], len(position)) - 1
+    largest = np.maximum(np.maximum.reduceat(gaps, firsts), lengths - 1 - position[lasts])
+    shortest = np.zeros(len(active), dtype=np.int64)
+    for source, cut in enumerate(windows):
+        here = rows.source[active] == source
+        shortest[here] = cut.shortest(lengths[here])
+    found: np.ndarray = active[largest >= shortest]
+    return found
 
 
 def _positions(activations: Activations, index: int) -> np.ndarray:

@@ -42,6 +42,13 @@ class Windows:
             return np.zeros(1, dtype=np.int64)
         return np.arange(0, max(length - self.size, 0) + 1) if self.centred else np.arange(0, length, self.size)
 
+    def shortest(self, lengths: np.ndarray) -> np.ndarray:
+        """Return the length of the shortest window of rows of these lengths, int64 [n], each at least 1."""
+        if self.size is None:
+            return lengths
+        shortest: np.ndarray = np.minimum(lengths, self.size) if self.centred else (lengths - 1) % self.size + 1
+        return shortest
+
     def any(self, length: int, generator: np.random.Generator) -> tuple[int, int]:
         """Return [start, stop) of a random window of a row that has positions."""
         starts = self.starts(length)
