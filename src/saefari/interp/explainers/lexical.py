@@ -16,7 +16,8 @@ from saefari.interp.records import Explanation, ExplanationError, LatentExamples
 
 VERSION = 1
 _MOST, _HALF, _SOME = 0.75, 0.5, 0.33
-"""Shares of the activations that the chosen terms cover: enough for a plain statement, for "mostly", for "among"."""
+"""Shares of the activations that the chosen terms cover: enough for a plain statement, for one with a reservation, for
+"various"."""
 _STRONGEST = 1 / 3
 """Share of the contexts that counts as strongest."""
 _SELDOM, _RARELY = 0.2, 0.05
