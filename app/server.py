@@ -31,6 +31,7 @@ def create_app(output: Path, loopback_only: bool = True) -> Dash:
     server.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     if loopback_only:
         server.config["TRUSTED_HOSTS"] = ["localhost", "127.0.0.1", "[::1]"]
+    server.before_request(_old_address)
     server.after_request(_protect)
     server.add_url_rule(ROUTE, "view", _view)
     app = Dash(
@@ -64,6 +65,13 @@ def _view(split: str, version: str, row: int) -> flask.Response:
     response = flask.Response(found, 200 if found else 204, mimetype=kind)
     response.headers["Cache-Control"] = "private, max-age=86400, immutable"
     return response
+
+
+def _old_address() -> flask.typing.ResponseReturnValue | None:
+    """Redirect an address of Runs from when it was the first page: it has the parameters of that page's controls."""
+    if flask.request.path == "/" and {"group", "filters"} & set(flask.request.args):
+        return flask.redirect(f"/runs?{flask.request.query_string.decode('latin-1')}")
+    return None
 
 
 def _protect(response: flask.Response) -> flask.Response:

@@ -104,9 +104,9 @@ def measure(url: str, output: Path) -> None:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=browser_path, args=flags)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.goto(url)  # warm up: imports of the server and its first read of the tree
+        page.goto(f"{url}/runs")  # warm up: imports of the server and its first read of the tree
         page.wait_for_selector(".ag-center-cols-container .ag-row")
-        _show("first page, after the server's answer", [_first_page(page, url) for _ in range(REPEATS)], FIRST_PAGE)
+        _show("the page Runs, after the server's answer", [_first_page(page, url) for _ in range(REPEATS)], FIRST_PAGE)
         _show("a filter over all rows", [_filter(page, word) for word in ("tfidf", "hidden", "sae") * 2], FILTER)
         _show("a run, opened from the table", [_click_run(page, url, i) for i in range(REPEATS)], RUN_PAGE)
         _show("a run, opened by its URL", [_open_run(page, run) for run in runs], RUN_PAGE)
@@ -115,7 +115,7 @@ def measure(url: str, output: Path) -> None:
 
 def _first_page(page: Any, url: str) -> float:
     """Measure from the end of the server's response until rows are shown and the browser is idle."""
-    page.goto(url)
+    page.goto(f"{url}/runs")
     page.wait_for_selector(".ag-center-cols-container .ag-row")
     idle = page.evaluate("() => new Promise(done => requestIdleCallback(() => done(performance.now())))")
     answered = page.evaluate("performance.getEntriesByType('navigation')[0].responseEnd")
@@ -136,7 +136,7 @@ def _filter(page: Any, word: str) -> float:
 
 def _click_run(page: Any, url: str, row: int) -> float:
     """Measure from a click on a row's link until the first figure of the run is shown."""
-    page.goto(url)
+    page.goto(f"{url}/runs")
     links = page.locator(".ag-pinned-left-cols-container a")
     links.nth(row).wait_for()
     return _timed(lambda: links.nth(row).click(), lambda: page.wait_for_selector(".js-plotly-plot .main-svg"))

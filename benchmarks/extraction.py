@@ -48,12 +48,12 @@ def main() -> None:
     model = TextModel.load(MODEL, device="cpu")
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        refs = _make_saes(model, folder)
+        refs = make_saes(model, folder)
         _prepare(folder / "rows", flags.rows)
         rows = [row for _, shard in iter_token_rows(folder / "rows") for row in shard]
-        ours, limit, share = _alternate(
+        ours, limit, share = alternate(
             lambda i: _ours(model, folder / "rows", refs),
-            lambda i: _limit(model, rows, refs),
+            lambda i: bare_seconds(model, rows, refs),
             flags.repeats,
         )
         dense_folder = folder / "per-sample"
@@ -69,7 +69,7 @@ def main() -> None:
         _disk(folder / "rows", dense_folder, rows, sample)
 
 
-def _make_saes(model: TextModel, folder: Path) -> list[SaeRef]:
+def make_saes(model: TextModel, folder: Path) -> list[SaeRef]:
     """Save JumpReLU SAEs with random directions and thresholds that give the L0 of a trained SAE."""
     from sae_lens import JumpReLUSAE, JumpReLUSAEConfig
     from sae_lens.saes.sae import SAEMetadata
@@ -113,7 +113,7 @@ def _prepare(folder: Path, n_rows: int) -> None:
     prepare_split(folder, None, 0.2, 0)
 
 
-def _alternate(ours: Callable[[int], float], limit: Callable[[int], float], repeats: int) -> tuple[float, float, float]:
+def alternate(ours: Callable[[int], float], limit: Callable[[int], float], repeats: int) -> tuple[float, float, float]:
     """Return the medians of both and of limit / ours, measured alternately so that drift affects both."""
     pairs = [(ours(i), limit(i)) for i in range(repeats + 1)][1:]
     return median(a for a, _ in pairs), median(b for _, b in pairs), median(b / a for a, b in pairs)
@@ -141,7 +141,8 @@ def _ours(model: TextModel, samples: Path, refs: list[SaeRef]) -> float:
     return time.perf_counter() - start
 
 
-def _limit(model: TextModel, rows: list[TokenisedRow], refs: list[SaeRef]) -> float:
+def bare_seconds(model: TextModel, rows: list[TokenisedRow], refs: list[SaeRef]) -> float:
+    """Return the seconds of the forward passes and of every SAE's encoder product."""
     hooks = [HookPoint(layer, "resid_post") for layer in LAYERS]
     weights = [(HookPoint.parse(str(ref.hook)), torch.randn(model.d_model, WIDTHS[ref.width])) for ref in refs]
     lengths = np.asarray([len(row.input_ids) for row in rows])

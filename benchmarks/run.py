@@ -13,6 +13,7 @@ BENCHMARKS = (
     "rounding.py",
     "classification.py",
     "memory.py",
+    "latent_cache.py",
     "no_op.py",
     "dashboard.py",
 )

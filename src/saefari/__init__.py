@@ -5,7 +5,7 @@ Public names for Python users; they read the output tree of a run:
     tree = saefari.open_tree("output")
     tree.results()                           # DataFrame, one row per setting and classifier
     best = tree.best(source="sae")           # chosen by cross-validation, never by the test score
-    best.top_latents(10)                     # DataFrame: class, latent, weight, explanation
+    best.top_latents(10)                     # DataFrame: class, latent, name, weight, score, explanation
     best.predict(["The text to classify."])  # DataFrame: predicted class and probabilities
     best.codes(rows=[0, 1])                  # sparse latent activations of every position
     best.plot("confusion")                   # matplotlib figure

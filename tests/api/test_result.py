@@ -77,7 +77,7 @@ def test_top_latents_of_a_linear_probe(tree: saefari.Tree, explained: int) -> No
     result = tree.best(source="sae", classifier="linear")
     stored = result.record["classifiers"]["linear"]["top_features"]
     table = result.top_latents(3)
-    assert list(table) == ["class", "latent", "weight", "explanation"]
+    assert list(table) == ["class", "latent", "name", "weight", "score", "explanation"]
     for name in result.classes:
         own = table[table["class"] == name]
         assert own["latent"].tolist() == [entry["feature"] for entry in stored[name][:3]]
@@ -99,7 +99,7 @@ def test_the_weights_are_those_of_the_estimator(tree: saefari.Tree) -> None:
 def test_top_features_of_trees_and_terms(tree: saefari.Tree) -> None:
     grown = tree.best(source="sae", classifier="tree")
     stored = grown.record["classifiers"]["tree"]["top_features"]
-    assert list(grown.top_latents()) == ["latent", "importance", "explanation"]
+    assert list(grown.top_latents()) == ["latent", "name", "importance", "score", "explanation"]
     assert len(stored) > 1
     assert grown.top_latents(1)["latent"].tolist() == [stored[0]["feature"]]
     assert grown.top_features(20)["importance"].tolist() == [entry["importance"] for entry in stored]

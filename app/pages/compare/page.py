@@ -25,7 +25,7 @@ from app.shared.parts.page import notice, page, section, wide
 from app.shared.parts.state import options_of, state_id
 from app.shared.permalinks import Parameter, chosen, chosen_many, link
 
-dash.register_page(__name__, path="/compare", name="Compare", order=1)
+dash.register_page(__name__, path="/compare", name="Compare")
 
 _LINE = "Comparison of settings, models and SAEs across datasets, with the uncertainty of the scores."
 _WORDS = [

@@ -27,7 +27,7 @@ from app.shared.permalinks import link
 from saefari.errors import StoreError
 from saefari.store import RunRecord, read_last_run
 
-dash.register_page(__name__, path="/health", name="Health", order=8)
+dash.register_page(__name__, path="/health", name="Health")
 
 _WORDS = ["manifest", "shard", "code", "hidden state", "explained variance", "held out"]
 _LINE = "Completeness and readability of the output tree, and the warnings of the runs."

@@ -12,8 +12,10 @@ from app.pages.latent.parts.sections import activity, association, deciles, expl
 from app.shared.data.codes import CodeSet
 from app.shared.data.defaults import default_latent, default_sae
 from app.shared.data.latents.contexts import N_DECILES
+from app.shared.data.latents.names import FeatureNames
 from app.shared.data.saes import Sae
 from app.shared.data.tree import tree
+from app.shared.feature_name import FeatureName
 from app.shared.labels import sae_title
 from app.shared.parts.guard import render_or_error
 from app.shared.parts.page import notice, page, placeholder, section
@@ -21,7 +23,7 @@ from app.shared.parts.sae_picker import chosen_codes, codes_select, sae_select
 from app.shared.parts.state import hidden_inputs, options_of, state_id
 from app.shared.permalinks import chosen, link, neuronpedia_link, parse_integer
 
-dash.register_page(__name__, path="/latent", name="Latent", order=4)
+dash.register_page(__name__, path="/latent", name="Latent")
 
 _WORDS = ["latent", "SAE", "density", "dead", "decile", "patch", "lift", "weight", "importance", "explanation", "score"]
 _WORDS += ["decoder cosine"]
@@ -45,11 +47,14 @@ def layout(
     if number is None or (one.d_sae is not None and number >= one.d_sae):
         last = "" if one.d_sae is None else f": its latents are 0 to {one.d_sae - 1}"
         return _page([_picker(one, 0, shown), notice(f"{sae_title(one)} has no latent {latent}{last}.")])
-    return _page([_picker(one, number, shown), *_parts(one, number, shown, decile)], f"Latent {number}")
+    name = FeatureNames("latent", one, shown).of(number)
+    beside = f"latent {number} · {name.score}" if name.explanation else ""
+    children = [_picker(one, number, shown), *_parts(one, name, shown, decile)]
+    return _page(children, name.title if name.explanation else f"Latent {number}", beside)
 
 
-def _page(children: Any, title: str = "Latent") -> Any:
-    return page(title, _LINE, _WORDS, children)
+def _page(children: Any, title: str = "Latent", beside: str = "") -> Any:
+    return page(title, _LINE, _WORDS, children, beside)
 
 
 def _picker(sae: Sae | None, number: int, codes: CodeSet | None) -> Any:
@@ -88,11 +93,11 @@ def _neighbour_links(sae: Sae, number: int, codes: CodeSet | None) -> Any:
     return dmc.Group(links, gap="md", pb=8)
 
 
-def _parts(sae: Sae, number: int, codes: CodeSet | None, decile: str) -> list[Any]:
+def _parts(sae: Sae, name: FeatureName, codes: CodeSet | None, decile: str) -> list[Any]:
     no_codes = "The output tree has no codes of this SAE, so activations are not available."
     return [
-        *hidden_inputs(sae=sae.id, latent=str(number)),
-        explanation(sae, number, _neuronpedia(sae, number)),
+        *hidden_inputs(sae=sae.id, latent=str(name.number)),
+        explanation(name, _neuronpedia(sae, name.number)),
         *([placeholder("latent-activity"), _decile_section(decile)] if codes else [notice(no_codes)]),
         placeholder("latent-classes"),
         placeholder("latent-usage"),
@@ -153,10 +158,9 @@ def _usage(shown: dict[str, Any]) -> Any:
 
 @callback(Output("latent-neighbours", "children"), Input("latent-shown", "data"))
 def _neighbours(shown: dict[str, Any]) -> Any:
-    sae = tree().index().saes.get(shown["sae"])
-    return sae and render_or_error(
-        lambda: neighbours(sae, shown["latent"], shown["codes"]), "The table of nearest latents"
-    )
+    index = tree().index()
+    sae, codes = index.saes.get(shown["sae"]), index.code_sets.get(shown["codes"])
+    return sae and render_or_error(lambda: neighbours(sae, shown["latent"], codes), "The table of nearest latents")
 
 
 clientside_callback(

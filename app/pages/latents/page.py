@@ -26,7 +26,7 @@ from app.shared.parts.state import hidden_inputs, options_of, state_id
 from app.shared.permalinks import chosen
 from saefari.errors import StoreError
 
-dash.register_page(__name__, path="/latents", name="Latents", order=5)
+dash.register_page(__name__, path="/latents", name="Latents")
 
 _LINE = (
     "All latents of one SAE on one dataset split. A latent's class is the one with the highest lift among classes with "
@@ -55,8 +55,8 @@ def layout(
 ) -> Any:
     """Build the page from URL parameters.
 
-    search: words of the explanation. show: a key of ROW_FILTERS. of: part of a class's name. sort: `<column>:asc` or
-    `:desc`. filters: the table's filter model, as JSON.
+    search: words of the name or the explanation. show: a key of ROW_FILTERS. of: part of a class's name. sort:
+    `<column>:asc` or `:desc`. filters: the table's filter model, as JSON.
     """
     index = tree().index()
     if not index.saes:
@@ -91,7 +91,9 @@ def _page(children: Any) -> Any:
 
 def _filters(search: str, show: str, of: str) -> list[Any]:
     return [
-        dmc.TextInput(id=state_id("search"), label="Search in explanations", value=search, debounce=400, w=_WIDE),
+        dmc.TextInput(
+            id=state_id("search"), label="Search names and explanations", value=search, debounce=400, w=_WIDE
+        ),
         dmc.Select(
             id=state_id("show"),
             label="Show",

@@ -27,7 +27,7 @@ from app.shared.parts.state import RUN_STATE, hidden_inputs, state_id
 from app.shared.permalinks import Parameter, chosen, chosen_many, link
 from saefari.errors import StoreError
 
-dash.register_page(__name__, path="/run", name="Run", order=2)
+dash.register_page(__name__, path="/run", name="Run")
 
 _LINE = "One result: its scores, errors, top features and provenance."
 _WORDS = [
@@ -86,7 +86,8 @@ clientside_callback(
 def _rest(parameters: dict[str, Parameter], run: str, classifier: str) -> Any:
     """Sections below the first screen, built after it is drawn, so that they do not delay its figure."""
     try:
-        result = find_result(tree().index(), run, classifier)
+        index = tree().index()
+        result = find_result(index, run, classifier)
     except StoreError as error:
         return notice(str(error))
     has_tree = "nodes" in result.scores
@@ -94,7 +95,11 @@ def _rest(parameters: dict[str, Parameter], run: str, classifier: str) -> Any:
         _section("ROC curves", lambda: _roc(result, parameters["curves"]), "Each class against all others."),
         _section("Scores per class", lambda: _classes(result)),
         _section("Top features", lambda: features_section(result, parameters["shown_class"])),
-        *([_section("Decision tree", lambda: tree_section(result, parameters["collapsed"]))] if has_tree else []),
+        *(
+            [_section("Decision tree", lambda: tree_section(index, result, parameters["collapsed"]))]
+            if has_tree
+            else []
+        ),
         _section("Cross-validation", lambda: _folds(result), "On the training rows; it selects the hyperparameters."),
         _section("Provenance", lambda: provenance(result)),
     ]
@@ -110,7 +115,7 @@ def _heading(index: Index, result: OneResult) -> Any:
     row = result.row
     baseline = best_baseline(index.results, row)
     ids = {"run": result.run, "classifier": result.classifier}
-    links = [("Samples", link("/samples", **ids)), ("Try it", link("/try", **ids))]
+    links = [("All runs", "/runs"), ("Samples", link("/samples", **ids)), ("Try it", link("/try", **ids))]
     if baseline is not None and (baseline.run, baseline.classifier) != (result.run, result.classifier):
         pair = [f"{result.run}.{result.classifier}", f"{baseline.run}.{baseline.classifier}"]
         links.append(("Compare with the best baseline", link("/compare", pick=pair)))

@@ -13,11 +13,12 @@ from app.shared.data.selection import SaeAndBaseline, best_first, best_pairs, be
 from app.shared.data.tree import tree
 from app.shared.labels import METRICS, result_title, score
 from app.shared.parts.grid import filter_model, grid, grid_id, link_column, number_column, records, text_column
-from app.shared.parts.page import notice, page
+from app.shared.parts.missing import no_results
+from app.shared.parts.page import page
 from app.shared.parts.state import hidden_inputs, options_of, state_id
 from app.shared.permalinks import chosen_many, link
 
-dash.register_page(__name__, path="/", name="Runs", order=0)
+dash.register_page(__name__, path="/runs", name="Runs")
 
 GROUPS = {
     "dataset": "dataset",
@@ -49,7 +50,7 @@ def layout(group: str | list[str] | None = None, filters: str = "", **_: Any) ->
     """Build the page from URL parameters. group: columns to group by. filters: the table's filter model, as JSON."""
     index = tree().index()
     if index.results.empty:
-        return page("Runs", _LINE, _WORDS, [_no_results(index.problems)])
+        return page("Runs", _LINE, _WORDS, [no_results(tree().output, index.problems)])
     groups = chosen_many(group, list(GROUPS))
     controls = dmc.Group(
         [
@@ -193,12 +194,3 @@ def _side(row: pd.Series | None) -> Any:
     title = result_title(row)
     named = dcc.Link(title, href=link("/run", run=row.run, classifier=row.classifier)) if row.run else title
     return dmc.Text([number, " ", named], size="sm")
-
-
-def _no_results(problems: list[tuple[str, str]]) -> Any:
-    unreadable = f" {len(problems)} files cannot be read: see Health." if problems else ""
-    return notice(
-        f"There are no results in {tree().output} yet. Run `python run_experiments.py` (or `make run`); results appear "
-        f"here without a restart.{unreadable}",
-        "No results yet",
-    )

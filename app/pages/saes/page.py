@@ -34,7 +34,7 @@ from app.shared.parts.state import state_id
 from app.shared.permalinks import link
 from saefari.store import training_curves
 
-dash.register_page(__name__, path="/saes", name="SAEs", order=7)
+dash.register_page(__name__, path="/saes", name="SAEs")
 
 _WORDS = [
     "SAE", "latent", "FVU", "L0", "Pareto front", "CV macro-F1", "dead", "dense", "density", "ultra-low density", "MSE",

@@ -44,7 +44,7 @@ from app.shared.parts.state import RUN_STATE, hidden_inputs, state_id
 from app.shared.permalinks import chosen, link, parse_integer
 from saefari.errors import StoreError
 
-dash.register_page(__name__, path="/samples", name="Samples", order=3)
+dash.register_page(__name__, path="/samples", name="Samples")
 
 _LINE = "The test rows of a result: which are classified correctly, and why each one is classified as it is."
 _WORDS = [

@@ -34,7 +34,7 @@ from saefari.log import logger
 if TYPE_CHECKING:
     from saefari.pipeline.live.predict import LivePrediction
 
-dash.register_page(__name__, path="/try", name="Try it", order=6)
+dash.register_page(__name__, path="/try", name="Try it")
 
 _LINE = "Classify a new text or image, with the reasons for the prediction and the predictions of the baselines."
 _WORDS = ["latent", "patch", "feature", "contribution", "logit", "baseline", "source", "CV macro-F1", "decision tree"]
@@ -182,7 +182,7 @@ def _answer(query: str | dict[str, Any], settings: list[str], box: dict[str, str
         live, picture = _predict(query, result)
         if box["name"] == OWN:
             return full_answer(index, result, text, live, latent, picture)
-        return short_answer(index, result, live, box["name"])
+        return short_answer(index, result, live, box["name"], picture)
     except SaefariError as error:
         return notice(str(error), "Prediction not possible", "orange")
     except Exception as error:  # a model may fail in any way; the other boxes must still work
@@ -213,8 +213,9 @@ def _colour(latent: str | None, stored: dict[str, Any]) -> Any:
     if latent == EVIDENCE:
         unit, line = "evidence", f"The positions sum to {values.sum():+.3g}, without the intercept."
     else:
-        unit = f"activation of latent {latent}"
-        line = f"Strongest activation of latent {latent} here: {values.max(initial=0):.3g}."
+        name = stored["names"].get(latent or "", f"latent {latent}")
+        unit = f"activation of {name}"
+        line = f"Strongest activation of {name} here: {values.max(initial=0):.3g}."
     line += f" Hover over a {'token' if picture is None else 'patch'} for its value."
     row = shaded_row(stored["text"], spans, picture, Shading(values, unit))
     return [row, dmc.Text(line, size="xs", c="dimmed")]

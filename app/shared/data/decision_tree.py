@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.shared.data.top_features import feature_label
+from app.shared.data.latents.names import FeatureNames
 
 Node = dict[str, Any]
 
@@ -35,9 +35,9 @@ def descendants(nodes: Sequence[Node], start: int) -> list[int]:
     return sorted(found)
 
 
-def condition(node: Node, word: str) -> str:
-    """The condition of an inner node: `latent 1555 ≤ 2.47`."""
-    return f"{feature_label(node, word)} ≤ {node['threshold']:.3g}"
+def condition(node: Node, names: FeatureNames) -> str:
+    """The condition of an inner node: `latent 1555 ≤ 2.47`, `the word array (1555, embedding 0.83) ≤ 2.47`."""
+    return f"{names.of_entry(node).listed} ≤ {node['threshold']:.3g}"
 
 
 def majority(node: Node) -> int:
@@ -46,7 +46,7 @@ def majority(node: Node) -> int:
     return max(range(len(shares)), key=lambda i: shares[i])
 
 
-def rules(nodes: Sequence[Node], classes: Sequence[str], word: str) -> list[dict[str, Any]]:
+def rules(nodes: Sequence[Node], classes: Sequence[str], names: FeatureNames) -> list[dict[str, Any]]:
     """One row per leaf: the conditions on its path, the predicted class, its share, and the number of training rows."""
     found = []
     stack: list[tuple[int, tuple[str, ...]]] = [(0, ())]
@@ -60,7 +60,18 @@ def rules(nodes: Sequence[Node], classes: Sequence[str], word: str) -> list[dict
                 {"rule": rule, "class": classes[best], "share": node["distribution"][best], "rows": node["n_rows"]}
             )
             continue
-        at_most = condition(node, word)
-        conditions = (at_most, at_most.replace("≤", ">"))
+        conditions = _in_words(node, names)
         stack += [(child, (*path, one)) for child, one in zip(children_of(node), conditions, strict=True)][::-1]
     return found
+
+
+def _in_words(node: Node, names: FeatureNames) -> tuple[str, str]:
+    """Conditions of the left and the right child: little or no “array” (1555 ≤ 2.47), “array” (1555 > 2.47).
+
+    A latent without an explanation, or whose explanation scores no better than its controls, has only the comparison.
+    """
+    name, threshold = names.of_entry(node), f"{node['threshold']:.3g}"
+    if not name.explanation or name.is_doubtful:
+        feature = name.own or f"{name.noun} {name.number}"
+        return f"{feature} ≤ {threshold}", f"{feature} > {threshold}"
+    return f"little or no “{name.title}” ({name.number} ≤ {threshold})", f"“{name.title}” ({name.number} > {threshold})"

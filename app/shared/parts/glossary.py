@@ -45,8 +45,13 @@ GLOSSARY: dict[str, str] = {
     "density": "The share of positions at which a latent is active.",
     "lift": "How often a latent fires in rows of a class, divided by how often it fires in all rows.",
     "decile": "One of ten equal groups of rows, ordered by a latent's activation from weakest to strongest.",
-    "explanation": "A description of a latent by a person or a language model, based on where it fires.",
-    "score": "How well an explanation predicts where its latent fires.",
+    "explanation": "A name and a sentence that describe a latent, based on where it fires; written by a program, a "
+    "language model or a person. Pages show the name in place of the latent's number.",
+    "score": "How well an explanation predicts where its latent fires. For most scores 0.5 is chance and 1 is perfect.",
+    "controls": "The same score of explanations that cannot be right: those of other latents (shuffled), or of an SAE "
+    "with random weights. A name whose score is not above its controls is grey: it may describe nothing.",
+    "paired difference": "Macro-F1 of one result minus that of another on the same test rows, with a 95% interval from "
+    "rows resampled together with both predictions. If the interval holds 0, the two are not clearly different.",
     "FVU": "Fraction of variance unexplained by the SAE's reconstruction: 0 is perfect, 1 is no better than the mean.",
     "explained variance": "1 − FVU. A value below 0 is worse than the mean; the usual reason is a wrong hook.",
     "held out": "Rows excluded from training, for an unbiased measurement.",

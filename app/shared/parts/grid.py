@@ -78,7 +78,7 @@ def _table(
     settings = {"animateRows": False, "enableCellTextSelection": True}
     table = dag.AgGrid(
         id=grid_id(name),
-        columnDefs=list(columns),
+        columnDefs=_filling(columns),
         defaultColDef={
             "sortable": True,
             "filter": True,
@@ -87,13 +87,28 @@ def _table(
             "filterParams": _FILTER_DELAY,
         },
         dashGridOptions=settings | options.pop("dashGridOptions", {}),
-        csvExportParams={"fileName": f"saefari-{name}.csv"},
+        csvExportParams={"fileName": f"saefari-{name}.csv", "allColumns": True},
         style={"height": height, "width": "100%"},
         **options,
     )
     described: dict[str, Any] = {"aria-label": f"Export the table {name} as CSV"}
     button = dmc.Button("CSV", id=export, variant="subtle", size="compact-xs", **described)
     return dmc.Stack([dmc.Group(button, justify="flex-end"), table], gap=2)
+
+
+def _filling(columns: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Let columns grow so that the table has no empty space at its right: those with `flex`, else all text columns.
+
+    Without text columns, all columns grow. A column never becomes narrower than its width; the table scrolls instead.
+    """
+    if any("flex" in column for column in columns):
+        return list(columns)
+    movable = [column for column in columns if not column.get("pinned") and not column.get("hide")]
+    growing = [column for column in movable if column.get("type") != "rightAligned" and column["filter"]] or movable
+    return [
+        column | {"flex": column["width"], "minWidth": column["width"]} if column in growing else column
+        for column in columns
+    ]
 
 
 def grid_id(name: str) -> dict[str, str]:

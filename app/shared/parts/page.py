@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import dcc
+from dash import dcc, html
 
 from app.shared.parts.glossary import GLOSSARY
 
 Children = Any
 
 
-def page(title: str, line: str, words: Sequence[str], children: Children) -> dmc.Stack:
-    """A page. line: one-sentence description. words: glossary terms."""
-    heading = dmc.Group([dmc.Title(title, order=1, size="h2"), _glossary_button(title, words)], gap="xs")
+def page(title: str, line: str, words: Sequence[str], children: Children, beside: str = "") -> dmc.Stack:
+    """A page. line: one-sentence description. words: glossary terms. beside: small text beside the title."""
+    shown = [title, html.Small(f" {beside}")] if beside else title
+    heading = dmc.Group(
+        [dmc.Title(shown, order=1, size="h2", className="title"), _glossary_button(title, words)], gap="xs"
+    )
     return dmc.Stack([dmc.Stack([heading, dmc.Text(line, c="dimmed", maw=900)], gap=4), *children], gap="md")
 
 

@@ -7,17 +7,15 @@ from typing import Any
 import dash_mantine_components as dmc
 from dash import ClientsideFunction, Input, Output, State, clientside_callback, dcc, html
 
-PAGES = {
-    "/": "Runs",
-    "/compare": "Compare",
-    "/run": "Run",
-    "/samples": "Samples",
-    "/latent": "Latent",
-    "/latents": "Latents",
-    "/try": "Try it",
-    "/saes": "SAEs",
-    "/health": "Health",
-}
+NAVIGATION = (
+    ("", {"/": "Overview"}),
+    ("Results", {"/runs": "Runs", "/compare": "Compare"}),
+    ("Inspect", {"/samples": "Samples", "/try": "Try it"}),
+    ("", {"/latents": "Latents"}),
+    ("", {"/saes": "SAEs"}),
+    ("", {"/health": "Health"}),
+)
+"""Groups of the navigation: title, and path -> name of its pages. Lists and links lead to the pages Run and Latent."""
 
 
 def shell(content: Any) -> dmc.MantineProvider:
@@ -49,9 +47,18 @@ def _header() -> dmc.AppShellHeader:
 
 
 def _navigation() -> dmc.AppShellNavbar:
-    links = [dmc.NavLink(label=name, href=path, active="exact") for path, name in PAGES.items()]
     label: dict[str, Any] = {"aria-label": "Pages"}
-    return dmc.AppShellNavbar(links, p="xs", **label)
+    return dmc.AppShellNavbar([_group(*group) for group in NAVIGATION], p="xs", **label)
+
+
+def _group(title: str, pages: dict[str, str]) -> Any:
+    """Links to pages; those of a titled group are indented below its title."""
+    links = [
+        dmc.NavLink(label=name, href=path, active="exact", pl="lg" if title else "sm") for path, name in pages.items()
+    ]
+    heading = [dmc.Text(title, size="xs", c="dimmed", fw=700, px="sm", pt="xs")] if title else []
+    role: dict[str, Any] = {"role": "group", "aria-label": title} if title else {}
+    return html.Div([*heading, *links], **role)
 
 
 clientside_callback(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from saefari.store import read_explanation
+from saefari.store import read_explanation, read_explanations
 
 
 def feature_table(top: dict[str, list[dict[str, Any]]] | list[dict[str, Any]], n: int) -> pd.DataFrame:
@@ -23,11 +23,25 @@ def feature_table(top: dict[str, list[dict[str, Any]]] | list[dict[str, Any]], n
 
 
 def explained_latents(features: pd.DataFrame, explanations: Path) -> pd.DataFrame:
-    """Turn a table of features into one of latents with explanations; explanations: the SAE's folder of them."""
+    """Turn a table of features into one of latents with names; explanations: the SAE's folder of explanations."""
     latents = features.drop(columns="name").rename(columns={"feature": "latent"})
     found = {latent: read_explanation(explanations, latent) for latent in latents["latent"].unique()}
-    texts = {latent: one.text if one else "" for latent, one in found.items()}
-    return latents.assign(explanation=[texts[latent] for latent in latents["latent"]])
+    known = [found[latent] for latent in latents["latent"]]
+    latents.insert(list(latents).index("latent") + 1, "name", [one.name if one else "" for one in known])
+    return latents.assign(
+        score=[one.first_score if one else None for one in known],
+        explanation=[one.text if one else "" for one in known],
+    ).astype({"score": "float64"})
+
+
+def explanation_table(explanations: Path) -> pd.DataFrame:
+    """Return the explanations in an SAE's folder: latent, name, explanation, explainer and, per scorer, its score."""
+    rows = [
+        {"latent": latent, "name": one.name, "explanation": one.text, "explainer": one.explainer}
+        | {f"score:{name}": score.value for name, score in one.scores.items()}
+        for latent, one in read_explanations(explanations).items()
+    ]
+    return pd.DataFrame(rows, columns=None if rows else ["latent", "name", "explanation", "explainer"])
 
 
 def _table(rows: Iterable[dict[str, Any]], columns: list[str]) -> pd.DataFrame:

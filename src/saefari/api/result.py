@@ -115,16 +115,17 @@ class Result:
         return feature_table(top, n)
 
     def top_latents(self, n: int = 10) -> pd.DataFrame:
-        """Return `top_features` of a result on SAE features: class, latent, weight (or importance), explanation.
+        """Return `top_features` of a result on SAE features, with the latents' names.
 
-        explanation: the stored explanation of the latent; "" if there is none.
+        Columns: class, latent, name, weight (or importance), score, explanation. name, explanation: "" for a latent
+        that was not explained. score: the first score of its explanation; NaN if there is none.
         Raises StoreError for a result without SAE features; see `top_features`.
 
         Example: `result.top_latents(10)`.
         """
         self._check_codes("top_features(n) lists what it reads")
         model, settings = self.folder.relative_to(self.layout.classifications).parts[0], self.settings
-        explanations = self.layout.explanations / model / f"layer_{settings['layer']}" / str(settings["width"])
+        explanations = self.layout.explanation(model, settings["layer"], str(settings["width"]))
         return explained_latents(self.top_features(n), explanations)
 
     def codes(self, rows: Sequence[int] | None = None) -> Codes:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from saefari.api.codes import Codes, read_codes
+from saefari.api.features import explanation_table
 from saefari.api.result import Result
 from saefari.data.slug import dataset_slug
 from saefari.errors import StoreError, enumerated, nearest, shown
@@ -119,6 +120,20 @@ class Tree:
             if name is not None:
                 folder = _subfolder(folder, level, str(name))
         return read_codes(folder, rows)
+
+    def explanations(self, model: str, layer: int, width: str) -> pd.DataFrame:
+        """Return the explanations of an SAE's latents, one row per latent that has one.
+
+        Columns: latent, name, explanation (a sentence), explainer and, for each scorer, `score:<scorer>`.
+        model: as in the table of results or the name of its folder. Raises StoreError if the tree contains none.
+
+        Example: `tree.explanations("sentence-transformers/all-MiniLM-L6-v2", 3, "3k")`.
+        """
+        folder = self.layout.explanation(folder_name(model.split("/"), "model"), layer, width)
+        table = explanation_table(folder)
+        if table.empty:
+            raise StoreError(f"{folder} holds no explanations: run `saefari explain --config FILE`")
+        return table
 
     def _open(self, folder: str, classifier: str) -> Result:
         place = self.layout.classifications / folder

@@ -3,7 +3,15 @@
 from saefari.config.classification import ClassificationParams
 from saefari.config.convolution import Convolution, default_convolutions, grid_side
 from saefari.config.dataset import DatasetSpec
-from saefari.config.explanation import Client, Explain, Prompting, RandomLatents, Sampling, UsedByClassifiers
+from saefari.config.explanation import (
+    ActivationCorpus,
+    Client,
+    Explain,
+    Prompting,
+    RandomLatents,
+    Sampling,
+    UsedByClassifiers,
+)
 from saefari.config.load import load_config, parse_config
 from saefari.config.model import ModelSpec
 from saefari.config.positions import ModelType, Positions
@@ -14,6 +22,7 @@ from saefari.config.training import Corpus, Resampling, SaeSweep, SaeTraining, S
 from saefari.config.vision import VisionTraining
 
 __all__ = [
+    "ActivationCorpus",
     "ClassificationParams",
     "Client",
     "Config",

@@ -180,6 +180,16 @@ class Explain(Section):
     synthesise: bool = False
     """For image models: an image, made by gradient ascent, that activates one latent and leaves the others low."""
 
+    @property
+    def has_random_control(self) -> bool:
+        """Whether latents of a random SAE are explained and scored for comparison."""
+        return "random_sae" in self.controls and bool(self.scorers)
+
+    @property
+    def reads_stored_controls(self) -> bool:
+        """Whether the run has to store codes of random SAEs."""
+        return self.has_random_control and self.corpus is None
+
     @model_validator(mode="after")
     def _check_client(self) -> Explain:
         wanted: list[str] = [name for name in self.explainers if name in ASKS_A_MODEL["explainers"]]

@@ -74,7 +74,7 @@ class Corpus(Section):
     @property
     def dataset(self) -> DatasetSpec:
         """The corpus as a dataset without labels."""
-        return DatasetSpec(**self.model_dump(exclude={"context_size", "packed"}), label_field=None)
+        return DatasetSpec(**self.model_dump(include=set(DatasetSpec.model_fields)), label_field=None)
 
 
 Stream = tuple[Corpus | None, int, int, int]

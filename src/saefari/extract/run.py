@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -28,6 +27,7 @@ from saefari.extract.sae_bank import (
 )
 from saefari.extract.shard_arrays import CodesArrays, HiddenArrays
 from saefari.log import logger, progress_bar
+from saefari.models.background_calls import background_calls
 from saefari.models.forward import Forward, Model
 from saefari.models.hooks import HookPoint
 from saefari.models.norms import outliers, without_outliers
@@ -37,7 +37,6 @@ from saefari.saes.prepend_bos import disagreement
 from saefari.store import hidden_folder, read_samples_record, shard_ranges
 
 _WRITERS = 4  # threads that compress and write a shard's files
-_MAX_PENDING = 2  # batches that may wait to be encoded; bounds memory
 
 
 def run_extract(job: ExtractJob, model: Callable[[], Model]) -> list[str]:
@@ -145,7 +144,7 @@ class _Extraction:
                 encoder.encode(codes, batch, counts, states[encoder.hook], masks[encoder.cell.ref.layer])
             bar.update(len(batch))
 
-        with _background_calls(self._model.device) as call:
+        with background_calls(self._model.device) as call:
             for indices, read in windows:
                 for batch, counts, states in self._forward(read, [self._hooks[layer] for layer in sorted(layers)]):
                     call(consume, indices[batch], counts, states)
@@ -177,29 +176,6 @@ def _wait(writing: Sequence[Future[None]]) -> None:
     """Wait until all are written; raise the first exception."""
     for future in writing:
         future.result()
-
-
-@contextmanager
-def _background_calls(device: torch.device) -> Iterator[Callable[..., None]]:
-    """Yield `call(function, *args)`, which runs functions in order.
-
-    On a GPU they run in a separate thread, in parallel with the next forward pass; elsewhere immediately. Leaving the
-    block waits for all of them and raises the first exception.
-    """
-    if device.type != "cuda":
-        yield lambda function, *args: function(*args)
-        return
-    pending: list[Future[None]] = []
-    with ThreadPoolExecutor(1) as pool:
-
-        def call(function: Callable[..., None], *args: Any) -> None:
-            pending.append(pool.submit(function, *args))
-            if len(pending) > _MAX_PENDING:
-                pending.pop(0).result()
-
-        yield call
-        for future in pending:
-            future.result()
 
 
 def _check_bos(job: ExtractJob, bank: SaeBank, model: Model) -> None:

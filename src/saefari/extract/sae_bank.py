@@ -11,11 +11,11 @@ import torch
 from saefari.errors import SaeError
 from saefari.extract.job import Cell, ExtractJob
 from saefari.extract.outputs import Output
-from saefari.extract.shard_arrays import CodesArrays, insert_outliers
+from saefari.extract.shard_arrays import CodesArrays
 from saefari.log import logger
 from saefari.models.hooks import HookPoint
 from saefari.saes.control import random_control
-from saefari.saes.encode import encode
+from saefari.saes.encode import encode, insert_outliers
 from saefari.saes.identity import sae_settings
 from saefari.saes.load import LoadedSae, check_width, load_sae
 from saefari.saes.quality import Quality

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from scipy import sparse
 
 from saefari.errors import ModelError
 from saefari.models.hooks import HookPoint
+from saefari.models.row_order import RowOrder
 from saefari.saes.encode import Codes
 from saefari.saes.quality import Quality
 from saefari.store import codes_arrays, compact_states
-from saefari.store.shards import no_outliers
 
 _FLOAT16_MAX = float(np.finfo(np.float16).max)
 
@@ -42,57 +40,12 @@ def pool_without_outliers(
     return pool(hidden, torch.from_numpy(counts).to(hidden.device))
 
 
-def insert_outliers(codes: Codes, outlier_mask: np.ndarray) -> Codes:
-    """Extend codes of the other positions to all n positions; outliers get no latent. outlier_mask: bool [n]."""
-    active = np.zeros(len(outlier_mask), dtype=np.int64)
-    active[~outlier_mask] = np.diff(codes.indptr)
-    return replace(codes, indptr=np.concatenate([[0], np.cumsum(active)]))
-
-
 def counts_without_outliers(counts: np.ndarray, outlier_mask: np.ndarray) -> np.ndarray:
     """Count each row's positions that are no outliers; counts: int64 [n_rows], outlier_mask: bool [n_positions]."""
     cumulative = np.concatenate([[0], np.cumsum(~outlier_mask)])
     ends = np.cumsum(counts)
     kept: np.ndarray = cumulative[ends] - cumulative[ends - counts]
     return kept
-
-
-class _RowOrder:
-    """Row numbers and position counts of the collected batches, and the permutations into row order."""
-
-    def __init__(self) -> None:
-        self._rows: list[np.ndarray] = []
-        self._counts: list[np.ndarray] = []
-
-    def add(self, rows: np.ndarray, counts: np.ndarray) -> None:
-        self._rows.append(rows)
-        self._counts.append(counts)
-
-    def rows(self) -> np.ndarray:
-        order: np.ndarray = np.argsort(np.concatenate(self._rows), kind="stable")
-        return order
-
-    def offsets(self) -> np.ndarray:
-        counts = np.concatenate(self._counts)[self.rows()]
-        return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-    def positions(self) -> np.ndarray:
-        """Return indices that sort the positions, concatenated batch by batch, into row order."""
-        counts = np.concatenate(self._counts)
-        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        order = self.rows()
-        offset_in_row = np.arange(counts.sum()) - np.repeat(np.cumsum(counts[order]) - counts[order], counts[order])
-        indices: np.ndarray = np.repeat(starts[order], counts[order]) + offset_in_row
-        return indices
-
-    def outliers(self, outlier_masks: list[np.ndarray | None]) -> np.ndarray:
-        """Return the outliers' ascending indices in row order."""
-        if all(part is None for part in outlier_masks):
-            return no_outliers()
-        sizes = [int(counts.sum()) for counts in self._counts]
-        parts = [np.zeros(n, bool) if part is None else part for n, part in zip(sizes, outlier_masks, strict=True)]
-        found: np.ndarray = np.flatnonzero(np.concatenate(parts)[self.positions()])
-        return found
 
 
 class HiddenArrays:
@@ -104,7 +57,7 @@ class HiddenArrays:
         self._keep = keep_positions
         self._store_outliers = store_outliers
         self._outlier_masks: list[np.ndarray | None] = []
-        self._order = _RowOrder()
+        self._order = RowOrder()
         self._pooled: dict[str, list[np.ndarray]] = {"last": [], "mean": []}
         self._positions: list[np.ndarray] = []
 
@@ -148,7 +101,7 @@ class CodesArrays:
 
     def __init__(self, store_outliers: bool = False) -> None:
         """store_outliers: include the indices of outliers."""
-        self._order = _RowOrder()
+        self._order = RowOrder()
         self._store_outliers = store_outliers
         self._outlier_masks: list[np.ndarray | None] = []
         self._codes: list[sparse.csr_array] = []

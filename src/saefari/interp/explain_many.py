@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from saefari.errors import explain_failure
 from saefari.interp.clients.ask import Client
@@ -91,9 +91,10 @@ async def explain_many(
                 working.remove(task)
                 yield task.result()
     finally:
-        for task in working:
+        unfinished: list[asyncio.Task[Any]] = [*working, *([reading] if reading else [])]
+        for task in unfinished:
             task.cancel()
-        await asyncio.gather(*working, return_exceptions=True)
+        await asyncio.gather(*unfinished, return_exceptions=True)
     if error is not None:
         raise error
 

@@ -127,6 +127,14 @@ class LanguageModel:
         with spliced:
             return ids, self.text.model(**inputs).last_hidden_state
 
+    def unembedding(self) -> Tensor:
+        """Return the unembedding matrix, [vocabulary, d_model]. Raises ModelError if the head has none."""
+        output = self.head.get_output_embeddings()
+        if output is None:
+            raise ModelError(f"model {self.text.info.name!r} has no unembedding matrix")
+        weight: Tensor = output.weight
+        return weight
+
     def _spliced(self, hook: HookPoint, edit: Callable[[Tensor], Tensor], positions: Tensor) -> Any:
         """Return a context in which `edit` replaces these positions of the flattened batch."""
 

@@ -21,10 +21,7 @@ def random_control(loaded: LoadedSae, sample: torch.Tensor, seed: int) -> Loaded
     """
     if len(sample) == 0:
         raise SaeError(f"{loaded.ref.title}: a random control needs training positions for its calibration")
-    weights = {name: tensor.clone() for name, tensor in loaded.sae.state_dict().items()}
-    directions = _directions(loaded, seed)
-    weights["W_enc"] = (directions * weights["W_enc"].norm(dim=0, keepdim=True).T).T.contiguous()
-    weights["W_dec"] = directions * weights["W_dec"].norm(dim=1, keepdim=True)
+    weights = _random_weights(loaded, seed)
     if loaded.architecture == "topk":
         weights["b_enc"].zero_()
         return with_weights(loaded, weights)
@@ -38,6 +35,21 @@ def random_control(loaded: LoadedSae, sample: torch.Tensor, seed: int) -> Loaded
         floor = weights["threshold"].clamp(min=0) if loaded.architecture == "jumprelu" else 0
         weights["b_enc"] = floor - thresholds
     return with_weights(loaded, weights)
+
+
+@torch.no_grad()
+def random_directions(loaded: LoadedSae, seed: int) -> LoadedSae:
+    """Return the control of `random_control` without calibrated biases: only its encoder and decoder are meaningful."""
+    return with_weights(loaded, _random_weights(loaded, seed))
+
+
+def _random_weights(loaded: LoadedSae, seed: int) -> dict[str, torch.Tensor]:
+    """Return the SAE's weights with random directions in encoder and decoder."""
+    weights = {name: tensor.clone() for name, tensor in loaded.sae.state_dict().items()}
+    directions = _directions(loaded, seed)
+    weights["W_enc"] = (directions * weights["W_enc"].norm(dim=0, keepdim=True).T).T.contiguous()
+    weights["W_dec"] = directions * weights["W_dec"].norm(dim=1, keepdim=True)
+    return weights
 
 
 def _directions(loaded: LoadedSae, seed: int) -> torch.Tensor:

@@ -6,7 +6,7 @@ Shapes: n positions, d_in the hidden state's length, d_sae latents, m active lat
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -64,6 +64,13 @@ def encode(loaded: LoadedSae, hidden: torch.Tensor) -> Codes:
         values=_concatenate([values for _, _, values in chunks], torch.float32),
         d_sae=loaded.d_sae,
     )
+
+
+def insert_outliers(codes: Codes, outlier_mask: np.ndarray) -> Codes:
+    """Extend codes of the other positions to all n positions; outliers get no latent. outlier_mask: bool [n]."""
+    active = np.zeros(len(outlier_mask), dtype=np.int64)
+    active[~outlier_mask] = np.diff(codes.indptr)
+    return replace(codes, indptr=np.concatenate([[0], np.cumsum(active)]))
 
 
 @torch.no_grad()

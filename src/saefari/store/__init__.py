@@ -1,6 +1,6 @@
 """Paths and file formats of the output tree. No other package reads or writes them directly."""
 
-from saefari.store.decoder_rows import iter_decoder, read_decoder_row
+from saefari.store.decoder_rows import iter_decoder, iter_encoder, read_decoder_row
 from saefari.store.explanations import (
     Explanation,
     StoredScore,
@@ -112,6 +112,7 @@ __all__ = [
     "iter_arrays",
     "iter_codes",
     "iter_decoder",
+    "iter_encoder",
     "iter_hidden_positions",
     "iter_image_rows",
     "iter_position_counts",

@@ -53,6 +53,11 @@ class Explanation:
     scores: Mapping[str, StoredScore] = field(default_factory=dict)
 
     @property
+    def first_score(self) -> float | None:
+        """Value of the first score; None if it is not scored."""
+        return next((score.value for score in self.scores.values()), None)
+
+    @property
     def score(self) -> str:
         """The first score as text: "embedding 0.83", or "not scored"."""
         for name, score in self.scores.items():

@@ -163,13 +163,17 @@ class Segment:
         except (OSError, SafetensorError) as error:
             raise StoreError(f"{self._path} cannot be read ({error}): build the cache again") from None
 
-    def array(self, name: str, start: int | None = None, stop: int | None = None) -> np.ndarray:
-        """Return entries [start, stop) of an array; see the module docstring."""
+    def array(self, name: str, entries: tuple[int, int] | None = None) -> np.ndarray:
+        """Return an array, or its entries [start, stop) with start < stop; see the module docstring."""
         from safetensors import SafetensorError
 
         try:
-            part: np.ndarray = self._file.get_slice(name)[start:stop]
-            return part
+            whole_or_part: np.ndarray
+            if entries is None:
+                whole_or_part = self._file.get_tensor(name)
+            else:
+                whole_or_part = self._file.get_slice(name)[slice(*entries)]
+            return whole_or_part
         except (OSError, SafetensorError) as error:
             raise StoreError(f"{self._path}: {name} cannot be read ({error}): build the cache again") from None
 
@@ -180,11 +184,11 @@ class Segment:
 
     def activations(self, latent: int) -> tuple[np.ndarray, np.ndarray]:
         """Return (positions int64 [m] within the segment, ascending; values float32 [m]) of one latent."""
-        first, last = (int(bound) for bound in self.array("starts", latent, latent + 2))
+        first, last = (int(bound) for bound in self.array("starts", (latent, latent + 2)))
         if first == last:
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32)
-        positions = self.array("positions", first, last).astype(np.int64)
-        return positions, self.array("values", first, last).astype(np.float32)
+        positions = self.array("positions", (first, last)).astype(np.int64)
+        return positions, self.array("values", (first, last)).astype(np.float32)
 
     def to_csc(self) -> sparse.csc_array:
         """Return all kept activations, float32 [n_positions, d_sae]."""

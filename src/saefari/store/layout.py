@@ -62,6 +62,15 @@ class Layout:
         return self.activations.parent / "explanations"
 
     @property
+    def answers(self) -> Path:
+        """Cached answers of the language model that explains latents."""
+        return self.explanations / ".answers"
+
+    def explanation(self, model: str, layer: int, sae: str) -> Path:
+        """Folder of the explanations of one SAE's latents."""
+        return self.explanations / model / f"layer_{layer}" / sae
+
+    @property
     def saes(self) -> Path:
         return self.activations.parent / "saes"
 

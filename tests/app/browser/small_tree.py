@@ -13,13 +13,16 @@ from typing import Any
 import yaml
 
 from app.shared.data.file_cache import short_id
-from saefari.store import read_result
+from saefari.store import read_codes_rows, read_predictions, read_result, write_json
 
 ROOT = Path(__file__).resolve().parents[3]
 MODEL = "sentence-transformers--all-MiniLM-L6-v2"
 MARKUP = '<img src="/nowhere.png" onerror="window.ran = true"><script>window.ran = true</script>'
 MARKUP_CLASSES = ("<script>window.ran = true</script>", '<b onmouseover="window.ran = true">bold</b>', "plain")
-EXPLANATION = f"<b>names</b> of tensors {MARKUP}"
+NAME, EXPLANATION = "the word <i>gradients</i>", f"<b>names</b> of tensors {MARKUP}"
+"""Name and sentence of the latent `explained`."""
+DOUBTFUL = "arrays"
+"""Name of the latent `doubtful`, which scores no better than its controls."""
 _WORDS = ("a", "river", "runs", "under", "the", "old", "stone", "bridge", "while", "people", "walk", "along", "it")
 _ROWS_OF_MARKUP = 60
 
@@ -74,14 +77,33 @@ class SmallTree:
         return f"{page}?run={self.run(folder)}&classifier={classifier}"
 
     @property
+    def doubtful(self) -> int:
+        """A latent whose explanation is no better than its controls: that of the tree's first split."""
+        return int(read_result(self.sae_result)["classifiers"]["tree"]["nodes"][0]["feature"])
+
+    @property
     def explained(self) -> int:
-        """The latent with an explanation: the top feature of the SAE result's first class."""
+        """A latent with an explanation: one with a large weight for the SAE result's first class."""
         scores = read_result(self.sae_result)["classifiers"]["linear"]
-        return int(next(iter(scores["top_features"].values()))[0]["feature"])
+        first_class = next(iter(scores["top_features"].values()))
+        speak_for = [int(entry["feature"]) for entry in first_class if entry["weight"] > 0]
+        return next(latent for latent in speak_for if latent != self.doubtful)
+
+    @property
+    def example(self) -> tuple[int, int]:
+        """(test row, position) with the largest activation of the latent `explained`."""
+        rows = read_predictions(self.sae_result, "linear").rows.tolist()
+        codes = [read_codes_rows(self.samples / "layer_3/3k", [row]).to_csr()[:, [self.explained]] for row in rows]
+        best = max(range(len(rows)), key=lambda i: codes[i].max())
+        return rows[best], int(codes[best].toarray().argmax())
+
+    def title(self, latent: int) -> str:
+        """How pages call a latent."""
+        return {self.explained: NAME, self.doubtful: DOUBTFUL}.get(latent, f"latent {latent}")
 
 
 def make_small_tree(folder: Path) -> None:
-    """Run conf.yaml with fewer rows, a smaller SAE and the rows of markup; then write an explanation."""
+    """Run conf.yaml with fewer rows, a smaller SAE and the rows of markup; then write two explanations."""
     output = folder / "output"
     config = folder / "small.yaml"
     config.write_text(yaml.safe_dump(_config(output, _write_markup(folder / "markup.jsonl"))))
@@ -89,13 +111,19 @@ def make_small_tree(folder: Path) -> None:
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     tree = SmallTree(output)
-    explanation = output / "explanations" / MODEL / "layer_3" / "3k" / f"{tree.explained}.json"
-    explanation.parent.mkdir(parents=True)
-    explanation.write_text(json.dumps({"explanation": EXPLANATION, "scores": {"detection": 0.75}}))
+    folder = output / "explanations" / MODEL / "layer_3" / "3k"
+    for latent, name, sentence, value in (
+        (tree.explained, NAME, EXPLANATION, 0.75),
+        (tree.doubtful, DOUBTFUL, "arrays of numbers", 0.5),
+    ):
+        score = {"value": value, "interval": [value - 0.05, value + 0.05], "controls": {"shuffled": {"value": 0.52}}}
+        record = {"name": name, "explanation": sentence, "explainer": "lexical", "scores": {"detection": score}}
+        write_json(folder / f"{latent}.json", record)
 
 
 def _config(output: Path, markup: Path) -> dict[str, Any]:
     config = yaml.safe_load((ROOT / "conf.yaml").read_text())
+    config.pop("explain", None)  # the tests write their own explanations
     config["settings"] |= {
         "base_save_dir": str(output / "activations"),
         "base_classify_dir": str(output / "classifications"),

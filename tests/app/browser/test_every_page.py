@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from app.shared.parts.shell import PAGES
-
 pytestmark = pytest.mark.browser
 
 CONTENT = {
-    "/": ["[id*='\"runs\"'] .ag-row"],
+    "/": ["#overview-wins p", "#overview-classes .feature-name", "#overview-samples .decision", "#overview-next a"],
+    "/runs": ["[id*='\"runs\"'] .ag-row"],
     "/compare": ["[id*='\"comparison\"'] .main-svg", "[id*='\"heat\"'] .main-svg", "[id*='\"win-rates\"'] .ag-row"],
     "/run": ["[id*='\"confusion\"'] .main-svg", "[id*='\"features\"'] .main-svg", "[id*='\"roc\"'] .main-svg"],
     "/samples": ["#sample-text [data-value]", "[id*='\"samples-map\"'] .scatterlayer .point", "#sample-others a"],
@@ -28,24 +27,38 @@ def fits(page, width: int) -> None:
     page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
 
 
-@pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize(("colours", "width"), [("light", 1280), ("dark", 390)])
-def test_a_page_shows_its_content(page, app_url: str, path: str, colours: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 800})
-    page.add_init_script(f"localStorage.setItem('colour-scheme', '\"{colours}\"')")
-    page.goto(app_url + path)
-    for selector in CONTENT[path]:
-        expect(page.locator(selector).first).to_be_attached()
+def is_in(page, colours: str) -> None:
+    """Check the colour scheme of the page."""
     expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", colours)
-    fits(page, width)
-    other = 390 + 1280 - width
-    page.set_viewport_size({"width": other, "height": 800})
-    fits(page, other)
+
+
+@pytest.mark.parametrize("path", CONTENT)
+def test_a_page_shows_its_content_in_both_widths_and_colour_schemes(page, app_url: str, path: str) -> None:
+    page.goto(app_url + path)
+    for colours, width in (("light", 1280), ("dark", 390)):
+        page.set_viewport_size({"width": width, "height": 800})
+        for selector in CONTENT[path]:
+            expect(page.locator(selector).first).to_be_attached()
+        is_in(page, colours)
+        fits(page, width)
+        page.get_by_role("button", name="Light / dark").click()
     expect(page.get_by_role("heading", level=1)).to_have_count(1)
     expect(page.get_by_text("cannot be shown")).to_have_count(0)
 
 
-def test_keys_reach_the_content_and_the_pages(page, app_url: str) -> None:
+def test_a_narrow_page_opens_in_the_colour_scheme_that_was_chosen_before(page, app_url: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(app_url + "/run")
+    page.get_by_role("button", name="Light / dark").click()
+    is_in(page, "dark")
+    page.reload()
+    for selector in CONTENT["/run"]:
+        expect(page.locator(selector).first).to_be_attached()
+    is_in(page, "dark")
+    fits(page, 390)
+
+
+def test_keys_reach_the_content_and_the_groups_of_pages(page, app_url: str) -> None:
     page.goto(app_url + "/saes")
     expect(page.locator("#sae-details h2").first).to_be_visible()
     heading = page.get_by_role("heading", level=1).element_handle()
@@ -58,6 +71,11 @@ def test_keys_reach_the_content_and_the_pages(page, app_url: str) -> None:
     page.keyboard.press("Enter")
     expect(page.locator(".glossary")).to_be_visible()
     assert heading.evaluate("e => e.isConnected")  # the page was not rebuilt
+    shown = page.get_by_role("navigation", name="Pages")
+    wanted = ["Overview", "Runs", "Compare", "Samples", "Try it", "Latents", "SAEs", "Health"]
+    assert shown.get_by_role("link").all_text_contents() == wanted  # Run and Latent are reached from lists and links
+    for group, names in (("Results", wanted[1:3]), ("Inspect", wanted[3:5])):
+        assert shown.get_by_role("group", name=group).get_by_role("link").all_text_contents() == names
     page.get_by_role("link", name="Health", exact=True).focus()
     page.keyboard.press("Enter")
     page.wait_for_url("**/health")

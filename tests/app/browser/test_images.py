@@ -82,14 +82,14 @@ def test_a_click_on_a_patch_lists_its_strongest_latents(page, url: str, dense: n
     position = int(dense[4, :, LATENT].argmax())
     page.wait_for_url(f"**token={position}*")
     order = [int(k) for k in np.argsort(-dense[4, position], kind="stable") if dense[4, position, k] > 0]
-    assert column(page, "token-latents", "latent") == [str(latent) for latent in order]
+    assert column(page, "token-latents", "name") == [f"latent {latent}" for latent in order]
     natural, _, _ = loaded(table(page, "token-latents").locator("img").first)
     assert natural == 8
     reopen(page)
     expect(page.locator("#sample-text [aria-current]")).to_have_attribute("data-token", str(position))
     page.locator("#sample-text .chip").click()
     expect(page.locator("#sample-token h3")).to_have_text("The ten strongest latents at cls")
-    assert column(page, "token-latents", "latent") == [str(D_SAE - 1)]
+    assert column(page, "token-latents", "name") == [f"latent {D_SAE - 1}"]
 
 
 def test_arrow_keys_move_between_patches(page, url: str) -> None:

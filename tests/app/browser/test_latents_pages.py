@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from saefari.store import read_codes_rows, read_predictions, read_sample_rows, read_samples
 from tests.app.browser.parts import choose, column, control, figure, reopen, rows, table
-from tests.app.browser.small_tree import EXPLANATION, SmallTree
+from tests.app.browser.small_tree import DOUBTFUL, EXPLANATION, NAME, SmallTree
 
 pytestmark = pytest.mark.browser
 
@@ -154,8 +154,14 @@ def test_latents_are_searched_filtered_and_sorted(page, app_url: str, small: Sma
     expect(count).to_have_text("1 of 512 latents")
     expect(rows(page, "latents")).to_have_count(1)
     assert column(page, "latents", "explanation") == [EXPLANATION]
-    table(page, "latents").get_by_role("link", name=str(small.explained), exact=True).click()
-    expect(page.get_by_role("heading", name=f"Latent {small.explained}", exact=True)).to_be_visible()
+    control(page, "search").fill("array")
+    expect(table(page, "latents").locator(".doubtful")).to_have_text(DOUBTFUL)
+    assert column(page, "latents", "score") == ["detection 0.50, not above its controls"]
+    control(page, "search").fill("GRADIENTS")
+    expect(table(page, "latents").get_by_role("link", name=NAME, exact=True)).to_be_visible()
+    expect(count).to_have_text("1 of 512 latents")
+    table(page, "latents").get_by_role("link", name=NAME, exact=True).click()
+    expect(page.get_by_role("heading", name=f"{NAME} latent {small.explained}")).to_be_visible()
 
 
 def test_a_latents_filter_is_stored_in_the_permalink(page, app_url: str, small: SmallTree) -> None:
@@ -190,8 +196,7 @@ def test_a_sae_shows_its_measurements(page, app_url: str, small: SmallTree) -> N
 
 def test_try_it_gives_the_pipelines_own_predictions(page, app_url: str, small: SmallTree) -> None:
     own, terms = read_predictions(small.sae_result, "linear"), read_predictions(small.tfidf_result, "linear")
-    uncertain = np.argsort(own.probabilities.max(axis=1))[len(own.rows) // 2]  # median confidence
-    row = int(own.rows[uncertain])
+    row, _ = small.example
     text = read_sample_rows(small.samples, [row], ["text"])["text"].to_pylist()[0]
     page.goto(app_url + small.url("/try", small.sae_result))
     page.get_by_label("Text", exact=True).fill(text)
@@ -200,12 +205,15 @@ def test_try_it_gives_the_pipelines_own_predictions(page, app_url: str, small: S
         place = predictions.rows.tolist().index(row)
         answer = page.locator(f"#answer-{name}")
         expect(answer).to_have_text(predictions.predicted[place], timeout=60_000)
-        found = re.search(r"probability ([\d.]+\d)", answer.locator("xpath=..").text_content())
+        found = re.search(
+            r"^Predicted .+ \(probability (?:above )?([\d.]+)\): .+\.$", answer.locator("xpath=..").text_content()
+        )
         assert found
-        assert float(found[1]) == pytest.approx(predictions.probabilities[place].max(), abs=0.002)
+        assert float(found[1]) == pytest.approx(predictions.probabilities[place].max(), abs=0.0051)
     expect(page.locator("#try-tokens [data-value]").first).to_be_visible()
     shown = page.locator("#try-tokens").text_content()
     assert shown.startswith(text[:20])
+    assert NAME in [cell.splitlines()[0] for cell in column(page, "contributions", "name")]
     page.wait_for_url("**text=*")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from playwright.sync_api import expect
 
 from saefari.store import read_codes_rows, read_predictions
 from tests.app.browser.parts import column, control, part, reopen, table
-from tests.app.browser.small_tree import EXPLANATION, SmallTree
+from tests.app.browser.small_tree import EXPLANATION, NAME, SmallTree
 
 pytestmark = pytest.mark.browser
 
@@ -24,6 +25,11 @@ def stored(folder: Path, row: int, position: int) -> list[tuple[int, float]]:
     return [(int(codes.indices[own][i]), float(codes.values[own][i])) for i in order]
 
 
+def names(page) -> list[str]:
+    """Names of the listed latents, without the numbers beside them."""
+    return [cell.splitlines()[0] for cell in column(page, "token-latents", "name")]
+
+
 def test_a_click_lists_the_strongest_latents_and_the_permalink_keeps_them(
     page, app_url: str, small: SmallTree, tmp_path: Path
 ) -> None:
@@ -32,17 +38,17 @@ def test_a_click_lists_the_strongest_latents_and_the_permalink_keeps_them(
     page.goto(f"{app_url}{small.url('/samples', small.sae_result)}&row={row}")
     page.locator("#sample-text [data-token='2']").click()
     page.wait_for_url("**token=2*")
-    assert column(page, "token-latents", "latent") == [str(latent) for latent, _ in wanted]
+    assert names(page) == [small.title(latent) for latent, _ in wanted]
     assert column(page, "token-latents", "activation") == [f"{value:.3f}" for _, value in wanted]
     reopen(page)
     expect(page.locator("#sample-text [aria-current]")).to_have_attribute("data-token", "2")
-    assert column(page, "token-latents", "latent") == [str(latent) for latent, _ in wanted]
+    assert names(page) == [small.title(latent) for latent, _ in wanted]
     with page.expect_download() as download:
         page.get_by_role("button", name="Export the table token-latents as CSV").click()
     download.value.save_as(tmp_path / "latents.csv")
     with (tmp_path / "latents.csv").open(encoding="utf-8-sig") as file:
-        assert [int(line["latent"]) for line in csv.DictReader(file)] == [latent for latent, _ in wanted]
-    table(page, "token-latents").get_by_role("link", name=str(wanted[0][0]), exact=True).click()
+        assert [int(line["number"]) for line in csv.DictReader(file)] == [latent for latent, _ in wanted]
+    table(page, "token-latents").get_by_role("link", name=small.title(wanted[0][0]), exact=True).click()
     page.wait_for_url(f"**/latent?sae={small.sae}&latent={wanted[0][0]}&codes={small.codes}*")
 
 
@@ -64,16 +70,14 @@ def test_keys_select_a_token_and_another_row_clears_it(page, app_url: str, small
 
 
 def test_markup_in_tokens_and_explanations_stays_text(page, app_url: str, small: SmallTree) -> None:
-    rows = read_predictions(small.sae_result, "linear").rows.tolist()
-    folder = small.samples / "layer_3/3k"
-    row, position = next(
-        (row, i)
-        for row in rows
-        for i in range(len(read_codes_rows(folder, [row]).indptr) - 1)
-        if small.explained in dict(stored(folder, row, i))
-    )
+    row, position = small.example
     page.goto(f"{app_url}{small.url('/samples', small.sae_result)}&row={row}&token={position}")
     assert EXPLANATION in column(page, "token-latents", "explanation")
+    assert NAME in names(page)
+    assert NAME in [cell.splitlines()[0] for cell in column(page, "contributions", "name")]
+    expect(page.locator("#sample-reasons .decision")).to_have_text(re.compile("^Predicted .+ speak"))
+    control(page, "latent").click()
+    expect(page.get_by_role("option", name=f"{NAME} ({small.explained}, detection 0.75)").first).to_be_visible()
     page.goto(app_url + small.url("/samples", small.markup_result))
     bracket = page.locator("#sample-text [data-token]").filter(has_text="<").first
     bracket.click()

@@ -23,6 +23,7 @@ from tests.app.browser.parts import (
     rows,
     table,
 )
+from tests.app.browser.small_tree import DOUBTFUL, NAME
 
 pytestmark = pytest.mark.browser
 
@@ -49,8 +50,11 @@ window.fetch = (url, options) => {
 """Record for each requested part of the page Run whether a figure was already drawn."""
 
 
-def test_a_run_opens_from_runs_with_its_scores(page, app_url: str, small) -> None:
+def test_a_run_opens_from_overview_and_runs_with_its_scores(page, app_url: str, small) -> None:
     page.goto(app_url)
+    name = page.locator("#overview-classes tr").first.locator(".feature-name").filter(has_text=NAME)
+    expect(name).to_have_attribute("title", re.compile(f"^latent {small.explained}: .*detection 0.75", re.DOTALL))
+    page.get_by_role("link", name="Runs", exact=True).click()
     page.locator(f".ag-row a[href*='run={small.run(small.sae_result)}&classifier=linear']").first.click()
     page.wait_for_url(f"**{small.url('/run', small.sae_result)}*")
     expect(page.get_by_role("heading", name="Confusion matrix")).to_be_visible()
@@ -67,7 +71,7 @@ def test_sections_below_the_first_figure_are_requested_after_it(page, app_url: s
 
 
 def test_plotly_is_loaded_before_the_first_figure(page, app_url: str) -> None:
-    page.goto(app_url)
+    page.goto(app_url + "/runs")
     page.wait_for_function("window.Plotly")
     expect(page.locator(".figure")).to_have_count(0)
 
@@ -87,15 +91,15 @@ def test_another_class_shows_its_own_features(page, app_url: str, small) -> None
     listed = read_result(small.sae_result)["classifiers"]["linear"]["top_features"]
     page.goto(app_url + small.url("/run", small.sae_result))
     choose(page, "shown_class", "scipy")
-    heaviest = [f"latent {one['feature']}" for one in listed["scipy"][:3]]
+    heaviest = [small.title(one["feature"]) for one in listed["scipy"][:3]]
     expect(table(page, "features").get_by_role("link", name=heaviest[0], exact=True)).to_be_visible()
-    assert column(page, "features", "label")[:3] == heaviest
+    assert [cell.splitlines()[0] for cell in column(page, "features", "name")[:3]] == heaviest
     page.wait_for_url("**shown_class=scipy*")
     reopen(page)
     expect(table(page, "features").get_by_role("link", name=heaviest[0], exact=True)).to_be_visible()
     table(page, "features").get_by_role("link", name=heaviest[0], exact=True).click()
     page.wait_for_url(f"**/latent?sae={small.sae}&latent={listed['scipy'][0]['feature']}*")
-    expect(page.get_by_role("heading", name=f"Latent {listed['scipy'][0]['feature']}")).to_be_visible()
+    expect(page.get_by_role("heading", name=heaviest[0])).to_be_visible()
 
 
 def test_a_click_folds_a_tree_node_and_the_permalink_keeps_it(page, app_url: str, small) -> None:
@@ -155,8 +159,9 @@ def test_a_picked_row_is_coloured_by_the_chosen_latent(page, app_url: str, small
     values = [shard.values[shard.indices == latent] for latent in range(shard.d_sae)]
     latent = int(np.argmax([value.max(initial=0) for value in values]))
     control(page, "latent").click()
-    page.get_by_role("option", name=re.compile(f"^latent {latent},")).click()
-    expect(page.locator("#sample-text").get_by_text(f"Latent {latent} is active at")).to_be_visible()
+    page.get_by_role("option", name=re.compile(f"^{re.escape(small.title(latent))}(,| \\()")).click()
+    caption = re.compile(f"Latent {latent}\\b.* is active at")
+    expect(page.locator("#sample-text").get_by_text(caption)).to_be_visible()
     shown = page.locator("#sample-text [data-value]").evaluate_all("all => all.map(e => e.dataset.value)")
     assert shown == [f"{value:.4g}" for value in values[latent]]
     page.wait_for_url(f"**latent={latent}*")
@@ -206,10 +211,16 @@ def test_a_tree_shows_the_path_of_a_row(page, app_url: str, small) -> None:
     way = figure_with(page, "path", "e._fullData.length === 7")
     boxes_on_the_way = way.evaluate("e => e._fullData[3].x.filter(x => x === null).length")
     assert steps.count() == boxes_on_the_way - 1  # every node except the leaf has a condition
+    grey = page.locator("#sample-reasons li .doubtful")
+    expect(grey.filter(has_text=f"{DOUBTFUL} {small.doubtful}, not above its controls").first).to_be_visible()
+    sentence = page.locator("#sample-reasons .decision")
+    expect(sentence).to_have_text(
+        re.compile(r"^Predicted .+ \(probability .+\): the text has .+ class is .+\.$|close\.$")
+    )
 
 
 def test_a_table_is_downloaded_as_csv(page, app_url: str, tmp_path: Path) -> None:
-    page.goto(app_url)
+    page.goto(app_url + "/runs")
     expect(rows(page, "runs").first).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="Export the table runs as CSV").click()

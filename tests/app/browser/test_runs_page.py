@@ -13,7 +13,7 @@ def rows(page):
 
 
 def test_every_result_is_listed_and_links_to_its_page(page, app_url: str) -> None:
-    page.goto(app_url)
+    page.goto(app_url + "/runs")
     expect(rows(page).first).to_be_visible()
     expect(page.get_by_role("heading", name="Runs")).to_be_visible()
     page.get_by_role("link", name="open", exact=True).first.click()
@@ -21,7 +21,7 @@ def test_every_result_is_listed_and_links_to_its_page(page, app_url: str) -> Non
 
 
 def test_a_filter_narrows_the_table_and_a_permalink_restores_it(page, app_url: str) -> None:
-    page.goto(app_url)
+    page.goto(app_url + "/runs")
     expect(rows(page).first).to_be_visible()
     everything = rows(page).count()
     page.locator('.ag-header-cell[col-id="source"] .ag-header-cell-filter-button').click()
@@ -42,7 +42,7 @@ def test_grouping_keeps_one_row_per_group_and_is_stored_in_the_url(page, app_url
 
 
 def test_selected_rows_are_compared(page, app_url: str) -> None:
-    page.goto(app_url)
+    page.goto(app_url + "/runs")
     for i in range(2):
         page.locator(".ag-row .ag-checkbox-input").nth(i).check()
     page.get_by_role("button", name="Compare the selected rows").click()
@@ -55,7 +55,7 @@ def test_an_empty_tree_shows_the_command_to_run(page, serve, tmp_path) -> None:
 
 
 def test_colours_change_and_stay(page, app_url: str) -> None:
-    page.goto(app_url)
+    page.goto(app_url + "/runs")
     page.get_by_role("button", name="Light / dark").click()
     expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
     page.reload()
@@ -64,7 +64,7 @@ def test_colours_change_and_stay(page, app_url: str) -> None:
 
 def test_a_narrow_screen_has_everything_within_its_width(page, app_url: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    page.goto(app_url)
+    page.goto(app_url + "/runs")
     expect(rows(page).first).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("button", name="Show the pages").click()

@@ -10,11 +10,11 @@ import pytest
 from playwright.sync_api import expect
 
 from app.shared.data.file_cache import short_id
-from app.shared.parts.shell import PAGES
 from saefari.pipeline.commands.cli import main
 from saefari.store import read_result
 from tests.app.browser.parts import column, figure_with, part, rows, table
-from tests.app.browser.small_tree import EXPLANATION, MARKUP, MARKUP_CLASSES, SmallTree
+from tests.app.browser.small_tree import EXPLANATION, MARKUP, MARKUP_CLASSES, NAME, SmallTree
+from tests.app.browser.test_every_page import CONTENT
 from tests.store.mosaic_tree import write_mosaic_tree
 
 pytestmark = pytest.mark.browser
@@ -51,11 +51,12 @@ def test_damaged_files_are_listed(page, damaged) -> None:
     assert "damaged" in column(page, "manifests", "state")
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", CONTENT)
 def test_a_page_of_a_damaged_tree_still_opens(page, damaged, path: str) -> None:
     """The part that needs a damaged file shows a notice; other parts still load."""
     url, tree = damaged
     pages = {
+        "/": ("/", "#overview-next a"),
         "/latent": (f"/latent?sae={tree.sae}&codes={tree.codes}", "#latent-activity [role=alert]"),
         "/samples": (tree.url("/samples", tree.sae_result), "#sample-reasons [role=alert]"),
         "/run": (tree.url("/run", tree.hidden_result), "#content [role=alert]"),
@@ -83,7 +84,9 @@ def test_markup_in_texts_and_labels_is_shown_as_text(page, app_url: str, small: 
 def test_markup_in_an_explanation_is_shown_as_text(page, app_url: str, small: SmallTree) -> None:
     page.goto(f"{app_url}/latent?sae={small.sae}&latent={small.explained}")
     expect(page.get_by_text(EXPLANATION, exact=True).first).to_be_visible()
-    expect(page.get_by_text("detection 0.750")).to_be_visible()
+    heading = f"{NAME} latent {small.explained} · detection 0.75"
+    expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+    assert column(page, "latent-scores", "verdict") == ["above"]
     unharmed(page)
     page.goto(f"{app_url}/latents?sae={small.sae}&codes={small.codes}&search=onerror")
     expect(page.locator("#latents-count")).to_have_text("1 of 512 latents")
@@ -91,9 +94,12 @@ def test_markup_in_an_explanation_is_shown_as_text(page, app_url: str, small: Sm
     unharmed(page)
     page.goto(app_url + small.url("/run", small.sae_result))
     assert EXPLANATION in column(page, "features", "explanation")
+    assert NAME in [cell.splitlines()[0] for cell in column(page, "features", "name")]
     bars = figure_with(page, "features", "true")
     bars.evaluate("e => Plotly.Fx.hover(e, [{ curveNumber: 0, pointNumber: 0 }])")
     expect(bars.locator(".hovertext")).to_contain_text("<b>names</b> of tensors")
+    expect(bars.locator(".hovertext")).to_contain_text("controls: shuffled explanations 0.52")
+    expect(bars.locator(".ytick").first).to_have_text(f"{NAME} ({small.explained})")
     unharmed(page)
 
 
@@ -116,7 +122,7 @@ def test_imported_mosaic_results_open(page, serve, tmp_path: Path) -> None:
     write_mosaic_tree(tmp_path / "theirs")
     assert main(["import-mosaic", str(tmp_path / "theirs"), "--output-dir", str(tmp_path / "output")]) == 0
     url = serve(tmp_path / "output")
-    page.goto(url)
+    page.goto(url + "/runs")
     expect(rows(page, "runs").first).to_be_visible()
     links = page.locator(".ag-row a").evaluate_all("all => all.map(e => e.getAttribute('href'))")
     assert len(links) > 10
@@ -145,7 +151,7 @@ def test_a_new_result_shows_without_a_restart(page, serve, small: SmallTree, tmp
     (tree.output / "classifications" / "summary.csv").unlink()
     shutil.rmtree(tree.tfidf_result)
     url = serve(tree.output)
-    page.goto(url + "/?group=source&group=dataset")
+    page.goto(url + "/runs?group=source&group=dataset")
     expect(rows(page, "runs")).to_have_count(7)
     page.goto(url + tree.url("/run", tree.tfidf_result))
     expect(page.get_by_role("alert")).to_be_visible()
@@ -156,5 +162,5 @@ def test_a_new_result_shows_without_a_restart(page, serve, small: SmallTree, tmp
         expect(page.get_by_role("heading", level=1)).to_be_visible()
     score = read_result(tree.tfidf_result)["classifiers"]["linear"]["accuracy"]
     expect(page.get_by_text(f"{score:.3f}", exact=True).first).to_be_visible()
-    page.goto(url + "/?group=source&group=dataset")
+    page.goto(url + "/runs?group=source&group=dataset")
     expect(rows(page, "runs")).to_have_count(8)

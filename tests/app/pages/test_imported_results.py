@@ -128,17 +128,18 @@ def test_tiles_show_the_averages_and_the_spread_of_folds(served: Flask) -> None:
 def test_latents_of_an_sae_outside_the_tree_link_to_neuronpedia(served: Flask) -> None:
     result = find_result(index(served), run_of(served, source="sae"), "linear")
     features = top_features(index(served), result, "Harmless")
-    assert {one.href.rsplit("/", 1)[0] for one in features} == {
+    assert {one.name.href.rsplit("/", 1)[0] for one in features} == {
         "https://www.neuronpedia.org/gemma-2-2b/12-gemmascope-res-16k"
     }
     result.record["settings"]["neuronpedia"] = "javascript:alert(1)//x"
-    assert {one.href for one in top_features(index(served), result, "Harmless")} == {""}
+    assert {one.name.href for one in top_features(index(served), result, "Harmless")} == {""}
 
 
 def test_a_caution_is_shown_with_the_score_on_every_page(served: Flask) -> None:
     run = run_of(served, dataset="other/harbour_notices", source="sae")
     caution_text, compare = "the text gives the class away", page("compare")
     builds = (
+        lambda: page("overview")._wins(""),
         lambda: page("runs").layout(),
         lambda: page("run").layout(run=run, classifier="linear"),
         lambda: compare._compare("macro_f1", "source", "none", "task", [], []),

@@ -125,8 +125,8 @@ def test_classes_that_were_left_out_are_listed_with_the_reason() -> None:
 def test_a_latent_links_to_its_page_and_shows_its_facts(served: Flask) -> None:
     [feature] = top_features(index(served), find_result(index(served), RUN, "linear"), "a")
     [sae], [codes] = index(served).saes, index(served).code_sets
-    assert feature.href == f"/latent?sae={sae}&latent=4&codes={codes}"
-    assert (feature.note.density, feature.note.explanation) == (0.25, "<i>cats</i>")
+    assert feature.name.href == f"/latent?sae={sae}&latent=4&codes={codes}"
+    assert (feature.note.density, feature.name.sentence) == (0.25, "<i>cats</i>")
     assert "&lt;i&gt;cats" in whole_run("linear")  # in the figure, which reads a few tags
 
 
@@ -136,7 +136,7 @@ def test_other_features_have_no_page(served: Flask) -> None:
         row |= {"source": "hidden", "width": ""}
     write_json(result_file(served), changed)
     [feature] = top_features(index(served), find_result(index(served), RUN, "tree"), "")
-    assert (feature.label, feature.href, feature.higher) == ("dimension 4", "", ("a",))
+    assert (feature.name.title, feature.name.href, feature.higher) == ("dimension 4", "", ("a",))
 
 
 @pytest.mark.parametrize("key", ["confusion", "roc", "per_class", "top_features", "nodes", "cross_validation"])

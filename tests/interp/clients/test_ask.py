@@ -115,6 +115,35 @@ def test_the_cache_holds_only_answers_that_could_be_used(tmp_path: Path) -> None
     assert (again.usage.cache_hits, again.usage.requests) == (1, 1)
 
 
+def test_a_stored_answer_that_is_no_longer_accepted_is_asked_for_again(tmp_path: Path) -> None:
+    ask(make_client(ScriptedBackend("[1, 0]"), cache=AnswerCache(tmp_path)))
+
+    def three_bits(answer: Answer) -> list[bool]:
+        return binary_list(answer.text, 3)
+
+    client = make_client(ScriptedBackend("[1, 0, 1]"), cache=AnswerCache(tmp_path))
+    assert asyncio.run(client.ask(request(), three_bits)) == [True, False, True]
+    assert asyncio.run(client.ask(request(), three_bits)) == [True, False, True]
+    assert (client.usage.requests, client.usage.cache_hits) == (1, 1)
+
+
+def test_stored_answers_are_given_after_a_final_error_too(tmp_path: Path) -> None:
+    ask(make_client(ScriptedBackend("[1, 0]"), cache=AnswerCache(tmp_path)))
+    backend = ScriptedBackend(ClientError("no credit", is_final=True))
+    client = make_client(backend, cache=AnswerCache(tmp_path), concurrency=1)
+    results = ask(client, ["new", "which?"])
+    assert [str(results[0]), results[1]] == ["no credit", [True, False]]
+
+
+def test_nothing_more_is_paid_for_if_answers_cannot_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    client = make_client(ScriptedBackend("[1, 0]"), cache=AnswerCache(tmp_path / "file"), concurrency=1)
+    results = ask(client, map(str, range(9)))
+    assert all(isinstance(one, ClientError) for one in results)
+    assert str(client.stopped).startswith("answers cannot be kept: ")
+    assert client.usage.requests <= 3
+
+
 def test_equal_requests_at_the_same_time_are_sent_once(tmp_path: Path) -> None:
     client = make_client(ScriptedBackend("[1, 0]", seconds=0.01), cache=AnswerCache(tmp_path))
     assert ask(client, ["which?"] * 5) == [[True, False]] * 5
@@ -140,7 +169,12 @@ def test_a_final_error_stops_all_requests_at_once() -> None:
 def test_a_final_error_ends_the_pauses_of_others() -> None:
     backend = ScriptedBackend(BUSY, ClientError("no credit", is_final=True))
     client = make_client(backend, first_pause=60)
-    assert [str(error) for error in ask(client, "ab")] == ["no credit"] * 2
+
+    async def both() -> list[Any]:
+        asked = asyncio.gather(*(client.ask(request(text), two_bits) for text in "ab"), return_exceptions=True)
+        return await asyncio.wait_for(asked, 20)  # the pause is longer
+
+    assert [str(error) for error in asyncio.run(both())] == ["no credit"] * 2
 
 
 def test_a_dead_endpoint_is_given_up() -> None:
@@ -149,6 +183,14 @@ def test_a_dead_endpoint_is_given_up() -> None:
     assert client.usage.requests <= 12
     assert client.stopped is not None
     assert str(results[-1]) == "10 requests in a row failed, the last one with: busy"
+
+
+def test_failures_between_answers_stop_nothing() -> None:
+    script = [step for _ in range(15) for step in (ClientError("too long"), "[1, 0]")]
+    client = make_client(ScriptedBackend(*script), concurrency=1)
+    results = ask(client, map(str, range(30)))
+    assert results[1::2] == [[True, False]] * 15
+    assert client.stopped is None
 
 
 def test_the_server_s_pause_holds_for_all_requests() -> None:
@@ -198,6 +240,11 @@ def test_requests_wait_for_the_budget_that_others_reserve() -> None:
     results = ask(client, map(str, range(50)))  # each: at most $0.0005, truly $0.00001
     assert results == [[True, False]] * 50
     assert client.usage.cost == pytest.approx(50 * 1e-5)
+
+
+def test_a_request_that_the_server_refused_costs_nothing() -> None:
+    client = make_client(ScriptedBackend(BUSY, "[1, 0]"), prices=Prices(0, 1), max_cost=6e-4)  # at most $0.0005 each
+    assert ask(client) == [[True, False]]
 
 
 def test_a_lost_answer_counts_in_the_budget_at_its_bound() -> None:

@@ -157,7 +157,7 @@ def test_retry_after_is_obeyed() -> None:
 
 def test_a_hanging_request_times_out() -> None:
     with Endpoint(HANG, GOOD) as server:
-        client = make_client(server, timeout=0.1)
+        client = make_client(server, timeout=0.4)
         assert ask(client) == [[True, False]]
     assert client.usage.retries == 1
 
@@ -256,3 +256,4 @@ def test_a_client_outlives_its_event_loop() -> None:
             return await client.ask(request(), two_bits)
 
         assert [asyncio.run(one()), asyncio.run(one())] == [[True, False]] * 2
+    assert client.usage.retries == 0

@@ -16,33 +16,68 @@ from app.shared.data.codes import CodeSet
 from app.shared.data.images.picture import shows_images
 from app.shared.data.latents.contexts import N_DECILES, N_TOP, decile_contexts, strongest_contexts, top_tokens
 from app.shared.data.latents.firing import Firing, densities, firing
+from app.shared.data.latents.names import FeatureNames
 from app.shared.data.latents.summary import class_association, summary
 from app.shared.data.latents.usage import usage
 from app.shared.data.saes import Sae
 from app.shared.data.tree import Index
+from app.shared.feature_name import CONTROLS, FeatureName
 from app.shared.labels import full_title
 from app.shared.parts.figure import graph
 from app.shared.parts.grid import grid, link_column, number_column, records, text_column
+from app.shared.parts.names import name_columns, name_fields
 from app.shared.parts.page import figure_tile, notice, section
 from app.shared.permalinks import link
-from saefari.store import iter_decoder, read_decoder_row, read_explanation
+from saefari.store import Explanation, StoredScore, iter_decoder, read_decoder_row
 
 _MOST_FIGURES = 8
 _PER_DECILE = 8
 
 
-def explanation(sae: Sae, latent: int, neuronpedia: str) -> Any:
-    """The latent's explanation with its scores. neuronpedia: URL, or ""."""
-    found = read_explanation(sae.explanations, latent)
+def explanation(name: FeatureName, neuronpedia: str) -> Any:
+    """The latent's explanation, who wrote it, and a table of its scores. neuronpedia: URL, or ""."""
+    found = name.explanation
     parts: list[Any] = [dmc.Text(found.text if found else "No explanation yet.")]
-    if found and found.scores:
-        badges = [
-            dmc.Badge(f"{name} {score.value:.3f}", variant="light", tt="none") for name, score in found.scores.items()
-        ]
-        parts.append(dmc.Group(badges, gap="xs"))
+    if found:
+        by = f"by the explainer {found.explainer}" if found.explainer else "explainer unknown"
+        verdict = "; its first score is not above its controls, so it may describe nothing" if name.is_doubtful else ""
+        parts.append(dmc.Text(f"{'Scored' if found.scores else 'Not scored'}, {by}{verdict}.", size="sm", c="dimmed"))
+        parts += [_scores(found)] if found.scores else []
     if neuronpedia:
         parts.append(html.A("This latent on Neuronpedia", href=neuronpedia, rel="noopener", target="_blank"))
     return section("Explanation", parts)
+
+
+def _scores(found: Explanation) -> Any:
+    controls = dict.fromkeys(control for score in found.scores.values() for control in score.controls)
+    rows = [
+        {
+            "score": name,
+            "value": score.value,
+            "low": score.interval[0] if score.interval else None,
+            "high": score.interval[1] if score.interval else None,
+            "verdict": _against_controls(score),
+        }
+        | {f"control {control}": value for control, value in score.controls.items()}
+        for name, score in found.scores.items()
+    ]
+    columns = [
+        text_column("score", width=130),
+        number_column("value", digits=3, width=100),
+        number_column("low", "95% from", 3, width=110),
+        number_column("high", "to", 3, width=100),
+        *(number_column(f"control {control}", CONTROLS.get(control, control), 3, width=160) for control in controls),
+        text_column("verdict", "against its controls", width=160),
+    ]
+    for column in columns:
+        column["filter"] = False
+    return grid("latent-scores", columns, rows, height=260)
+
+
+def _against_controls(score: StoredScore) -> str:
+    if not score.controls:
+        return "no controls"
+    return "not above" if score.is_below_controls else "above"
 
 
 def activity(codes: CodeSet, latent: int) -> Any:
@@ -168,21 +203,16 @@ def used_by(sae: Sae, latent: int, index: Index) -> Any:
     return section("Probes and trees", [grid("latent-usage", columns, records(table), height=280)], line)
 
 
-def neighbours(sae: Sae, latent: int, codes: str | None) -> Any:
+def neighbours(sae: Sae, latent: int, codes: CodeSet | None) -> Any:
     """Table of the latents with the nearest decoder directions, if the SAE is in the tree. Raises StoreError."""
     title = "Nearest latents"
     if sae.folder is None:
         return section(title, [dmc.Text("Not available: the SAE's weights are not in the output tree.")])
-    rows = []
-    for other, cosine in nearest_latents(sae.folder, latent):
-        found = read_explanation(sae.explanations, other)
-        href = link("/latent", sae=sae.id, latent=other, codes=codes)
-        rows.append({"latent": other, "href": href, "cosine": cosine, "explanation": found.text if found else ""})
-    columns = [
-        link_column("latent", "latent", "href", width=110),
-        number_column("cosine", "decoder cosine", 3, width=150),
-        text_column("explanation", flex=1, minWidth=200),
-    ]
+    of_sae = FeatureNames("latent", sae, codes)
+    nearest = [(of_sae.of(other), cosine) for other, cosine in nearest_latents(sae.folder, latent)]
+    rows = [name_fields(name) | {"cosine": cosine} for name, cosine in nearest]
+    first, *others = name_columns([name for name, _ in nearest], "latent", width=220)
+    columns = [first, number_column("cosine", "decoder cosine", 3, width=150), *others]
     line = "Latents with the most similar decoder directions."
     return section(title, [grid("latent-neighbours", columns, rows, height=280)], line)
 

@@ -18,7 +18,8 @@ from app.shared.data.latents.summary import LEAST_ROWS, Summary, summary
 from app.shared.data.latents.usage import times_used
 from app.shared.data.saes import Sae
 from app.shared.data.tree import Index
-from saefari.store import read_explanations
+from app.shared.feature_name import FeatureName
+from saefari.store import Explanation, read_explanations
 
 DENSE = 0.1
 """Share of positions above which a latent is called dense."""
@@ -26,16 +27,16 @@ DENSE = 0.1
 
 @dataclass(frozen=True)
 class Explanations:
-    """What was explained about an SAE's latents. texts: latent -> explanation; scores: column -> latent -> value."""
+    """Explanations of an SAE's latents. by_latent: latent -> explanation. scores: column -> latent -> value."""
 
-    texts: dict[int, str]
+    by_latent: dict[int, Explanation]
     scores: dict[str, dict[int, float]]
 
 
 def latent_table(sae: Sae, codes: CodeSet, index: Index) -> pd.DataFrame:
-    """One row per latent: latent, explanation, a column per score, density, log10_density, largest, top_class, lift,
-    rows_fired, results (number of read results that use it); with images also strongest_row, the row of its largest
-    activation.
+    """One row per latent: latent, name, score (as text), explanation, doubtful (if the first score is not above its
+    controls), a column per score, density, log10_density, largest, top_class, lift, rows_fired, results (number of
+    read results that use it); with images also strongest_row, the row of its largest activation.
 
     top_class: the class with the highest lift among those with LEAST_ROWS rows in which the latent fires.
     Raises StoreError if the codes cannot be read.
@@ -52,16 +53,23 @@ def latent_table(sae: Sae, codes: CodeSet, index: Index) -> pd.DataFrame:
         images["strongest_row"][known.strongest < 0] = pd.NA
     latents = pd.RangeIndex(d_sae)
     columns: dict[str, Any] = {"latent": latents.to_numpy()} | images
-    columns["explanation"] = pd.Series(explanations.texts, dtype=object).reindex(latents, fill_value="").to_numpy()
-    for name, values in explanations.scores.items():
-        columns[name] = pd.Series(values, dtype=np.float64).reindex(latents).to_numpy()
+    names = {i: FeatureName("latent", i, "", one) for i, one in explanations.by_latent.items()}
+    for column, values in (
+        ("name", {i: name.title for i, name in names.items()}),
+        ("score", {i: name.score for i, name in names.items()}),
+        ("explanation", {i: name.sentence for i, name in names.items()}),
+    ):
+        columns[column] = pd.Series(values, dtype=object).reindex(latents, fill_value="").to_numpy()
+    columns["doubtful"] = np.isin(latents, [i for i, name in names.items() if name.is_doubtful])
+    for column, numbers in explanations.scores.items():
+        columns[column] = pd.Series(numbers, dtype=np.float64).reindex(latents).to_numpy()
     columns |= {"density": exact.values, "log10_density": log10, "largest": known.largest}
     columns |= {"top_class": top_class, "lift": lift, "rows_fired": known.rows_fired}
     return pd.DataFrame(columns | {"results": times_used(sae, d_sae, index)})
 
 
 def filtered(table: pd.DataFrame, search: str, show: str, class_name: str) -> pd.DataFrame:
-    """Rows with every word of `search` in their explanation, and `class_name` in their top class.
+    """Rows with every word of `search` in their name or explanation, and `class_name` in their top class.
 
     show: all, alive, dead, dense (active at more than DENSE of the positions), explained or used.
     """
@@ -72,8 +80,9 @@ def filtered(table: pd.DataFrame, search: str, show: str, class_name: str) -> pd
         "explained": table["explanation"] != "",
         "used": table["results"] > 0,
     }.get(show, pd.Series(True, index=table.index))
+    words = table["name"] + " " + table["explanation"]
     for word in search.split():
-        keep &= table["explanation"].str.contains(word, case=False, regex=False)
+        keep &= words.str.contains(word, case=False, regex=False)
     if class_name.strip():
         keep &= table["top_class"].str.contains(class_name.strip(), case=False, regex=False)
     return table[keep]
@@ -103,4 +112,4 @@ def _read_explanations(folder: Path, changed: int) -> Explanations:
     for latent, one in found.items():
         for name, score in one.scores.items():
             scores.setdefault(f"score: {name}", {})[latent] = score.value
-    return Explanations({latent: one.text for latent, one in found.items()}, dict(sorted(scores.items())))
+    return Explanations(found, dict(sorted(scores.items())))

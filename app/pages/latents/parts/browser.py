@@ -15,6 +15,7 @@ from app.shared.data.saes import Sae
 from app.shared.parts.figure import graph
 from app.shared.parts.grid import number_column, server_side_grid, text_column
 from app.shared.parts.images.thumbnails import ROW_HEIGHT, thumbnail_column
+from app.shared.parts.names import score_and_sentence
 from app.shared.parts.page import section
 from app.shared.parts.sae_figures import density_histogram
 from app.shared.permalinks import link
@@ -62,8 +63,10 @@ def _columns(explanations: Explanations, base: str, views: str) -> list[dict[str
     ]
     if views:
         columns.append(thumbnail_column("strongest_row", "strongest in", views, width=120))
-    if explanations.texts:
-        columns.append(text_column("explanation", minWidth=260, flex=1, tooltipField="explanation"))
+    if explanations.by_latent:
+        renderer = {"cellRenderer": "FeatureName", "cellRendererParams": {"base": base}}
+        columns.append(text_column("name", width=200, tooltipField="name", **renderer))
+        columns += score_and_sentence()
     columns += [number_column(name, digits=3, width=150) for name in explanations.scores]
     return [
         *columns,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +9,13 @@ import dash_mantine_components as dmc
 import plotly.graph_objects as go
 
 from app.shared.data.top_features import TopFeature
-from app.shared.labels import escape, shortened
+from app.shared.labels import escape
 from app.shared.parts.figure import PALETTE, styled
-from app.shared.parts.grid import grid, link_column, number_column, text_column
+from app.shared.parts.grid import grid, number_column, text_column
 from app.shared.parts.images.thumbnails import ROW_HEIGHT, thumbnail_column
+from app.shared.parts.names import name_columns, name_fields, tick, tooltip_lines
+
+_LETTERS = 26
 
 
 def bars_figure(features: Sequence[TopFeature], signed: bool) -> go.Figure:
@@ -29,19 +31,20 @@ def bars_figure(features: Sequence[TopFeature], signed: bool) -> go.Figure:
                 "color": [PALETTE[1] if one else PALETTE[0] for one in against],
                 "pattern": {"shape": ["/" if one else "" for one in against]},
             },
-            customdata=[feature.href for feature in features],
+            customdata=[feature.name.href for feature in features],
             hovertext=[_hover(feature, signed) for feature in features],
             hovertemplate="%{hovertext}<extra></extra>",
         )
     )
-    labels = [escape(shortened(feature.label, 22)) for feature in features]
+    labels = [tick(feature.name, _LETTERS) for feature in features]
+    longest = max(len(feature.name.short_text(_LETTERS)) for feature in features)
     title = "weight (negative: against the class)" if signed else "importance"
     return styled(
         figure,
         height=90 + 24 * len(features),
         xaxis={"title": title, "zeroline": True},
         yaxis={"tickvals": positions, "ticktext": labels, "autorange": "reversed", "showgrid": False},
-        margin={"l": 40 + 7 * max(map(len, labels)), "r": 16, "t": 16, "b": 48},
+        margin={"l": 40 + 7 * longest, "r": 16, "t": 16, "b": 48},
         bargap=0.25,
     )
 
@@ -49,22 +52,18 @@ def bars_figure(features: Sequence[TopFeature], signed: bool) -> go.Figure:
 def features_table(features: Sequence[TopFeature], signed: bool) -> dmc.Stack:
     """Table of the features, with keyboard-accessible links and facts about each latent."""
     rows = [
-        {
-            "label": feature.label,
-            "href": feature.href,
+        name_fields(feature.name)
+        | {
             "strength": feature.strength,
             "side": ("against" if feature.strength < 0 else "for") if signed else ", ".join(feature.higher),
             "density": feature.note.density,
             "tokens": " ".join(feature.note.tokens),
             "image": feature.note.image,
-            "explanation": feature.note.explanation,
         }
         for feature in features
     ]
-    columns = [
-        link_column("label", "feature", "href", width=130),
-        number_column("strength", "weight" if signed else "importance", 3, width=130),
-    ]
+    first, *others = name_columns([feature.name for feature in features], "feature", width=190)
+    columns = [first, number_column("strength", "weight" if signed else "importance", 3, width=130), *others]
     if any(feature.note.image for feature in features):
         columns.append(thumbnail_column("image", "strongest in", width=110))
     if signed or any(feature.higher for feature in features):
@@ -82,20 +81,16 @@ def _known_columns(features: Sequence[TopFeature]) -> list[dict[str, Any]]:
         columns.append(number_column("density", "density", 4, width=115))
     if any(feature.note.tokens for feature in features):
         columns.append(text_column("tokens", "top tokens", tooltipField="tokens", width=180))
-    if any(feature.note.explanation for feature in features):
-        columns.append(text_column("explanation", "explanation", tooltipField="explanation", flex=2, minWidth=220))
     return columns
 
 
 def _hover(feature: TopFeature, signed: bool) -> str:
     note = feature.note
-    lines = [f"<b>{escape(feature.label)}</b>", f"{'weight' if signed else 'importance'} {feature.strength:.3g}"]
+    lines = [*tooltip_lines(feature.name), f"{'weight' if signed else 'importance'} {feature.strength:.3g}"]
     if feature.higher:
         lines.append("higher in: " + escape(", ".join(feature.higher[:8])) + (" …" if len(feature.higher) > 8 else ""))
     if note.density is not None:
         lines.append(f"density {note.density:.2%} of positions")
     if note.tokens:
         lines.append("top tokens: " + escape(" ".join(note.tokens)))
-    if note.explanation:
-        lines += [escape(line) for line in textwrap.wrap(note.explanation, 60, max_lines=8, placeholder=" …")]
     return "<br>".join(lines)

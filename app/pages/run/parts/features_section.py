@@ -13,7 +13,7 @@ from app.shared.data.top_features import is_signed, top_features
 from app.shared.data.tree import tree
 from app.shared.parts.figure import graph, opens_on_click
 from app.shared.parts.guard import render_or_error
-from app.shared.parts.page import notice
+from app.shared.parts.page import notice, wide
 from app.shared.parts.state import RUN_STATE, hidden_inputs, state_id
 from app.shared.permalinks import Parameter, chosen
 
@@ -51,7 +51,8 @@ def _feature_parts(shown_class: str, run: str, classifier: str) -> Any:
     if not features:
         return notice("No feature has a nonzero weight.")
     drawing = graph("features", bars_figure(features, signed), "Top features; the table links to each latent")
-    parts = [(drawing, 5), (features_table(features, signed), 7)]
+    explained = any(feature.name.explanation for feature in features)  # their sentences need the page's width
+    parts = [(wide(drawing, 400), 12 if explained else 5), (features_table(features, signed), 12 if explained else 7)]
     return dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": span}) for part, span in parts])
 
 

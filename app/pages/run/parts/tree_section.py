@@ -9,8 +9,9 @@ import dash_mantine_components as dmc
 from dash import Input, Output, State, callback
 
 from app.shared.data.decision_tree import children_of, condition, rules
+from app.shared.data.latents.names import names_of_result
 from app.shared.data.one_result import OneResult, find_result
-from app.shared.data.tree import tree
+from app.shared.data.tree import Index, tree
 from app.shared.parts.decisions.tree_figure import tree_figure, tree_width
 from app.shared.parts.figure import graph, graph_id
 from app.shared.parts.grid import grid, number_column, text_column
@@ -20,17 +21,18 @@ from app.shared.parts.state import RUN_STATE, state_id
 from app.shared.permalinks import Parameter, chosen_many
 
 
-def tree_section(result: OneResult, collapsed: Parameter) -> list[Any]:
+def tree_section(index: Index, result: OneResult, collapsed: Parameter) -> list[Any]:
     """Content of the section. collapsed: numbers of the nodes that the URL collapses."""
     nodes = result.scores["nodes"]
     if not nodes:
         return [notice("This result does not store the tree.")]
+    names = names_of_result(index, result)
     inner = [str(i) for i, node in enumerate(nodes) if children_of(node)]
     closed = chosen_many(collapsed, inner)
     pick = dmc.MultiSelect(
         id=state_id("collapsed"),
         label="Collapsed nodes (or click a node in the drawing)",
-        data=[{"value": i, "label": f"node {i}: {condition(nodes[int(i)], result.word)}"} for i in inner],
+        data=[{"value": i, "label": f"node {i}: {condition(nodes[int(i)], names)}"} for i in inner],
         value=closed,
         searchable=True,
         clearable=True,
@@ -44,7 +46,7 @@ def tree_section(result: OneResult, collapsed: Parameter) -> list[Any]:
             number_column("rows", "training rows", width=130),
             text_column("rule", "rule", flex=1, minWidth=420, wrapText=True, autoHeight=True),
         ],
-        rules(nodes, result.classes, result.word),
+        rules(nodes, result.classes, names),
         height=360,
     )
     legend = (
@@ -54,7 +56,7 @@ def tree_section(result: OneResult, collapsed: Parameter) -> list[Any]:
     return [
         dmc.Text(legend, c="dimmed", size="sm"),
         pick,
-        wide(dmc.Box(_drawing(result, closed), id="tree-drawing"), tree_width(nodes, [])),
+        wide(dmc.Box(_drawing(index, result, closed), id="tree-drawing"), tree_width(nodes, [])),
         dmc.Text("The leaves as rules", fw=600, size="sm"),
         leaves,
     ]
@@ -86,12 +88,13 @@ def _toggle_clicked(clicked: dict[str, Any] | None, closed: list[str], options: 
 )
 def _redraw(closed: list[str], run: str, classifier: str) -> Any:
     try:
-        result = find_result(tree().index(), run, classifier)
-        return _drawing(result, closed)
+        index = tree().index()
+        return _drawing(index, find_result(index, run, classifier), closed)
     except DATA_ERRORS:
         return dash.no_update
 
 
-def _drawing(result: OneResult, closed: list[str]) -> Any:
-    figure = tree_figure(result.scores["nodes"], result.classes, [int(i) for i in closed], word=result.word)
+def _drawing(index: Index, result: OneResult, closed: list[str]) -> Any:
+    names = names_of_result(index, result)
+    figure = tree_figure(result.scores["nodes"], result.classes, [int(i) for i in closed], names=names)
     return graph("tree", figure, "The decision tree; the table below has its rules")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dash_mantine_components as dmc
 
 from app.pages.samples.parts.text import evidence_sample, latent_sample, plain_sample, term_text
+from app.shared.data.latents.names import names_of_result
 from app.shared.data.one_result import OneResult
 from app.shared.data.samples.evidence import EVIDENCE, position_evidence
 from app.shared.data.samples.reasons import offered_latents
@@ -19,6 +20,7 @@ from app.shared.parts.decisions.reasons import (
     probabilities_table,
     short_reasons,
 )
+from app.shared.parts.decisions.sentence import sentence, sentence_of
 from app.shared.parts.figure import graph
 from app.shared.parts.guard import render_or_error
 from app.shared.parts.page import notice
@@ -62,14 +64,17 @@ def latent_options(shown: SelectedSample, chosen: str) -> list[dict[str, str]]:
     decision = _decision_or_none(shown)
     offered = offered_latents(decision, shown.predicted, sample.codes)
     first = next(iter(offered), None)
-    top = "no latent is active" if first is None else f"latent {first}"
+    names = names_of_result(shown.index, shown.result)
+    top = "no latent is active" if first is None else names.of(first).listed
     options = [{"value": STRONGEST, "label": f"strongest support for the prediction: {top}"}]
     if decision is not None and decision.contributions is not None:
         name = shown.rows.classes[shown.predicted]
         options.append({"value": EVIDENCE, "label": f"evidence for {name}: all latents together"})
-    options += [{"value": str(latent), "label": f"latent {latent}, {reason}"} for latent, reason in offered.items()]
+    options += [
+        {"value": str(latent), "label": f"{names.of(latent).listed}, {reason}"} for latent, reason in offered.items()
+    ]
     if chosen not in [one["value"] for one in options]:
-        options.append({"value": chosen, "label": f"latent {chosen}"})
+        options.append({"value": chosen, "label": names.of(int(chosen)).listed if chosen.isdigit() else chosen})
     return options
 
 
@@ -86,7 +91,8 @@ def coloured_part(shown: SelectedSample, latent: str, token: int | None) -> Any:
             return evidence_sample(sample, evidence, shown.rows.classes[shown.predicted], token)
         if not latent.isdigit():
             latent = str(next(iter(offered_latents(decision, shown.predicted, sample.codes)), 0))
-        return latent_sample(sample, int(latent), token)
+        name = names_of_result(shown.index, shown.result).of(int(latent))
+        return latent_sample(sample, name, token)
     if shown.result.row.source == "tfidf" and sample.text is not None:
         return _terms(shown, sample)
     return plain_sample(sample, sample.problem or _why_plain(shown.result, sample))
@@ -102,20 +108,26 @@ def runner_up_options(shown: SelectedSample) -> list[dict[str, str]]:
 def reasons_part(shown: SelectedSample, against: str) -> Any:
     """Contributions or tree path of the result's own prediction."""
     decision = shown.decision()
-    reasons = decision_reasons(shown.index, shown.result, decision, shown.predicted, *shown.compared_class(against))
+    chances, kind = shown.rows.probabilities[shown.place], find_sample(shown.result, shown.row).noun
+    parts = sentence_of(shown.index, shown.result, decision, chances, shown.predicted, kind)
+    reasons = [
+        sentence(parts, size="lg"),
+        decision_reasons(shown.index, shown.result, decision, shown.predicted, *shown.compared_class(against)),
+    ]
     if not shown.is_outdated(decision):
-        return reasons
+        return dmc.Stack(reasons)
     message = (
         "The stored features of this row have changed since the result was computed, so the reasons below do not "
         "belong to the prediction above. Run `python run_experiments.py` to update the result."
     )
-    return dmc.Stack([notice(message, color="orange"), reasons])
+    return dmc.Stack([notice(message, color="orange"), *reasons])
 
 
 def others_part(shown: SelectedSample) -> Any:
     """Predictions of the best results of other sources for the row, with short reasons."""
     others, without = selected_in_baselines(shown)
-    cards = [render_or_error(lambda one=one: short_reasons(one), result_title(one.result.row)) for one in others]  # type: ignore[misc]
+    kind = find_sample(shown.result, shown.row).noun
+    cards = [render_or_error(lambda one=one: short_reasons(one, kind), result_title(one.result.row)) for one in others]  # type: ignore[misc]
     cards += [notice(f"{result_title(one.row)}: no stored prediction for this row.") for one in without]
     if not cards:
         return notice("There are no results of other sources on this dataset.")

@@ -10,6 +10,7 @@ import numpy as np
 
 from app.pages.samples.data.terms import term_values
 from app.shared.data.samples.rows import Sample
+from app.shared.feature_name import FeatureName
 from app.shared.parts.images.row import plain_row, shaded_row
 from app.shared.parts.images.shading import Shading
 from app.shared.parts.page import notice
@@ -23,21 +24,23 @@ def plain_sample(sample: Sample, why: str) -> Any:
     return dmc.Stack([plain_row(sample.text, sample.picture), _caption(why)], gap=4)
 
 
-def latent_sample(sample: Sample, latent: int, token: int | None) -> Any:
+def latent_sample(sample: Sample, name: FeatureName, token: int | None) -> Any:
     """The row coloured by the activation of one latent. token: the marked position."""
+    latent = name.number
     if sample.codes is None or (sample.text is None and sample.picture is None):
         return plain_sample(sample, sample.problem)
     if not 0 <= latent < sample.codes.shape[1]:
         return plain_sample(sample, f"The SAE has no latent {latent}: it has {sample.codes.shape[1]:,}.")
     values = sample.codes[:, [latent]].toarray().ravel()
     active = int((values > 0).sum())
-    caption = f"Latent {latent} is not active in this {sample.kind}."
+    who = f"Latent {latent}, “{name.title}”," if name.explanation else f"Latent {latent}"
+    caption = f"{who} is not active in this {sample.kind}."
     if active:
         caption = (
-            f"Latent {latent} is active at {active} of {len(values)} positions, up to {values.max():.3g}. "
+            f"{who} is active at {active} of {len(values)} positions, up to {values.max():.3g}. "
             f"{_hover_hint(sample)} its activation."
         )
-    return _shaded(sample, Shading(values, f"activation of latent {latent}", True, token), caption)
+    return _shaded(sample, Shading(values, f"activation of {name.text}", True, token), caption)
 
 
 def evidence_sample(sample: Sample, evidence: np.ndarray, class_name: str, token: int | None) -> Any:

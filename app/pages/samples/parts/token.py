@@ -7,14 +7,15 @@ from typing import Any
 import dash_mantine_components as dmc
 
 from app.shared.data.images.positions import position_name
+from app.shared.data.latents.names import names_of_result
 from app.shared.data.latents.summary import strongest_images
 from app.shared.data.one_result import codes_of, sae_of
-from app.shared.data.samples.reasons import describe_features
 from app.shared.data.samples.rows import Sample, find_sample
 from app.shared.data.samples.selection import SelectedSample
 from app.shared.labels import shortened
-from app.shared.parts.grid import grid, number_column, text_column
+from app.shared.parts.grid import grid, number_column
 from app.shared.parts.images.thumbnails import ROW_HEIGHT, thumbnail_column
+from app.shared.parts.names import name_columns, name_fields
 from app.shared.parts.page import notice
 from app.shared.parts.state import state_id
 from saefari.errors import StoreError
@@ -61,27 +62,19 @@ def token_part(shown: SelectedSample, position: int | None) -> Any:
             f"This {sample.kind} has no token {position}: it has {len(sample.spans):,} tokens, counted from 0."
         )
     latents, activations = strongest_latents(sample.codes, position)
-    features = describe_features(shown.index, shown.result, latents[:_MOST].tolist(), None)
+    of_result = names_of_result(shown.index, shown.result)
+    names = [of_result.of(latent) for latent in latents[:_MOST].tolist()]
     images = _images(shown, latents[:_MOST].tolist())
     rows = [
-        {
-            "latent": int(latent),
-            "image": images.get(int(latent), ""),
-            "href": feature.href,
-            "activation": float(value),
-            "explanation": feature.explanation,
-        }
-        for latent, feature, value in zip(latents, features, activations, strict=False)
+        name_fields(name) | {"image": images.get(name.number, ""), "activation": float(value)}
+        for name, value in zip(names, activations, strict=False)
     ]
-    columns = [
-        number_column("latent", width=120, cellRenderer="PageLink", cellRendererParams={"href": "href"}),
-        number_column("activation", digits=3, width=140),
-    ]
+    first, *others = name_columns(names, "latent", width=150)
+    columns = [first, number_column("activation", digits=3, width=120)]
     if images:
         columns.append(thumbnail_column("image", "strongest in", width=110))
-    explained = any(row["explanation"] for row in rows)
-    if explained:
-        columns.append(text_column("explanation", tooltipField="explanation", flex=1, minWidth=220))
+    columns += others
+    explained = any(name.explanation for name in names)
     heights = {"dashGridOptions": {"rowHeight": ROW_HEIGHT}} if images else {}
     table = grid("token-latents", columns, rows, height=600 if images else 500, **heights) if rows else None
     active = f"{len(latents):,} of {sample.codes.shape[1]:,} latents are active."

@@ -11,13 +11,15 @@ from dash import dcc, html
 
 from app.shared.data.images.picture import Picture
 from app.shared.data.images.served import data_address
+from app.shared.data.latents.names import FeatureNames, names_of_result
 from app.shared.data.one_result import OneResult
 from app.shared.data.samples.evidence import EVIDENCE, position_evidence
-from app.shared.data.samples.reasons import describe_features, offered_latents
+from app.shared.data.samples.reasons import offered_latents
 from app.shared.data.tree import Index
 from app.shared.labels import escape, shortened
 from app.shared.parts.decisions.contributions import ClassLogit, bars, sum_text
 from app.shared.parts.decisions.reasons import decision_reasons
+from app.shared.parts.decisions.sentence import sentence, sentence_of
 from app.shared.parts.figure import PALETTE, graph, styled
 from app.shared.parts.images.row import plain_row
 from app.shared.parts.state import options_of, state_id
@@ -41,25 +43,27 @@ def full_answer(
     best, second = _ranked(live)[:2]
     return dmc.Stack(
         [
-            _verdict(live, "own"),
+            _verdict(index, result, live, "own", picture),
             _probabilities(live, "own"),
-            *_coloured(text, live, best, latent, picture),
+            *_coloured(names_of_result(index, result), text, live, best, latent, picture),
             decision_reasons(index, result, live.decision, best, second, "second most probable"),
         ],
         gap="sm",
     )
 
 
-def short_answer(index: Index, result: OneResult, live: LivePrediction, name: str) -> dmc.Stack:
-    """Short prediction of a baseline. name: suffix of the figures' ids."""
-    parts = [_verdict(live, name), _probabilities(live, name)]
+def short_answer(
+    index: Index, result: OneResult, live: LivePrediction, name: str, picture: Picture | None = None
+) -> dmc.Stack:
+    """Short prediction of a baseline. name: suffix of the figures' ids. picture: as in `full_answer`."""
+    parts = [_verdict(index, result, live, name, picture), _probabilities(live, name)]
     found, best = live.decision.contributions, _ranked(live)[0]
     if found is not None:
-        labels = [one.label for one in describe_features(index, result, found.features.tolist(), found.names)]
+        features = names_of_result(index, result).of_contributions(found)
         logit = ClassLogit(
             live.classes[best], found.per_class[:, best], float(found.intercepts[best]), float(found.logits[best])
         )
-        parts.append(graph(f"try-{name}-reasons", bars(labels, logit), f"Contributions to {logit.title}"))
+        parts.append(graph(f"try-{name}-reasons", bars(features, logit), f"Contributions to {logit.title}"))
         parts.append(dmc.Text(sum_text(logit), size="sm"))
     return dmc.Stack(parts, gap="xs")
 
@@ -117,11 +121,11 @@ def _ranked(live: LivePrediction) -> list[int]:
     return [int(k) for k in np.argsort(-live.probabilities, kind="stable")]
 
 
-def _verdict(live: LivePrediction, name: str) -> dmc.Text:
-    """The predicted class, under the id `answer-<name>`."""
-    best = _ranked(live)[0]
-    predicted = html.Strong(live.classes[best], id=f"answer-{name}")
-    return dmc.Text(["Predicted: ", predicted, f", probability {live.probabilities[best]:.3f}"], size="lg")
+def _verdict(index: Index, result: OneResult, live: LivePrediction, name: str, picture: Picture | None) -> dmc.Text:
+    """The prediction in one sentence, with the class under the id `answer-<name>`."""
+    kind = "text" if picture is None else "image"
+    parts = sentence_of(index, result, live.decision, live.probabilities, _ranked(live)[0], kind)
+    return sentence(parts, f"answer-{name}", size="lg")
 
 
 def _probabilities(live: LivePrediction, name: str) -> Any:
@@ -129,7 +133,9 @@ def _probabilities(live: LivePrediction, name: str) -> Any:
     return graph(f"try-{name}-classes", figure, "Probability of each class")
 
 
-def _coloured(text: str, live: LivePrediction, best: int, latent: str, picture: Picture | None) -> list[Any]:
+def _coloured(
+    names: FeatureNames, text: str, live: LivePrediction, best: int, latent: str, picture: Picture | None
+) -> list[Any]:
     """Drop-down of latents and the data for colouring the row by them; without an SAE, only the image."""
     if live.codes is None:
         return [] if picture is None else [plain_row(None, picture)]
@@ -140,7 +146,7 @@ def _coloured(text: str, live: LivePrediction, best: int, latent: str, picture: 
             dmc.Text(f"No latent is active in this {what}.", size="sm"),
             *([] if picture is None else [plain_row(text, picture)]),
         ]
-    options = {str(one): f"latent {one}: {reason}" for one, reason in offered.items()}
+    options = {str(one): f"{names.of(one).listed}: {reason}" for one, reason in offered.items()}
     activations = _activations(live.codes, list(offered))
     if live.decision.contributions is not None:
         options[EVIDENCE] = f"evidence for {live.classes[best]}: all latents together"
@@ -156,7 +162,7 @@ def _coloured(text: str, live: LivePrediction, best: int, latent: str, picture: 
             value=chosen(latent, list(options), next(iter(options))),
             searchable=True,
             allowDeselect=False,
-            maw=420,
+            maw=520,
         ),
         dcc.Store(
             id="try-activations",
@@ -164,6 +170,7 @@ def _coloured(text: str, live: LivePrediction, best: int, latent: str, picture: 
                 "text": text,
                 "spans": live.spans.tolist(),
                 "latents": activations,
+                "names": {str(one): names.of(one).text for one in offered},
                 "picture": None if picture is None else vars(picture) | {"patch": picture.patch.tolist()},
             },
         ),

@@ -16,7 +16,6 @@ from app.shared.data.latents.contexts import TokenCount, top_tokens
 from app.shared.data.latents.firing import Firing, densities, firing, version
 from app.shared.data.saes import Sae
 from saefari.errors import StoreError
-from saefari.store import read_explanation
 
 LEAST_ROWS = 10
 """Minimum number of a class's rows in which a latent must fire for the class to count as its top class."""
@@ -62,11 +61,10 @@ class Summary:
 class Facts:
     """Facts about a latent for a tooltip.
 
-    explanation: "" without one. density: share of positions, None if unknown. tokens: most frequent tokens at its
-    strongest activations. image: URL of the image with the largest activation, "" without images.
+    density: share of positions, None if unknown. tokens: most frequent tokens at its strongest activations. image: URL
+    of the image with the largest activation, "" without images.
     """
 
-    explanation: str = ""
     density: float | None = None
     tokens: tuple[str, ...] = ()
     image: str = ""
@@ -85,11 +83,8 @@ def summary(codes: CodeSet) -> Summary:
     return _summaries.get(version(codes), lambda: _summary(firing(codes)))
 
 
-def facts(sae: Sae, codes: CodeSet | None, latents: Sequence[int]) -> dict[int, Facts]:
-    """Facts of a few latents, for tooltips. Missing data is left empty; nothing is raised.
-
-    codes: the code set for density, tokens and images.
-    """
+def facts(codes: CodeSet | None, latents: Sequence[int]) -> dict[int, Facts]:
+    """Facts of a few latents, for tooltips. Missing data is left empty; nothing is raised."""
     tokens: dict[int, list[TokenCount]] = {}
     density: np.ndarray = np.zeros(0)
     images: dict[int, str] = {}
@@ -101,16 +96,14 @@ def facts(sae: Sae, codes: CodeSet | None, latents: Sequence[int]) -> dict[int, 
             images = strongest_images(codes, known)
         except StoreError:
             pass  # the page Health reports damaged codes
-    found = {}
-    for latent in latents:
-        explanation = read_explanation(sae.explanations, latent)
-        found[latent] = Facts(
-            explanation.text if explanation else "",
+    return {
+        latent: Facts(
             float(density[latent]) if 0 <= latent < len(density) else None,
             tuple(one.text for one in tokens.get(latent, []) if not one.is_patch),
             images.get(latent, ""),
         )
-    return found
+        for latent in latents
+    }
 
 
 def class_association(codes: CodeSet, latent: int) -> pd.DataFrame:

@@ -1,17 +1,10 @@
-"""Features that explain a prediction, with names and links."""
+"""Latents that explain a prediction, in order."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from app.shared.data.one_result import OneResult, codes_of, sae_of
-from app.shared.data.tree import Index
-from app.shared.permalinks import link
-from saefari.store import read_explanation
 
 if TYPE_CHECKING:
     from scipy import sparse
@@ -19,30 +12,6 @@ if TYPE_CHECKING:
     from saefari.classify.decisions import Decision
 
 _OFFERED = 15
-
-
-@dataclass(frozen=True)
-class Feature:
-    """A feature for display. href: its latent's page or "". explanation: "" without one."""
-
-    label: str
-    href: str
-    explanation: str
-
-
-def describe_features(
-    index: Index, result: OneResult, features: Sequence[int], names: Sequence[str | None] | None
-) -> list[Feature]:
-    """Describe features by number. names: the features' own names, None for features without one."""
-    sae = sae_of(index, result.row)
-    codes = None if sae is None else codes_of(sae, result.row)
-    found = []
-    for i, number in enumerate(features):
-        name = names[i] if names else None
-        href = "" if sae is None else link("/latent", sae=sae.id, latent=number, codes=codes.id if codes else None)
-        written = None if sae is None else read_explanation(sae.explanations, number)
-        found.append(Feature(name or f"{result.word} {number}", href, written.text if written else ""))
-    return found
 
 
 def supporting_latents(decision: Decision, k: int) -> list[int]:

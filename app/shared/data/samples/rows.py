@@ -113,6 +113,11 @@ class Sample:
             return "text"
         return "image and its text" if self.text else "image"
 
+    @property
+    def noun(self) -> str:
+        """The noun for the row in a sentence: text or image."""
+        return "text" if self.picture is None else "image"
+
 
 def sample_folder(result: OneResult) -> Path:
     """Folder of the stored split with a result's test rows. Raises StoreError if the result does not record it."""

@@ -9,12 +9,16 @@ import dash_mantine_components as dmc
 import numpy as np
 import plotly.graph_objects as go
 
-from app.shared.labels import escape, shortened
+from app.shared.feature_name import FeatureName
 from app.shared.parts.figure import PALETTE, graph, styled
-from app.shared.parts.grid import grid, link_column, number_column, text_column
+from app.shared.parts.grid import grid, number_column
+from app.shared.parts.names import name_columns, name_fields, tick, tooltip_lines
+from app.shared.parts.page import wide
 
 _BARS = 12
-_LETTERS = 20
+_LETTERS = 26
+_LEAST_WIDTH = 400
+"""Pixels; with fewer, names leave no space for bars."""
 _GREY = "#7F7F7F"
 
 
@@ -29,23 +33,20 @@ class ClassLogit:
 
 
 def contributions(
-    name: str,
-    labels: Sequence[str],
-    links: Sequence[str],
-    values: np.ndarray,
-    logits: Sequence[ClassLogit],
-    explanations: Sequence[str] = (),
+    name: str, features: Sequence[FeatureName], values: np.ndarray, logits: Sequence[ClassLogit]
 ) -> dmc.Stack:
     """Bars for each class in `logits`, and one table of all m features.
 
-    name: prefix of the ids of figures and table. labels, links ("" for none), values: one per feature.
-    explanations: one per feature, "" if missing; or empty.
+    name: prefix of the ids of figures and table. values: float64 [m], one per feature, before scaling.
     """
     columns = [
         dmc.Stack(
             [
                 dmc.Text(one.title, fw=600),
-                graph(f"{name}-{i}", bars(labels, one), f"Contributions: {one.title}; the table has all of them"),
+                wide(
+                    graph(f"{name}-{i}", bars(features, one), f"Contributions: {one.title}; the table has all of them"),
+                    _LEAST_WIDTH,
+                ),
                 dmc.Text(sum_text(one), size="sm", className="check"),
             ],
             gap=4,
@@ -53,7 +54,7 @@ def contributions(
         for i, one in enumerate(logits)
     ]
     side_by_side = dmc.SimpleGrid(columns, cols={"base": 1, "lg": len(logits)})
-    return dmc.Stack([side_by_side, _table(name, labels, links, values, logits, explanations)], gap="sm")
+    return dmc.Stack([side_by_side, _table(name, features, values, logits)], gap="sm")
 
 
 def sum_text(one: ClassLogit) -> str:
@@ -62,63 +63,54 @@ def sum_text(one: ClassLogit) -> str:
     return f"intercept {one.intercept:+.3f} + {n:,} contributions ({total:+.3f}) = logit {one.logit:+.3f}"
 
 
-def bars(labels: Sequence[str], logit: ClassLogit) -> go.Figure:
+def bars(features: Sequence[FeatureName], logit: ClassLogit) -> go.Figure:
     """Bars of the largest contributions, the sum of the others, and the intercept; they sum to the logit."""
     order = np.argsort(-np.abs(logit.contributions), kind="stable")
     shown, others = order[:_BARS], order[_BARS:]
-    names = [labels[i] for i in shown]
+    ticks = [tick(features[i], _LETTERS) for i in shown]
+    tooltips = ["<br>".join(tooltip_lines(features[i])) for i in shown]
+    longest = max([len("intercept"), *(len(features[i].short_text(_LETTERS)) for i in shown)])
     lengths = [float(logit.contributions[i]) for i in shown]
     if len(others):
-        names.append(f"{len(others):,} others")
+        ticks.append(f"{len(others):,} others")
         lengths.append(float(logit.contributions[others].sum()))
-    names.append("intercept")
+    ticks.append("intercept")
+    tooltips += [f"<b>{one}</b>" for one in ticks[len(shown) :]]
     lengths.append(logit.intercept)
     colour = [PALETTE[0] if one >= 0 else PALETTE[1] for one in lengths[: len(shown)]]
-    positions = list(range(len(names)))
+    positions = list(range(len(ticks)))
     figure = go.Figure(
         go.Bar(
             x=lengths,
             y=positions,
             orientation="h",
             marker={
-                "color": colour + [_GREY] * (len(names) - len(shown)),
+                "color": colour + [_GREY] * (len(ticks) - len(shown)),
                 "pattern": {"shape": ["/" if one < 0 else "" for one in lengths]},
             },
-            hovertext=[f"<b>{escape(name)}</b><br>{one:+.4f}" for name, one in zip(names, lengths, strict=True)],
+            hovertext=[f"{text}<br>{one:+.4f}" for text, one in zip(tooltips, lengths, strict=True)],
             hovertemplate="%{hovertext}<extra></extra>",
         )
     )
-    ticks = [escape(shortened(one, _LETTERS)) for one in names]
     return styled(
         figure,
-        height=90 + 22 * len(names),
+        height=90 + 22 * len(ticks),
         xaxis={"title": "contribution to the logit", "zeroline": True},
         yaxis={"tickvals": positions, "ticktext": ticks, "autorange": "reversed", "showgrid": False},
-        margin={"l": 24 + 7 * max(map(len, ticks)), "r": 16, "t": 8, "b": 48},
+        margin={"l": 24 + 7 * longest, "r": 16, "t": 8, "b": 48},
         bargap=0.25,
     )
 
 
-def _table(
-    name: str,
-    labels: Sequence[str],
-    links: Sequence[str],
-    values: np.ndarray,
-    logits: Sequence[ClassLogit],
-    explanations: Sequence[str],
-) -> dmc.Stack:
-    columns = [
-        link_column("feature", "feature", "href", width=150),
-        number_column("value", "value", 3, width=110, headerTooltip="before scaling"),
-    ]
+def _table(name: str, features: Sequence[FeatureName], values: np.ndarray, logits: Sequence[ClassLogit]) -> dmc.Stack:
+    first, *others = name_columns(features, "feature", width=190)
+    columns = [first, number_column("value", "value", 3, width=110, headerTooltip="before scaling")]
     columns += [number_column(f"logit{i}", one.title, 4, flex=1, minWidth=150) for i, one in enumerate(logits)]
-    if any(explanations):
-        columns.append(text_column("explanation", tooltipField="explanation", flex=2, minWidth=220))
     order = np.argsort(-np.max([np.abs(one.contributions) for one in logits], axis=0), kind="stable")
     rows = [
-        {"feature": labels[i], "href": links[i], "value": float(values[i])}
+        name_fields(features[i])
+        | {"value": float(values[i])}
         | {f"logit{k}": float(one.contributions[i]) for k, one in enumerate(logits)}
-        | ({"explanation": explanations[i]} if any(explanations) else {})
         for i in order
     ]
-    return grid(name, columns, rows, height=380)
+    return grid(name, [*columns, *others], rows, height=380)

@@ -10,12 +10,13 @@ import numpy as np
 import plotly.graph_objects as go
 from dash import dcc
 
+from app.shared.data.latents.names import names_of_result
 from app.shared.data.one_result import OneResult
-from app.shared.data.samples.reasons import describe_features
 from app.shared.data.samples.selection import SelectedSample
 from app.shared.data.tree import Index
 from app.shared.labels import SOURCES, escape, result_title, shortened
 from app.shared.parts.decisions.contributions import ClassLogit, contributions
+from app.shared.parts.decisions.sentence import sentence, sentence_of
 from app.shared.parts.decisions.tree_path import Condition, tree_path
 from app.shared.parts.figure import PALETTE, styled
 from app.shared.parts.grid import grid, number_column, text_column
@@ -23,10 +24,9 @@ from app.shared.parts.page import notice
 from app.shared.permalinks import link
 
 if TYPE_CHECKING:
-    from saefari.classify.decisions import Contributions, Decision, TreePath
+    from saefari.classify.decisions import Contributions, Decision
 
 _CLASSES = 8
-_NAMED = 5
 
 
 def probabilities_figure(shown_sample: SelectedSample) -> go.Figure:
@@ -68,9 +68,12 @@ def decision_reasons(
         sides = [(predicted, "predicted"), (compared, role)]
         return _contributions(index, result, decision.contributions, sides)
     if decision.path is not None:
-        conditions = _conditions(index, result, decision.path)
-        nodes = result.scores["nodes"]
-        return tree_path("path", conditions, decision.path.nodes, nodes, result.classes, result.word)
+        names = names_of_result(index, result)
+        conditions = [
+            Condition(names.of(step.feature, step.name), step.value, step.threshold, step.went_left)
+            for step in decision.path.steps
+        ]
+        return tree_path("path", conditions, decision.path.nodes, result.scores["nodes"], result.classes, names)
     return notice(
         "The majority class uses no features: it always predicts the most frequent class of the training rows."
     )
@@ -89,42 +92,17 @@ def probabilities_table(results: Sequence[SelectedSample]) -> Any:
     return grid("sources", columns, listed, height=380)
 
 
-def short_reasons(shown: SelectedSample) -> Any:
-    """A result's prediction for a row, and its strongest reasons."""
-    result, rows = shown.result, shown.rows
-    href = link("/samples", run=result.run, classifier=result.classifier, row=shown.row)
-    answer = f": {rows.classes[shown.predicted]} ({rows.confidence[shown.place]:.2f}), {shown.verdict}"
-    head = dmc.Text([dcc.Link(result_title(result.row), href=href), answer])
-    reasons = [dmc.Text(one, size="sm") for one in _strongest_reasons(shown, shown.decision())]
-    return dmc.Paper(dmc.Stack([head, *reasons], gap=4), withBorder=True, p="sm", radius="md")
-
-
-def _strongest_reasons(shown: SelectedSample, decision: Decision) -> list[str]:
-    """The strongest contributions for and against the predicted class, or the tree's path, in words."""
-    if decision.path is not None:
-        conditions = _conditions(shown.index, shown.result, decision.path)
-        path = [f"{one.label} {'≤' if one.is_at_most else '>'} {one.threshold:.3g}" for one in conditions]
-        return ["Path through the tree: " + ", then ".join(path)]
-    found = decision.contributions
-    if found is None:
-        return []
-    k = shown.predicted
-    added = found.per_class[:, k]
-    order = np.argsort(-added, kind="stable")
-    lines = []
-    for word, places in (
-        ("For", [i for i in order[:_NAMED] if added[i] > 0]),
-        ("Against", [i for i in order[::-1][:_NAMED] if added[i] < 0]),
-    ):
-        names = None if found.names is None else [found.names[i] for i in places]
-        features = describe_features(shown.index, shown.result, [int(found.features[i]) for i in places], names)
-        named = [f"{one.label} {added[i]:+.2f}" for one, i in zip(features, places, strict=True)]
-        lines.append(f"{word}: {', '.join(named) or 'nothing'}")
-    return [*lines, f"Logit with all features and the intercept: {found.logits[k]:+.2f}"]
+def short_reasons(shown: SelectedSample, kind: str) -> Any:
+    """A result's prediction for a row, in one sentence. kind: what was classified, text or image."""
+    href = link("/samples", run=shown.result.run, classifier=shown.result.classifier, row=shown.row)
+    head = dmc.Text([dcc.Link(result_title(shown.result.row), href=href), f": {shown.verdict}"])
+    parts = sentence_of(
+        shown.index, shown.result, shown.decision(), shown.rows.probabilities[shown.place], shown.predicted, kind
+    )
+    return dmc.Paper(dmc.Stack([head, sentence(parts, size="sm")], gap=4), withBorder=True, p="sm", radius="md")
 
 
 def _contributions(index: Index, result: OneResult, found: Contributions, sides: Sequence[tuple[int, str]]) -> Any:
-    features = describe_features(index, result, found.features.tolist(), found.names)
     logits = [
         ClassLogit(
             f"{result.classes[k]} ({what})",
@@ -134,21 +112,4 @@ def _contributions(index: Index, result: OneResult, found: Contributions, sides:
         )
         for k, what in sides
     ]
-    return contributions(
-        "contributions",
-        [one.label for one in features],
-        [one.href for one in features],
-        found.values,
-        logits,
-        [one.explanation for one in features],
-    )
-
-
-def _conditions(index: Index, result: OneResult, path: TreePath) -> list[Condition]:
-    features = describe_features(
-        index, result, [step.feature for step in path.steps], [step.name for step in path.steps]
-    )
-    return [
-        Condition(one.label, one.href, step.value, step.threshold, step.went_left)
-        for one, step in zip(features, path.steps, strict=True)
-    ]
+    return contributions("contributions", names_of_result(index, result).of_contributions(found), found.values, logits)

@@ -6,16 +6,18 @@ from collections.abc import Collection, Sequence
 
 import plotly.graph_objects as go
 
-from app.shared.data.decision_tree import Node, check_nodes, children_of, condition, descendants, majority
+from app.shared.data.decision_tree import Node, check_nodes, children_of, descendants, majority
+from app.shared.data.latents.names import FeatureNames
 from app.shared.labels import escape, shortened
 from app.shared.parts.figure import colours, styled
+from app.shared.parts.names import tick, tooltip_lines
 
-COLUMN = 172
+COLUMN = 202
 """Pixels per level; with fewer, texts overlap."""
 _ROW = 56
-_BOX = (154, 46)
+_BOX = (184, 46)
 _TEXT = 10.5
-_LETTERS = 20
+_LETTERS = 24
 _LISTED = 12
 _GREY, _PATH = "#7F7F7F", "#D55E00"
 
@@ -25,15 +27,15 @@ def tree_figure(
     classes: Sequence[str],
     collapsed: Collection[int] = (),
     path: Collection[int] = (),
-    word: str = "latent",
+    names: FeatureNames | None = None,
 ) -> go.Figure:
     """Draw the tree; a point's customdata is its node's number.
 
     collapsed: nodes whose subtree is not drawn. path: nodes to highlight, from the root to a sample's leaf.
-    word: noun for features without a name. Raises ValueError if the nodes do not form a tree.
+    names: of the features, by default `latent 7`. Raises ValueError if the nodes do not form a tree.
     """
     check_nodes(nodes, len(classes))
-    places = _places(nodes, collapsed)
+    places, names = _places(nodes, collapsed), names or FeatureNames()
     figure = go.Figure()
     usual = [i for i in places if i not in path]
     figure.add_trace(_edges(nodes, places, [i for i in places if i and i not in path], _GREY, 1))
@@ -41,8 +43,8 @@ def tree_figure(
     figure.add_trace(_edges(nodes, places, [i for i in places if i and i in path], _PATH, 4))
     figure.add_trace(_boxes(places, [i for i in places if i in path], _PATH, 4))
     figure.add_trace(_answers(nodes, places))
-    figure.add_trace(_labels(nodes, classes, places, collapsed, word))
-    figure.add_trace(_targets(nodes, classes, places, collapsed, word))
+    figure.add_trace(_labels(nodes, classes, places, collapsed, names))
+    figure.add_trace(_targets(nodes, classes, places, collapsed, names))
     width = COLUMN * (1 + max(x for x, _ in places.values()) // COLUMN)
     height = max(y for _, y in places.values()) + _ROW
     hidden = {"visible": False, "showgrid": False, "zeroline": False}
@@ -133,14 +135,14 @@ def _labels(
     classes: Sequence[str],
     places: dict[int, tuple[float, float]],
     collapsed: Collection[int],
-    word: str,
+    names: FeatureNames,
 ) -> go.Scatter:
     palette = colours(len(classes))
     return go.Scatter(
         x=[x + 8 for x, _ in places.values()],
         y=[y for _, y in places.values()],
         mode="markers+text",
-        text=[_label(nodes, i, classes, collapsed, word) for i in places],
+        text=[_label(nodes, i, classes, collapsed, names) for i in places],
         textposition="middle right",
         textfont={"size": _TEXT},
         marker={
@@ -159,7 +161,7 @@ def _targets(
     classes: Sequence[str],
     places: dict[int, tuple[float, float]],
     collapsed: Collection[int],
-    word: str,
+    names: FeatureNames,
 ) -> go.Scatter:
     """Invisible markers in the centre of every box, for hover and click."""
     return go.Scatter(
@@ -168,22 +170,27 @@ def _targets(
         mode="markers",
         marker={"size": 40, "opacity": 0},
         customdata=list(places),
-        hovertext=[_hover(nodes, i, classes, collapsed, word) for i in places],
+        hovertext=[_hover(nodes, i, classes, collapsed, names) for i in places],
         hovertemplate="%{hovertext}<extra></extra>",
     )
 
 
-def _label(nodes: Sequence[Node], i: int, classes: Sequence[str], collapsed: Collection[int], word: str) -> str:
-    node = nodes[i]
-    if children_of(node):
-        feature, _, threshold = condition(node, word).rpartition(" ≤ ")
-        head = shortened(feature, _LETTERS - len(threshold) - 3) + " ≤ " + threshold
-    else:
-        head = "→ " + shortened(classes[majority(node)], _LETTERS - 2)
-    rows = f"{node['n_rows']:,} rows"
+def _label(
+    nodes: Sequence[Node], i: int, classes: Sequence[str], collapsed: Collection[int], names: FeatureNames
+) -> str:
+    """Three lines: the condition (a latent's name has the line for itself) or class; rows; shares of classes."""
+    node, rows = nodes[i], f"{nodes[i]['n_rows']:,} rows"
     if _is_collapsed(nodes, i, collapsed):
         rows += f", {len(descendants(nodes, i))} hidden"
-    return f"<b>{escape(head)}</b><br>{rows}<br>{escape(_shares(node, classes))}"
+    if not children_of(node):
+        head = escape("→ " + shortened(classes[majority(node)], _LETTERS - 2))
+    else:
+        name, threshold = names.of_entry(node), f"≤ {node['threshold']:.3g}"
+        if name.explanation:
+            head, rows = tick(name, _LETTERS), f"{threshold} · {rows}"
+        else:
+            head = f"{tick(name, _LETTERS - len(threshold) - 1)} {threshold}"
+    return f"<b>{head}</b><br>{rows}<br>{escape(_shares(node, classes))}"
 
 
 def _shares(node: Node, classes: Sequence[str]) -> str:
@@ -198,11 +205,17 @@ def _shares(node: Node, classes: Sequence[str]) -> str:
     return text
 
 
-def _hover(nodes: Sequence[Node], i: int, classes: Sequence[str], collapsed: Collection[int], word: str) -> str:
+def _hover(
+    nodes: Sequence[Node], i: int, classes: Sequence[str], collapsed: Collection[int], names: FeatureNames
+) -> str:
     node = nodes[i]
     order = sorted(range(len(classes)), key=lambda k: -node["distribution"][k])
     present = [k for k in order if node["distribution"][k] > 0]
-    lines = [f"<b>{escape(condition(node, word)) if children_of(node) else 'leaf'}</b>", f"{node['n_rows']:,} rows"]
+    lines = ["<b>leaf</b>"]
+    if children_of(node):
+        first, *others = tooltip_lines(names.of_entry(node))
+        lines = [f"{first} ≤ {node['threshold']:.3g}", *others]
+    lines.append(f"{node['n_rows']:,} rows")
     lines += [f"{escape(classes[k])}: {node['distribution'][k]:.1%}" for k in present[:_LISTED]]
     lines += [f"and {len(present) - _LISTED} more classes"] if len(present) > _LISTED else []
     if children_of(node):

@@ -7,20 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import dash_mantine_components as dmc
-from dash import dcc
 
 from app.shared.data.decision_tree import Node, children_of, majority
+from app.shared.data.latents.names import FeatureNames
+from app.shared.feature_name import FeatureName
 from app.shared.parts.decisions.tree_figure import tree_figure, tree_width
 from app.shared.parts.figure import graph
+from app.shared.parts.names import written
 from app.shared.parts.page import wide
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One inner node on the path. label, href: of the feature it splits on; href "" without a page."""
+    """One inner node on the path. name: of the feature it splits on."""
 
-    label: str
-    href: str
+    name: FeatureName
     value: float
     threshold: float
     is_at_most: bool
@@ -32,15 +33,15 @@ def tree_path(
     path: Sequence[int],
     nodes: Sequence[Node],
     classes: Sequence[str],
-    word: str,
+    names: FeatureNames,
 ) -> dmc.Stack:
     """List the conditions on the path and draw the tree with all other subtrees collapsed.
 
-    path: node numbers from root to leaf. word: noun for features without a name.
+    path: node numbers from root to leaf. names: of the features.
     """
     collapsed = [i for i, node in enumerate(nodes) if i not in path and children_of(node)]
     drawing = graph(
-        name, tree_figure(nodes, classes, collapsed, path, word), "The row's path through the tree, as listed above"
+        name, tree_figure(nodes, classes, collapsed, path, names), "The row's path through the tree, as listed above"
     )
     steps = dmc.List([dmc.ListItem(_sentence(one)) for one in conditions], type="ordered", size="sm")
     answer = dmc.Text(leaf_text(nodes[path[-1]], classes), size="sm")
@@ -58,6 +59,5 @@ def leaf_text(leaf: Node, classes: Sequence[str]) -> str:
 
 
 def _sentence(condition: Condition) -> list[Any]:
-    feature = dcc.Link(condition.label, href=condition.href) if condition.href else condition.label
     sign = "≤" if condition.is_at_most else ">"
-    return [feature, f" = {condition.value:.3g} {sign} {condition.threshold:.3g}"]
+    return [written(condition.name), f" = {condition.value:.3g} {sign} {condition.threshold:.3g}"]

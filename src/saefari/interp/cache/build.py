@@ -62,14 +62,15 @@ def build_cache(
 ) -> LatentCache:
     """Build the cache of one SAE in `folder`, or complete what a stopped build left out. Returns the opened cache.
 
-    Only training rows enter it, if the samples have a split. latents: those whose activations are kept, None = all;
-    counts cover all latents either way. segment_activations: maximum activations of a segment, which bounds memory.
+    Only training rows enter it, if the samples have a split. Sources are ordered by name. latents: those whose
+    activations are kept, None = all; counts cover all latents either way. segment_activations: maximum activations of a
+    segment, which bounds memory.
     Segments that are missing or do not match their hash are written again.
     Raises ConflictError if the folder holds a cache of other settings and `overwrite` is false, StoreError if samples
     or codes are missing or damaged, SaeError if the sources' codes are those of different SAEs, DataError if no row is
     left.
     """
-    readers = [_SourceReader(source) for source in sources]
+    readers = [_SourceReader(source) for source in sorted(sources, key=lambda source: source.name)]
     d_sae = _check_sources(readers)
     kept = _check_latents(latents, d_sae)
     settings = {
@@ -83,7 +84,7 @@ def build_cache(
     if record.segments:
         logger.info("%s: %d of %d finished segments are intact", folder, len(intact), len(record.segments))
     index = 0
-    with progress_bar(sum(reader.n_rows for reader in readers), f"cache {folder.name}", "rows") as bar:
+    with progress_bar(sum(reader.n_rows for reader in readers), "collect activations", "rows") as bar:
         for reader in readers:
             start = 0
             while start < reader.n_rows:
@@ -106,9 +107,8 @@ def _check_sources(readers: Sequence[_SourceReader]) -> int:
     names = [reader.source.name for reader in readers]
     if not names or len(set(names)) != len(names):
         raise ValueError(f"the sources of a cache need distinct names: {names}")
-    saes = {reader.source.name: reader.manifest.facts.get("weights_sha256") for reader in readers}
-    widths = {reader.source.name: reader.d_sae for reader in readers}
-    if len(set(saes.values())) > 1 or len(set(widths.values())) > 1:
+    facts = [(reader.manifest.facts, reader.d_sae) for reader in readers]
+    if len({(one.get("weights_sha256"), one.get("random", False), d_sae) for one, d_sae in facts}) > 1:
         raise SaeError(
             f"the codes of {', '.join(names)} come from different SAEs; a cache holds one SAE: extract them again with "
             "the same SAE"

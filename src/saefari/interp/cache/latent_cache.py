@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from scipy import sparse
 
 from saefari.errors import SaeError, StoreError
 from saefari.store.latent_cache import RECORD, CacheRecord, Segment
@@ -62,10 +63,12 @@ class Activations:
     @cached_property
     def strongest(self) -> np.ndarray:
         """For each of `active_rows`, its largest activation (the first of equals), as index into the arrays."""
-        order = np.lexsort((-self.value, self.index))  # stable: equal values keep the order of positions
-        first = np.ones(len(order), dtype=bool)
-        first[1:] = self.index[order][1:] != self.index[order][:-1]
-        found: np.ndarray = order[first]
+        if not len(self):
+            return np.zeros(0, dtype=np.int64)
+        starts = np.flatnonzero(np.concatenate([[True], self.index[1:] != self.index[:-1]]))
+        peaks = np.maximum.reduceat(self.value, starts)
+        at_peak = np.flatnonzero(self.value == np.repeat(peaks, np.diff([*starts, len(self)])))
+        found: np.ndarray = at_peak[np.searchsorted(at_peak, starts)]
         return found
 
 
@@ -135,6 +138,18 @@ class LatentCache:
         offsets = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(np.int64)
         return Rows(np.concatenate(source), np.concatenate(row), offsets, np.concatenate(label))
 
+    @cached_property
+    def is_kept(self) -> np.ndarray:
+        """Whether the activations of each latent are kept, bool [d_sae]."""
+        kept = np.full(self.d_sae, self.latents is None)
+        kept[[] if self.latents is None else self.latents] = True
+        return kept
+
+    def iter_active(self) -> Iterator[sparse.csc_array]:
+        """Yield for each segment where the kept latents are active, int32 [n_positions, d_sae] of ones."""
+        for segment in self._segments:
+            yield segment.to_csc().astype(bool).astype(np.int32)
+
     def of(self, latent: int) -> Activations:
         """Return where a latent is active. Raises SaeError if the cache does not keep this latent."""
         self._check(latent)
@@ -177,5 +192,5 @@ class LatentCache:
     def _check(self, latent: int) -> None:
         if not 0 <= latent < self.d_sae:
             raise SaeError(f"latent {latent} does not exist: the SAE has latents 0 to {self.d_sae - 1}")
-        if self.latents is not None and latent not in self.latents:
-            raise SaeError(f"latent {latent} is not among the {len(self.latents)} latents kept in {self.folder}")
+        if not self.is_kept[latent]:
+            raise SaeError(f"latent {latent} is not among the {self.is_kept.sum()} latents kept in {self.folder}")

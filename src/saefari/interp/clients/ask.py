@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from saefari.errors import StoreError
 from saefari.interp.clients.answer_cache import AnswerCache, request_fingerprint
 from saefari.interp.clients.budget import Bill, Budget
 from saefari.interp.clients.client import Answer, Backend, ClientError, ImagePart, Request
@@ -91,7 +92,7 @@ class Client:
         prices: Prices | None = None,
         max_cost: float | None = None,
         vision: bool = False,
-        first_pause: float = 2.0,
+        first_pause: float = 4.0,
     ) -> None:
         if max_cost is not None and prices is None:
             raise ValueError("max_cost needs prices")
@@ -133,7 +134,12 @@ class Client:
                     self.usage.cache_hits += 1
                     return value
             value, answer = await self._answered(request, parse)
-            await asyncio.to_thread(self._cache.write, key, answer)
+            try:
+                await asyncio.to_thread(self._cache.write, key, answer)
+            except (StoreError, OSError) as error:  # further answers would be paid for and lost
+                failure = ClientError(f"answers cannot be kept: {error}", is_final=True)
+                self._give_up(failure)
+                raise failure from error
             return value
 
     async def close(self) -> None:

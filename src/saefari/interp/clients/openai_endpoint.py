@@ -29,6 +29,8 @@ class OpenAIEndpoint:
     """A model behind an endpoint. key: sent to the host of `base_url`, and to no other."""
 
     def __init__(self, model: str, base_url: str, key: Key) -> None:
+        import openai  # noqa: F401  (slow, so not within the time-out of the first request)
+
         self.model = model
         self.settings: Mapping[str, Any] = {"kind": "openai", "base_url": base_url}
         self._base_url = base_url

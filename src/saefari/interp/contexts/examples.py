@@ -11,7 +11,7 @@ from saefari.interp.cache.latent_cache import Activations, LatentCache
 from saefari.interp.contexts.inactive import InactiveKind, Place, inactive_places
 from saefari.interp.contexts.rows import TokenRow, TokenRows
 from saefari.interp.contexts.sampling import deciles, equally, mixed, share_out
-from saefari.interp.contexts.windows import Windows
+from saefari.interp.contexts.windows import windows_by_source
 from saefari.interp.records import Context, ContextImage, LatentExamples
 
 
@@ -32,16 +32,15 @@ class ExampleSampler:
         rows: Mapping[str, TokenRows],
         hard: InactiveKind | None = None,
     ) -> None:
-        """rows: source of the cache -> its rows. hard: finds inactive contexts that resemble active ones.
+        """rows: source of the cache -> its rows. hard: finds inactive contexts; None: random ones.
 
-        `hard` is used whenever it is given, and random contexts where it finds too few; see
-        `saefari.interp.contexts.hard_inactive`.
+        Random contexts are also used where `hard` finds too few; see `saefari.interp.contexts.inactive_kinds`.
         Raises ValueError if a source has no rows.
         """
         missing = [source for source in cache.sources if source not in rows]
         if missing:
             raise ValueError(f"no rows are given for {', '.join(missing)}")
-        self._cache = cache
+        self.cache = cache
         self._sampling = sampling
         self._seed = seed
         self._rows = [rows[source] for source in cache.sources]
@@ -50,35 +49,36 @@ class ExampleSampler:
 
     def examples(self, latent: int) -> LatentExamples:
         """Return the contexts of a latent. Raises SaeError if the cache does not keep it, StoreError if unreadable."""
-        activations = self._cache.of(latent)
+        activations = self.cache.of(latent)
         generator = np.random.default_rng([self._seed, latent])
         peaks = activations.value[activations.strongest]
         groups = deciles(peaks, generator)
-        explain, test = self._choose(peaks, groups, generator)
-        active = [self._around(activations, int(which)) for which in activations.strongest]
-        explain_inactive, inactive = self._inactive(
-            latent, activations, [active[i] for i in explain], [active[i] for i in test], generator
+        for_explainers, for_scorers = self._choose(peaks, groups, generator)
+        explain, test = (
+            [self._around(activations, int(which)) for which in activations.strongest[chosen]]
+            for chosen in (for_explainers, for_scorers)
         )
-        sets = [[active[i] for i in explain], [active[i] for i in test], explain_inactive, inactive]
+        explain_inactive, inactive = self._inactive(latent, activations, explain, test, generator)
+        sets = [explain, test, explain_inactive, inactive]
         images = self._images([place for places in sets for place in places])
         contexts = [tuple(self._context(activations, place, images) for place in places) for places in sets]
         return LatentExamples(
             latent=latent,
             explain=contexts[0],
             test=contexts[1],
-            deciles=groups[test],
+            deciles=groups[for_scorers],
             inactive=contexts[3],
             explain_inactive=contexts[2],
             n_activations=len(activations),
             n_rows=len(activations.active_rows),
-            density=len(activations) / max(self._cache.n_positions, 1),
-            class_rows=self._cache.class_rows(activations),
+            density=len(activations) / max(self.cache.n_positions, 1),
+            class_rows=self.cache.class_rows(activations),
         )
 
     def iter_rows(self) -> Iterator[TokenRow]:
         """Yield all rows of the cache as token texts, for frequencies in the whole data."""
         for number, rows in enumerate(self._rows):
-            chosen = self._cache.rows.row[self._cache.rows.source == number]
+            chosen = self.cache.rows.row[self.cache.rows.source == number]
             yield from rows.iterate(chosen.tolist())
 
     def _choose(
@@ -103,9 +103,9 @@ class ExampleSampler:
     ) -> tuple[list[Place], list[Place]]:
         """Return inactive windows for explainers and for scorers."""
         sampling, taken = self._sampling, {place.index for place in (*explain, *test)}
-        hard = self._hard.candidates(latent, test, generator) if self._hard is not None else []
+        hard = self._hard.candidates(latent, activations, test, generator) if self._hard is not None else []
         wanted = sampling.explain + sampling.inactive
-        found = inactive_places(self._cache.rows, self.windows, activations, hard, taken, wanted, generator)
+        found = inactive_places(self.cache.rows, self.windows, activations, hard, taken, wanted, generator)
         shuffled = [found[i] for i in generator.permutation(len(found))]
         n_explain, n_test = share_out(len(found), sampling.explain, sampling.inactive)
         return shuffled[:n_explain], shuffled[n_explain : n_explain + n_test]
@@ -113,49 +113,34 @@ class ExampleSampler:
     def _around(self, activations: Activations, which: int) -> Place:
         index = int(activations.index[which])
         windows = self.windows[int(activations.source[which])]
-        start, stop = windows.around(int(activations.position[which]), int(self._cache.rows.lengths[index]))
+        start, stop = windows.around(int(activations.position[which]), int(self.cache.rows.lengths[index]))
         return Place(index, start, stop)
 
     def _images(self, places: Sequence[Place]) -> dict[tuple[int, int], ContextImage]:
         """Return (source, row) -> image of the rows that have one."""
         found = {}
         for number, rows in enumerate(self._rows):
-            chosen = [place.index for place in places if self._cache.rows.source[place.index] == number]
-            images = rows.images([int(self._cache.rows.row[index]) for index in chosen])
+            chosen = [place.index for place in places if self.cache.rows.source[place.index] == number]
+            images = rows.images([int(self.cache.rows.row[index]) for index in chosen])
             found.update({(number, row): image for row, image in images.items()})
         return found
 
     def _context(
         self, activations: Activations, place: Place, images: Mapping[tuple[int, int], ContextImage]
     ) -> Context:
-        return read_context(self._cache, self._rows, activations, place, images)
-
-
-def windows_by_source(cache: LatentCache, sampling: Sampling, rows: Mapping[str, TokenRows]) -> list[Windows]:
-    """Return how windows are cut out of the rows of each source: whole rows with images, else as `sampling` says."""
-    return [Windows(None if rows[source].has_images else sampling.window, sampling.centred) for source in cache.sources]
-
-
-def read_context(
-    cache: LatentCache,
-    rows: Sequence[TokenRows],
-    activations: Activations,
-    place: Place,
-    images: Mapping[tuple[int, int], ContextImage] | None = None,
-) -> Context:
-    """Read one window. rows: by source. images: (source, row) -> image."""
-    source, row = int(cache.rows.source[place.index]), int(cache.rows.row[place.index])
-    label = int(cache.rows.label[place.index])
-    image = (images or {}).get((source, row))
-    return Context(
-        cache.sources[source],
-        row,
-        place.start,
-        rows[source].tokens(row, place.start, place.stop),
-        _values(activations, place),
-        None if label < 0 else cache.classes[label],
-        None if image is None else ContextImage(image.png, image.grid, image.patches[place.start : place.stop]),
-    )
+        cached = self.cache.rows
+        source, row = int(cached.source[place.index]), int(cached.row[place.index])
+        label = int(cached.label[place.index])
+        image = images.get((source, row))
+        return Context(
+            self.cache.sources[source],
+            row,
+            place.start,
+            self._rows[source].tokens(row, place.start, place.stop),
+            _values(activations, place),
+            None if label < 0 else self.cache.classes[label],
+            None if image is None else ContextImage(image.png, image.grid, image.patches[place.start : place.stop]),
+        )
 
 
 def _values(activations: Activations, place: Place) -> np.ndarray:

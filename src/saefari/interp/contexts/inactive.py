@@ -25,10 +25,12 @@ class Place:
 class InactiveKind(Protocol):
     """A way to find windows that resemble a latent's active contexts although it is inactive there."""
 
-    def candidates(self, latent: int, active: Sequence[Place], generator: np.random.Generator) -> Sequence[Place]:
+    def candidates(
+        self, latent: int, activations: Activations, active: Sequence[Place], generator: np.random.Generator
+    ) -> Sequence[Place]:
         """Return windows, the hardest first; the latent may be active in some of them.
 
-        active: the latent's contexts for scorers.
+        activations: of the latent. active: its contexts for scorers.
         """
         ...
 
@@ -76,20 +78,12 @@ def _random(
     is_clear[list(used)] = False
     clear = np.flatnonzero(is_clear)
     for index in generator.choice(clear, min(wanted, len(clear)), replace=False).tolist():
-        starts = windows[int(rows.source[index])].starts(int(rows.lengths[index]))
-        start = int(starts[int(generator.integers(len(starts)))])
-        yield _window(rows, windows, index, start)
+        yield Place(index, *windows[int(rows.source[index])].any(int(rows.lengths[index]), generator))
     for index in generator.permutation(activations.active_rows).tolist():
-        if index not in used:
-            positions = _positions(activations, index)
-            free = windows[int(rows.source[index])].inactive(int(rows.lengths[index]), positions)
-            if free:
-                yield Place(index, *free[int(generator.integers(len(free)))])
-
-
-def _window(rows: Rows, windows: Sequence[Windows], index: int, start: int) -> Place:
-    length, size = int(rows.lengths[index]), windows[int(rows.source[index])].size
-    return Place(index, start, length if size is None else min(start + size, length))
+        positions = _positions(activations, index)
+        free = windows[int(rows.source[index])].inactive(int(rows.lengths[index]), positions)
+        if len(free):
+            yield Place(index, *free[generator.integers(len(free))].tolist())
 
 
 def _positions(activations: Activations, index: int) -> np.ndarray:

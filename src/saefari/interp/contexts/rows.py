@@ -37,7 +37,8 @@ class TokenRows:
 
     The text of a token includes the characters between it and the previous valid token, such as white space, so that
     joined tokens give the row's text from the first valid token to the last. Of several tokens that share a character
-    the first has it. Positions of an image are named "patch row 1, column 2" (counted from 0), others in a row with an
+    the first has it. A row whose only position has no characters (`positions: cls`) has its whole text as its token.
+    Positions of an image are named "patch row 1, column 2" (counted from 0), others in a row with an
     image by their text, "cls" or "special token".
     Raises StoreError if the samples are missing or unreadable, or lack a requested row.
     """
@@ -162,6 +163,8 @@ class _Shard:
         text = self._texts[place] or ""
         if self._images is not None and self._images[place]["grid"] is not None:
             return self._position_names(place, text, start, stop)
+        if last - first == 1 and self._begins[first] == self._ends[first]:
+            return (text,)[start:stop]
         bounds = slice(first + start, first + stop)
         pairs = zip(self._begins[bounds].tolist(), self._ends[bounds].tolist(), strict=True)
         return tuple(text[begin:end] for begin, end in pairs)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from saefari.config.explanation import Sampling
+from saefari.interp.cache.latent_cache import LatentCache
+from saefari.interp.contexts.rows import TokenRows
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,23 @@ class Windows:
             return np.zeros(1, dtype=np.int64)
         return np.arange(0, max(length - self.size, 0) + 1) if self.centred else np.arange(0, length, self.size)
 
-    def inactive(self, length: int, active: Sequence[int] | np.ndarray) -> list[tuple[int, int]]:
-        """Return all windows [start, stop) of a row without an active position. active: int, ascending."""
+    def any(self, length: int, generator: np.random.Generator) -> tuple[int, int]:
+        """Return [start, stop) of a random window of a row that has positions."""
+        starts = self.starts(length)
+        start = int(starts[generator.integers(len(starts))])
+        return start, length if self.size is None else min(start + self.size, length)
+
+    def inactive(self, length: int, active: Sequence[int] | np.ndarray) -> np.ndarray:
+        """Return (start, stop) of all windows of a row without an active position, int64 [n, 2].
+
+        active: int, ascending.
+        """
         starts = self.starts(length)
         stops = np.minimum(starts + (length if self.size is None else self.size), length)
         free = np.searchsorted(active, starts) == np.searchsorted(active, stops)
-        return list(zip(starts[free].tolist(), stops[free].tolist(), strict=True))
+        return np.stack([starts[free], stops[free]], axis=1)
+
+
+def windows_by_source(cache: LatentCache, sampling: Sampling, rows: Mapping[str, TokenRows]) -> list[Windows]:
+    """Return how windows are cut out of the rows of each source: whole rows with images, else as `sampling` says."""
+    return [Windows(None if rows[source].has_images else sampling.window, sampling.centred) for source in cache.sources]

@@ -60,8 +60,10 @@ def _run_experiments(flags: argparse.Namespace) -> int:
     from saefari.config import load_config
 
     config = load_config(flags.config, flags.set)
-    extract = not flags.classify_only
-    return _run(config, flags, flags.config, train=extract, extract=extract, classify=not flags.extract_only)
+    extract, classify = not flags.classify_only, not flags.extract_only
+    return _run(
+        config, flags, flags.config, train=extract, extract=extract, classify=classify, explain=extract and classify
+    )
 
 
 def _run_training(flags: argparse.Namespace) -> int:
@@ -74,6 +76,15 @@ def _run_vision_training(flags: argparse.Namespace) -> int:
     from saefari.config import load_config
 
     return _run(load_config(flags.config, flags.set), flags, flags.config, vision=True)
+
+
+def _run_explanation(flags: argparse.Namespace) -> int:
+    from saefari.config import load_config
+    from saefari.pipeline.plan.check_explain import require_explain
+
+    config = load_config(flags.config, flags.set)
+    require_explain(config, flags.config)
+    return _run(config, flags, flags.config, explain=True)
 
 
 def _run_extract(flags: argparse.Namespace) -> int:
@@ -111,6 +122,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None], _Comm
     "train-vision": ("train only the vision model of a YAML configuration", add_train_flags, _run_vision_training),
     "extract": ("extract activations and codes of one model and dataset", add_extract_flags, _run_extract),
     "classify": ("train classifiers on the output of `saefari extract`", add_classify_flags, _run_classify),
+    "explain": ("explain latents of a run that is extracted and classified", add_train_flags, _run_explanation),
     "transfer": ("evaluate classifiers of one run on the features of another", add_transfer_flags, _run_transfer),
     "import-mosaic": ("convert published MOSAIC results into a results tree", add_import_flags, _run_import),
 }
@@ -126,6 +138,7 @@ def _run(
     train: bool = False,
     extract: bool = False,
     classify: bool = False,
+    explain: bool = False,
 ) -> int:
     from saefari.pipeline.execute.run_plan import run_plan
     from saefari.pipeline.execute.run_report import describe_report
@@ -142,11 +155,19 @@ def _run(
     elif train and not extract:
         plan = plan.training_only()
     if flags.dry_run:
-        print(describe_plan(plan, train=train, extract=extract, classify=classify))
+        print(describe_plan(plan, train=train, extract=extract, classify=classify, explain=explain))
         return OK
     training = vision or train
-    report = run_plan(plan, training=training, extracting=extract, classifying=classify, overwrite=flags.overwrite)
-    print(describe_report(plan, report, ["train"] * training + ["extract"] * extract + ["classify"] * classify))
+    report = run_plan(
+        plan,
+        training=training,
+        extracting=extract,
+        classifying=classify,
+        explaining=explain,
+        overwrite=flags.overwrite,
+    )
+    selected = {"train": training, "extract": extract, "classify": classify, "explain": explain}
+    print(describe_report(plan, report, [stage for stage, wanted in selected.items() if wanted]))
     return FAILED if report.failures else OK
 
 

@@ -146,13 +146,13 @@ def encode_jobs(plan: Plan, device: str, overwrite: bool) -> list[Encode]:
 
 
 def cells(model: ModelPlan) -> tuple[Cell, ...]:
-    """Return the model's SAEs, each followed by its random control if requested."""
+    """Return the SAEs that a model's hidden states are encoded with, each followed by its random control if needed."""
     from saefari.extract.job import Cell
 
     return tuple(
         Cell(sae.ref, random, trained=sae.training is not None)
         for sae in model.saes
-        for random in ((False, True) if sae.random else (False,))
+        for random in ((False, True) if sae.random or sae.random_explained else (False,))
     )
 
 

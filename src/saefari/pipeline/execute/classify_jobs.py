@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saefari.fingerprint import fingerprint
-from saefari.names import BASELINES, HIDDEN
-from saefari.pipeline.execute.build_jobs import cells, shown, test_folder
+from saefari.names import BASELINES, HIDDEN, RANDOM
+from saefari.pipeline.execute.build_jobs import shown, test_folder
 from saefari.pipeline.plan.check_prompt import caution
 from saefari.pipeline.plan.plan import DatasetPlan, ModelPlan, Plan
 from saefari.store import Manifest, read_samples_record, read_split_record
@@ -48,9 +48,11 @@ def classify_jobs(plan: Plan) -> list[ClassifyJob]:
 def _dataset_sources(plan: Plan, dataset: DatasetPlan) -> Iterator[FeatureSource]:
     models = [model for model in plan.models if dataset in plan.datasets_of(model)]
     for model in [model for model in models if (model.slug, dataset) not in plan.unextracted]:
-        for cell in cells(model) if (model.slug, dataset) not in plan.unencoded else ():
-            source = "random_sae" if cell.random else "sae"
-            yield FeatureSource(model, dataset, source, cell.ref.layer, cell.name, cell.ref.width)
+        for sae in model.saes if (model.slug, dataset) not in plan.unencoded else ():
+            ref = sae.ref
+            yield FeatureSource(model, dataset, "sae", ref.layer, ref.width, ref.width)
+            if sae.random:
+                yield FeatureSource(model, dataset, "random_sae", ref.layer, ref.width + RANDOM, ref.width)
         for layer in sorted({sae.ref.layer for sae in model.saes}):
             yield FeatureSource(model, dataset, "hidden", layer, HIDDEN)
     for source, model in _model_free(plan, dataset, models):

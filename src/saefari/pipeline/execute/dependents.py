@@ -11,7 +11,7 @@ from saefari.pipeline.execute import build_jobs
 from saefari.pipeline.execute.classify_jobs import classify_sources
 from saefari.pipeline.plan.plan import DatasetPlan, ModelPlan, Plan
 
-Stage = Literal["train", "extract", "classify"]
+Stage = Literal["train", "extract", "classify", "explain"]
 
 
 def without_model(plan: Plan, name: str) -> Plan:
@@ -67,3 +67,9 @@ def _work(plan: Plan, remaining: Collection[Stage], of: Plan) -> Iterator[str]:
         for job in classify_sources(plan):
             where = f" ({build_jobs.title(job.model, job.dataset, job.dataset.spec.split)})" if several else ""
             yield f"classify {job.name}{where}"
+    if "explain" in remaining and plan.config.explain is not None:
+        for model in plan.models:
+            suffix = f" of {model.title}" if len(of.models) > 1 else ""
+            encoded = [one for one in plan.extracted_datasets_of(model) if (model.slug, one) not in plan.unencoded]
+            for sae in model.saes if encoded or plan.config.explain.corpus else ():
+                yield f"explain layer {sae.ref.layer} {sae.ref.width}{suffix}"

@@ -1,4 +1,4 @@
-"""Execute a plan (prepare, train, extract, classify); after a failure, skip only the work that depends on it."""
+"""Execute a plan (prepare, train, extract, classify, explain); after a failure, skip only dependent work."""
 
 from __future__ import annotations
 
@@ -32,7 +32,13 @@ from saefari.store import iter_results, lock_tree, write_last_run
 
 
 def run_plan(
-    plan: Plan, *, training: bool = True, extracting: bool = True, classifying: bool = True, overwrite: bool = False
+    plan: Plan,
+    *,
+    training: bool = True,
+    extracting: bool = True,
+    classifying: bool = True,
+    explaining: bool = True,
+    overwrite: bool = False,
 ) -> Report:
     """Execute the selected stages of a plan and return a report of the outcome.
 
@@ -41,12 +47,19 @@ def run_plan(
     report = Report()
     for warning in [*plan.warnings, *(latent_warnings(plan) if classifying else [])]:
         report.warn(warning)
-    selected: dict[Stage, bool] = {"train": training, "extract": extracting, "classify": classifying}
+    explaining = explaining and plan.config.explain is not None
+    selected: dict[Stage, bool] = {
+        "train": training,
+        "extract": extracting,
+        "classify": classifying,
+        "explain": explaining,
+    }
     remaining = {stage for stage, wanted in selected.items() if wanted}
     trains = bool(plan.trained())
     with ExitStack() as locks:
         layout = plan.layout
-        folders = [layout.activations, layout.classifications, layout.saes, *([layout.models] if plan.vision else [])]
+        folders = [layout.activations, layout.classifications, layout.saes]
+        folders += [layout.models] * (plan.vision is not None) + [layout.explanations] * explaining
         for folder in sorted({folder.resolve() for folder in folders}):
             locks.enter_context(lock_tree(folder))
         if training or extracting:
@@ -59,6 +72,8 @@ def run_plan(
             _report_saes(plan, report)
         if extracting or classifying:
             _report_images(plan, report)
+        if explaining:
+            _explain(plan, report, overwrite)
         write_last_run(plan.layout.last_run, report.failures, report.warnings)
     return report
 
@@ -197,6 +212,29 @@ def _encode(plan: Plan, report: Report, overwrite: bool) -> Plan:
     for (model, dataset), outcome in zip(splits, outcomes, strict=True):
         plan = _record_outcome(plan, report, {"classify"}, outcome, without_codes(plan, model, dataset))
     return plan
+
+
+def _explain(plan: Plan, report: Report, overwrite: bool) -> None:
+    """Explain latents, one SAE after the other, and write the report on all explanations."""
+    from saefari.interp.run import run_explain
+    from saefari.interp.shared import Shared
+    from saefari.pipeline.execute.explain_jobs import explain_jobs
+    from saefari.report.explanations.report import write_explanation_report
+
+    shared = Shared()
+    for job in explain_jobs(plan, visible_devices(plan)[0], overwrite):
+        try:
+            outcome = run_explain(job, shared)
+        except Exception as error:  # other SAEs are explained nevertheless
+            report.fail(job.title, explain_failure(error))
+            continue
+        report.warnings += outcome.warnings
+        if outcome.failures:
+            report.fail(job.title, outcome.failure_text)
+    try:
+        report.explanations = write_explanation_report(plan.layout)
+    except Exception as error:  # the explanations themselves are intact
+        report.fail("report on the explanations", explain_failure(error))
 
 
 def _report_saes(plan: Plan, report: Report) -> None:

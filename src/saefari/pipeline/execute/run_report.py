@@ -17,7 +17,7 @@ from saefari.store import Failure
 class Report:
     """Outcome of a run. rows: of the summary. reused, reused_saes: settings and SAEs from an earlier run.
 
-    saes: text of the SAE report. images: number of image reports.
+    saes, explanations: texts of the reports on SAEs and explanations. images: number of image reports.
     """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -26,6 +26,7 @@ class Report:
     reused: int = 0
     reused_saes: int = 0
     saes: str = ""
+    explanations: str = ""
     images: int = 0
 
     def warn(self, warning: str) -> None:
@@ -52,6 +53,8 @@ def describe_report(plan: Plan, report: Report, stages_run: Sequence[str]) -> st
         lines += describe_trained(plan.vision)
     if report.saes:
         lines += ["", report.saes, ""]
+    if report.explanations:
+        lines += ["", report.explanations, ""]
     if report.reused_saes:
         lines.append(f"{report.reused_saes} SAEs reused from an earlier run.")
     if report.reused:
@@ -77,4 +80,6 @@ def _places(plan: Plan, stages_run: Sequence[str]) -> list[tuple[str, Path]]:
         places.append(("Trained SAEs         ", layout.saes))
     if "classify" in stages_run:
         places += [("Classifiers          ", layout.classifications), ("All results          ", layout.summary)]
+    if "explain" in stages_run and plan.config.explain is not None:
+        places.append(("Explanations         ", layout.explanations))
     return places

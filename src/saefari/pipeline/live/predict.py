@@ -204,8 +204,7 @@ def _other_reader(part: str, model: Any) -> ModelError:
 
 def _codes(sae: LoadedSae, states: torch.Tensor, above: np.ndarray | None) -> CodesShard:
     """Encode the positions of one sample, in the precision of stored codes. above: outliers, which get no codes."""
-    from saefari.extract.shard_arrays import insert_outliers
-    from saefari.saes.encode import encode
+    from saefari.saes.encode import encode, insert_outliers
 
     if above is None:
         above = np.zeros(len(states), dtype=bool)

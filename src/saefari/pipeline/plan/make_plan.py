@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from saefari.errors import PATH_LENGTH, ConfigError, ModelError, Problem, shown
 from saefari.models.registry import UnreachableModel, describe
 from saefari.pipeline.plan.bos import BosPlanner
 from saefari.pipeline.plan.check_devices import device_problems, device_warnings
+from saefari.pipeline.plan.check_explain import check_explain
 from saefari.pipeline.plan.check_prompt import check_prompts
 from saefari.pipeline.plan.check_saes import width_problems
 from saefari.pipeline.plan.outliers import planned_outliers
@@ -37,6 +39,7 @@ def make_plan(config: Config, *, need_model: bool = True, dry_run: bool = False,
     checker.prompts(need_model)
     checker.corpora(need_model)
     checker.settings()
+    check_explain(config, models, checker.problem, reach=not dry_run)
     warnings = [f"{model.slug}, {sae.warning}" for model in models for sae in model.saes if sae.warning]
     if need_model or settings.act_only:
         checker.problems += device_problems(settings)
@@ -62,27 +65,27 @@ class _Checker:
         """Check keys of `settings` and `classification_params` that require another key or a package."""
         settings = self._config.settings
         if settings.max_batches is not None and settings.batch_size is None:
-            self._problem("settings.max_batches", "needs settings.batch_size, the number of rows of a batch")
+            self.problem("settings.max_batches", "needs settings.batch_size, the number of rows of a batch")
         log = settings.training_log
         if log != "none" and find_spec(log) is None:
-            self._problem("settings.training_log", f"{log!r} needs the package {log}: pip install {log}")
+            self.problem("settings.training_log", f"{log!r} needs the package {log}: pip install {log}")
         params = self._config.classification_params
         if params.extra_top_n is None and params.extra_binarize_value is not None:
-            self._problem("classification_params.extra_binarize_value", "needs classification_params.extra_top_n")
+            self.problem("classification_params.extra_binarize_value", "needs classification_params.extra_top_n")
 
     def models(self, need_model: bool) -> Iterator[ModelPlan]:
         """Yield the models with their SAEs; need_model: the models must be available."""
         entries: dict[tuple[str, str | None], list[tuple[str, ModelSpec]]] = {}
         slugs: dict[str, str] = {}
-        planner = SaePlanner(self._config, self._layout, self._slug, self._problem)
-        bos = BosPlanner(self._config, need_model and self._reach, self._problem, self.notes.append)
+        planner = SaePlanner(self._config, self._layout, self._slug, self.problem)
+        bos = BosPlanner(self._config, need_model and self._reach, self.problem, self.notes.append)
         for i, spec in enumerate(self._config.models):
             path = f"models[{i}]"
             if not self._positions_fit(path, spec):
                 continue
             slug = self._slug(spec)
             if slugs.setdefault(slug, spec.name) != spec.name:
-                self._problem(f"{path}.name", f"{spec.name!r} would share its folder with {slugs[slug]!r}")
+                self.problem(f"{path}.name", f"{spec.name!r} would share its folder with {slugs[slug]!r}")
             if need_model and not self._shape(path, spec):
                 continue
             entries.setdefault((spec.name, spec.revision), []).append((path, spec))
@@ -90,6 +93,8 @@ class _Checker:
             self._check_same_settings(group)
             saes = planner.of_model(group)
             if saes:
+                if self._config.explain is not None and self._config.explain.reads_stored_controls:
+                    saes = tuple(replace(sae, random_explained=True) for sae in saes)
                 _, first = group[0]
                 if first.name in self._d_model:
                     self.problems += width_problems(first.name, self._d_model[first.name], saes)
@@ -112,7 +117,7 @@ class _Checker:
             for key, of in keys.items():
                 if of(spec) != of(first):
                     message = f"{of(spec)!r}: {place} reads {spec.name!r} with {of(first)!r}; use a separate run"
-                    self._problem(f"{path}.{key}", f"{message} with another settings.base_save_dir")
+                    self.problem(f"{path}.{key}", f"{message} with another settings.base_save_dir")
                     break
 
     def _slug(self, spec: ModelSpec) -> str:
@@ -139,12 +144,12 @@ class _Checker:
                     self._hooks(spec, model_type, info.n_layers)
         except UnreachableModel as error:
             if self._reach:
-                self._problem(f"{path}.name", str(error))
+                self.problem(f"{path}.name", str(error))
             else:
                 self.notes.append(f"{path}: {spec.name!r} is not on this machine; its layers were not checked")
             return True
         except ModelError as error:
-            self._problem(f"{path}.name", str(error))
+            self.problem(f"{path}.name", str(error))
             return True
         self._d_model[spec.name] = info.d_model
         beyond = [(j, layer) for j, layer in enumerate(spec.layers) if layer >= info.n_layers]
@@ -152,9 +157,7 @@ class _Checker:
             j, layer = beyond[0]
             more = f" and {len(beyond) - 1:,} more" if len(beyond) > 1 else ""
             name = shown(spec.name, PATH_LENGTH)
-            self._problem(
-                f"{path}.layers[{j}]", f"{shown(layer)}{more}: {name} has the layers 0 to {info.n_layers - 1}"
-            )
+            self.problem(f"{path}.layers[{j}]", f"{shown(layer)}{more}: {name} has the layers 0 to {info.n_layers - 1}")
         return not beyond
 
     def _hooks(self, spec: ModelSpec, model_type: ModelType, n_layers: int) -> None:
@@ -173,7 +176,7 @@ class _Checker:
         known = POSITIONS_OF[model_type]
         if positions not in known:
             key = f"{path}.positions" if spec.positions else "settings.positions"
-            self._problem(key, f"{positions!r}: a {model_type} has {', '.join(known)}")
+            self.problem(key, f"{positions!r}: a {model_type} has {', '.join(known)}")
         return positions in known
 
     def _reader(self, spec: ModelSpec, model_type: ModelType) -> None:
@@ -185,7 +188,7 @@ class _Checker:
             tokenizer = TextTokenizer.load(spec.name, spec.revision)
             bos = None if spec.add_bos == "auto" or tokenizer.tokenizer.bos_token_id is None else bool(spec.add_bos)
             if not tokenizer.with_bos(bos).begins_with_special:
-                self._problem("settings.positions", no_class_token(spec.name))
+                self.problem("settings.positions", no_class_token(spec.name))
         if model_type != "llm":
             from saefari.models.image_loader import ImageLoader
 
@@ -202,12 +205,12 @@ class _Checker:
                 continue
             if any(self._config.positions_of(model) != "tokens" for model in self._config.models):
                 message = "needs positions: tokens, since it trains on tokens of texts: remove it or change positions"
-                self._problem(f"{path}.corpus", message)
+                self.problem(f"{path}.corpus", message)
             if self._config.settings.include_special_tokens:
                 message = "excludes special tokens, settings.include_special_tokens includes them: remove one of them"
-                self._problem(f"{path}.corpus", message)
+                self.problem(f"{path}.corpus", message)
             for key, message in check_dataset(section.corpus.dataset, not self._reach) if need_rows else ():
-                self._problem(f"{path}.corpus.{key}", message)
+                self.problem(f"{path}.corpus.{key}", message)
 
     def datasets(self, need_rows: bool) -> Iterator[DatasetPlan]:
         """Yield the datasets; need_rows: their rows must be available."""
@@ -217,12 +220,12 @@ class _Checker:
             self._fields(path, spec)
             if need_rows:
                 for key, message in check_dataset(spec, allow_unreachable=not self._reach):
-                    self._problem(f"{path}.{key}", message)
+                    self.problem(f"{path}.{key}", message)
             plan = plan_dataset(spec, self._config.datasets)
             for split in plan.splits:
                 place = (plan.slug, spec.config_name, plan.folder(split))
                 if place in slugs:
-                    self._problem(f"{path}.name", f"split {split!r} of {spec.name!r} is already used by {slugs[place]}")
+                    self.problem(f"{path}.name", f"split {split!r} of {spec.name!r} is already used by {slugs[place]}")
                 slugs[place] = path
             yield plan
 
@@ -236,12 +239,12 @@ class _Checker:
         """Check that the dataset has the fields that its models read."""
         types = {self._config.model_type_of(model) for model in self._config.models}
         if spec.text_field is None and "llm" in types:
-            self._problem(f"{path}.text_field", "is missing: a text model needs it")
+            self.problem(f"{path}.text_field", "is missing: a text model needs it")
         if spec.image_field is None and types - {"llm"}:
-            self._problem(f"{path}.image_field", f"is missing: a {min(types - {'llm'})} needs it")
+            self.problem(f"{path}.image_field", f"is missing: a {min(types - {'llm'})} needs it")
         for model in self._config.models:
             if spec.text_field is None and self._config.positions_of(model) == "text":
-                self._problem(f"{path}.text_field", "is missing: `positions: text` needs it")
+                self.problem(f"{path}.text_field", "is missing: `positions: text` needs it")
 
-    def _problem(self, path: str, message: str) -> None:
+    def problem(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))

@@ -20,6 +20,7 @@ Entry = tuple[str, ModelSpec]
 class PlannedSae:
     """One SAE of a model. training: how the run trains it; None = it exists. random: with a random control.
 
+    random_explained: codes of a random control are extracted for the explanations, even if it is not classified.
     place: path of its entry in the configuration.
     """
 
@@ -27,6 +28,7 @@ class PlannedSae:
     training: SaeTraining | None = None
     random: bool = False
     place: str = ""
+    random_explained: bool = False
 
     @property
     def warning(self) -> str | None:

@@ -18,6 +18,7 @@ from app.shared.data.samples.reasons import offered_latents
 from app.shared.data.samples.rows import Filters, ResultRows, find_rows, find_sample, matching, runner_up
 from app.shared.data.samples.selection import selected_in_baselines
 from app.shared.data.tree import OutputTree, tree
+from app.shared.feature_name import FeatureName
 from app.shared.parts.decisions.contributions import ClassLogit, bars, sum_text
 from saefari.store import write_json
 from tests.app.rendered import text
@@ -143,6 +144,7 @@ def test_every_part_of_a_sample_can_be_shown(served: Flask, source: str, classif
     reasons = text(parts[3])
     if source == "sae":
         assert "/latent?sae=" in reasons
+    assert reasons.count('"Predicted "') == 1
     if classifier == "linear":
         assert "= logit" in reasons
     if classifier == "tree":
@@ -184,7 +186,7 @@ def test_points_of_the_map_are_rows(served: Flask, monkeypatch: pytest.MonkeyPat
 
 def test_bars_sum_to_the_logit_also_with_many_features() -> None:
     logit = ClassLogit("a (predicted)", np.linspace(-1, 2, 40), -0.25, float(np.linspace(-1, 2, 40).sum() - 0.25))
-    bar = bars([f"latent {i}" for i in range(40)], logit).data[0]
+    bar = bars([FeatureName("latent", i) for i in range(40)], logit).data[0]
     assert sum(bar.x) == pytest.approx(logit.logit)
     assert len(bar.x) < 20
     assert f"logit {logit.logit:+.3f}" in sum_text(logit)

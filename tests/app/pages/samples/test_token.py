@@ -60,10 +60,10 @@ def listed(position: object) -> list[dict[str, object]]:
 def test_a_token_lists_its_latents_strongest_first_with_links(served: Flask) -> None:
     found = listed(str(own_position()))
     wanted = stored(own_position())
-    assert [row["latent"] for row in found] == list(wanted)
+    assert [row["number"] for row in found] == list(wanted)
     np.testing.assert_allclose([row["activation"] for row in found], list(wanted.values()), rtol=1e-6)  # type: ignore[arg-type]
     (sae,) = tree().index().saes
-    assert all(str(row["href"]).startswith(f"/latent?sae={sae}&latent={row['latent']}&codes=") for row in found)
+    assert all(str(row["href"]).startswith(f"/latent?sae={sae}&latent={row['number']}&codes=") for row in found)
 
 
 def test_the_list_is_limited_and_shows_the_number_of_active_latents(
@@ -71,7 +71,7 @@ def test_the_list_is_limited_and_shows_the_number_of_active_latents(
 ) -> None:
     monkeypatch.setattr(token_module, "_MOST", 1)
     position = own_position()
-    assert [row["latent"] for row in listed(position)] == [next(iter(stored(position)))]
+    assert [row["number"] for row in listed(position)] == [next(iter(stored(position)))]
     shown = text(page()._show_token(str(ROW), position, *ids("sae")))
     assert f"{len(stored(position))} of {D_SAE} latents are active" in shown
 

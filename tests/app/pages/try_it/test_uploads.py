@@ -142,6 +142,7 @@ def test_a_classifier_without_latents_shows_the_image_alone(served: Flask) -> No
 
 def test_latents_colour_the_uploaded_image(served: Flask) -> None:
     kept = {"text": "", "spans": [[0, 0]] * 3, "latents": {"4": [[1], [2.0]], "evidence": [[0, 1, 2], [0.5, -1.0, 0]]}}
+    kept["names"] = {"4": "latent 4"}
     kept["picture"] = {"name": "a", "src": "data:,", "grid": [1, 2], "patch": [-1, 0, 1], "first_is_class": True}
     by_latent, by_evidence = (text(try_page()._colour(name, kept)) for name in ("4", "evidence"))
     assert "patch row 0, column 0: 2" in by_latent

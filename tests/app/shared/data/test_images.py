@@ -200,10 +200,10 @@ def test_a_latent_is_shown_by_the_image_in_which_it_is_strongest(served: Flask) 
     assert summary(codes).strongest.tolist() == strongest.tolist()
     listed = latent_table(sae, codes, tree().index())["strongest_row"]
     assert listed.fillna(-1).tolist() == strongest.tolist()
-    known = facts(sae, codes, [2, 7])
+    known = facts(codes, [2, 7])
     assert (known[2].image, known[7].image) == (f"{view_address(codes.samples)}{strongest[2]}", "")
     assert known[2].tokens == (), "patches are shown, not told"
-    assert facts(sae, code_set(PROMPTS), [3])[3].tokens == ("<i>flag</i>",)
+    assert facts(code_set(PROMPTS), [3])[3].tokens == ("<i>flag</i>",)
 
 
 def test_a_view_is_served_as_it_is_stored(served: Flask, client: FlaskClient) -> None:

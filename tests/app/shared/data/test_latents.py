@@ -151,11 +151,11 @@ def test_top_tokens_are_read_off_the_text(codes: CodeSet, dense: np.ndarray) -> 
 
 
 def test_unknown_facts_of_tooltips_are_empty(sae: Sae, dense: np.ndarray) -> None:
-    found = facts(sae, sae.code_sets[0], [1, DEAD, 999])
+    found = facts(sae.code_sets[0], [1, DEAD, 999])
     assert found[1].density == pytest.approx((dense[:, 1] > 0).mean())
     assert len(found[1].tokens) == 5
     assert (found[DEAD].density, found[DEAD].tokens) == (0, ())
-    assert found[999] == facts(sae, None, [1])[1] == Facts()
+    assert found[999] == facts(None, [1])[1] == Facts()
 
 
 def test_latents_are_filtered_by_words_state_and_class(tmp_path: Path, dense: np.ndarray) -> None:
@@ -172,8 +172,12 @@ def test_latents_are_filtered_by_words_state_and_class(tmp_path: Path, dense: np
     assert filtered(table, "", "explained", "")["latent"].tolist() == [5]
     assert len(filtered(table, "", "alive", "")) == D_SAE - 1
     assert 0 in filtered(table, "", "all", "B")["latent"].tolist()
-    write_json(one.explanations / "6.json", {"explanation": "cats", "scores": {}})
-    assert latent_table(one, one.code_sets[0], index)["explanation"][6] == "cats"
+    doubtful = {"embedding": {"value": 0.5, "controls": {"shuffled": {"value": 0.5}}}}
+    write_json(one.explanations / "6.json", {"explanation": "Fires on cats", "name": "felines", "scores": doubtful})
+    table = latent_table(one, one.code_sets[0], index)
+    assert table.loc[6, ["name", "explanation", "doubtful"]].tolist() == ["felines", "Fires on cats", True]
+    assert table["score"].tolist()[4:7] == ["", "detection 0.75", "embedding 0.50, not above its controls"]
+    assert filtered(table, "FELINES cats", "all", "")["latent"].tolist() == [6]
 
 
 def test_a_broken_shard_is_a_store_error(tmp_path: Path, dense: np.ndarray) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.shared.data.decision_tree import check_nodes, descendants, rules
+from app.shared.data.latents.names import FeatureNames
 from app.shared.parts.decisions.tree_figure import tree_figure, tree_width
 
 LEAF = {"n_rows": 3, "distribution": [0.25, 0.75]}
@@ -82,7 +83,10 @@ def test_names_are_text_and_never_markup() -> None:
 
 
 def test_a_feature_without_a_name_uses_the_noun() -> None:
-    assert "dimension 101 ≤ 0.5" in tree_figure(grow(1), ["a", "b"], word="dimension").data[-1].hovertext[0]
+    assert (
+        "<b>dimension 101</b> ≤ 0.5"
+        in tree_figure(grow(1), ["a", "b"], names=FeatureNames("dimension")).data[-1].hovertext[0]
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,7 +112,7 @@ def test_rules_lead_to_every_leaf() -> None:
         {"n_rows": 4, "distribution": [1.0, 0.0]},
         LEAF,
     ]
-    assert rules(nodes, ["a", "b"], "latent") == [
+    assert rules(nodes, ["a", "b"], FeatureNames()) == [
         {"rule": "latent 7 ≤ 1", "class": "b", "share": 0.75, "rows": 9},
         {"rule": "latent 7 > 1 and latent 8 ≤ 2", "class": "a", "share": 1.0, "rows": 4},
         {"rule": "latent 7 > 1 and latent 8 > 2", "class": "b", "share": 0.75, "rows": 3},

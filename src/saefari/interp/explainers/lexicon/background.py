@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 from saefari.interp.explainers.lexicon.units import is_word, kinds, starts_sentence, stem, unit_texts
@@ -47,7 +48,7 @@ class Background:
             self.n_sentences += sum(starts_sentence(written, place) for place in range(1, len(written)))
             words.update(written)
             tokens.update(token.strip().casefold() for token in row)
-            pairs.update(zip(lower, lower[1:], strict=False))
+            pairs.update(pairwise(lower))
             for distance in GAPS:
                 gaps.update(zip(lower, lower[distance:], strict=False))
             for start in range(0, len(lower), _WINDOW):
@@ -94,7 +95,7 @@ class Background:
         if len(counter) > self._most_terms:
             least = sorted(counter.values())[len(counter) // 2]
             for key in [key for key, n in counter.items() if n <= least]:
-                del counter[key]  # type: ignore[arg-type]
+                del counter[key]
 
 
 def word_parts(word: str) -> list[Term]:

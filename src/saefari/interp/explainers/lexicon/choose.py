@@ -34,7 +34,7 @@ _LEAST_FIRST, _LEAST_MORE, _LEAST_RATIO = 0.12, 0.07, 1.2
 _ENOUGH = 0.9
 _MOST_TERMS = 4
 _SAME_WORD = 0.7
-"""An ending or beginning of one word is no pattern: no word may have a larger share of it."""
+"""A part of one word is no pattern: no word may have a larger share of it."""
 _ALWAYS, _MIN_PAIR_Z = 0.8, 2.0
 """A pair is preferred to its word if the word has that neighbour nearly everywhere, or more often than elsewhere."""
 
@@ -56,7 +56,23 @@ def choose(evidence: Evidence, among: frozenset[int]) -> list[Found]:
             break
         chosen.append(more)
         rest -= more.events
-    return chosen
+    return _without_repeats(chosen)
+
+
+def _without_repeats(chosen: list[Found]) -> list[Found]:
+    """Return the terms with a word piece and the same ending of words as one, the ending."""
+    kept: list[Found] = []
+    for one in chosen:
+        same = [i for i, other in enumerate(kept) if {one.term[0], other.term[0]} == {"piece", "suffix"}]
+        same = [i for i in same if one.term[1].endswith(kept[i].term[1]) or kept[i].term[1].endswith(one.term[1])]
+        if not same:
+            kept.append(one)
+            continue
+        other = kept[same[0]]
+        term = min(one.term, other.term, key=lambda term: (len(term[1]), term[0] == "piece"))
+        events, coverage = one.events | other.events, one.coverage + other.coverage
+        kept[same[0]] = Found(("suffix", term[1]), events, coverage, max(one.ratio, other.ratio))
+    return kept
 
 
 def _best(evidence: Evidence, among: frozenset[int], preference: dict[str, float], least: float) -> Found | None:
@@ -80,7 +96,7 @@ def _is_enough(evidence: Evidence, found: Found, least: float) -> bool:
         return False
     if found.term[0] in ("pair", "gap"):
         return _says_more_than_word(evidence, found)
-    return found.term[0] not in ("prefix", "suffix") or _is_pattern(evidence, found)
+    return found.term[0] not in ("prefix", "suffix", "piece") or _is_pattern(evidence, found)
 
 
 def _says_more_than_word(evidence: Evidence, found: Found) -> bool:
@@ -97,10 +113,10 @@ def _says_more_than_word(evidence: Evidence, found: Found) -> bool:
 
 
 def _is_pattern(evidence: Evidence, found: Found) -> bool:
-    """Whether a beginning or ending is that of several different words, none of which dominates."""
+    """Whether a part of words is that of several different ones, none of which dominates."""
     shares: dict[str, float] = {}
     for event in found.events:
         key = stem(evidence.events[event].unit.casefold())
         shares[key] = shares.get(key, 0.0) + evidence.events[event].weight
-    least = 2 if found.term[0] == "prefix" and len(found.term[1]) >= 4 else 3
+    least = 3 if found.term[0] == "suffix" or len(found.term[1]) < 4 else 2
     return len(shares) >= least and max(shares.values()) <= _SAME_WORD * found.coverage

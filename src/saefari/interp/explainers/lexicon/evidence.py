@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import math
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,7 +29,6 @@ class Event:
     context: int
     weight: float
     unit: str
-    token: str
     terms: frozenset[Term]
     spans: dict[Term, str]
 
@@ -54,11 +54,10 @@ class Evidence:
     events: list[Event] = field(default_factory=list)
     index: dict[Term, list[int]] = field(default_factory=lambda: defaultdict(list))
     """term -> events."""
-    n_contexts: int = 0
 
     def covered(self, events: Iterable[int]) -> float:
         """Share of the activations at some events."""
-        return sum(self.events[event].weight for event in events)
+        return math.fsum(self.events[event].weight for event in events)  # exact, so in any order the same
 
     def found(self, terms: Iterable[Term], among: frozenset[int]) -> Iterator[Found]:
         """Yield the terms that are over-represented among some events, in at least three contexts.
@@ -74,44 +73,46 @@ class Evidence:
             if n < least:
                 continue
             coverage = self.covered(events)
-            count, places = self.background.count(term)
-            count = max(count, n)
+            counted, places = self.background.count(term)
+            count = max(counted, float(n))
             ratio, z = log_odds(coverage / total * n_among, n_among, count, max(places, 2 * count))
             if z >= _MIN_Z or (n_among < 2 * _MIN_CONTEXTS and ratio > 2):
                 yield Found(term, events, coverage, ratio)
 
-    def words(self, events: Iterable[int]) -> Counter[str]:
+    def words(self, events: Iterable[int]) -> dict[str, float]:
         """Return the words and symbols at events with their shares of the activations; "" is white space.
 
         Words that differ only in case are one, in lower case if that is common.
         """
-        written: dict[str, Counter[str]] = defaultdict(Counter)
-        for event in events:
+        written: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        for event in sorted(events):
             unit = self.events[event].unit
             written[unit.casefold()][unit] += self.events[event].weight
-        return Counter({_usual(folded, forms): sum(forms.values()) for folded, forms in written.items()})
+        return {_usual(folded, forms): sum(forms.values()) for folded, forms in written.items()}
 
 
-def _usual(folded: str, forms: Counter[str]) -> str:
-    if forms[folded] >= _LOWER_CASE * sum(forms.values()):
+def _usual(folded: str, forms: dict[str, float]) -> str:
+    if forms.get(folded, 0.0) >= _LOWER_CASE * sum(forms.values()):
         return folded
     return max(forms, key=lambda form: (forms[form], form))
 
 
 def collect(contexts: Sequence[Context], background: Background) -> Evidence:
-    """Return the evidence of active contexts. A context counts by its strongest activation, divided among its active
-    positions."""
+    """Return the evidence of active contexts.
+
+    A context counts by its largest activation squared, the energy of the latent's part in the reconstruction; its
+    active positions divide that in proportion to their activations.
+    """
     evidence = Evidence(background)
     raw: list[tuple[Event, float]] = []
     for number, context in enumerate(contexts):
         total = float(context.activations.sum())
         if context.peak <= 0 or total <= 0:
             continue
-        evidence.n_contexts += 1
-        raw += [(event, context.peak * share) for event, share in _events(number, context, total)]
-    total = sum(weight for _, weight in raw)
+        raw += [(event, context.peak**2 * share) for event, share in _events(number, context, total)]
+    total = math.fsum(weight for _, weight in raw)
     for event, weight in raw:
-        evidence.events.append(Event(event.context, weight / total, event.unit, event.token, event.terms, event.spans))
+        evidence.events.append(replace(event, weight=weight / total))
         for term in event.terms:
             evidence.index[term].append(len(evidence.events) - 1)
     return evidence
@@ -124,15 +125,15 @@ def _events(number: int, context: Context, total: float) -> Iterator[tuple[Event
     window = {("topic", word) for word in lower if is_word(word)}
     for position in np.flatnonzero(context.activations > 0).tolist():
         unit, token = units.of_token[position], context.tokens[position]
-        terms, spans = _terms(units, lower, unit, position, token)
+        terms, spans = _terms(units, lower, unit, token)
         if context.start == 0 and position == 0:
             terms.add(FIRST)
         here = frozenset(terms | (window - {("topic", lower[unit])} if unit >= 0 else window))
         written = units.texts[unit] if unit >= 0 else ""
-        yield Event(number, 0.0, written, token, here, spans), float(context.activations[position]) / total
+        yield Event(number, 0.0, written, here, spans), float(context.activations[position]) / total
 
 
-def _terms(units: Units, lower: list[str], unit: int, position: int, token: str) -> tuple[set[Term], dict[Term, str]]:
+def _terms(units: Units, lower: list[str], unit: int, token: str) -> tuple[set[Term], dict[Term, str]]:
     """Return the terms of one position, and the texts of its pairs and gaps."""
     stripped = token.strip().casefold()
     if unit < 0:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from saefari.errors import readable
 from saefari.interp.records import Context
 
 _MOSTLY = 0.6
@@ -17,7 +16,7 @@ _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "central", "right")
 def describe_images(contexts: Sequence[Context], classes: Sequence[str]) -> tuple[str, str]:
     """Return the name and sentence of an image latent. classes: those it leans to."""
     where = _region(contexts)
-    what = " and ".join(readable(str(name), 40) for name in classes)
+    what = " and ".join(classes)
     kind = f"class{'es' if len(classes) > 1 else ''} {what}"
     if classes:
         name = f"{kind}, {where}" if where else kind

@@ -58,5 +58,5 @@ def neighbour(evidence: Evidence, found: Found) -> tuple[str, str] | None:
             count, places = evidence.background.count(("pair", *order))[0], evidence.background.count(found.term)[0]
         count, places = max(count, 1), max(places, count + 1)
         if share >= _LIFT * count / places and log_odds(share * n, n, count, places)[1] >= _MIN_Z:
-            best = max(best or (0.0, "", ""), (share, *term))
+            best = max(best or (0.0, "", ""), (share, term[0], term[1]))
     return best and (best[1], best[2])

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from saefari.interp.explainers.lexicon.word_classes import WORD_CLASSES
 
@@ -51,8 +51,8 @@ _SCRIPTS = {
 class Units:
     """Words and symbols of a token sequence.
 
-    text: the joined tokens. texts: as written, words joined from their tokens. starts, ends: character positions in the joined text. of_token:
-    for each token the index of its unit (of several, the last word), -1 for white space. bounds: character positions
+    text: the joined tokens. texts: units as written. starts, ends: their character positions in `text`. of_token: for
+    each token the index of its unit (of several, the last word), -1 for white space. bounds: character positions
     between tokens, n_tokens + 1.
     """
 
@@ -73,7 +73,7 @@ def split_units(tokens: Sequence[str]) -> Units:
         texts.append(unit)
         starts.append(start)
         ends.append(start + len(unit))
-    of_token = [_unit_of(text, start, end, texts, starts, ends) for start, end in zip(bounds, bounds[1:], strict=False)]
+    of_token = [_unit_of(text, start, end, texts, starts, ends) for start, end in pairwise(bounds)]
     return Units(text, texts, starts, ends, of_token, bounds)
 
 

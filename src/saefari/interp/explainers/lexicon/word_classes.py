@@ -22,17 +22,20 @@ _CLASSES = {
     "ordinal words": "first second third fourth fifth sixth seventh eighth ninth tenth last next",
     "quantity words": "all any each every both either neither some several many much few more most less least other "
     "another such enough multiple single only",
-    "comparatives": "more less better worse larger smaller greater fewer higher lower longer shorter faster slower older "
-    "newer earlier later",
+    "comparatives": "more less better worse larger smaller greater fewer higher lower longer shorter faster slower "
+    "older newer earlier later",
     "colours": "red green blue yellow black white grey gray orange purple pink brown cyan magenta",
-    "months": "january february march april june july august september october november december jan feb mar apr jun jul "
-    "aug sep sept oct nov dec",
+    "months": "january february march april june july august september october november december jan feb mar apr jun "
+    "jul aug sep sept oct nov dec",
     "weekdays": "monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun",
     "units of time": "second seconds minute minutes hour hours day days week weeks month months year years millisecond "
     "milliseconds microsecond microseconds nanosecond nanoseconds",
     "directions": "left right top bottom up down upper lower north south east west above below horizontal vertical "
     "horizontally vertically",
 }
+_AUXILIARIES = ("forms of to be", "forms of to have", "forms of to do", "modal verbs")
+_CLASSES["auxiliary verbs"] = " ".join(_CLASSES[name] for name in _AUXILIARIES)
+
 WORD_CLASSES: dict[str, tuple[str, ...]] = {}
 """Word in lower case -> its classes."""
 for _name, _words in _CLASSES.items():

@@ -47,7 +47,7 @@ def name_of(evidence: Evidence, chosen: Sequence[Found]) -> str:
     words = [_forms(evidence, one)[0] for one in shown if one.term[0] in _WORDS]
     if len(words) == len(shown) and all(map(is_word, words)):
         return f"the words {listed([plain(word) for word in words])}"
-    return ", ".join(_short(evidence, one) for one in shown)
+    return ", ".join(short_name_of(evidence, one) for one in shown)
 
 
 def sentence_of(evidence: Evidence, chosen: Sequence[Found]) -> str:
@@ -58,7 +58,8 @@ def sentence_of(evidence: Evidence, chosen: Sequence[Found]) -> str:
     parts = [_phrase(evidence, one, marked) + _details(evidence, one) for one in chosen if one not in words]
     if words:
         together = listed([_word_with_forms(evidence, one) for one in words])
-        noun = "word" if all(is_word(_forms(evidence, one)[0]) for one in words) else "token"
+        nouns = {_noun(_forms(evidence, one)[0]) for one in words}
+        noun = nouns.pop() if len(nouns) == 1 else "token"
         together = f"the {noun}{'s' if len(words) > 1 else ''} {together}"
         parts.insert(0 if chosen[0] in words else 1, together)
     return listed(parts, "and also")
@@ -68,14 +69,15 @@ def _phrase(evidence: Evidence, found: Found, style: Callable[[str], str]) -> st
     kind, *content = found.term
     if kind in ("word", "stem"):
         word = _forms(evidence, found)[0]
-        noun = "word" if is_word(word) else "character" if len(word) == 1 else "symbol"
-        return f"the {noun} {style(word)}"
+        return f"the {_noun(word)} {style(word)}"
     if kind == "pair":
         return f"the phrase {quoted(_span(evidence, found))}"
     if kind == "gap":
         return f'"{content[0]} … {content[1]}"'
     if kind == "piece":
-        return f"the word {style(content[0])}" if _is_whole(evidence, found) else f"the word piece {quoted(content[0])}"
+        if _is_whole(evidence, found):
+            return f"the {_noun(content[0])} {style(content[0])}"
+        return f"the word piece {quoted(content[0])}"
     if kind == "token":
         return f"the token {quoted(content[0])}"
     if kind == "prefix":
@@ -91,7 +93,11 @@ def _phrase(evidence: Evidence, found: Found, style: Callable[[str], str]) -> st
     return "the first word of a text" if kind == "first" else "the first word of a sentence"
 
 
-def _short(evidence: Evidence, found: Found) -> str:
+def _noun(unit: str) -> str:
+    return "word" if is_word(unit) else "character" if len(unit) == 1 else "symbol"
+
+
+def short_name_of(evidence: Evidence, found: Found) -> str:
     """Return a term as an item of a name."""
     kind, *content = found.term
     if kind in _WORDS:
@@ -136,7 +142,7 @@ def _is_whole(evidence: Evidence, found: Found) -> bool:
 def _forms(evidence: Evidence, found: Found) -> list[str]:
     """Return the most frequent words at a term's events, by falling share of the activations."""
     words = evidence.words(found.events)
-    del words[""]
+    words.pop("", None)
     ordered = sorted(words, key=lambda word: (-words[word], word))
     return [word for word in ordered[:_MOST_FORMS] if words[word] >= _LEAST_FORM * found.coverage] or ordered[:1]
 

@@ -1,0 +1,1 @@
+"""Prompts of the explainers that ask a language model."""

@@ -1,0 +1,1 @@
+"""Report on the explanations of latents: tables, figures and text."""
