@@ -7,9 +7,11 @@ import random
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from app.shared.data.file_cache import short_id
@@ -76,26 +78,34 @@ class SmallTree:
         """A page of a result, below the app's address."""
         return f"{page}?run={self.run(folder)}&classifier={classifier}"
 
-    @property
+    @cached_property
     def doubtful(self) -> int:
         """A latent whose explanation is no better than its controls: that of the tree's first split."""
         return int(read_result(self.sae_result)["classifiers"]["tree"]["nodes"][0]["feature"])
 
     @property
     def explained(self) -> int:
-        """A latent with an explanation: one with a large weight for the SAE result's first class."""
-        scores = read_result(self.sae_result)["classifiers"]["linear"]
-        first_class = next(iter(scores["top_features"].values()))
-        speak_for = [int(entry["feature"]) for entry in first_class if entry["weight"] > 0]
-        return next(latent for latent in speak_for if latent != self.doubtful)
+        """A latent with an explanation: of those that speak for the SAE result's first class, the strongest."""
+        return self._strongest[0]
 
     @property
     def example(self) -> tuple[int, int]:
         """(test row, position) with the largest activation of the latent `explained`."""
-        rows = read_predictions(self.sae_result, "linear").rows.tolist()
-        codes = [read_codes_rows(self.samples / "layer_3/3k", [row]).to_csr()[:, [self.explained]] for row in rows]
-        best = max(range(len(rows)), key=lambda i: codes[i].max())
-        return rows[best], int(codes[best].toarray().argmax())
+        return self._strongest[1:]
+
+    @cached_property
+    def _strongest(self) -> tuple[int, int, int]:
+        scores = read_result(self.sae_result)["classifiers"]["linear"]
+        first_class = next(iter(scores["top_features"].values()))
+        speak_for = [int(entry["feature"]) for entry in first_class if entry["weight"] > 0]
+        candidates = [latent for latent in speak_for if latent != self.doubtful]
+        peaks = []
+        for row in read_predictions(self.sae_result, "linear").rows.tolist():
+            codes = read_codes_rows(self.samples / "layer_3/3k", [row]).to_csr()[:, candidates].toarray()
+            position, place = np.unravel_index(codes.argmax(), codes.shape)
+            peaks.append((float(codes.max()), candidates[place], row, int(position)))
+        _, latent, row, position = max(peaks)
+        return latent, row, position
 
     def title(self, latent: int) -> str:
         """How pages call a latent."""

@@ -15,7 +15,7 @@ from app.shared.parts.grid import grid, number_column, text_column
 from app.shared.parts.images.thumbnails import ROW_HEIGHT, thumbnail_column
 from app.shared.parts.names import name_columns, name_fields, tick, tooltip_lines
 
-_LETTERS = 44
+_LETTERS = 32
 
 
 def bars_figure(features: Sequence[TopFeature], signed: bool) -> go.Figure:

@@ -53,7 +53,7 @@ def _feature_parts(shown_class: str, run: str, classifier: str) -> Any:
     drawing = graph("features", bars_figure(features, signed), "Top features; the table links to each latent")
     explained = any(feature.name.explanation for feature in features)  # their sentences need the page's width
     parts = [
-        (wide(drawing, 640 if explained else 320), 12 if explained else 5),
+        (wide(drawing, 520 if explained else 320), 12 if explained else 5),
         (features_table(features, signed), 12 if explained else 7),
     ]
     return dmc.Grid([dmc.GridCol(part, span={"base": 12, "lg": span}) for part, span in parts])
