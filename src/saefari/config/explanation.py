@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, PlainValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from saefari.config.section import Optional, Section, Text, as_list
 from saefari.config.training import Corpus
@@ -154,7 +154,7 @@ class Explain(Section):
     """Explanations of latents (stage 3). Without this section nothing is explained."""
 
     latents: Annotated[
-        Literal["all"] | tuple[int, ...] | UsedByClassifiers | RandomLatents, PlainValidator(_latents)
+        Literal["all"] | tuple[int, ...] | UsedByClassifiers | RandomLatents, BeforeValidator(_latents)
     ] = UsedByClassifiers()
     """Which latents: `{used_by_classifiers: n}` (the n most important of each result), a list of numbers, `all`, or
     `{random: n}`."""

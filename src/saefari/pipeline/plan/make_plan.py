@@ -40,13 +40,13 @@ def make_plan(
     """
     settings = config.settings
     layout = Layout(Path(settings.base_save_dir), Path(settings.base_classify_dir))
-    checker = _Checker(config, layout, reach=explaining and not dry_run)
+    checker = _Checker(config, layout, reach=not dry_run)
     models = list(checker.models(need_model))
     datasets = list(checker.datasets(need_model))
     checker.prompts(need_model)
     checker.corpora(need_model)
     checker.settings()
-    check_explain(config, models, checker.problem, reach=not dry_run)
+    check_explain(config, models, checker.problem, reach=explaining and not dry_run)
     warnings = [f"{model.slug}, {sae.warning}" for model in models for sae in model.saes if sae.warning]
     if need_model or settings.act_only:
         checker.problems += device_problems(settings)
