@@ -96,7 +96,10 @@ def test_markup_in_an_explanation_is_shown_as_text(page, app_url: str, small: Sm
     assert EXPLANATION in column(page, "features", "explanation")
     assert NAME in [cell.splitlines()[0] for cell in column(page, "features", "name")]
     bars = figure_with(page, "features", "true")
-    bars.evaluate("e => Plotly.Fx.hover(e, [{ curveNumber: 0, pointNumber: 0 }])")
+    place = bars.evaluate(
+        "(e, n) => e._fullData[0].customdata.findIndex(href => href.includes(n))", f"={small.explained}&"
+    )
+    bars.evaluate("(e, i) => Plotly.Fx.hover(e, [{ curveNumber: 0, pointNumber: i }])", place)
     expect(bars.locator(".hovertext")).to_contain_text("<b>names</b> of tensors")
     expect(bars.locator(".hovertext")).to_contain_text("controls: shuffled explanations 0.52")
     expect(bars.locator(".ytick").filter(has_text=f"({small.explained})")).to_contain_text(NAME[:12])
