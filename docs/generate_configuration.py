@@ -17,15 +17,20 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 
 from saefari.config import (
+    ActivationCorpus,
     ClassificationParams,
+    Client,
     Config,
     Convolution,
     Corpus,
     DatasetSpec,
+    Explain,
     ModelSpec,
+    Prompting,
     Resampling,
     SaeSweep,
     SaeTraining,
+    Sampling,
     Settings,
     VisionTraining,
 )
@@ -43,6 +48,11 @@ SECTIONS: dict[str, type[Section]] = {
     "sae_training[].resample": Resampling,
     "vision_training": VisionTraining,
     "vision_training.conv[]": Convolution,
+    "explain": Explain,
+    "explain.sampling": Sampling,
+    "explain.corpus": ActivationCorpus,
+    "explain.prompting": Prompting,
+    "explain.client": Client,
 }
 """Heading -> section; `corpus` and `resample` have the same keys in `models[].sae_train`."""
 
@@ -114,7 +124,9 @@ def _table(section: type[Section], anchor: str) -> Iterator[str]:
 def _default_text(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
-    return "" if isinstance(field.default, Section) else f"`{json.dumps(field.default)}`"
+    if isinstance(field.default, Section) and field.default == type(field.default)():
+        return "" if type(field.default) in SECTIONS.values() else f"`{field.default.model_dump_json()}`"
+    return f"`{json.dumps(field.default)}`"
 
 
 def type_text(annotation: Any, metadata: Sequence[Any] = ()) -> str:
@@ -138,8 +150,13 @@ def _options(annotation: Any, metadata: Sequence[Any] = ()) -> list[str]:
             return [*_options(arguments[0]), "a list of these"]
         element = type_text(arguments[0])
         return [f"list of ({element})" if " or " in element else f"list of {element}"]
+    if origin is dict:
+        return [f"mapping of {type_text(arguments[0])} to {type_text(arguments[1])}"]
     if inspect.isclass(annotation) and issubclass(annotation, Section):
-        heading = next(name for name, section in SECTIONS.items() if section is annotation)
+        heading = next((name for name, section in SECTIONS.items() if section is annotation), None)
+        if heading is None:  # a mapping with few keys, written out where it is used
+            keys = (f"{key}: {type_text(one.annotation, one.metadata)}" for key, one in annotation.model_fields.items())
+            return [f"{{{', '.join(keys)}}}"]
         return [f"[{heading.split('.')[-1].removesuffix('[]')}](#{_anchor(heading)})"]
     if annotation is bool:
         return ["`true`", "`false`"]

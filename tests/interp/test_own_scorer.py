@@ -1,8 +1,9 @@
-"""A scorer of one's own, as the README shows it: one small class with one async method."""
+"""Scorers of one's own, as the README and docs/explanations.md show them."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,14 @@ from saefari.interp.clients.client import Message, Request
 from saefari.interp.explain_many import LatentResult, explain_latents
 from saefari.interp.records import Explanation, LatentExamples, Score
 from saefari.interp.scorers.scorer import Scorer
-from saefari.interp.scorers.statistics import share_interval
+from saefari.interp.scorers.statistics import auroc, auroc_interval, share_interval
 
 from .scorers.planted import EXPLANATION, WORD, client_of, latents, shown_text
 
+README = Path(__file__).resolve().parents[2] / "README.md"
 
-# README: begin
+
+# docs/explanations.md: begin
 class PairScorer:
     """Share of pairs of an active and an inactive context in which a language model finds the active one."""
 
@@ -44,7 +47,7 @@ class PairScorer:
         return Score(self.name, found / len(pairs), share_interval(found, len(pairs)), len(pairs), len(pairs))
 
 
-# README: end
+# docs/explanations.md: end
 
 
 class Known:
@@ -81,7 +84,23 @@ def test_an_unusable_answer_becomes_a_failure_with_its_text() -> None:
     assert [one.raw for one in results[0].failures] == ["Both fit."]
 
 
+def test_the_scorer_in_the_readme_separates_planted_latents() -> None:
+    (code,) = re.findall(r"```python\n(class OverlapScorer:.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    names = {name: globals()[name] for name in ("np", "Explanation", "LatentExamples", "Score")}
+    exec(
+        "from __future__ import annotations\n" + code,
+        names | {"auroc": auroc, "auroc_interval": auroc_interval},
+        own := {},
+    )
+    results: list[LatentResult] = []
+    explain_latents(latents(4), [Known()], [own["OverlapScorer"]()], results.append)
+    assert all(score.value > 0.9 for one in results for score in one.explanations[0].scores)
+    assert not any(one.failures for one in results)
+
+
 def test_the_example_is_short() -> None:
     text = Path(__file__).read_text(encoding="utf-8")
-    lines = text.split("# README: begin\n")[1].split("# README: end")[0].strip().splitlines()
+    lines = (
+        text.split("# docs/explanations.md: begin\n")[1].split("# docs/explanations.md: end")[0].strip().splitlines()
+    )
     assert len([line for line in lines if line.strip()]) <= 20

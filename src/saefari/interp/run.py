@@ -88,7 +88,11 @@ def _stored(job: ExplainJob, sae: ExplainedSae) -> dict[str, Any] | None:
 def inputs_of(job: ExplainJob, sae: ExplainedSae) -> str:
     """Return the fingerprint of all that shapes the explanations of an SAE."""
     client = job.explain.client
-    shaping = None if client is None else client.model_dump(include={"kind", "model", "max_tokens", "temperature"})
+    shaping = (
+        None
+        if client is None
+        else client.model_dump(include={"kind", "model", "max_tokens", "temperature", "log_probabilities"})
+    )
     digests: list[Any] = []
     for source in sae.codes:
         manifest = Manifest.load(source.codes)
