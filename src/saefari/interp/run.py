@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 RANDOM_LATENTS = 50
 """Latents of the random SAE that are explained and scored for comparison."""
+_SHAPING = {"kind", "model", "max_tokens", "temperature", "log_probabilities"}
+"""Keys of `explain.client` that shape its answers."""
 VERSION = 1
 """Increase if the content of explanations changes for the same settings."""
 
@@ -73,7 +75,7 @@ def _random_scores(job: ExplainJob, tools: Tools) -> dict[str, Any]:
 
 def _scored(job: ExplainJob) -> list[str]:
     """Return the explainers that can explain a random SAE: none that looks an explanation up."""
-    able = [name for name in job.explain.explainers if name not in ("neuronpedia", "human", "none")]
+    able: list[str] = [name for name in job.explain.explainers if name not in ("neuronpedia", "human", "none")]
     return able or ["lexical"]
 
 
@@ -88,11 +90,7 @@ def _stored(job: ExplainJob, sae: ExplainedSae) -> dict[str, Any] | None:
 def inputs_of(job: ExplainJob, sae: ExplainedSae) -> str:
     """Return the fingerprint of all that shapes the explanations of an SAE."""
     client = job.explain.client
-    shaping = (
-        None
-        if client is None
-        else client.model_dump(include={"kind", "model", "max_tokens", "temperature", "log_probabilities"})
-    )
+    shaping = None if client is None else client.model_dump(include=_SHAPING)
     digests: list[Any] = []
     for source in sae.codes:
         manifest = Manifest.load(source.codes)

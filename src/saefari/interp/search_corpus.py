@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from saefari.interp.cache.build import CacheSource
 from saefari.interp.job import ExplainedSae, ExplainJob
+
+if TYPE_CHECKING:
+    from saefari.models.forward import Model
 
 
 def corpus_source(job: ExplainJob, sae: ExplainedSae) -> CacheSource:
@@ -35,7 +40,7 @@ def corpus_source(job: ExplainJob, sae: ExplainedSae) -> CacheSource:
         overwrite=job.overwrite,
     )
 
-    def load() -> object:
+    def load() -> Model:
         logger.info("loading %s", job.model.name)
         return load_model(job.model)
 

@@ -61,7 +61,7 @@ class Shared:
         if section is not None and self._client is None:
             from saefari.interp.clients.build import build_client
 
-            settings = Settings(dtype=job.model.dtype, device=job.model.device)
+            settings = Settings.model_validate({"dtype": job.model.dtype, "device": job.model.device})
             needs_vision = job.model.model_type != "llm"
             self._client = build_client(section, job.answers, settings, needs_vision=needs_vision)
         return self._client

@@ -8,9 +8,12 @@ from saefari.interp.records import Explanation, LatentExamples
 
 
 class Explainer(Protocol):
-    """Proposes the meaning of a latent. name: as in conf.yaml."""
+    """Proposes the meaning of a latent."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Name as in conf.yaml."""
+        ...
 
     async def explain(self, examples: LatentExamples) -> Explanation:
         """Return an explanation. Raises ExplanationError if none can be made."""
