@@ -15,7 +15,7 @@ from saefari.interp.clients.client import Message, Request
 from saefari.interp.explain_many import LatentResult, explain_latents
 from saefari.interp.records import Explanation, LatentExamples, Score
 from saefari.interp.scorers.scorer import Scorer
-from saefari.interp.scorers.statistics import share_interval
+from saefari.interp.scorers.statistics import auroc, auroc_interval, share_interval
 
 from .scorers.planted import EXPLANATION, WORD, client_of, latents, shown_text
 
@@ -86,13 +86,13 @@ def test_an_unusable_answer_becomes_a_failure_with_its_text() -> None:
 
 def test_the_scorer_in_the_readme_separates_planted_latents() -> None:
     (code,) = re.findall(r"```python\n(class OverlapScorer:.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    names = dict(globals())
+    names = globals() | {"auroc": auroc, "auroc_interval": auroc_interval}
     exec(f"from __future__ import annotations\n{code}", names)
     results: list[LatentResult] = []
     explain_latents(latents(4), [Known()], [names["OverlapScorer"]()], results.append)
-    values = [score.value for one in results for score in one.explanations[0].scores]
-    assert np.mean(values) > 0.7
     assert not any(one.failures for one in results)
+    values = [score.value for one in results for score in one.explanations[0].scores]
+    assert values == [1.0] * 4
 
 
 def test_the_example_is_short() -> None:
