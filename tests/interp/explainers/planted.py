@@ -6,10 +6,11 @@ import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 
-from saefari.data.embedded import PythonDocs
+from saefari.data.docstrings import paragraphs
 from saefari.interp.explainers.lexicon.background import Background
 from saefari.interp.records import Context, LatentExamples
 
@@ -25,9 +26,12 @@ def tokens_of(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def corpus() -> tuple[Row, ...]:
-    """Return the rows of python-docs: tokens and label."""
-    values = PythonDocs().values(["text", "label"])
-    return tuple((tokens_of(str(text)), str(label)) for text, label in values)
+    """Return paragraphs of documentation: tokens and label. Only a part of python-docs, whose sources take long."""
+    by_package = [
+        [(tokens_of(paragraph.text), package) for paragraph in islice(paragraphs(package), 1200)]
+        for package in ("numpy", "scipy", "sklearn", "pandas")
+    ]
+    return tuple(row for rows in zip(*by_package, strict=True) for row in rows)
 
 
 @lru_cache(maxsize=1)

@@ -45,8 +45,8 @@ def test_planted_latents_are_named() -> None:
     missing += missed(names(drawn(both, N_PAIRS), lambda words, i, meaning: i and (words[i - 1], words[i]) == meaning))
 
     endings = counted(lambda words, i: (words[i][-4:],) if len(words[i]) > 5 else ("",))
-    stems = {e: {w[0] for w in words if len(w[0]) > 5 and w[0].endswith(e[0])} for e, n in endings.items() if n >= 100}
-    several = sorted(ending for ending in stems if len(stems[ending]) >= 20 and ending[0].isalpha())
+    stems = {e: {w[0] for w in words if len(w[0]) > 5 and w[0].endswith(e[0])} for e, n in endings.items() if n >= 60}
+    several = sorted(ending for ending in stems if len(stems[ending]) >= 12 and ending[0].isalpha())
     assert len(several) >= N_ENDINGS
     endings_found = names(
         drawn(several, N_ENDINGS), lambda words, i, m: len(words[i]) > 5 and words[i].endswith(m[0]), False
