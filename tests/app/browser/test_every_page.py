@@ -28,21 +28,35 @@ def fits(page, width: int) -> None:
     page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
 
 
-@pytest.mark.parametrize("path", PAGES)
-@pytest.mark.parametrize(("colours", "width"), [("light", 1280), ("dark", 390)])
-def test_a_page_shows_its_content(page, app_url: str, path: str, colours: str, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 800})
-    page.add_init_script(f"localStorage.setItem('colour-scheme', '\"{colours}\"')")
-    page.goto(app_url + path)
-    for selector in CONTENT[path]:
-        expect(page.locator(selector).first).to_be_attached()
+def is_in(page, colours: str) -> None:
+    """Check the colour scheme of the page."""
     expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", colours)
-    fits(page, width)
-    other = 390 + 1280 - width
-    page.set_viewport_size({"width": other, "height": 800})
-    fits(page, other)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_shows_its_content_in_both_widths_and_colour_schemes(page, app_url: str, path: str) -> None:
+    page.goto(app_url + path)
+    for colours, width in (("light", 1280), ("dark", 390)):
+        page.set_viewport_size({"width": width, "height": 800})
+        for selector in CONTENT[path]:
+            expect(page.locator(selector).first).to_be_attached()
+        is_in(page, colours)
+        fits(page, width)
+        page.get_by_role("button", name="Light / dark").click()
     expect(page.get_by_role("heading", level=1)).to_have_count(1)
     expect(page.get_by_text("cannot be shown")).to_have_count(0)
+
+
+def test_a_narrow_page_opens_in_the_colour_scheme_that_was_chosen_before(page, app_url: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(app_url + "/run")
+    page.get_by_role("button", name="Light / dark").click()
+    is_in(page, "dark")
+    page.reload()
+    for selector in CONTENT["/run"]:
+        expect(page.locator(selector).first).to_be_attached()
+    is_in(page, "dark")
+    fits(page, 390)
 
 
 def test_keys_reach_the_content_and_the_pages(page, app_url: str) -> None:
