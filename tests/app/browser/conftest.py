@@ -21,6 +21,7 @@ WIDE = {"width": 1280, "height": 800}
 PATIENCE = 60_000
 """Timeout in milliseconds, long because machines are shared."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+FLAGS += ["--renderer-process-limit=1", "--disable-site-isolation-trials"]  # no new process for every page
 
 
 def _missing(reason: str) -> None:

@@ -141,6 +141,7 @@ def _config(output: Path, markup: Path) -> dict[str, Any]:
         "max_length": 48,
         "n_bootstrap": 100,
         "cv_folds": 3,
+        "n_jobs": 1,
     }
     model = config["models"][0]
     model["layers"] = [3]

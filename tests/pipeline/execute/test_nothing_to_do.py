@@ -37,13 +37,15 @@ def complete(
     root = tmp_path_factory.mktemp("complete")
     write_texts(root / "texts.jsonl", 120)
     raw = {
-        "settings": tiny_settings(root, save_plots=True, n_jobs=2),
+        "settings": tiny_settings(root, save_plots=True),
         "models": [{"name": str(save_tiny("llama")), "layers": [1]}],
         "sae_training": [{"d_sae": [48, 64], **SHORT}],
         "datasets": [{"name": str(root / "texts.jsonl"), "text_field": "text"}],
     }
     (root / "conf.yaml").write_text(yaml.safe_dump(raw))
     assert run(root) == OK
+    raw["settings"]["n_jobs"] = 2  # processes, which only new work would start
+    (root / "conf.yaml").write_text(yaml.safe_dump(raw))
     return root
 
 
