@@ -64,9 +64,12 @@ class Sampling(Section):
     """`true`: the window is centred on the activation; `false`: rows are divided into fixed windows."""
     explain: Annotated[int, Field(ge=1)] = 40
     """Active contexts for the explainers."""
-    explain_strategy: dict[Literal["top", "random", "quantiles"], Annotated[float, Field(gt=0)]] = {"quantiles": 1.0}
+    explain_strategy: dict[Literal["top", "random", "quantiles"], Annotated[float, Field(gt=0)]] = {
+        "top": 0.5,
+        "quantiles": 0.5,
+    }
     """How these are chosen, with relative shares: `top` (the strongest), `random`, `quantiles` (equally many of each
-    tenth by activation), for example `{top: 0.5, quantiles: 0.5}`."""
+    tenth by activation)."""
     test: Annotated[int, Field(ge=2)] = 100
     """Active contexts for the scorers, equally many of each decile. No row is used for both."""
     inactive: Annotated[int, Field(ge=2)] = 100
