@@ -18,7 +18,7 @@ HardInactive = Literal["random", "embedding", "cooccurrence", "decoder", "encode
 
 ASKS_A_MODEL: dict[str, tuple[str, ...]] = {
     "explainers": ("prompted", "contrastive"),
-    "scorers": ("detection", "fuzzing", "intruder", "simulation", "surprisal", "intervention"),
+    "scorers": ("detection", "fuzzing", "intruder", "simulation", "surprisal"),
 }
 """Explainers and scorers that need `client`."""
 
@@ -192,6 +192,12 @@ class Explain(Section):
     def reads_stored_controls(self) -> bool:
         """Whether the run has to store codes of random SAEs."""
         return self.has_random_control and self.corpus is None
+
+    @property
+    def shows_promoted_tokens(self) -> bool:
+        """Whether prompts name the tokens whose logits the latent's direction raises."""
+        asks = any(name in ASKS_A_MODEL["explainers"] for name in self.explainers)
+        return self.prompting.promoted_tokens and asks
 
     @model_validator(mode="after")
     def _check_client(self) -> Explain:

@@ -38,8 +38,9 @@ def explain_sae(
     latents, too_few = _choose(job, cache)
     if not latents:
         raise DataError(
-            f"{sae.title}: none of {len(too_few):,} latents is active in {job.explain.sampling.min_examples} rows "
-            "(explain.sampling.min_examples): lower it, or give a larger corpus"
+            f"{sae.title}: none of {len(too_few):,} latents is active in at least "
+            f"{job.explain.sampling.min_examples} rows (explain.sampling.min_examples): lower it, or give a larger "
+            "corpus"
         )
     latents = _without_foreign(job, sae, latents)
     run = _SaeRun(job, sae, tools, cache, latents, inputs)
@@ -135,6 +136,8 @@ class _SaeRun:
             return
         latents = sorted(latent for latent, explained in self._explained.items() if explained)
         assigned = shuffled_assignment([float(self._density[latent]) for latent in latents], self._job.seed)
+        if not assigned:
+            return  # a single latent: there is no other explanation
         given = {
             latent: self._explained[latents[other]][0].explanation
             for latent, other in zip(latents, assigned, strict=True)

@@ -90,7 +90,8 @@ class ExplainOutcome:
     def failure_text(self) -> str:
         """Summary of the failures in one line."""
         first = self.failures[0]
+        steps = "step" if len(self.failures) == 1 else "steps"
         return (
-            f"{len(self.failures):,} steps failed, the first: latent {first.latent}, {first.step}: {first.reason}; all "
-            "are in explanations.json; run the same command again to repeat only these"
+            f"{len(self.failures):,} {steps} failed, the first: latent {first.latent}, {first.step}: {first.reason}; "
+            "all are in explanations.json; run the same command again to repeat only these"
         )

@@ -65,7 +65,7 @@ class Tools:
             client=self.client,
             background=self._shared.background(self._sources(sae), sampler) if is_lexical else None,
             neuronpedia_id=sae.neuronpedia_id,
-            promoted_tokens=self._promoted_tokens(sae) if explain.prompting.promoted_tokens else None,
+            promoted_tokens=self._promoted_tokens(sae) if explain.shows_promoted_tokens else None,
             cache_folder=self._job.answers,
         )
 

@@ -90,7 +90,7 @@ def test_a_second_run_prints_the_same_and_writes_nothing(copy: Path, capsys: pyt
     assert run(copy) == OK
     assert {p: p.stat().st_mtime_ns for p in (copy / "explanations").rglob("*.json")} == before
     assert capsys.readouterr().out == printed
-    assert "Explanations of latents:" in printed
+    assert "Explanations of latents (" in printed
     assert "shuffled explanations" in printed
     assert "latents that speak for it" in printed
 
@@ -117,6 +117,22 @@ def test_other_settings_explain_again(copy: Path) -> None:
     record = record_of(copy)
     explained = {row["latent"] for row in pq.read_table(sae_folder(copy) / "explanations.parquet").to_pylist()}
     assert explained | {latent for latent, _ in record["too_few"]} == {1, 2, 3}
+
+
+def test_a_single_latent_is_explained_without_a_shuffled_control(
+    copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latent = min(latent_files(copy))
+    raw = yaml.safe_load((copy / "conf.yaml").read_text())
+    raw["explain"]["latents"] = [latent]
+    write_config(copy, raw)
+    assert main(["explain", "--config", str(copy / "conf.yaml")]) == OK
+    scores = latent_files(copy)[latent]["scores"]["embedding"]
+    assert set(scores["controls"]) == {"random_sae"}
+    assert (
+        f": 1 latent named (lexical)\n    embedding {scores['value']:.3f}, chance 0.5; random SAE"
+        in capsys.readouterr().out
+    )
 
 
 def test_explanations_of_others_are_kept(copy: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -68,7 +68,10 @@ def classes_section(index: Index, result: OneResult) -> Any:
     line = f"The {kind} with the largest weights for each class, strongest first"
     line += ", of the best result by cross-validation. Hover over a name for its explanation and score."
     parts: list[Any] = []
-    if result.row.source == SAE and not any(feature.explanation for one in found for feature in one.features):
+    named = any(feature.explanation for one in found for feature in one.features)
+    if named:
+        line += " Latents without a name are left out where others have one."
+    elif result.row.source == SAE:
         parts.append(notice("No latent has a name yet. `saefari explain --config FILE` names and scores them."))
     rows = [html.Tr([html.Th(one.name, scope="row"), html.Td(_names(one.features))]) for one in found if one.features]
     parts.append(html.Table(html.Tbody(rows), className="class-names"))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from saefari.config import Config
+from saefari.config import Config, Explain
 from saefari.data.dataset import check_dataset
-from saefari.errors import PATH_LENGTH, ConfigError, Problem, shown
+from saefari.errors import PATH_LENGTH, ConfigError, DataError, ModelError, Problem, shown
 from saefari.pipeline.plan.check_saes import shape_of
 from saefari.pipeline.plan.plan import ModelPlan
 
@@ -21,7 +21,7 @@ def require_explain(config: Config, source: str) -> None:
 def check_explain(
     config: Config, models: Sequence[ModelPlan], problem: Callable[[str, str], None], *, reach: bool
 ) -> None:
-    """Report what the explanations cannot work with. reach: files, the key and the corpus must be available."""
+    """Report what the explanations cannot work with. reach: the key and the model must be available."""
     explain = config.explain
     if explain is None:
         return
@@ -37,7 +37,12 @@ def check_explain(
                     problem("explain.latents", message)
     problems: dict[str, Problem] = {}
     for model in models:
-        problems |= {str(one): one for one in scorer_problems(explain, model_type=model.model_type)}
+        causal = _is_causal(model, explain, reach)
+        found = scorer_problems(explain, model_type=model.model_type, is_causal=causal)
+        if not causal and explain.shows_promoted_tokens:
+            message = f"{model.title} is an encoder without a language head, so no token is promoted: remove it"
+            found.append(Problem("explain.prompting.promoted_tokens", message))
+        problems |= {str(one): one for one in found}
     if reach and explain.client is not None:
         try:
             check_client(explain.client, needs_vision=any(model.model_type != "llm" for model in models))
@@ -50,5 +55,31 @@ def check_explain(
             problem("explain.corpus", "needs positions: tokens, since it holds texts: remove it or change positions")
         for key, message in check_dataset(explain.corpus.dataset, not reach):
             problem(f"explain.corpus.{key}", message)
-    if reach and explain.file is not None and not Path(explain.file).is_file():
+    if explain.file is not None:
+        _check_file(explain, problem)
+
+
+def _is_causal(model: ModelPlan, explain: Explain, reach: bool) -> bool:
+    """Return whether a text model predicts next tokens; True where nothing depends on it or it is not known yet."""
+    if model.model_type != "llm" or not ("intervention" in explain.scorers or explain.shows_promoted_tokens):
+        return True
+    from saefari.models.registry import is_causal, read_config
+
+    try:
+        return is_causal(read_config(model.name, model.revision, reach_hub=reach))
+    except ModelError:  # the check of the model's layers reports it
+        return True
+
+
+def _check_file(explain: Explain, problem: Callable[[str, str], None]) -> None:
+    """Report a file that does not exist, and the mistakes in the CSV of `human`."""
+    from saefari.interp.explainers.human import read_human
+
+    assert explain.file is not None
+    if not Path(explain.file).is_file():
         problem("explain.file", f"{shown(explain.file, PATH_LENGTH)} does not exist")
+    elif "human" in explain.explainers:
+        try:
+            read_human(Path(explain.file))
+        except DataError as error:
+            problem("explain.file", str(error).removeprefix("explain.file: "))

@@ -21,10 +21,11 @@ def describe_explanations(plan: Plan) -> list[str]:
     saes = [sae for model in plan.models for sae in model.saes]
     n_latents = sum(_most_latents(plan, sae) for sae in saes)
     n_control = RANDOM_LATENTS * len(saes) if explain.has_random_control else 0
+    n_saes = "1 SAE" if len(saes) == 1 else f"{len(saes):,} SAEs"
     control = f" and {n_control:,} of random SAEs" if n_control else ""
     scored = f"; scored by {', '.join(explain.scorers)}" if explain.scorers else "; not scored"
     lines = [
-        f"explanations in {plan.layout.explanations}: at most {n_latents:,} latents of {len(saes):,} SAEs{control}, "
+        f"explanations in {plan.layout.explanations}: at most {n_latents:,} latents of {n_saes}{control}, "
         f"explained by {', '.join(explain.explainers)}{scored}"
     ]
     if explain.client is not None:
@@ -33,7 +34,7 @@ def describe_explanations(plan: Plan) -> list[str]:
         estimate = estimate_requests(explain, n_latents, n_control)
         if estimate is not None:
             limit = f"; max_cost ${explain.client.max_cost:,.2f}" if explain.client.max_cost else ""
-            lines.append(f"  at most {estimate}{limit}")
+            lines.append(f"  at most {estimate}{limit}; unusable answers are asked again, which is not counted")
     return lines
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from saefari.report.explanations.tables import ExplainedSaeRecord
 from saefari.report.png import png
-from saefari.report.saes.style import hide_frame
+from saefari.report.saes.style import hide_frame, set_log_scale
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,7 +81,8 @@ def _draw_density(figure: Figure, panels: Sequence[Panel]) -> None:
         pairs = [(one["density"], one[f"score:{scorer}"]) for one in sae.latents]
         known = np.asarray([(x, y) for x, y in pairs if y is not None and x], dtype=np.float64)
         axes.scatter(known[:, 0], known[:, 1], s=9, alpha=0.6, color=_REAL, linewidth=0)
-        axes.set(xscale="log", xlabel="firing rate (share of positions)", ylabel="score")
+        axes.set(xlabel="firing rate (share of positions)", ylabel="score")
+        set_log_scale(axes, "x")
         rho = sae.record["scores"][scorer].get("firing_rate_spearman")
         if rho is not None:
             axes.text(0.02, 0.04, f"Spearman {rho:.2f}", transform=axes.transAxes, fontsize=8)

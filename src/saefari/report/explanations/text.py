@@ -12,12 +12,15 @@ from saefari.store import Explanation, Layout, read_explanation, read_result, re
 from saefari.store.results import TASK
 
 _PER_CLASS, _BEST, _NAME = 3, 3, 46
+_FEWEST = 5
+"""Least number of latents for the interval of a mean: that of fewer is wider than the range of most scores."""
 _CONTROLS = {"shuffled": "shuffled explanations", "random_sae": "random SAE"}
 
 
 def explanation_text(layout: Layout, explained: Sequence[ExplainedSaeRecord]) -> str:
     """Return scores with controls, the best and worst explained latents, and named latents of each class."""
-    parts = ["\n".join(["Explanations of latents:", *(line for sae in explained for line in _sae_lines(sae))])]
+    title = "Explanations of latents (mean scores and 95% intervals over latents):"
+    parts = ["\n".join([title, *(line for sae in explained for line in _sae_lines(sae))])]
     parts += _class_tables(layout)
     return "\n\n".join(parts)
 
@@ -25,14 +28,16 @@ def explanation_text(layout: Layout, explained: Sequence[ExplainedSaeRecord]) ->
 def _sae_lines(sae: ExplainedSaeRecord) -> list[str]:
     record = sae.record
     explainers = sorted({str(latent["explainer"]) for latent in sae.latents})
-    lines = [f"  {sae.title} of {sae.model}: {len(sae.latents):,} latents named ({', '.join(explainers) or 'none'})"]
+    named = f"{len(sae.latents):,} {'latent' if len(sae.latents) == 1 else 'latents'} named"
+    lines = [f"  {sae.title} of {sae.model}: {named} ({', '.join(explainers) or 'none'})"]
     if too_few := record.get("too_few"):
         lines[0] += f"; {len(too_few):,} active in too few rows"
     if failures := record.get("failures"):
-        lines[0] += f"; {len(failures):,} steps FAILED, the first: {failures[0]['step']}: {failures[0]['reason']}"
+        steps = "step" if len(failures) == 1 else "steps"
+        lines[0] += f"; {len(failures):,} {steps} FAILED, the first: {failures[0]['step']}: {failures[0]['reason']}"
     for scorer, summary in record.get("scores", {}).items():
         controls = [f"{name} {_mean(summary[key])}" for key, name in _CONTROLS.items() if summary.get(key)]
-        lines.append(f"    {scorer} {_mean(summary)}" + (f"; {', '.join(controls)}" if controls else ""))
+        lines.append("; ".join([f"    {scorer} {_mean(summary)}, chance {summary['chance']:.1f}", *controls]))
     lines += _extremes(sae)
     if cost := (record.get("usage") or {}).get("cost"):
         lines.append(f"    cost ${cost:.2f}")
@@ -49,12 +54,12 @@ def _extremes(sae: ExplainedSaeRecord) -> list[str]:
         return []
     return [
         f"    {word}: " + "; ".join(f"{one['name']} ({one['latent']}, {one[key]:.2f})" for one in part)
-        for word, part in (("best ", scored[:_BEST]), ("worst", scored[: -_BEST - 1 : -1]))
+        for word, part in (("best", scored[:_BEST]), ("worst", scored[: -_BEST - 1 : -1]))
     ]
 
 
 def _mean(summary: dict[str, Any]) -> str:
-    interval = summary.get("interval")
+    interval = summary.get("interval") if summary["n"] >= _FEWEST else None
     return f"{summary['mean']:.3f}" + (f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else "")
 
 
