@@ -28,8 +28,10 @@ def _sae_lines(sae: ExplainedSaeRecord) -> list[str]:
     lines = [f"  {sae.title} of {sae.model}: {len(sae.latents):,} latents named ({', '.join(explainers) or 'none'})"]
     if too_few := record.get("too_few"):
         lines[0] += f"; {len(too_few):,} active in too few rows"
-    if failures := record.get("failures"):
-        lines[0] += f"; {len(failures):,} steps FAILED, the first: {failures[0]['step']}: {failures[0]['reason']}"
+    failures = record.get("failures") or []
+    for word, possible in (("FAILED", True), ("are not possible", False)):
+        if some := [one for one in failures if one.get("is_possible", True) == possible]:
+            lines[0] += f"; {len(some):,} steps {word}, the first: {some[0]['step']}: {some[0]['reason']}"
     for scorer, summary in record.get("scores", {}).items():
         controls = [f"{name} {_mean(summary[key])}" for key, name in _CONTROLS.items() if summary.get(key)]
         lines.append(f"    {scorer} {_mean(summary)}" + (f"; {', '.join(controls)}" if controls else ""))
