@@ -22,6 +22,7 @@ from saefari.interp.latent_file import (
     stored_explanations,
     stored_failures,
     stored_latents,
+    without_folders,
     write_latent,
 )
 from saefari.interp.records import Explanation, Failure, LatentExamples
@@ -65,7 +66,7 @@ def explain_sae(
     return write_summary(
         sae.out,
         inputs=inputs,
-        settings=job.explain.model_dump(mode="json"),
+        settings=without_folders(job.explain.model_dump(mode="json")),
         explained=explained,
         scorers=run.scorers,
         random_scores=random.scores,

@@ -31,7 +31,7 @@ class Explained:
             "name": one.name,
             "explanation": one.sentence,
             "explainer": one.explainer,
-            "model": one.model,
+            "model": without_folders(one.model),
             "version": one.version,
             "scores": {name: self._score(score, random_sae) for name, score in self.scores.items()},
         }
@@ -46,6 +46,15 @@ class Explained:
             "controls": {name: {"value": of[score.scorer]} for name, of in controls.items() if score.scorer in of},
             "details": dict(score.details),
         }
+
+
+def without_folders(value: Any) -> Any:
+    """Return a JSON-able value in which only the last part is left of each absolute path."""
+    if isinstance(value, dict):
+        return {key: without_folders(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_folders(one) for one in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def write_latent(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from saefari.errors import readable
 from saefari.report.explanations.tables import ExplainedSaeRecord
 from saefari.report.results.summary import Row, best_settings, format_table
 from saefari.store import Explanation, Layout, read_explanation, read_result, read_summary, task_name
@@ -50,7 +51,7 @@ def _extremes(sae: ExplainedSaeRecord) -> list[str]:
     if len(scored) < 2 * _BEST:
         return []
     return [
-        f"    {word}: " + "; ".join(f"{one['name']} ({one['latent']}, {one[key]:.2f})" for one in part)
+        f"    {word}: " + "; ".join(f"{_plain(one['name'])} ({one['latent']}, {one[key]:.2f})" for one in part)
         for word, part in (("best ", scored[:_BEST]), ("worst", scored[: -_BEST - 1 : -1]))
     ]
 
@@ -82,7 +83,7 @@ def _class_table(layout: Layout, task: tuple[str, ...], row: Row) -> str:
         chosen = [int(one["feature"]) for one in features if one["direction"] == "for"][:_PER_CLASS]
         found = {latent: read_explanation(explanations, latent) for latent in chosen}
         any_named |= any(found.values())
-        lines.append([name, "; ".join(_named(latent, one) for latent, one in found.items())])
+        lines.append([readable(name), "; ".join(_named(latent, one) for latent, one in found.items())])
     title = (
         f"{task_name(task)}: layer {row['layer']} {row['width']}, linear probe (CV macro-F1 {row['cv_macro_f1']:.3f})"
     )
@@ -92,9 +93,15 @@ def _class_table(layout: Layout, task: tuple[str, ...], row: Row) -> str:
 def _named(latent: int, explanation: Explanation | None) -> str:
     if explanation is None:
         return f"latent {latent}"
-    name = explanation.name if len(explanation.name) <= _NAME else f"{explanation.name[:_NAME]}…"
+    plain = _plain(explanation.name)
+    name = plain if len(plain) <= _NAME else f"{plain[:_NAME]}…"
     score = explanation.score.rsplit(" ", 1)[-1] if explanation.scores else "not scored"
     return f"{name} ({latent}, {score}{', below control' if explanation.is_below_controls else ''})"
+
+
+def _plain(name: str) -> str:
+    """Return a name without line breaks and control characters, which other programs may have written."""
+    return "".join(character for character in " ".join(name.split()) if character.isprintable())
 
 
 def _number(value: Any) -> float | None:
