@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,17 @@ import pytest
 import yaml
 
 from saefari.interp import explain_sae
-from saefari.pipeline.commands.cli import FAILED, OK, main, run_experiments
+from saefari.pipeline.commands.cli import BAD_INPUT, FAILED, OK, main, run_experiments
 from saefari.store import read_explanations
-from tests.pipeline.explain.conftest import latent_files, record_of, run, sae_folder, write_config
+from tests.pipeline.explain.conftest import (
+    LEXICAL,
+    configuration,
+    latent_files,
+    record_of,
+    run,
+    sae_folder,
+    write_config,
+)
 
 
 def change(root: Path, **more: Any) -> None:
@@ -134,3 +143,23 @@ def test_explaining_before_the_run_says_what_to_do(copy: Path, capsys: pytest.Ca
     assert run_experiments(["--config", str(copy / "conf.yaml"), "--extract-only"]) == OK
     assert explain(copy) == FAILED
     assert "no classifier was trained on its codes: run `python run_experiments.py`" in capsys.readouterr().out
+
+
+def test_intervening_in_an_encoder_is_an_error_before_any_work(
+    tmp_path: Path, save_tiny: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = {"kind": "local", "model": str(save_tiny("llama"))}
+    raw = configuration(tmp_path, save_tiny("bert"))
+    (tmp_path / "texts.jsonl").write_text('{"text": "a", "label": "b"}\n')
+    write_config(tmp_path, raw | {"explain": LEXICAL | {"scorers": ["intervention"], "client": client}})
+    assert run(tmp_path) == BAD_INPUT
+    assert "explain.scorers: intervention needs a model that writes" in capsys.readouterr().err
+    assert not (tmp_path / "activations").exists()
+
+
+def test_one_explained_latent_has_no_shuffled_control(copy: Path) -> None:
+    (latent, *_) = sorted(latent_files(copy))
+    change(copy, latents=[latent])
+    assert explain(copy) == OK
+    assert set(latent_files(copy)) == {latent}
+    assert "shuffled" not in record_of(copy)["scores"]["embedding"]

@@ -114,9 +114,12 @@ def test_named_latents_of_each_class_of_the_best_probe(tmp_path: Path) -> None:
     }
     classify(tmp_path, 0.71, features)
     classify(tmp_path, 0.61, {"sports": [(1, "for")]}, layer=4)
+    write_explanations(tmp_path, {"embedding": SCORES}, model="a--model", layer=5)
+    classify(tmp_path, 0.65, {"sports": [(2, "for")]}, layer=5, model="a--model")
     text = write_explanation_report(Layout.below(tmp_path))
     assert "layer 3 3k, linear probe (CV macro-F1 0.710)" in text
     assert "layer 4 3k, linear" not in text
+    assert "layer 5 3k, linear" not in text
     (line,) = [line for line in text.splitlines() if line.startswith("sports")]
     assert line.endswith(f"{'n' * 46}… (7, 0.85); name 0 (0, 0.50, below control); latent 99")
     assert "\x1b" not in text

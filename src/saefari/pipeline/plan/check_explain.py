@@ -7,7 +7,8 @@ from pathlib import Path
 
 from saefari.config import Config
 from saefari.data.dataset import check_dataset
-from saefari.errors import PATH_LENGTH, ConfigError, Problem, shown
+from saefari.errors import PATH_LENGTH, ConfigError, ModelError, Problem, shown
+from saefari.models.registry import is_causal, read_config
 from saefari.pipeline.plan.check_saes import shape_of
 from saefari.pipeline.plan.plan import ModelPlan
 
@@ -37,7 +38,9 @@ def check_explain(
                     problem("explain.latents", message)
     problems: dict[str, Problem] = {}
     for model in models:
-        problems |= {str(one): one for one in scorer_problems(explain, model_type=model.model_type)}
+        causal = "intervention" not in explain.scorers or _is_causal(model, reach)
+        found = scorer_problems(explain, model_type=model.model_type, is_causal=causal)
+        problems |= {str(one): one for one in found}
     if reach and explain.client is not None:
         try:
             check_client(explain.client, needs_vision=any(model.model_type != "llm" for model in models))
@@ -52,3 +55,11 @@ def check_explain(
             problem(f"explain.corpus.{key}", message)
     if reach and explain.file is not None and not Path(explain.file).is_file():
         problem("explain.file", f"{shown(explain.file, PATH_LENGTH)} does not exist")
+
+
+def _is_causal(model: ModelPlan, reach: bool) -> bool:
+    """Return whether a text model predicts next tokens, as far as its configuration can be read."""
+    try:
+        return model.model_type != "llm" or is_causal(read_config(model.name, model.revision, reach_hub=reach))
+    except ModelError:  # reported where the model is needed
+        return True
