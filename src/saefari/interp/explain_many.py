@@ -17,7 +17,7 @@ from saefari.errors import explain_failure
 from saefari.interp.clients.ask import Client
 from saefari.interp.clients.client import ClientError
 from saefari.interp.explainers.explainer import Explainer
-from saefari.interp.records import Explanation, ExplanationError, Failure, LatentExamples, Score
+from saefari.interp.records import Explanation, ExplanationError, Failure, LatentExamples, NotPossibleError, Score
 from saefari.interp.scorers.scorer import Scorer
 
 T = TypeVar("T")
@@ -160,9 +160,10 @@ async def _attempt(latent: int, step: str, start: Callable[[], Awaitable[T]]) ->
     try:
         return _Outcome(await start())
     except Exception as error:
+        is_possible = not isinstance(error, NotPossibleError)
         raw = error.raw if isinstance(error, ExplanationError) else None
         is_final = isinstance(error, ClientError) and error.is_final
-        return _Outcome(failure=Failure(latent, step, explain_failure(error), raw), is_final=is_final)
+        return _Outcome(failure=Failure(latent, step, explain_failure(error), raw, is_possible), is_final=is_final)
 
 
 def _failures(latent: int, outcomes: Sequence[_Outcome[Explanation] | _Outcome[Score]]) -> tuple[Failure, ...]:

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from saefari.config import RandomLatents
-from saefari.errors import DataError
 from saefari.interp.cache.latent_cache import LatentCache
 from saefari.interp.contexts.examples import ExampleSampler
 from saefari.interp.explain_many import LatentResult, explain_many
-from saefari.interp.job import ExplainedSae, ExplainJob
-from saefari.interp.latent_file import Explained, is_ours, read_latent, stored_explanations, write_latent
+from saefari.interp.job import ExplainedSae, ExplainJob, TooFewExamplesError
+from saefari.interp.latent_file import (
+    Explained,
+    is_ours,
+    read_latent,
+    stored_explanations,
+    stored_failures,
+    stored_latents,
+    without_folders,
+    write_latent,
+)
 from saefari.interp.records import Explanation, Failure, LatentExamples
 from saefari.interp.scorers.controls import shuffled_assignment
 from saefari.interp.summary import write_summary
@@ -25,19 +33,28 @@ from saefari.log import logger, progress_bar
 from saefari.provenance import library_versions
 
 
+@dataclass(frozen=True)
+class RandomControl:
+    """What came out for the random SAE. scores: scorer -> summary. warnings: why there are no scores."""
+
+    scores: Mapping[str, Any] = field(default_factory=dict)
+    failures: Sequence[Failure] = ()
+    warnings: Sequence[str] = ()
+
+
 def explain_sae(
-    job: ExplainJob, sae: ExplainedSae, tools: Tools, inputs: str, random_scores: Mapping[str, Any]
+    job: ExplainJob, sae: ExplainedSae, tools: Tools, inputs: str, control: Callable[[], RandomControl]
 ) -> dict[str, Any]:
     """Explain latents of an SAE and write their files; return the record of the SAE.
 
-    random_scores: scorer -> summary of the scores of the random SAE's latents. Raises DataError if no latent has enough
-    examples.
+    control: called when the latents are explained, so that they come first if money runs out. Raises
+    TooFewExamplesError.
     """
     started = time.perf_counter()
     cache = tools.cache(sae, job.latents)
     latents, too_few = _choose(job, cache)
     if not latents:
-        raise DataError(
+        raise TooFewExamplesError(
             f"{sae.title}: none of {len(too_few):,} latents is active in at least "
             f"{job.explain.sampling.min_examples} rows (explain.sampling.min_examples): lower it, or give a larger "
             "corpus"
@@ -45,18 +62,25 @@ def explain_sae(
     latents = _without_foreign(job, sae, latents)
     run = _SaeRun(job, sae, tools, cache, latents, inputs)
     asyncio.run(run.all_passes())
+    random = control()
+    explained = run.finish({name: one["mean"] for name, one in random.scores.items()})
     return write_summary(
         sae.out,
         inputs=inputs,
-        settings=job.explain.model_dump(mode="json"),
-        explained=run.finish({name: one["mean"] for name, one in random_scores.items()}),
+        settings=without_folders(job.explain.model_dump(mode="json")),
+        explained=explained,
         scorers=run.scorers,
-        random_scores=random_scores,
+        random_scores=random.scores,
         too_few=too_few,
-        failures=[asdict(one) for one in run.failures],
+        failures=[asdict(one) for one in sorted((*run.failures, *random.failures), key=_by_latent)],
+        warnings=list(random.warnings),
         usage=tools.usage(),
         seconds=round(time.perf_counter() - started, 1),
     )
+
+
+def _by_latent(failure: Failure) -> tuple[int, str]:
+    return failure.latent, failure.step
 
 
 def _choose(job: ExplainJob, cache: LatentCache) -> tuple[list[int], list[tuple[int, int]]]:
@@ -103,6 +127,7 @@ class _SaeRun:
         self.scorers = tools.scorers(sae)
         self._inputs = inputs
         self._density = cache.density
+        self._has_new = False
         self._explained: dict[int, list[Explained]] = {}
         self.failures: list[Failure] = []
 
@@ -120,57 +145,79 @@ class _SaeRun:
             stored = read_latent(self._sae.out, latent)
             if stored is not None and (stored.get("provenance") or {}).get("inputs") == self._inputs:
                 self._explained[latent] = stored_explanations(stored)
+                self.failures += stored_failures(stored)
         todo = [latent for latent in self._latents if latent not in self._explained]
+        self._has_new = bool(todo)
         async for result in self._results(todo, self._explainers, "explain"):
             explained = [Explained(one.explanation, {s.scorer: s for s in one.scores}) for one in result.explanations]
             latent = result.examples.latent
             if explained or not self._explainers:
                 self._explained[latent] = explained
-                if not result.failures:
+                if not any(failure.is_possible for failure in result.failures):
                     self._write(result.examples, {})
 
     async def _score_shuffled(self) -> None:
         """Score the explanation of another latent of similar density on each latent's contexts."""
-        pending = [latent for latent, explained in self._explained.items() if explained and not explained[0].shuffled]
-        if not pending:
-            return
         latents = sorted(latent for latent, explained in self._explained.items() if explained)
+        scored = [latent for latent in latents if self._explained[latent][0].scores]
+        # A new explanation changes the assignment of all latents.
+        pending = [latent for latent in scored if self._has_new or not self._explained[latent][0].shuffled]
+        if not pending or len(latents) < 2:
+            return
         assigned = shuffled_assignment([float(self._density[latent]) for latent in latents], self._job.seed)
-        if not assigned:
-            return  # a single latent: there is no other explanation
         given = {
             latent: self._explained[latents[other]][0].explanation
             for latent, other in zip(latents, assigned, strict=True)
         }
-        async for result in self._results(sorted(pending), [_Given(given)], "score shuffled explanations"):
+        async for result in self._results(pending, [_Given(given)], "score shuffled explanations", " (shuffled)"):
             latent = result.examples.latent
             first, *others = self._explained[latent]
-            scores = {score.scorer: score.value for one in result.explanations for score in one.scores}
+            scores = {
+                score.scorer: score.value
+                for one in result.explanations
+                for score in one.scores
+                if score.scorer in first.scores
+            }
             self._explained[latent] = [Explained(first.explanation, first.scores, scores), *others]
 
-    async def _results(self, latents: list[int], explainers: Any, what: str) -> AsyncIterator[LatentResult]:
+    async def _results(
+        self, latents: list[int], explainers: Any, what: str, suffix: str = ""
+    ) -> AsyncIterator[LatentResult]:
+        """Yield the results and collect the failures. suffix: of the failed steps' names."""
         examples: Iterable[LatentExamples] = map(self._sampler.examples, latents)
         with progress_bar(len(latents), f"{what} {self._sae.title}", "latents") as bar:
             async for result in explain_many(examples, explainers, self.scorers):
                 bar.update()
-                self.failures += result.failures
+                self.failures += [replace(one, step=one.step + suffix) for one in result.failures]
                 yield result
 
     def finish(self, random_means: Mapping[str, float]) -> list[dict[str, Any]]:
-        """Write every latent's file with all controls; return the content of the files."""
+        """Write every latent's file with all controls, and remove outdated ones; return the content of the files."""
+        self._remove_outdated()
         for latent in sorted(self._explained):
             self._write(self._sampler.examples(latent), random_means)
         records = (read_latent(self._sae.out, latent) for latent in sorted(self._explained))
         return [record for record in records if record and "name" in record]
 
+    def _remove_outdated(self) -> None:
+        """Remove the files of earlier runs about latents that are not explained any more."""
+        folder = self._sae.out
+        others = [latent for latent in stored_latents(folder) if latent not in self._explained]
+        outdated = [latent for latent in others if is_ours(read_latent(folder, latent) or {})]
+        for latent in outdated:
+            (folder / f"{latent}.json").unlink(missing_ok=True)
+        if outdated:
+            logger.info("%s: %d explanations of other settings were removed", folder, len(outdated))
+
     def _write(self, examples: LatentExamples, random_means: Mapping[str, float]) -> None:
-        failed = any(failure.latent == examples.latent for failure in self.failures)
+        failures = [failure for failure in self.failures if failure.latent == examples.latent]
         provenance = {
-            "inputs": None if failed else self._inputs,
+            "inputs": None if any(failure.is_possible for failure in failures) else self._inputs,
             "seed": self._job.seed,
             "versions": library_versions("saefari", "torch", "transformers"),
         }
-        write_latent(self._sae.out, examples, self._explained[examples.latent], random_means, provenance)
+        explained = self._explained[examples.latent]
+        write_latent(self._sae.out, examples, explained, random_means, provenance, failures)
 
 
 class _Given:

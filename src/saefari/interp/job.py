@@ -7,12 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saefari.config import ActivationCorpus, Explain
+from saefari.errors import DataError
 from saefari.models.source import ModelSource
 from saefari.saes.ref import SaeRef
 
 if TYPE_CHECKING:
     from saefari.interp.cache.build import CacheSource
     from saefari.interp.records import Failure
+
+
+class TooFewExamplesError(DataError):
+    """No latent of an SAE has enough examples."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,11 @@ class ExplainedSae:
     ref: SaeRef
     random: bool = False
     neuronpedia_id: str | None = None
+
+
+def title_of(sae: ExplainedSae) -> str:
+    """Return the name of the job of an SAE in messages."""
+    return f"explanations of {sae.title}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +79,7 @@ class ExplainJob:
     @property
     def title(self) -> str:
         """Name of the job in messages."""
-        return f"explanations of {self.sae.title}"
+        return title_of(self.sae)
 
 
 @dataclass(frozen=True)

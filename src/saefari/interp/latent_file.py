@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from saefari.errors import StoreError
-from saefari.interp.records import Context, Explanation, LatentExamples, Score
+from saefari.interp.records import Context, Explanation, Failure, LatentExamples, Score
 from saefari.store import write_json
 from saefari.store.files import read_json
 
@@ -31,7 +31,7 @@ class Explained:
             "name": one.name,
             "explanation": one.sentence,
             "explainer": one.explainer,
-            "model": one.model,
+            "model": without_folders(one.model),
             "version": one.version,
             "scores": {name: self._score(score, random_sae) for name, score in self.scores.items()},
         }
@@ -48,17 +48,27 @@ class Explained:
         }
 
 
+def without_folders(value: Any) -> Any:
+    """Return a JSON-able value in which only the last part is left of each absolute path."""
+    if isinstance(value, dict):
+        return {key: without_folders(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_folders(one) for one in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
+
+
 def write_latent(
     folder: Path,
     examples: LatentExamples,
     explained: Sequence[Explained],
     random_sae: Mapping[str, float],
     provenance: Mapping[str, Any],
+    failures: Sequence[Failure] = (),
 ) -> None:
     """Write a latent's file.
 
     explained: the shown explanation first, then alternatives; empty if no explainer was asked. provenance: has
-    `inputs`.
+    `inputs`. failures: steps that failed.
     """
     first, *others = [one.record(random_sae) for one in explained] or [{}]
     record = {
@@ -73,6 +83,7 @@ def write_latent(
             "classes": {name: list(counts) for name, counts in examples.class_rows.items()},
         },
         "contexts": {name: [_place(one) for one in getattr(examples, name)] for name in _SETS},
+        "failures": [asdict(failure) for failure in failures],
         "provenance": dict(provenance),
     }
     write_json(folder / f"{examples.latent}.json", record)
@@ -85,6 +96,11 @@ def read_latent(folder: Path, latent: int) -> dict[str, Any] | None:
     except StoreError:
         return None
     return record if isinstance(record, dict) else None
+
+
+def stored_latents(folder: Path) -> list[int]:
+    """Return the latents that have a file, ascending."""
+    return sorted(int(path.stem) for path in folder.glob("*.json") if path.stem.isdecimal())
 
 
 def is_ours(record: Mapping[str, Any]) -> bool:
@@ -100,6 +116,11 @@ def _place(context: Context) -> list[Any]:
 def stored_explanations(record: Mapping[str, Any]) -> list[Explained]:
     """Return the explanations in a latent's file, the shown one first."""
     return [_stored(one) for one in (record, *record["alternatives"]) if "name" in one]
+
+
+def stored_failures(record: Mapping[str, Any]) -> list[Failure]:
+    """Return the failures in a latent's file."""
+    return [Failure(**failure) for failure in record["failures"]]
 
 
 def _stored(record: Mapping[str, Any]) -> Explained:

@@ -22,6 +22,10 @@ class ExplanationError(SaefariError):
         self.raw = raw
 
 
+class NotPossibleError(ExplanationError):
+    """A step that cannot be done for a latent, however often it is repeated: recorded, but not a failure of the run."""
+
+
 @dataclass(frozen=True)
 class ContextImage:
     """The image of a context.
@@ -126,9 +130,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Failure:
-    """A step that failed for one latent. step: "explain prompted", "score detection" …; raw: the answer, if any."""
+    """A step that failed for one latent.
+
+    step: "explain prompted", "score detection" …; raw: the answer, if any. is_possible: whether it may succeed if it is
+    repeated.
+    """
 
     latent: int
     step: str
     reason: str
     raw: str | None = None
+    is_possible: bool = True

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from saefari.config import RandomLatents
 from saefari.errors import StoreError
-from saefari.fingerprint import fingerprint
-from saefari.interp.job import ExplainedSae, ExplainJob, ExplainOutcome
-from saefari.interp.latent_file import FORMAT
+from saefari.fingerprint import file_digest, fingerprint
+from saefari.interp.job import ExplainedSae, ExplainJob, ExplainOutcome, TooFewExamplesError
+from saefari.interp.latent_file import FORMAT, stored_latents
 from saefari.interp.records import Failure
-from saefari.store import Manifest, read_explanation_record, read_samples_record, read_split_record
+from saefari.interp.summary import summary_record
+from saefari.store import Manifest, read_samples_record, read_split_record
 
 if TYPE_CHECKING:
+    from saefari.interp.explain_sae import RandomControl
     from saefari.interp.shared import Shared
     from saefari.interp.tools import Tools
 
@@ -38,39 +41,52 @@ def run_explain(job: ExplainJob, shared: Shared) -> ExplainOutcome:
         from saefari.interp.explain_sae import explain_sae
         from saefari.interp.tools import Tools
 
+        _require_control(job)
         tools = Tools(job, shared)
-        scores = _random_scores(job, tools)
-        record, reused = explain_sae(job, job.sae, tools, inputs_of(job, job.sae), scores), False
-    failures = tuple(Failure(**failure) for failure in record["failures"])
+        inputs = inputs_of(job, job.sae)
+        record, reused = explain_sae(job, job.sae, tools, inputs, lambda: _random_control(job, tools)), False
     return ExplainOutcome(
         n_explained=record["n_explained"],
         reused=reused,
         too_few=len(record["too_few"]),
-        failures=failures,
+        failures=tuple(Failure(**failure) for failure in record["failures"] if failure["is_possible"]),
         warnings=record["warnings"],
         cost=(record["usage"] or {}).get("cost"),
     )
 
 
-def _random_scores(job: ExplainJob, tools: Tools) -> dict[str, Any]:
-    """Explain and score latents of the random SAE; return scorer -> summary of its scores."""
-    from saefari.interp.explain_sae import explain_sae
-
-    if job.control is None:
-        return {}
-    if not job.control.codes and job.corpus is None:
+def _require_control(job: ExplainJob) -> None:
+    if job.control is not None and not job.control.codes and job.corpus is None:
         raise StoreError(
             f"the codes of {job.control.title} are not stored: run `python run_experiments.py`, which adds them, or "
             "remove random_sae from explain.controls"
         )
-    latents = RandomLatents(random=RANDOM_LATENTS)
-    explain = job.explain.model_copy(update={"latents": latents, "controls": [], "explainers": _scored(job)})
-    of_control = replace(job, sae=job.control, control=None, latents=None, explain=explain)
+
+
+def _random_control(job: ExplainJob, tools: Tools) -> RandomControl:
+    """Explain and score latents of the random SAE; without enough examples there is a warning and no control."""
+    from saefari.interp.explain_sae import RandomControl, explain_sae
+
+    if job.control is None:
+        return RandomControl()
+    of_control = _control_job(job)
     record = _stored(of_control, job.control)
     if record is None:
-        record = explain_sae(of_control, job.control, tools.of(of_control), inputs_of(of_control, job.control), {})
-    scores: dict[str, Any] = record["scores"]
-    return scores
+        inputs = inputs_of(of_control, job.control)
+        try:
+            record = explain_sae(of_control, job.control, tools.of(of_control), inputs, RandomControl)
+        except TooFewExamplesError as error:
+            return RandomControl(warnings=[f"no control by a random SAE: {error}"])
+    failures = [Failure(**failure) for failure in record["failures"] if failure["is_possible"]]
+    return RandomControl(record["scores"], [replace(one, step=f"{one.step} (random SAE)") for one in failures])
+
+
+def _control_job(job: ExplainJob) -> ExplainJob:
+    """Return the job that explains the random SAE."""
+    assert job.control is not None
+    latents = RandomLatents(random=RANDOM_LATENTS)
+    explain = job.explain.model_copy(update={"latents": latents, "controls": [], "explainers": _scored(job)})
+    return replace(job, sae=job.control, control=None, latents=None, explain=explain)
 
 
 def _scored(job: ExplainJob) -> list[str]:
@@ -80,15 +96,19 @@ def _scored(job: ExplainJob) -> list[str]:
 
 
 def _stored(job: ExplainJob, sae: ExplainedSae) -> dict[str, Any] | None:
-    """Return the stored record if nothing changed and nothing failed, else None."""
-    record = read_explanation_record(sae.out)
-    if job.overwrite or record is None or record.get("inputs") != inputs_of(job, sae) or record.get("failures"):
+    """Return the stored record if nothing changed, no file is missing, and no step has to be repeated, else None."""
+    record = summary_record(sae.out)
+    if job.overwrite or record is None or record.get("inputs") != inputs_of(job, sae):
         return None
-    return record
+    is_complete = len(stored_latents(sae.out)) >= record["n_explained"]
+    return record if is_complete and not any(one["is_possible"] for one in record["failures"]) else None
 
 
 def inputs_of(job: ExplainJob, sae: ExplainedSae) -> str:
-    """Return the fingerprint of all that shapes the explanations of an SAE."""
+    """Return the fingerprint of all that shapes the explanations of an SAE, and of its random control.
+
+    Raises SaeError if the SAE's files cannot be read.
+    """
     client = job.explain.client
     shaping = None if client is None else client.model_dump(include=_SHAPING)
     digests: list[Any] = []
@@ -112,6 +132,24 @@ def inputs_of(job: ExplainJob, sae: ExplainedSae) -> str:
             job.latents,
             job.seed,
             digests,
-            job.control is not None,
+            _corpus_inputs(job, sae),
+            _file_digest(job.explain.file),
+            None if job.control is None else inputs_of(_control_job(job), job.control),
         ]
     )
+
+
+def _corpus_inputs(job: ExplainJob, sae: ExplainedSae) -> list[Any] | None:
+    """Return what shapes the contexts in a searched corpus; None without one, since stored codes have digests."""
+    from saefari.saes.identity import sae_settings
+
+    if job.corpus is None:
+        return None
+    corpus = job.corpus
+    texts = _file_digest(corpus.texts.name)
+    return [texts, sae_settings(sae.ref), job.model.settings(), corpus.prepend_bos, corpus.outlier_norm]
+
+
+def _file_digest(name: str | None) -> str | None:
+    """Return the digest of a file that the configuration names; None if it names none, or nothing on this disk."""
+    return file_digest(Path(name)) if name is not None and Path(name).is_file() else None

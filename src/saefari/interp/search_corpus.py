@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from saefari.interp.cache.build import CacheSource
@@ -11,10 +12,11 @@ if TYPE_CHECKING:
     from saefari.models.forward import Model
 
 
-def corpus_source(job: ExplainJob, sae: ExplainedSae) -> CacheSource:
+def corpus_source(job: ExplainJob, sae: ExplainedSae, encoded: set[Path]) -> CacheSource:
     """Return the codes of an SAE on the corpus; encode it with all SAEs of the model if they are missing.
 
-    Raises DataError if the corpus cannot be read, ConflictError if the folder holds another corpus.
+    encoded: folders of corpora that need no check; this one is added. Raises DataError if the corpus cannot be read,
+    ConflictError if the folder holds another corpus.
     """
     from saefari.interp.cache.corpus import prepare_corpus
     from saefari.interp.cache.encode import CachedSae, EncodeJob, encode_rows
@@ -24,8 +26,6 @@ def corpus_source(job: ExplainJob, sae: ExplainedSae) -> CacheSource:
 
     corpus = job.corpus
     assert corpus is not None
-    tokenizer = TextTokenizer.load(job.model.name, job.model.revision).with_bos(corpus.prepend_bos)
-    prepare_corpus(corpus.folder, corpus.texts, tokenizer, job.overwrite)
     saes = tuple(
         CachedSae(ref, random) for ref in corpus.saes for random in ((False, True) if job.control else (False,))
     )
@@ -44,5 +44,9 @@ def corpus_source(job: ExplainJob, sae: ExplainedSae) -> CacheSource:
         logger.info("loading %s", job.model.name)
         return load_model(job.model)
 
-    encode_rows(encode, load)
+    if corpus.folder not in encoded:
+        tokenizer = TextTokenizer.load(job.model.name, job.model.revision).with_bos(corpus.prepend_bos)
+        prepare_corpus(corpus.folder, corpus.texts, tokenizer, job.overwrite)
+        encode_rows(encode, load)
+        encoded.add(corpus.folder)
     return CacheSource(corpus.folder.name, corpus.folder, encode.folder(CachedSae(sae.ref, sae.random)))

@@ -25,6 +25,8 @@ class Shared:
     """What the jobs of a run share: models, the client, and the rows with their word frequencies."""
 
     def __init__(self) -> None:
+        self.encoded: set[Path] = set()
+        """Folders of searched corpora that are encoded and checked."""
         self._rows: dict[Path, TokenRows] = {}
         self._client: Client | None = None
         self._language_models: dict[ModelSource, LanguageModel] = {}

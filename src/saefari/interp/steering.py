@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from torch import Tensor
 
-from saefari.interp.records import ExplanationError
+from saefari.interp.records import ExplanationError, NotPossibleError
 from saefari.models.hooks import HookPoint
 from saefari.models.language_head import LanguageModel
 from saefari.models.tokenizer import Tokens
@@ -80,7 +80,7 @@ class SteeredModel:
             low, high = high, 2 * high
             reached = self._divergence(rows, clean, high)
         if not reached >= wanted:
-            raise ExplanationError(
+            raise NotPossibleError(
                 f"no strength of the intervention changes the next token by {wanted:g} nats (KL divergence); it "
                 f"reaches {reached:.3g}"
             )

@@ -6,14 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
+from saefari.errors import StoreError
 from saefari.interp.scorers.controls import agreement, summarise
 from saefari.interp.scorers.scorer import Scorer
 from saefari.interp.scorers.statistics import Mean
-from saefari.store import write_json, write_parquet
+from saefari.store import read_explanation_record, write_json, write_parquet
 from saefari.store.explanations import SUMMARY_RECORD, SUMMARY_TABLE
 
+_PARQUET = b"PAR1"
+"""First and last bytes of a Parquet file."""
+_KEYS = {"inputs", "n_explained", "too_few", "scores", "warnings", "failures", "usage"}
 Record = Mapping[str, Any]
 
 
@@ -31,6 +33,8 @@ def write_summary(
     explained: the content of the latents' files. random_scores: scorer -> summary of the random SAE's scores. too_few:
     (latent, rows in which it is active). more: further JSON-able content, such as `inputs` and `failures`.
     """
+    import pyarrow as pa
+
     names = [scorer.name for scorer in scorers]
     write_parquet(folder / SUMMARY_TABLE, pa.Table.from_pylist([_row(one, names) for one in explained]))
     record = {
@@ -45,11 +49,21 @@ def write_summary(
             f"{first}, {second}": correlation.record()
             for (first, second), correlation in agreement({name: _values(explained, name) for name in names}).items()
         },
-        "warnings": [],
         **more,
     }
     write_json(folder / SUMMARY_RECORD, record)
     return record
+
+
+def summary_record(folder: Path) -> dict[str, Any] | None:
+    """Return what `write_summary` wrote; None if one of its two files is missing or damaged."""
+    try:
+        record = read_explanation_record(folder)
+        table = (folder / SUMMARY_TABLE).read_bytes()
+    except (StoreError, OSError):
+        return None
+    is_whole = table.startswith(_PARQUET) and table.endswith(_PARQUET) and len(table) > 2 * len(_PARQUET)
+    return record if is_whole and record is not None and record.keys() >= _KEYS else None
 
 
 def _summary(explained: Sequence[Record], scorer: Scorer, random_sae: Record | None) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ class Tools:
     def __init__(self, job: ExplainJob, shared: Shared) -> None:
         self._job = job
         self._shared = shared
+        self._usage_before = None if self.client is None else replace(self.client.usage)
 
     def of(self, job: ExplainJob) -> Tools:
         """Return the tools of another job that share the models of this one."""
@@ -93,15 +95,17 @@ class Tools:
             await self.client.close()
 
     def usage(self) -> dict[str, Any] | None:
-        """Return what the client was asked so far; None without a client."""
-        return None if self.client is None else self.client.usage.record()
+        """Return what the client was asked for this job; None without a client."""
+        if self.client is None or self._usage_before is None:
+            return None
+        return self.client.usage.since(self._usage_before).record()
 
     @property
     def _kind(self) -> Any:
         return self._job.explain.sampling.inactive_kind
 
     def _sources(self, sae: ExplainedSae) -> Sequence[CacheSource]:
-        return sae.codes or [corpus_source(self._job, sae)]
+        return sae.codes or [corpus_source(self._job, sae, self._shared.encoded)]
 
     def _directions(self, sae: ExplainedSae) -> Any:
         """Return blocks of the directions of all latents, from the SAE's folder or its loaded weights."""

@@ -76,8 +76,8 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, c
 
 
 def test_the_explainer() -> None:
-    explainer = HumanExplainer({3: ("colours", "Words for colours.")}, "names.csv")
+    explainer = HumanExplainer({3: ("colours", "Words for colours.")})
     latent = LatentExamples(3, (), (), np.zeros(0, np.int8), ())
     assert asyncio.run(explainer.explain(latent)) == Explanation("colours", "Words for colours.", "human")
-    with pytest.raises(ExplanationError, match=r"names.csv has no row for latent 4"):
+    with pytest.raises(ExplanationError, match=r"explain.file has no row for latent 4"):
         asyncio.run(explainer.explain(LatentExamples(4, (), (), np.zeros(0, np.int8), ())))

@@ -48,6 +48,11 @@ class Usage:
     cost: float = 0.0
     unpriced: int = 0
 
+    def since(self, before: Usage) -> Usage:
+        """Return what was done since an earlier moment."""
+        earlier = asdict(before)
+        return Usage(**{name: value - earlier[name] for name, value in asdict(self).items()})
+
     def record(self) -> dict[str, Any]:
         """Return the counts as JSON-able values; cost is None if that of an answer is unknown."""
         record = asdict(self)

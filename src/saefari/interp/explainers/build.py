@@ -57,7 +57,7 @@ def _build(
     if name == "human":
         if section.file is None:
             raise _problem("file", "explainer human: give a CSV with the columns latent and text")
-        return HumanExplainer(read_human(Path(section.file)), section.file)
+        return HumanExplainer(read_human(Path(section.file)))
     if name == "neuronpedia":
         return _neuronpedia(section, neuronpedia_id, cache_folder)
     if client is None or section.client is None:

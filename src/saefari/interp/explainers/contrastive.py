@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from saefari.interp.explainers.prompted import PromptedExplainer
-from saefari.interp.records import Explanation, ExplanationError, LatentExamples
+from saefari.interp.records import Explanation, LatentExamples, NotPossibleError
 
 
 @dataclass
@@ -20,5 +20,5 @@ class ContrastiveExplainer(PromptedExplainer):
     async def explain(self, examples: LatentExamples) -> Explanation:
         """Return the model's explanation. Raises ExplanationError, also without inactive contexts, or ClientError."""
         if not examples.explain_inactive:
-            raise ExplanationError(f"latent {examples.latent} has no inactive contexts to compare with")
+            raise NotPossibleError(f"latent {examples.latent} has no inactive contexts to compare with")
         return await self._ask(examples, examples.explain_inactive)

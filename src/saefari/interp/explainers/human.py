@@ -9,7 +9,7 @@ from typing import Any
 
 from saefari.errors import DataError, enumerated, readable, shown
 from saefari.interp.explainers.shorten import short_name
-from saefari.interp.records import Explanation, ExplanationError, LatentExamples
+from saefari.interp.records import Explanation, LatentExamples, NotPossibleError
 
 _REQUIRED, _OPTIONAL = ("latent", "text"), ("name",)
 _MOST_SHOWN = 10
@@ -20,13 +20,12 @@ class HumanExplainer:
     """Looks latents up in a table that `read_human` returns. texts: latent -> (name, sentence)."""
 
     texts: dict[int, tuple[str, str]]
-    file: str
     name: str = "human"
 
     async def explain(self, examples: LatentExamples) -> Explanation:
         """Return the written explanation. Raises ExplanationError if the file has none for the latent."""
         if examples.latent not in self.texts:
-            raise ExplanationError(f"{self.file} has no row for latent {examples.latent}")
+            raise NotPossibleError(f"explain.file has no row for latent {examples.latent}")
         name, sentence = self.texts[examples.latent]
         return Explanation(name, sentence, self.name)
 

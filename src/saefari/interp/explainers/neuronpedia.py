@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from saefari.interp.explainers.neuronpedia_api import NeuronpediaApi
 from saefari.interp.explainers.neuronpedia_file import Written
 from saefari.interp.explainers.shorten import short_name
-from saefari.interp.records import Explanation, ExplanationError, LatentExamples
+from saefari.interp.records import Explanation, LatentExamples, NotPossibleError
 
 
 @dataclass
@@ -25,6 +25,6 @@ class NeuronpediaExplainer:
         elif examples.latent in self.source:
             written = self.source[examples.latent]
         else:
-            raise ExplanationError(f"explain.file has no explanation of latent {examples.latent}")
+            raise NotPossibleError(f"explain.file has no explanation of latent {examples.latent}")
         sentence = written.text if written.text.endswith((".", "!", "?", "。")) else f"{written.text}."
         return Explanation(short_name(written.text), sentence, self.name, model=written.model)

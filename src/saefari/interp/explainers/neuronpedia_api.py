@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from saefari.errors import SaeError, shown
 from saefari.interp.explainers.neuronpedia_file import Written, first_explanation
-from saefari.interp.records import ExplanationError
+from saefari.interp.records import ExplanationError, NotPossibleError
 from saefari.store import write_json
 
 ADDRESS = "https://www.neuronpedia.org"
@@ -72,7 +72,7 @@ class NeuronpediaApi:
             found = await self._request(latent)
         written = first_explanation(found)
         if written is None:
-            raise ExplanationError(f"Neuronpedia has no explanation of {self.id}/{latent}")
+            raise NotPossibleError(f"Neuronpedia has no explanation of {self.id}/{latent}")
         if self._cache is not None:
             write_json(self._cache / f"{latent}.json", {"description": written.text, "model": written.model})
         return written

@@ -7,7 +7,7 @@ import numpy as np
 from saefari.interp.clients.answers import number_list
 from saefari.interp.clients.ask import Client
 from saefari.interp.clients.client import Answer, Part, Request
-from saefari.interp.records import Explanation, ExplanationError, LatentExamples, Score
+from saefari.interp.records import Explanation, ExplanationError, LatentExamples, NotPossibleError, Score
 from saefari.interp.scorers.asking import DEFAULTS, gather, question
 from saefari.interp.scorers.presentation import check_examples, context_parts, explanation_text, latent_generator
 from saefari.interp.scorers.statistics import share_interval
@@ -64,7 +64,7 @@ class IntruderScorer:
         by_strength = np.argsort(examples.deciles, kind="stable")
         n_trials = min(len(by_strength) // (_SHOWN - 1), len(examples.inactive))
         if n_trials == 0:
-            raise ExplanationError(
+            raise NotPossibleError(
                 f"latent {examples.latent}: the scorer intruder needs {_SHOWN - 1} active contexts, "
                 f"there are {len(by_strength)}"
             )

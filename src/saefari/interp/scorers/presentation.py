@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from saefari.interp.clients.client import ImagePart, Part
-from saefari.interp.records import Context, Explanation, ExplanationError, LatentExamples
+from saefari.interp.records import Context, Explanation, LatentExamples, NotPossibleError
 
 T = TypeVar("T")
 
@@ -54,12 +54,12 @@ def check_examples(examples: LatentExamples, *, texts_only: str | None = None) -
     texts_only: name of the scorer that reads texts only.
     """
     if not examples.test or not examples.inactive:
-        raise ExplanationError(
+        raise NotPossibleError(
             f"latent {examples.latent}: scoring needs active and inactive test contexts, "
             f"there are {len(examples.test)} and {len(examples.inactive)}"
         )
     if texts_only and any(context.image for context in (*examples.test, *examples.inactive)):
-        raise ExplanationError(
+        raise NotPossibleError(
             f"latent {examples.latent}: the scorer {texts_only} reads texts, its contexts are images"
         )
 

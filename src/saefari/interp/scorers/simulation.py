@@ -11,7 +11,7 @@ import numpy as np
 from saefari.interp.clients.answers import number_list
 from saefari.interp.clients.ask import Client
 from saefari.interp.clients.client import Request
-from saefari.interp.records import Context, Explanation, ExplanationError, LatentExamples, Score
+from saefari.interp.records import Context, Explanation, LatentExamples, NotPossibleError, Score
 from saefari.interp.scorers.asking import DEFAULTS, gather, question
 from saefari.interp.scorers.presentation import check_examples, explanation_text, latent_generator, shuffled, spread
 from saefari.interp.scorers.statistics import grouped_pearson
@@ -80,7 +80,7 @@ class SimulationScorer:
         pairs = [(np.asarray(p, np.float64), c.activations) for p, c in zip(predicted, chosen, strict=True)]
         value, interval = grouped_pearson(pairs, self._seed)
         if value is None:
-            raise ExplanationError(
+            raise NotPossibleError(
                 f"latent {examples.latent}: all predicted activations are equal, so that they have no correlation"
             )
         n_tokens = sum(len(context.tokens) for context in chosen)

@@ -10,6 +10,7 @@ from saefari.config import UsedByClassifiers
 from saefari.data.slug import dataset_slug
 from saefari.names import RANDOM
 from saefari.pipeline.execute.build_jobs import max_tokens, model_source
+from saefari.pipeline.execute.run_report import Report
 from saefari.pipeline.plan.plan import ModelPlan, Plan
 from saefari.pipeline.plan.saes import PlannedSae
 from saefari.store import Manifest, codes_folder, iter_results
@@ -20,10 +21,12 @@ if TYPE_CHECKING:
 
 Result = tuple[Path, dict[str, Any]]
 
+_RUN_FIRST = "run `python run_experiments.py` with this configuration first"
 
-def explain_jobs(plan: Plan, device: str, overwrite: bool) -> list[ExplainJob]:
-    """Return one job per SAE with codes, or with a corpus to search, and with latents to explain."""
-    from saefari.interp.job import ExplainJob
+
+def explain_jobs(plan: Plan, device: str, overwrite: bool, report: Report) -> list[ExplainJob]:
+    """Return one job per SAE with codes, or with a corpus to search, and with latents to explain; report the others."""
+    from saefari.interp.job import ExplainJob, title_of
 
     explain = plan.config.explain
     if explain is None:
@@ -33,8 +36,18 @@ def explain_jobs(plan: Plan, device: str, overwrite: bool) -> list[ExplainJob]:
     for model in plan.models:
         for planned in model.saes:
             sae = _explained(plan, model, planned, random=False)
+            if _is_announced(report, model, planned):
+                continue
+            if not (sae.codes or explain.corpus):
+                report.fail(title_of(sae), f"its codes are not stored: {_RUN_FIRST}")
+                continue
+            uses_classifiers = isinstance(explain.latents, UsedByClassifiers)
+            if uses_classifiers and not any(_results_of(plan, model, planned, results)):
+                report.fail(title_of(sae), f"no classifier was trained on its codes: {_RUN_FIRST}")
+                continue
             latents = _chosen(plan, model, planned, results)
-            if latents == () or not (sae.codes or explain.corpus):
+            if latents == ():
+                report.warn(f"{title_of(sae)}: no classifier uses a latent, so none is explained (explain.latents)")
                 continue
             jobs.append(
                 ExplainJob(
@@ -51,6 +64,12 @@ def explain_jobs(plan: Plan, device: str, overwrite: bool) -> list[ExplainJob]:
                 )
             )
     return jobs
+
+
+def _is_announced(report: Report, model: ModelPlan, sae: PlannedSae) -> bool:
+    """Return whether a failure of an earlier stage says that this SAE is not explained."""
+    name = f"explain layer {sae.ref.layer} {sae.ref.width}"
+    return any(work in (name, f"{name} of {model.title}") for one in report.failures for work in one.not_done)
 
 
 def _corpus(plan: Plan, model: ModelPlan) -> SearchedCorpus | None:

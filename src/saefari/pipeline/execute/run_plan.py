@@ -222,7 +222,7 @@ def _explain(plan: Plan, report: Report, overwrite: bool) -> None:
     from saefari.report.explanations.report import write_explanation_report
 
     shared = Shared()
-    for job in explain_jobs(plan, visible_devices(plan)[0], overwrite):
+    for job in explain_jobs(plan, visible_devices(plan)[0], overwrite, report):
         try:
             outcome = run_explain(job, shared)
         except Exception as error:  # other SAEs are explained nevertheless

@@ -28,9 +28,11 @@ def write_explanation_report(layout: Layout) -> str:
     if (record := current_record(layout.reports / RECORD, inputs)) is not None:
         return str(record["text"])
     explained = [sae for sae in iter_explained(layout.explanations) if sae.latents]
-    if not explained:
-        return ""
     (layout.reports / RECORD).unlink(missing_ok=True)  # it vouches for all files, so it is written last
+    if not explained:
+        (layout.reports / TABLE).unlink(missing_ok=True)
+        draw_explanations(layout.reports, [])  # removes those of earlier explanations
+        return ""
     write_csv(layout.reports / TABLE, COLUMNS, latent_rows(explained))
     figures = draw_explanations(layout.reports, explained)
     text = explanation_text(layout, explained)

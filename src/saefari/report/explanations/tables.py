@@ -46,6 +46,7 @@ def iter_explained(explanations: Path) -> Iterator[ExplainedSaeRecord]:
     """Yield every SAE with explanations, sorted, without random controls; log and skip what cannot be read."""
     import pyarrow.parquet as pq
 
+    found = []
     for path in sorted(explanations.glob(f"*/layer_*/*/{SUMMARY_RECORD}")):
         folder = path.parent
         if folder.name.endswith(RANDOM):
@@ -53,11 +54,12 @@ def iter_explained(explanations: Path) -> Iterator[ExplainedSaeRecord]:
         try:
             record = read_explanation_record(folder) or {}
             latents = pq.read_table(folder / SUMMARY_TABLE).to_pylist()
+            layer = int(folder.parent.name.removeprefix("layer_"))
         except (StoreError, OSError, ValueError) as error:
             logger.warning("%s: the explanations cannot be read (%s)", folder, error)
             continue
-        layer = int(folder.parent.name.removeprefix("layer_"))
-        yield ExplainedSaeRecord(folder.parents[1].name, layer, folder.name, record, latents)
+        found.append(ExplainedSaeRecord(folder.parents[1].name, layer, folder.name, record, latents))
+    yield from sorted(found, key=lambda one: (one.model, one.layer, one.width))
 
 
 def latent_rows(explained: Sequence[ExplainedSaeRecord]) -> list[Row]:

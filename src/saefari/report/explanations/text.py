@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from saefari.errors import readable
 from saefari.report.explanations.tables import ExplainedSaeRecord
 from saefari.report.results.summary import Row, best_settings, format_table
 from saefari.store import Explanation, Layout, read_explanation, read_result, read_summary, task_name
@@ -32,9 +33,11 @@ def _sae_lines(sae: ExplainedSaeRecord) -> list[str]:
     lines = [f"  {sae.title} of {sae.model}: {named} ({', '.join(explainers) or 'none'})"]
     if too_few := record.get("too_few"):
         lines[0] += f"; {len(too_few):,} active in too few rows"
-    if failures := record.get("failures"):
-        steps = "step" if len(failures) == 1 else "steps"
-        lines[0] += f"; {len(failures):,} {steps} FAILED, the first: {failures[0]['step']}: {failures[0]['reason']}"
+    failures = record.get("failures") or []
+    for word, possible in (("FAILED", True), ("not possible", False)):
+        if some := [one for one in failures if one.get("is_possible", True) == possible]:
+            steps = "step" if len(some) == 1 else "steps"
+            lines[0] += f"; {len(some):,} {steps} {word}, the first: {some[0]['step']}: {some[0]['reason']}"
     for scorer, summary in record.get("scores", {}).items():
         controls = [f"{name} {_mean(summary[key])}" for key, name in _CONTROLS.items() if summary.get(key)]
         lines.append("; ".join([f"    {scorer} {_mean(summary)}, chance {summary['chance']:.1f}", *controls]))
@@ -53,8 +56,11 @@ def _extremes(sae: ExplainedSaeRecord) -> list[str]:
     if len(scored) < 2 * _BEST:
         return []
     return [
-        f"    {word}: " + "; ".join(f"{one['name']} ({one['latent']}, {one[key]:.2f})" for one in part)
-        for word, part in (("best", scored[:_BEST]), ("worst", scored[: -_BEST - 1 : -1]))
+    failures = record.get("failures") or []
+    for word, possible in (("FAILED", True), ("not possible", False)):
+        if some := [one for one in failures if one.get("is_possible", True) == possible]:
+            steps = "step" if len(some) == 1 else "steps"
+            lines[0] += f"; {len(some):,} {steps} {word}, the first: {some[0]['step']}: {some[0]['reason']}"
     ]
 
 
@@ -85,7 +91,7 @@ def _class_table(layout: Layout, task: tuple[str, ...], row: Row) -> str:
         chosen = [int(one["feature"]) for one in features if one["direction"] == "for"][:_PER_CLASS]
         found = {latent: read_explanation(explanations, latent) for latent in chosen}
         any_named |= any(found.values())
-        lines.append([name, "; ".join(_named(latent, one) for latent, one in found.items())])
+        lines.append([readable(name), "; ".join(_named(latent, one) for latent, one in found.items())])
     title = (
         f"{task_name(task)}: layer {row['layer']} {row['width']}, linear probe (CV macro-F1 {row['cv_macro_f1']:.3f})"
     )
@@ -95,9 +101,15 @@ def _class_table(layout: Layout, task: tuple[str, ...], row: Row) -> str:
 def _named(latent: int, explanation: Explanation | None) -> str:
     if explanation is None:
         return f"latent {latent}"
-    name = explanation.name if len(explanation.name) <= _NAME else f"{explanation.name[:_NAME]}…"
+    plain = _plain(explanation.name)
+    name = plain if len(plain) <= _NAME else f"{plain[:_NAME]}…"
     score = explanation.score.rsplit(" ", 1)[-1] if explanation.scores else "not scored"
     return f"{name} ({latent}, {score}{', below control' if explanation.is_below_controls else ''})"
+
+
+def _plain(name: str) -> str:
+    """Return a name without line breaks and control characters, which other programs may have written."""
+    return "".join(character for character in " ".join(name.split()) if character.isprintable())
 
 
 def _number(value: Any) -> float | None:
