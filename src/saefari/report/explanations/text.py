@@ -56,11 +56,8 @@ def _extremes(sae: ExplainedSaeRecord) -> list[str]:
     if len(scored) < 2 * _BEST:
         return []
     return [
-    failures = record.get("failures") or []
-    for word, possible in (("FAILED", True), ("not possible", False)):
-        if some := [one for one in failures if one.get("is_possible", True) == possible]:
-            steps = "step" if len(some) == 1 else "steps"
-            lines[0] += f"; {len(some):,} {steps} {word}, the first: {some[0]['step']}: {some[0]['reason']}"
+        f"    {word}: " + "; ".join(f"{_plain(one['name'])} ({one['latent']}, {one[key]:.2f})" for one in part)
+        for word, part in (("best", scored[:_BEST]), ("worst", scored[: -_BEST - 1 : -1]))
     ]
 
 
