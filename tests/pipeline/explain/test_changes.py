@@ -87,7 +87,7 @@ def test_a_latent_that_a_table_lacks_is_listed_and_is_no_failure(
     change(copy, explainers=["human"], file=str(csv))
     assert explain(copy) == OK
     printed = capsys.readouterr().out
-    assert f"{len(latents) - 1} steps are not possible, the first: explain human: explain.file has no row" in printed
+    assert f"{len(latents) - 1} steps not possible, the first: explain human: explain.file has no row" in printed
     assert set(latent_files(copy)) == {latents[0]}
     assert latent_files(copy)[latents[0]]["scores"]["embedding"]["controls"].keys() == {"random_sae"}
     failures = record_of(copy)["failures"]

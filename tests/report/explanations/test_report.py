@@ -87,15 +87,15 @@ def test_text(tmp_path: Path) -> None:
         tmp_path, {"embedding": SCORES}, failures=failures, too_few=[(9, 1), (10, 2)], usage={"cost": 1.234}
     )
     lines = write_explanation_report(Layout.below(tmp_path)).splitlines()
-    assert lines[0] == "Explanations of latents:"
+    assert lines[0] == "Explanations of latents (mean scores and 95% intervals over latents):"
     assert lines[1] == (
-        f"  layer 3 3k of {MODEL}: 8 latents named (lexical); 2 active in too few rows; 1 steps FAILED, the first: "
-        "score detection of lexical: HTTP 500; 1 steps are not possible, the first: explain human: explain.file has no "
-        "row for latent 4"
+        f"  layer 3 3k of {MODEL}: 8 latents named (lexical); 2 active in too few rows; 1 step FAILED, the first: "
+        "score detection of lexical: HTTP 500; 1 step not possible, the first: explain human: explain.file has no row "
+        "for latent 4"
     )
     assert lines[2].startswith("    embedding 0.675 (")
-    assert "; shuffled explanations 0.450 (0.450-0.450), random SAE 0.512 (" in lines[2]
-    assert lines[3] == "    best : name 7 (7, 0.85); name 6 (6, 0.80); name 5 (5, 0.75)"
+    assert ", chance 0.5; shuffled explanations 0.450 (0.450-0.450); random SAE 0.512 (" in lines[2]
+    assert lines[3] == "    best: name 7 (7, 0.85); name 6 (6, 0.80); name 5 (5, 0.75)"
     assert lines[4] == "    worst: name 0 (0, 0.50); name 1 (1, 0.55); name 2 (2, 0.60)"
     assert lines[5] == "    cost $1.23"
 
