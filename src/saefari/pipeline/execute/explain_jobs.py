@@ -43,6 +43,7 @@ def explain_jobs(plan: Plan, device: str, overwrite: bool) -> list[ExplainJob]:
                     latents=latents,
                     explain=explain,
                     model=model_source(plan, model, device),
+                    positions=model.positions,
                     answers=plan.layout.answers,
                     seed=plan.config.settings.seed,
                     max_tokens=max_tokens(plan, device),
