@@ -17,7 +17,7 @@ from saefari.errors import explain_failure
 from saefari.interp.clients.ask import Client
 from saefari.interp.clients.client import ClientError
 from saefari.interp.explainers.explainer import Explainer
-from saefari.interp.records import Explanation, ExplanationError, Failure, LatentExamples, Score
+from saefari.interp.records import Explanation, ExplanationError, Failure, LatentExamples, NotScorable, Score
 from saefari.interp.scorers.scorer import Scorer
 
 T = TypeVar("T")
@@ -156,9 +156,11 @@ async def _score(
 
 
 async def _attempt(latent: int, step: str, start: Callable[[], Awaitable[T]]) -> _Outcome[T]:
-    """Run one step; turn any error into a failure."""
+    """Run one step; turn any error into a failure, except that a latent cannot be scored."""
     try:
         return _Outcome(await start())
+    except NotScorable:
+        return _Outcome()
     except Exception as error:
         raw = error.raw if isinstance(error, ExplanationError) else None
         is_final = isinstance(error, ClientError) and error.is_final

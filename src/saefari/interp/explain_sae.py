@@ -25,6 +25,8 @@ from saefari.interp.tools import Tools
 from saefari.log import logger, progress_bar
 from saefari.provenance import library_versions
 
+_LONGEST_LIST = 10
+
 
 def explain_sae(
     job: ExplainJob, sae: ExplainedSae, tools: Tools, inputs: str, random_scores: Mapping[str, Any]
@@ -56,6 +58,7 @@ def explain_sae(
         random_scores=random_scores,
         too_few=too_few,
         failures=[asdict(one) for one in run.failures],
+        warnings=run.warnings(),
         usage=tools.usage(),
         seconds=round(time.perf_counter() - started, 1),
     )
@@ -179,6 +182,21 @@ class _SaeRun:
         records = (read_latent(self._sae.out, latent) for latent in sorted(self._explained))
         return [record for record in records if record and "name" in record]
 
+    def warnings(self) -> list[str]:
+        """Return a warning if latents are active nearly everywhere, so that they have no scores."""
+        failed = {failure.latent for failure in self.failures}
+        unscored = [
+            latent
+            for latent, explained in sorted(self._explained.items())
+            if explained and latent not in failed and len(explained[0].scores) < len(self.scorers)
+        ]
+        if not unscored:
+            return []
+        return [
+            f"{self._sae.title}: without a score, since no contexts are left in which they are inactive: "
+            f"{len(unscored):,} of {len(self._explained):,} latents ({_listed(unscored)})"
+        ]
+
     def _write(self, examples: LatentExamples, random_means: Mapping[str, float]) -> None:
         failed = any(failure.latent == examples.latent for failure in self.failures)
         provenance = {
@@ -188,6 +206,11 @@ class _SaeRun:
         }
         image = self._images.get(examples.latent)
         write_latent(self._sae.out, examples, self._explained[examples.latent], random_means, provenance, image)
+
+
+def _listed(latents: Sequence[int]) -> str:
+    shown = ", ".join(map(str, latents[:_LONGEST_LIST]))
+    return f"{shown} …" if len(latents) > _LONGEST_LIST else shown
 
 
 class _Given:

@@ -22,6 +22,10 @@ class ExplanationError(SaefariError):
         self.raw = raw
 
 
+class NotScorable(ExplanationError):
+    """A latent has no contexts to be scored on, as one that is active in every image; no failure, but no score."""
+
+
 @dataclass(frozen=True)
 class ContextImage:
     """The image of a context.

@@ -45,7 +45,6 @@ def write_summary(
             f"{first}, {second}": correlation.record()
             for (first, second), correlation in agreement({name: _values(explained, name) for name in names}).items()
         },
-        "warnings": [],
         **more,
     }
     write_json(folder / SUMMARY_RECORD, record)

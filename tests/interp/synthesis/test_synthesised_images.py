@@ -14,7 +14,7 @@ from PIL import Image
 
 from saefari.interp.synthesis.ascent import ascend
 from saefari.interp.synthesis.files import write_images
-from saefari.interp.synthesis.objective import Weights, measure, objective
+from saefari.interp.synthesis.objective import Units, Weights, measure, objective
 from saefari.interp.synthesis.subject import Subject
 from saefari.models.vision_model import VisionModel, VisionReader
 from saefari.saes.load import load_sae
@@ -76,7 +76,7 @@ def test_the_image_activates_the_latent_more_than_real_ones_and_the_start(subjec
 def test_other_latents_are_lower_than_without_the_penalty(subject: Subject) -> None:
     latents = [BRIGHTNESS, 3, 7]
     with_penalty, without = (
-        ascend(subject, latents, [1.0] * 3, 0, Weights(others=others), STEPS) for others in (0.2, 0.0)
+        ascend(subject, latents, [1.0] * 3, 0, Weights(others=others), STEPS) for others in (0.5, 0.0)
     )
     for i, latent in enumerate(latents):
         assert reached(subject, with_penalty[i], latent)[1] < reached(subject, without[i], latent)[1]
@@ -97,7 +97,7 @@ def test_the_gradient_equals_finite_differences(subject: Subject) -> None:
     step = 2e-3
 
     def value(of: torch.Tensor) -> torch.Tensor:
-        return objective(subject, of, [BRIGHTNESS], torch.ones(1), Weights(0.2, 0.3, 0.1))
+        return objective(subject, of, [BRIGHTNESS], Units(torch.ones(1), 10.0), Weights(2.0, 0.3, 0.1))
 
     wanted = images.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(value(wanted).sum(), [wanted])

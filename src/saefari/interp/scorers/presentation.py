@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from saefari.interp.clients.client import ImagePart, Part
-from saefari.interp.records import Context, Explanation, ExplanationError, LatentExamples
+from saefari.interp.records import Context, Explanation, ExplanationError, LatentExamples, NotScorable
 
 T = TypeVar("T")
 
@@ -49,12 +49,12 @@ def batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
 
 
 def check_examples(examples: LatentExamples, *, texts_only: str | None = None) -> None:
-    """Raise ExplanationError without active or inactive contexts, or for images if only texts can be scored.
+    """Raise NotScorable without active or inactive contexts, ExplanationError for images if only texts can be scored.
 
     texts_only: name of the scorer that reads texts only.
     """
     if not examples.test or not examples.inactive:
-        raise ExplanationError(
+        raise NotScorable(
             f"latent {examples.latent}: scoring needs active and inactive test contexts, "
             f"there are {len(examples.test)} and {len(examples.inactive)}"
         )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from saefari.interp.synthesis.objective import Weights, objective
+from saefari.interp.synthesis.objective import Units, Weights, objective
 from saefari.interp.synthesis.subject import Subject
 
 STEPS = 256
@@ -34,13 +34,14 @@ def ascend(
     Pixels are sigmoids of free parameters, so that they stay in the range of real images. Each step maximises the
     objective of a shifted and scaled copy (Adam). Shifts and scales shrink to nothing, so that the end of the ascent is
     about the image itself; the penalty on the others grows from nothing, since it would keep the latent from becoming
-    active. grey: without colour, as the real images are. scales: see `objective`. The start (grey with noise) and the random moves depend on the seed
-    only, so that a latent's image does not depend on the other latents of the batch. Deterministic on a CPU.
+    active. The start (grey with noise) and the random moves depend on the seed only, so that a latent's image does not
+    depend on the other latents of the batch. Deterministic on a CPU.
+    scales: the latents' largest activations in real images. grey: without colour, as the real images are.
     """
     generator = torch.Generator().manual_seed(seed)
     start = torch.randn((1 if grey else 3, *subject.shape[1:]), generator=generator) * _NOISE
     parameters = start.repeat(len(latents), 1, 1, 1).to(subject.device).requires_grad_()
-    units = torch.tensor(scales, dtype=torch.float32, device=subject.device)
+    units = _units(subject, scales, parameters)
     optimiser = torch.optim.Adam([parameters], lr=_RATE)
     weights = weights or Weights()
     for step in range(steps):
@@ -51,6 +52,13 @@ def ascend(
         (parameters.grad,) = torch.autograd.grad(loss, [parameters])
         optimiser.step()
     return (_images(parameters.detach()) * 255).round().to(torch.uint8).cpu()
+
+
+@torch.no_grad()
+def _units(subject: Subject, scales: Sequence[float], start: Tensor) -> Units:
+    """Return the units of the objective; for the other latents what all have together in the start image."""
+    others = float(subject.activations(subject.hidden(_images(start[:1]))).sum(dim=2).mean())
+    return Units(torch.tensor(scales, dtype=torch.float32, device=subject.device), others or 1.0)
 
 
 def _images(parameters: Tensor) -> Tensor:

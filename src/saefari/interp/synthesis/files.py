@@ -46,8 +46,9 @@ def write_images(
 ) -> Iterator[tuple[int, Record]]:
     """Write an image for each latent, a PNG, and yield (latent, record), in batches of bounded memory.
 
-    peaks: latent -> its activation in the strongest real image. grey: without colour, as the real images are. A record holds the activation that the written image
-    reaches, that of the strongest real image, and the mean activation of the other latents.
+    peaks: latent -> its activation in the strongest real image. grey: without colour, as the real images are.
+    A record holds the activation that the written image reaches, that of the strongest real image, and the mean
+    activation of the other latents.
     """
     from saefari.interp.synthesis.ascent import ascend
     from saefari.interp.synthesis.objective import measure

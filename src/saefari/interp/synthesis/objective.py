@@ -19,25 +19,39 @@ class Weights:
     difference of neighbouring pixels. prior: of the mean squared difference from mid-grey.
     """
 
-    others: float = 0.01
+    others: float = 0.4
     variation: float = 0.3
     prior: float = 0.05
 
 
-def objective(subject: Subject, images: Tensor, latents: Sequence[int], scales: Tensor, weights: Weights) -> Tensor:
+@dataclass(frozen=True)
+class Units:
+    """Units of the terms. own: [B], of each latent's pre-activation, such as its largest activation in real images.
+
+    others: of the sum of the other latents' activations, such as that of all latents in the start image.
+    """
+
+    own: Tensor
+    others: float
+
+
+def objective(subject: Subject, images: Tensor, latents: Sequence[int], units: Units, weights: Weights) -> Tensor:
     """Return the objective of each image, [B], where image b is for latent b.
 
-    It is the largest pre-activation of the latent over positions minus the penalty on the other latents, in units of
-    `scales` [B], such as the latents' largest activations, minus the total variation and the prior. images: [B, 3, H, W]
-    from 0 to 1.
+    It is the largest pre-activation of the latent over positions, minus the penalty on the other latents, the total
+    variation and the prior. images: [B, 3, H, W] from 0 to 1.
     """
     hidden = subject.hidden(images)
-    gain = subject.pre_activations(hidden, latents).amax(dim=1)
+    value = subject.pre_activations(hidden, latents).amax(dim=1) / units.own
     if weights.others:
-        codes = subject.activations(hidden)
-        gain = gain - weights.others * (codes.sum(dim=2) - _own(codes, latents)).mean(dim=1)
+        value = value - weights.others / units.others * _others(subject.activations(hidden), latents)
     prior = (images - 0.5).square().mean(dim=(1, 2, 3))
-    return gain / scales - weights.variation * total_variation(images) - weights.prior * prior
+    return value - weights.variation * total_variation(images) - weights.prior * prior
+
+
+def _others(codes: Tensor, latents: Sequence[int]) -> Tensor:
+    """Return the sum of the activations of all latents but latent b, a mean over the positions of image b: [B]."""
+    return (codes.sum(dim=2) - _own(codes, latents)).mean(dim=1)
 
 
 def total_variation(images: Tensor) -> Tensor:
@@ -53,9 +67,7 @@ def measure(subject: Subject, images: Tensor, latents: Sequence[int]) -> tuple[T
     The mean is over the other latents and all positions, zeros included.
     """
     codes = subject.activations(subject.hidden(images))
-    own = _own(codes, latents)
-    others = (codes.sum(dim=2) - own).mean(dim=1) / max(subject.d_sae - 1, 1)
-    return own.amax(dim=1), others
+    return _own(codes, latents).amax(dim=1), _others(codes, latents) / max(subject.d_sae - 1, 1)
 
 
 def _own(codes: Tensor, latents: Sequence[int]) -> Tensor:

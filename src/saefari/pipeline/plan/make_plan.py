@@ -35,7 +35,8 @@ def make_plan(
 ) -> Plan:
     """Check everything that can be checked before a model is loaded, and return the plan.
 
-    need_model: false for a run that only classifies. explaining: latents will be explained. dry_run: unreachable models and data are notes, not errors.
+    need_model: false for a run that only classifies. explaining: latents will be explained.
+    dry_run: unreachable models and data are notes, not errors.
     Raises ConfigError with every error found.
     """
     settings = config.settings
