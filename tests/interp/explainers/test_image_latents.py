@@ -26,20 +26,25 @@ def name_of(cells: list[list[int]], class_rows: dict[str, tuple[int, int]] | Non
 @pytest.mark.parametrize(
     ("cells", "where"),
     [
-        ([[0], [1], [COLUMNS]], "upper left patches"),
-        ([[c] for c in range(COLUMNS)], "patches in the upper rows"),
-        ([[r * COLUMNS + COLUMNS - 1] for r in range(ROWS)], "patches in the right columns"),
-        ([[2 * COLUMNS + 2, 3 * COLUMNS + 3]], "centre patches"),
-        ([[(ROWS - 1) * COLUMNS + 2]], "lower middle patches"),
+        ([[0], [1], [COLUMNS]], "upper left"),
+        ([[c] for c in range(COLUMNS)], "upper rows"),
+        ([[r * COLUMNS + COLUMNS - 1] for r in range(ROWS)], "right columns"),
+        ([[2 * COLUMNS + 2, 3 * COLUMNS + 3]], "centre"),
+        ([[(ROWS - 1) * COLUMNS + 2]], "lower middle"),
     ],
 )
 def test_positions(cells: list[list[int]], where: str) -> None:
     assert name_of(cells)[0] == f"{where}, various classes"
 
 
+def test_sentences_name_the_patches() -> None:
+    assert name_of([[0], [1], [COLUMNS]])[1] == "Upper left patches, in images of various classes."
+    assert name_of([[c] for c in range(COLUMNS)])[1] == "Patches in the upper rows, in images of various classes."
+
+
 def test_classes_and_positions() -> None:
     rows = {"7": (80, 100), "1": (5, 100), "2": (5, 100)}
-    assert name_of([[0], [1]], rows) == ("class 7, upper left patches", "Images of class 7, upper left patches.")
+    assert name_of([[0], [1]], rows) == ("class 7, upper left", "Images of class 7, upper left patches.")
     everywhere = [[cell] for cell in range(ROWS * COLUMNS)]
     assert name_of(everywhere, rows) == ("class 7", "Images of class 7, in any part of the image.")
     assert name_of(everywhere)[0] == "no common class or position"
@@ -59,7 +64,7 @@ def test_classes_of_the_strongest_activations() -> None:
     rows = {str(name): (99, 100) for name in range(10)}
     examples = LatentExamples(1, tuple(contexts), (), np.zeros(0, np.int8), (), class_rows=rows)
     name, sentence = LexicalExplainer(Background([])).describe(examples)
-    assert name == "patches, strongest in class 5"
+    assert name == "strongest in class 5"
     assert sentence == "Patches, in images of various classes, strongest in class 5."
 
 
@@ -74,7 +79,7 @@ def test_brightness(level: int, tone: str) -> None:
     assert context.image is not None
     contexts = (replace(context, image=replace(context.image, png=buffer.getvalue())),)
     examples = LatentExamples(1, contexts, (), np.zeros(0, np.int8), ())
-    assert LexicalExplainer(Background([])).describe(examples)[0] == f"{tone}upper left patches, various classes"
+    assert LexicalExplainer(Background([])).describe(examples)[0] == f"{tone}upper left, various classes"
 
 
 def test_positions_outside_the_image_have_no_place() -> None:

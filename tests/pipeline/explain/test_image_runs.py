@@ -22,7 +22,7 @@ from tests.pipeline.tiny import SHORT, tiny_settings
 from tests.tiny_vision import save_colours, save_vit
 
 IMAGES = LATENTS | {"latents": list(range(12)), "explainers": ["lexical"], "scorers": [], "synthesise": True}
-REGION = re.compile(r"class(es)? |patches|no common class or position")
+REGION = re.compile(r"class(es)? |various classes|no common class or position")
 NAME = {"name": "red noise", "explanation": "Patches of red noise."}
 
 

@@ -23,17 +23,19 @@ def describe_images(contexts: Sequence[Context], classes: Sequence[str], stronge
     classes: those it leans to. strongest: those its strongest activations lean to.
     """
     tone, region = _tone(contexts), _region(contexts)
-    patches = f"{tone} {region or 'patches'}" if tone else region
+    place = " ".join(part for part in (tone, region or (tone and "patches")) if part)
+    patches = f"{tone} {_in_sentence(region)}".strip()
     if classes:
         kind = _classes(classes)
-        name = f"{kind}, {patches}" if patches else kind
-        return name, f"Images of {kind}, {patches or 'in any part of the image'}."
-    if not patches and not strongest:
+        where = patches if place else "in any part of the image"
+        return f"{kind}, {place}" if place else kind, f"Images of {kind}, {where}."
+    if not place and not strongest:
         return "no common class or position", "Patches anywhere in images of various classes."
-    what = patches or "patches"
-    lean = f"strongest in {_classes(strongest)}" if strongest else "various classes"
-    more = f", {lean}" if strongest else ""
-    return f"{what}, {lean}", f"{what[0].upper()}{what[1:]}, in images of various classes{more}."
+    sentence = f"{patches[0].upper()}{patches[1:]}, in images of various classes"
+    if not strongest:
+        return f"{place}, various classes", f"{sentence}."
+    lean = f"strongest in {_classes(strongest)}"
+    return f"{lean}, {place}" if place else lean, f"{sentence}, {lean}."
 
 
 def _classes(names: Sequence[str]) -> str:
@@ -86,10 +88,17 @@ def _region(contexts: Sequence[Context]) -> str:
     active, present = active / active.sum(), present / present.sum()
     row, column = (_third(active.sum(axis=axis), present.sum(axis=axis)) for axis in (1, 0))
     if row is not None and column is not None:
-        return "centre patches" if (row, column) == (1, 1) else f"{_ROWS[row]} {_COLUMNS[column]} patches"
+        return "centre" if (row, column) == (1, 1) else f"{_ROWS[row]} {_COLUMNS[column]}"
     if row is not None:
-        return f"patches in the {_ROWS[row]} rows"
-    return "" if column is None else f"patches in the {_COLUMNS[column]} columns"
+        return f"{_ROWS[row]} rows"
+    return "" if column is None else f"{_COLUMNS[column]} columns"
+
+
+def _in_sentence(region: str) -> str:
+    """Return "upper left patches", "patches in the upper rows", or "patches" without a region."""
+    if region.endswith(("rows", "columns")):
+        return f"patches in the {region}"
+    return f"{region} patches".strip()
 
 
 def _third(active: np.ndarray, present: np.ndarray) -> int | None:
