@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from saefari.errors import StoreError
 from saefari.store.files import read_json
@@ -31,7 +32,7 @@ def synthesised_image_path(folder: Path, latent: int) -> Path:
 def read_synthesised_image(folder: Path, latent: int) -> SynthesisedImage | None:
     """Return the image of a latent with its figures; None if it has none, or if they cannot be read."""
     try:
-        record = read_json(folder / f"{int(latent)}.json")
+        record: Any = read_json(folder / f"{int(latent)}.json")
         figures = [float(record["synthesis"][name]) for name in ("activation", "strongest_real", "others_mean")]
         png = synthesised_image_path(folder, latent).read_bytes()
     except (StoreError, OSError, KeyError, TypeError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,14 @@ import torch
 from PIL import Image
 
 from saefari.interp.synthesis.ascent import ascend
-from saefari.interp.synthesis.files import write_images
+from saefari.interp.synthesis.files import is_grey, write_images
 from saefari.interp.synthesis.objective import Units, Weights, measure, objective
 from saefari.interp.synthesis.subject import Subject
 from saefari.models.vision_model import VisionModel, VisionReader
 from saefari.saes.load import load_sae
 from saefari.saes.ref import SaeRef
 from saefari.store.synthesised_images import read_synthesised_image, synthesised_image_path
+from tests.interp.explainers.pictures import picture
 from tests.tiny_vision import save_vit, tinted
 
 BRIGHTNESS = 0
@@ -115,6 +117,17 @@ def test_grey_images_have_no_colour(subject: Subject) -> None:
     assert torch.equal(made[0], made[1])
     assert torch.equal(made[0], made[2])
     assert made.float().std() > 5
+
+
+def test_colour_is_found_in_lossless_and_lossy_images() -> None:
+    grey = picture(0, [0])
+    assert grey.image is not None
+    for kind in ("PNG", "JPEG"):
+        for colour, wanted in (((90, 90, 90), True), ((200, 30, 30), False)):
+            buffer = BytesIO()
+            Image.new("RGB", (12, 12), colour).save(buffer, kind)
+            other = replace(grey, image=replace(grey.image, png=buffer.getvalue()))
+            assert is_grey([grey, other]) == wanted
 
 
 def test_files_hold_what_the_figures_are_about(
