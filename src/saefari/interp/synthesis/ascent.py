@@ -12,9 +12,9 @@ from torch.nn import functional
 from saefari.interp.synthesis.objective import Units, Weights, objective
 from saefari.interp.synthesis.subject import Subject
 
-STEPS = 256
+STEPS = 128
 """Steps of an ascent."""
-_RATE = 0.1
+_RATE = 0.2
 _NOISE = 0.1
 _SHIFT, _SCALE = 1 / 16, 0.1
 """Largest random shift, in image sizes, and change of the scale."""
