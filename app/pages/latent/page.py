@@ -10,6 +10,7 @@ from dash import ClientsideFunction, Input, Output, State, callback, clientside_
 
 from app.pages.latent.parts.explanation import explanation
 from app.pages.latent.parts.sections import activity, association, deciles, neighbours, used_by
+from app.pages.latent.parts.synthesised import synthesised
 from app.shared.data.codes import CodeSet
 from app.shared.data.defaults import default_latent, default_sae
 from app.shared.data.latents.contexts import N_DECILES
@@ -127,10 +128,11 @@ def _neuronpedia(sae: Sae, latent: int) -> str:
 
 @callback(Output("latent-activity", "children"), Input(state_id("codes"), "value"), State("latent-shown", "data"))
 def _activity(codes: str, shown: dict[str, Any]) -> Any:
-    code_set = tree().index().code_sets.get(codes)
+    index, latent = tree().index(), shown["latent"]
+    code_set, sae = index.code_sets.get(codes), index.saes.get(shown["sae"])
     if code_set is None:
         return notice("These codes are not in the output tree any more.")
-    return render_or_error(lambda: activity(code_set, shown["latent"]), "The activity")
+    return render_or_error(lambda: activity(code_set, latent, sae and synthesised(sae, latent)), "The activity")
 
 
 @callback(

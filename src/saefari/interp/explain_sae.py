@@ -28,6 +28,7 @@ from saefari.interp.latent_file import (
 from saefari.interp.records import Explanation, Failure, LatentExamples
 from saefari.interp.scorers.controls import shuffled_assignment
 from saefari.interp.summary import write_summary
+from saefari.interp.synthesis.files import is_grey, stored_images, write_images
 from saefari.interp.tools import Tools
 from saefari.log import logger, progress_bar
 from saefari.provenance import library_versions
@@ -62,6 +63,8 @@ def explain_sae(
     latents = _without_foreign(job, sae, latents)
     run = _SaeRun(job, sae, tools, cache, latents, inputs)
     asyncio.run(run.all_passes())
+    if job.explain.synthesise and not sae.random:
+        run.synthesise()
     random = control()
     explained = run.finish({name: one["mean"] for name, one in random.scores.items()})
     return write_summary(
@@ -126,8 +129,9 @@ class _SaeRun:
         self._explainers = tools.explainers(sae, self._sampler)
         self.scorers = tools.scorers(sae)
         self._inputs = inputs
-        self._density = cache.density
+        self._cache = cache
         self._has_new = False
+        self._images = stored_images(sae.out, latents, inputs) if job.explain.synthesise else {}
         self._explained: dict[int, list[Explained]] = {}
         self.failures: list[Failure] = []
 
@@ -164,7 +168,8 @@ class _SaeRun:
         pending = [latent for latent in scored if self._has_new or not self._explained[latent][0].shuffled]
         if not pending or len(latents) < 2:
             return
-        assigned = shuffled_assignment([float(self._density[latent]) for latent in latents], self._job.seed)
+        density = self._cache.density
+        assigned = shuffled_assignment([float(density[latent]) for latent in latents], self._job.seed)
         given = {
             latent: self._explained[latents[other]][0].explanation
             for latent, other in zip(latents, assigned, strict=True)
@@ -179,6 +184,20 @@ class _SaeRun:
                 if score.scorer in first.scores
             }
             self._explained[latent] = [Explained(first.explanation, first.scores, scores), *others]
+
+    def synthesise(self) -> None:
+        """Make the image of each explained latent that has none, and add its figures to the latent's file."""
+        todo = [latent for latent in self._explained if latent not in self._images]
+        if not todo:
+            return
+        peaks = {latent: float(self._cache.of(latent).value.max()) for latent in todo}
+        grey = is_grey(self._sampler.examples(todo[0]).explain)
+        subject = self._tools.image_subject(self._sae)
+        with progress_bar(len(todo), f"synthesise images {self._sae.title}", "images") as bar:
+            for latent, figures in write_images(subject, self._sae.out, peaks, self._inputs, self._job.seed, grey):
+                bar.update()
+                self._images[latent] = figures
+                self._write(self._sampler.examples(latent), {})
 
     async def _results(
         self, latents: list[int], explainers: Any, what: str, suffix: str = ""
@@ -216,8 +235,8 @@ class _SaeRun:
             "seed": self._job.seed,
             "versions": library_versions("saefari", "torch", "transformers"),
         }
-        explained = self._explained[examples.latent]
-        write_latent(self._sae.out, examples, explained, random_means, provenance, failures)
+        explained, image = self._explained[examples.latent], self._images.get(examples.latent)
+        write_latent(self._sae.out, examples, explained, random_means, provenance, failures, image)
 
 
 class _Given:

@@ -61,8 +61,8 @@ class ExplainJob:
     """Explain and score latents of one SAE, and of its random control for comparison. Idempotent.
 
     latents: those to explain, most important first; None = chosen from the activations (`all` or `random`).
-    control: the random control; None = without. model: what the SAE reads. answers: folder of cached answers.
-    max_tokens: padded tokens per batch. corpus: searched in place of stored codes.
+    control: the random control; None = without. model: what the SAE reads; positions: those that the run counts.
+    answers: folder of cached answers. max_tokens: padded tokens per batch. corpus: searched in place of stored codes.
     """
 
     sae: ExplainedSae
@@ -70,6 +70,7 @@ class ExplainJob:
     latents: tuple[int, ...] | None
     explain: Explain
     model: ModelSource
+    positions: str
     answers: Path
     seed: int
     max_tokens: int

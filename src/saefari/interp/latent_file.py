@@ -64,11 +64,12 @@ def write_latent(
     random_sae: Mapping[str, float],
     provenance: Mapping[str, Any],
     failures: Sequence[Failure] = (),
+    synthesis: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a latent's file.
 
     explained: the shown explanation first, then alternatives; empty if no explainer was asked. provenance: has
-    `inputs`. failures: steps that failed.
+    `inputs`. failures: steps that failed. synthesis: figures of the synthesised image, if there is one.
     """
     first, *others = [one.record(random_sae) for one in explained] or [{}]
     record = {
@@ -85,7 +86,7 @@ def write_latent(
         "contexts": {name: [_place(one) for one in getattr(examples, name)] for name in _SETS},
         "failures": [asdict(failure) for failure in failures],
         "provenance": dict(provenance),
-    }
+    } | ({} if synthesis is None else {"synthesis": dict(synthesis)})
     write_json(folder / f"{examples.latent}.json", record)
 
 

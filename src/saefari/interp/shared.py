@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from saefari.interp.explainers.lexicon.background import Background
     from saefari.interp.sentence_embedder import SentenceEmbedder
     from saefari.models.language_head import LanguageModel
+    from saefari.models.vision_model import VisionModel
 
 
 class Shared:
@@ -30,6 +31,7 @@ class Shared:
         self._rows: dict[Path, TokenRows] = {}
         self._client: Client | None = None
         self._language_models: dict[ModelSource, LanguageModel] = {}
+        self._vision_models: dict[ModelSource, VisionModel] = {}
         self._background: tuple[tuple[Path, ...], Background] | None = None
 
     def rows(self, samples: Path) -> TokenRows:
@@ -77,3 +79,11 @@ class Shared:
             text = TextModel.load(source.name, source.revision, source.dtype, source.device)
             self._language_models[source] = LanguageModel.of(text)
         return self._language_models[source]
+
+    def vision_model(self, source: ModelSource) -> VisionModel:
+        """Return a vision transformer, loaded once. Raises ModelError."""
+        from saefari.models.vision_model import VisionModel
+
+        if source not in self._vision_models:
+            self._vision_models[source] = VisionModel.load(source.name, source.revision, source.dtype, source.device)
+        return self._vision_models[source]

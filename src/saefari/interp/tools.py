@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from saefari.interp.explainers.explainer import Explainer
     from saefari.interp.promoted_tokens import PromotedTokens
     from saefari.interp.scorers.scorer import Scorer
+    from saefari.interp.synthesis.subject import Subject
     from saefari.models.language_head import LanguageModel
     from saefari.saes.load import LoadedSae
 
@@ -83,6 +84,15 @@ class Tools:
             sae=partial(self._loaded, sae),
             seed=self._job.seed,
         )
+
+    def image_subject(self, sae: ExplainedSae) -> Subject:
+        """Return the vision transformer and an SAE, for images made by gradient ascent."""
+        from saefari.interp.synthesis.subject import Subject
+        from saefari.models.vision_model import VisionReader
+
+        source = self._job.model
+        reader = VisionReader.load(source.name, source.revision, self._job.positions)
+        return Subject(reader, self._shared.vision_model(source), self._loaded(sae))
 
     @property
     def client(self) -> Client | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from PIL import Image
 
 from saefari.errors import ModelError
@@ -50,6 +51,17 @@ def check_shape(processor: Any, image: Image.Image) -> None:
             f"an image of {image.width} x {image.height} pixels is too thin: with its shorter side resized to "
             f"{shortest} it would have more than {MOST_PIXELS:,} pixels"
         )
+
+
+def pixel_range(processor: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the pixel values of black and of white, [3, 1, 1] each: what the processor makes of 0 and 255."""
+    ends = torch.tensor([0.0, 255.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1)
+    if processor.do_rescale:
+        ends = ends * processor.rescale_factor
+    if processor.do_normalize:
+        mean, std = (torch.tensor(getattr(processor, name)).view(-1, 1, 1) for name in ("image_mean", "image_std"))
+        ends = (ends - mean) / std
+    return ends[0], ends[1]
 
 
 def processor_digest(processor: Any) -> str:

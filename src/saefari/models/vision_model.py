@@ -12,7 +12,7 @@ from PIL import Image
 from saefari.errors import ModelError
 from saefari.models.hooks import HookPoint, capture
 from saefari.models.image_input import Reading, image_from_pixels
-from saefari.models.image_processor import check_shape, load_image_processor, processor_digest
+from saefari.models.image_processor import check_shape, load_image_processor, pixel_range, processor_digest
 from saefari.models.pretrained import load_weights, pick_device, pick_dtype
 from saefari.models.registry import ModelInfo, describe, read_config, resolve_model, vision_config
 
@@ -26,6 +26,8 @@ class VisionReader:
         self._config = config
         self._positions = positions
         self.digest = processor_digest(processor)
+        self.pixel_range = pixel_range(processor)
+        """Pixel values of black and of white, [3, 1, 1] each."""
         self._n_before = _positions_before_patches(name, config, self._pixels(Image.new("RGB", (64, 48))))
         if positions == "cls" and self._n_before == 0:
             raise ModelError(no_class_position(name))
@@ -102,10 +104,17 @@ class VisionModel:
             return parts[0][1]
         return {hook: _merged([(rows, found[hook]) for rows, found in parts], len(inputs)) for hook in hooks}
 
+    def hidden_states(self, pixels: torch.Tensor, hook: HookPoint) -> torch.Tensor:
+        """Return hidden states [B, T, d] of images [B, 3, H, W], differentiable by their pixels."""
+        return self._run(pixels, [hook])[hook]
+
     def _forward(self, pixels: Sequence[torch.Tensor], hooks: Sequence[HookPoint]) -> dict[HookPoint, torch.Tensor]:
-        batch = torch.stack(list(pixels)).to(self.device, self.dtype, non_blocking=True)
-        with torch.inference_mode(), capture(self.model, hooks) as found:
-            self.model(pixel_values=batch)
+        with torch.inference_mode():
+            return self._run(torch.stack(list(pixels)), hooks)
+
+    def _run(self, pixels: torch.Tensor, hooks: Sequence[HookPoint]) -> dict[HookPoint, torch.Tensor]:
+        with capture(self.model, hooks) as found:
+            self.model(pixel_values=pixels.to(self.device, self.dtype, non_blocking=True))
         return found
 
 

@@ -2,6 +2,7 @@
 
     explanations/<model>/layer_<L>/<width>/
         <latent>.json          name, explanation (a sentence), explainer, scores with controls, contexts, provenance
+        <latent>.png           for image models, if asked for: a synthesised image that activates the latent
         explanations.parquet   one row per explained latent
         explanations.json      settings, totals, mean scores with intervals, controls, failures, latents left out
 

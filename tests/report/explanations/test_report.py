@@ -94,7 +94,7 @@ def test_text(tmp_path: Path) -> None:
         "for latent 4"
     )
     assert lines[2].startswith("    embedding 0.675 (")
-    assert ", chance 0.5; shuffled explanations 0.450 (0.450-0.450); random SAE 0.512 (" in lines[2]
+    assert ", chance 0.5; shuffled explanations 0.450 (0.450-0.450); random SAE 0.512" in lines[2]
     assert lines[3] == "    best: name 7 (7, 0.85); name 6 (6, 0.80); name 5 (5, 0.75)"
     assert lines[4] == "    worst: name 0 (0, 0.50); name 1 (1, 0.55); name 2 (2, 0.60)"
     assert lines[5] == "    cost $1.23"

@@ -32,8 +32,11 @@ _MOST_FIGURES = 8
 _PER_DECILE = 8
 
 
-def activity(codes: CodeSet, latent: int) -> Any:
-    """Density, histogram, top tokens and strongest examples on one dataset split. Raises StoreError."""
+def activity(codes: CodeSet, latent: int, synthesised: Any = None) -> Any:
+    """Density, histogram, top tokens and strongest examples on one dataset split. Raises StoreError.
+
+    synthesised: section shown before the strongest examples.
+    """
     exact = densities(codes)
     count = int(exact.counts[latent])
     if count == 0:
@@ -66,6 +69,7 @@ def activity(codes: CodeSet, latent: int) -> Any:
                 [section("Activations", [histogram], _of_rows(activations).capitalize() + "."), tokens],
                 cols={"base": 1, "lg": 2},
             ),
+            synthesised,
             section(
                 "Strongest examples",
                 [context_list(strongest_contexts(activations, codes.samples, latent), float(values.max()))],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from saefari.errors import readable
@@ -12,7 +13,7 @@ from saefari.interp.explainers.lexicon.image_regions import describe_images
 from saefari.interp.explainers.lexicon.leaning import leading_classes, neighbour
 from saefari.interp.explainers.lexicon.units import stem
 from saefari.interp.explainers.lexicon.wording import listed, marked, name_of, plain, sentence_of, short_name_of
-from saefari.interp.records import Explanation, ExplanationError, LatentExamples
+from saefari.interp.records import Context, Explanation, ExplanationError, LatentExamples
 
 VERSION = 1
 _MOST, _HALF, _SOME = 0.75, 0.5, 0.33
@@ -52,7 +53,7 @@ class LexicalExplainer:
             raise ExplanationError(f"latent {examples.latent} has no active contexts to explain")
         classes = [readable(name, _LONGEST_CLASS) for name in leading_classes(examples.class_rows)]
         if any(context.image is not None for context in active):
-            return describe_images(active, classes)
+            return describe_images(active, classes, _strongest_classes(active, examples))
         evidence = collect(active, self.background)
         everything, strongest = frozenset(range(len(evidence.events))), _strongest(evidence)
         chosen = choose(evidence, everything)
@@ -70,6 +71,14 @@ class LexicalExplainer:
         if max(covered, share) >= _SOME:
             return _various(evidence, chosen if covered >= _SOME else most, strongest, classes)
         return _nothing_common(_typical(evidence, strongest), classes)
+
+
+def _strongest_classes(active: list[Context], examples: LatentExamples) -> list[str]:
+    """Return the classes that the strongest third of the contexts leans to."""
+    ordered = sorted(active, key=lambda context: -context.peak)
+    counts = Counter(context.label for context in ordered[: max(1, round(len(ordered) * _STRONGEST))])
+    rows = {name: (counts[name], of) for name, (_, of) in examples.class_rows.items()}
+    return [readable(name, _LONGEST_CLASS) for name in leading_classes(rows)]
 
 
 def _various(evidence: Evidence, shown: list[Found], strongest: frozenset[int], classes: list[str]) -> tuple[str, str]:

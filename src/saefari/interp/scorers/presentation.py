@@ -49,7 +49,7 @@ def batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
 
 
 def check_examples(examples: LatentExamples, *, texts_only: str | None = None) -> None:
-    """Raise ExplanationError without active or inactive contexts, or for images if only texts can be scored.
+    """Raise NotPossibleError without active or inactive contexts, ExplanationError for images if only texts can be scored.
 
     texts_only: name of the scorer that reads texts only.
     """

@@ -56,6 +56,7 @@ def explain_jobs(plan: Plan, device: str, overwrite: bool, report: Report) -> li
                     latents=latents,
                     explain=explain,
                     model=model_source(plan, model, device),
+                    positions=model.positions,
                     answers=plan.layout.answers,
                     seed=plan.config.settings.seed,
                     max_tokens=max_tokens(plan, device),

@@ -35,6 +35,10 @@ def check_explain(
                 if d_sae is not None and (beyond := [latent for latent in explain.latents if latent >= d_sae]):
                     message = f"{beyond[0]}: layer {sae.ref.layer} {sae.ref.width} has the latents 0 to {d_sae - 1:,}"
                     problem("explain.latents", message)
+    others = sorted({model.model_type for model in models if model.model_type != "vit"})
+    if explain.synthesise and others:
+        message = f"makes images for model_type vit only; this run has {' and '.join(others)}: set it to false"
+        problem("explain.synthesise", message)
     problems: dict[str, Problem] = {}
     for model in models:
         causal = _is_causal(model, explain, reach)

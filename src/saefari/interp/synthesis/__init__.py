@@ -1,0 +1,1 @@
+"""Images that activate one latent, made by gradient ascent."""
