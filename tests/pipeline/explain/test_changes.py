@@ -163,3 +163,28 @@ def test_one_explained_latent_has_no_shuffled_control(copy: Path) -> None:
     assert explain(copy) == OK
     assert set(latent_files(copy)) == {latent}
     assert "shuffled" not in record_of(copy)["scores"]["embedding"]
+
+
+def test_the_shuffled_control_is_the_explanation_of_another_latent(copy: Path) -> None:
+    latents, csv = sorted(latent_files(copy))[:2], copy / "texts.csv"
+    csv.write_text(f"latent,text\n{latents[0]},a river and a tree\n{latents[1]},under the mat\n")
+    change(copy, explainers=["human"], file=str(csv), latents=latents, controls=["shuffled"])
+    assert explain(copy) == OK
+    shuffled = [one["scores"]["embedding"]["controls"]["shuffled"]["value"] for one in latent_files(copy).values()]
+    csv.write_text(f"latent,text\n{latents[1]},a river and a tree\n{latents[0]},under the mat\n")
+    assert explain(copy) == OK
+    exchanged = [one["scores"]["embedding"]["value"] for one in latent_files(copy).values()]
+    assert shuffled == exchanged
+
+
+def test_all_latents_and_a_random_sample(copy: Path) -> None:
+    change(copy, latents="all", controls=[])
+    assert explain(copy) == OK
+    everything = set(latent_files(copy))
+    assert len(everything) + len(record_of(copy)["too_few"]) == 48
+    change(copy, latents={"random": 3})
+    assert explain(copy) == OK
+    drawn = set(latent_files(copy))
+    assert len(drawn) == 3
+    assert drawn < everything
+    assert drawn != set(sorted(everything)[:3])
