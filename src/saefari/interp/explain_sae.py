@@ -32,6 +32,7 @@ from saefari.interp.synthesis.files import is_grey, stored_images, write_images
 from saefari.interp.tools import Tools
 from saefari.log import logger, progress_bar
 from saefari.provenance import library_versions
+from saefari.store.synthesised_images import synthesised_image_path
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,7 @@ class _SaeRun:
         outdated = [latent for latent in others if is_ours(read_latent(folder, latent) or {})]
         for latent in outdated:
             (folder / f"{latent}.json").unlink(missing_ok=True)
+            synthesised_image_path(folder, latent).unlink(missing_ok=True)
         if outdated:
             logger.info("%s: %d explanations of other settings were removed", folder, len(outdated))
 

@@ -136,5 +136,5 @@ def test_a_client_that_sees_gets_the_images(images: Path) -> None:
     for latent, one in files.items():
         assert (one["name"], one["explainer"]) == (NAME["name"], "prompted")
         assert ("detection" in one["scores"]) == (latent not in everywhere)
-    (warning,) = record_of(images)["warnings"]
-    assert f"{len(everywhere)} of {len(files)} latents ({', '.join(map(str, everywhere))})" in warning
+    failures = record_of(images)["failures"]
+    assert [(one["latent"], one["is_possible"]) for one in failures] == [(latent, False) for latent in everywhere]

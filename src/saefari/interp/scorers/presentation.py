@@ -49,7 +49,7 @@ def batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
 
 
 def check_examples(examples: LatentExamples, *, texts_only: str | None = None) -> None:
-    """Raise NotPossibleError without active or inactive contexts, ExplanationError for images if only texts can be scored.
+    """Raise NotPossibleError without active or inactive contexts; ExplanationError for images if only texts are scored.
 
     texts_only: name of the scorer that reads texts only.
     """
