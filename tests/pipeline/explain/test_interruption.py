@@ -63,7 +63,7 @@ def test_a_stopped_run_continues_and_ends_like_one_run(asking: Callable[..., Pat
             process = start(root)
             wait_for(server, sent)
             process.send_signal(stop)
-            printed, errors = process.communicate(timeout=60)
+            printed, errors = process.communicate(timeout=300)
             assert process.returncode == (130 if stop == signal.SIGINT else -signal.SIGKILL), printed + errors
             assert "Traceback" not in errors
             sent = len(server.requests)
