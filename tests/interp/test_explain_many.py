@@ -198,3 +198,14 @@ def test_an_interrupted_run_has_handed_over_what_was_done(tmp_path: Path) -> Non
         output, errors = process.communicate(timeout=300)
     assert 1 <= output.count("name") < 20
     assert errors == "interrupted\n"
+
+
+def test_it_runs_where_an_event_loop_is_running() -> None:
+    """As in a notebook, or in a test after Playwright was used."""
+
+    async def cell() -> list[int]:
+        results: list[LatentResult] = []
+        explain_latents(map(examples_of, range(3)), [Local()], [], results.append)
+        return sorted(one.examples.latent for one in results)
+
+    assert asyncio.run(cell()) == [0, 1, 2]

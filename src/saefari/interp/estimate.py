@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +11,7 @@ from saefari.interp.clients.ask import Client
 from saefari.interp.clients.build import prices_of
 from saefari.interp.clients.client import Answer, Request
 from saefari.interp.clients.cost import CostEstimate, StepEstimate, estimate_cost
+from saefari.interp.event_loop import run_to_end
 from saefari.interp.explainers.build import build_explainers
 from saefari.interp.records import ExplanationError
 from saefari.interp.scorers.build import build_scorers
@@ -65,9 +65,9 @@ def _explanations(explain: Explain, client: Client, backend: _Recorder, n_latent
     for explainer in build_explainers(asking, client=client):
         backend.requests.clear()
         with suppress(ExplanationError):  # no answer can be used
-            asyncio.run(_coroutine(explainer.explain(typical_examples(explain.sampling))))
+            run_to_end(_finished(explainer.explain(typical_examples(explain.sampling))))
         yield StepEstimate(explainer.name, n_latents * len(backend.requests), list(backend.requests), answer)
 
 
-async def _coroutine(asking: Any) -> Any:
+async def _finished(asking: Awaitable[Any]) -> Any:
     return await asking

@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from saefari.errors import explain_failure
 from saefari.interp.clients.ask import Client
 from saefari.interp.clients.client import ClientError
+from saefari.interp.event_loop import run_to_end
 from saefari.interp.explainers.explainer import Explainer
 from saefari.interp.records import Explanation, ExplanationError, Failure, LatentExamples, NotPossibleError, Score
 from saefari.interp.scorers.scorer import Scorer
@@ -123,7 +124,7 @@ def explain_latents(
             if client is not None:
                 await client.close()
 
-    asyncio.run(run())
+    run_to_end(run())
 
 
 async def _explain(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -13,6 +12,7 @@ import numpy as np
 from saefari.config import RandomLatents
 from saefari.interp.cache.latent_cache import LatentCache
 from saefari.interp.contexts.examples import ExampleSampler
+from saefari.interp.event_loop import run_to_end
 from saefari.interp.explain_many import LatentResult, explain_many
 from saefari.interp.job import ExplainedSae, ExplainJob, TooFewExamplesError
 from saefari.interp.latent_file import (
@@ -63,7 +63,7 @@ def explain_sae(
         )
     latents = _without_foreign(job, sae, latents)
     run = _SaeRun(job, sae, tools, cache, latents, inputs)
-    asyncio.run(run.all_passes())
+    run_to_end(run.all_passes())
     if job.explain.synthesise and not sae.random:
         run.synthesise()
     random = control()

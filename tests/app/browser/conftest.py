@@ -104,9 +104,11 @@ class Watched:
             self.problems.append(f"{response.status}: {response.url}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def context(chromium: str, tmp_path_factory: pytest.TempPathFactory):
-    """One browser for all tests, with a profile on disk.
+    """One browser for all tests of this folder, with a profile on disk.
+
+    It is closed before other tests, because Playwright keeps an event loop running, in which they could start no other.
 
     Only such a profile keeps compiled scripts, without which every page takes more than twice the time.
     """
