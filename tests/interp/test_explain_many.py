@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,9 +192,12 @@ def test_a_killed_run_pays_for_nothing_twice(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_run_has_handed_over_what_was_done(tmp_path: Path) -> None:
-    with Endpoint(obliging, seconds=0.03) as server:
+    def slow_in_the_end(received: Received) -> Reply:
+        return replace(obliging(received), delay=10.0 if len(server.requests) > 40 else 0.0)
+
+    with Endpoint(slow_in_the_end) as server:
         process = start(server, tmp_path, "--concurrency", "2")
-        wait_for(server, 30, process)
+        wait_for(server, 41, process)
         process.send_signal(signal.SIGINT)
         output, errors = process.communicate(timeout=300)
     assert 1 <= output.count("name") < 20
