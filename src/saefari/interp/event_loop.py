@@ -18,13 +18,6 @@ def run_to_end(work: Coroutine[Any, Any, T]) -> T:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(_interruptible(work))
+        return asyncio.run(work)
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()
-
-
-async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
-    """Await the work, and then once more: an interruption is delivered at the next await, or else lost."""
-    result = await work
-    await asyncio.sleep(0)
-    return result
