@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.interp.steps import Asking, Detecting, Local, examples_of
 
 
 def main() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     parser = argparse.ArgumentParser()
     parser.add_argument("url")
     parser.add_argument("cache", type=Path)

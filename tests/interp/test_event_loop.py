@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-
-import pytest
 
 from saefari.interp.event_loop import run_to_end
 
@@ -27,12 +23,3 @@ def test_it_runs_inside_a_running_loop() -> None:
         return run_to_end(work())
 
     assert asyncio.run(cell()) == 7
-
-
-def test_an_interruption_in_the_last_step_is_not_lost() -> None:
-    async def work() -> int:
-        os.kill(os.getpid(), signal.SIGINT)
-        return 7
-
-    with pytest.raises(KeyboardInterrupt):
-        run_to_end(work())

@@ -27,7 +27,11 @@ KEYED = dict(os.environ) | {"TEST_KEY": "sk-test", "OMP_NUM_THREADS": "1"}
 
 
 def start(root: Path) -> subprocess.Popen[str]:
-    program = "import sys; from saefari.pipeline.commands.cli import main; sys.exit(main(sys.argv[1:]))"
+    """Start `saefari explain`. A shell's background jobs ignore SIGINT, and so do their children: undo that."""
+    program = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from saefari.pipeline.commands.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     command = [sys.executable, "-c", program, "explain", "--config", str(root / "conf.yaml")]
     return subprocess.Popen(command, env=KEYED, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from saefari.interp.clients.client import ClientError, ImagePart, Request
@@ -9,6 +10,20 @@ from saefari.interp.clients.client import ClientError, ImagePart, Request
 STOP = "\nUser:"
 """Where the answer of a model without a chat template ends: it goes on with the next question."""
 _ROLES = {"system": "", "user": "User: ", "assistant": "Assistant: "}
+
+
+def readable_prompts(
+    tokenizer: Any, requests: Sequence[Request], limit: int | None
+) -> tuple[dict[int, list[int]], list[Any]]:
+    """Return (place -> token ids of each request that can be answered, outcomes): None, or the error of the others."""
+    prompts: dict[int, list[int]] = {}
+    outcomes: list[Any] = [None] * len(requests)
+    for place, request in enumerate(requests):
+        try:
+            prompts[place] = prompt_ids(tokenizer, request, limit)
+        except ClientError as error:
+            outcomes[place] = error
+    return prompts, outcomes
 
 
 def prompt_ids(tokenizer: Any, request: Request, limit: int | None) -> list[int]:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from saefari.errors import ModelError
-from saefari.interp.clients.chat_prompt import STOP, prompt_ids
-from saefari.interp.clients.client import Answer, AnswerToken, ClientError, Request
+from saefari.interp.clients.chat_prompt import STOP, readable_prompts
+from saefari.interp.clients.client import Answer, AnswerToken, Request
 from saefari.interp.clients.request_queue import Outcome, RequestQueue
 from saefari.interp.clients.sampling import RowSampler, stop_rows
 from saefari.models.batching import Batches
@@ -63,13 +63,7 @@ class LocalModel:
         """Answer requests in batches; one that cannot be answered gets its own error."""
         _, tokenizer = self.load()
         limit = getattr(text_config(self._config), "max_position_embeddings", None)
-        outcomes: list[Any] = [None] * len(requests)
-        prompts: dict[int, list[int]] = {}
-        for place, request in enumerate(requests):
-            try:
-                prompts[place] = prompt_ids(tokenizer, request, limit)
-            except ClientError as error:
-                outcomes[place] = error
+        prompts, outcomes = readable_prompts(tokenizer, requests, limit)
         places = list(prompts)
         lengths = np.array([len(prompts[place]) + requests[place].max_tokens for place in places], dtype=np.int64)
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from saefari.errors import ModelError
-from saefari.interp.clients.chat_prompt import STOP, prompt_ids
-from saefari.interp.clients.client import Answer, AnswerToken, ClientError, Request
+from saefari.interp.clients.chat_prompt import STOP, readable_prompts
+from saefari.interp.clients.client import Answer, AnswerToken, Request
 from saefari.interp.clients.request_queue import Outcome, RequestQueue
 from saefari.models.identity import model_settings
 from saefari.models.registry import describe, resolve_model
@@ -52,13 +52,7 @@ class VLLMModel:
         engine = self._load()
         tokenizer = engine.get_tokenizer()
         limit = engine.llm_engine.model_config.max_model_len
-        outcomes: list[Any] = [None] * len(requests)
-        prompts: dict[int, list[int]] = {}
-        for place, request in enumerate(requests):
-            try:
-                prompts[place] = prompt_ids(tokenizer, request, limit)
-            except ClientError as error:
-                outcomes[place] = error
+        prompts, outcomes = readable_prompts(tokenizer, requests, limit)
         written = engine.generate(
             [{"prompt_token_ids": ids} for ids in prompts.values()],
             [_sampling(requests[place], is_chat=bool(tokenizer.chat_template)) for place in prompts],

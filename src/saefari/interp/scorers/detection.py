@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from saefari.interp.clients.ask import Client
-from saefari.interp.clients.client import Request
-from saefari.interp.records import Explanation, LatentExamples, Score
-from saefari.interp.scorers.asking import DEFAULTS
-from saefari.interp.scorers.judgement import ANSWER_TOKENS, Item, judge, judge_requests, judgement_score
-from saefari.interp.scorers.presentation import check_examples, context_parts, latent_generator, shuffled
+import numpy as np
+
+from saefari.interp.records import LatentExamples
+from saefari.interp.scorers.judgement import Item, JudgedScorer
+from saefari.interp.scorers.presentation import check_examples, context_parts, shuffled
 
 _INSTRUCTIONS = (
     "You are given the description of a feature that occurs in some texts or images, and numbered examples. Decide for "
@@ -15,35 +14,17 @@ _INSTRUCTIONS = (
 )
 
 
-class DetectionScorer:
+class DetectionScorer(JudgedScorer):
     """Detection score (Paulo et al. 2024, arXiv:2410.13928).
 
-    The client reads the explanation and ten contexts per request, and says of each whether it contains what the
-    explanation describes. The value is the AUROC of the probability of yes, active against inactive contexts, if the
-    client gives log-probabilities, else the balanced accuracy (which is the AUROC of yes and no). Chance is 0.5.
+    The client reads the explanation and the contexts, and says of each whether it contains what the explanation
+    describes; active against inactive contexts.
     """
 
     name = "detection"
-    chance = 0.5
-    answer_tokens = ANSWER_TOKENS
+    instructions = _INSTRUCTIONS
 
-    def __init__(self, client: Client, template: Request = DEFAULTS, seed: int = 0) -> None:
-        """template: settings of the requests (max_tokens, temperature, top_logprobs). seed: order of the contexts."""
-        self._client = client
-        self._template = template
-        self._seed = seed
-
-    async def score(self, examples: LatentExamples, explanation: Explanation) -> Score:
-        """Score an explanation. Raises ExplanationError or ClientError if one answer is missing or unusable."""
-        items = self._items(examples)
-        requests = judge_requests(self._template, _INSTRUCTIONS, explanation, items)
-        return judgement_score(self.name, items, await judge(self._client, requests, items))
-
-    def requests(self, examples: LatentExamples, explanation: Explanation) -> list[Request]:
-        """Return the requests that `score` sends."""
-        return judge_requests(self._template, _INSTRUCTIONS, explanation, self._items(examples))
-
-    def _items(self, examples: LatentExamples) -> list[Item]:
+    def items(self, examples: LatentExamples, generator: np.random.Generator) -> list[Item]:
         """Return active and inactive contexts in random order."""
         check_examples(examples)
         items = [
@@ -51,4 +32,4 @@ class DetectionScorer:
             for context, decile in zip(examples.test, examples.deciles, strict=True)
         ]
         items += [Item(context_parts(context), False) for context in examples.inactive]
-        return shuffled(items, latent_generator(self._seed, examples))
+        return shuffled(items, generator)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from saefari.interp.clients.ask import Client
-from saefari.interp.clients.client import Request
-from saefari.interp.records import Context, Explanation, LatentExamples, Score
-from saefari.interp.scorers.asking import DEFAULTS
-from saefari.interp.scorers.judgement import ANSWER_TOKENS, Item, judge, judge_requests, judgement_score
-from saefari.interp.scorers.presentation import check_examples, latent_generator, marked, shuffled
+from saefari.interp.records import Context, LatentExamples
+from saefari.interp.scorers.judgement import Item, JudgedScorer
+from saefari.interp.scorers.presentation import check_examples, marked, shuffled
 
 _INSTRUCTIONS = (
     "You are given the description of a feature that occurs in some texts, and numbered examples in which some words "
@@ -18,40 +15,23 @@ _INSTRUCTIONS = (
 )
 
 
-class FuzzingScorer:
+class FuzzingScorer(JudgedScorer):
     """Fuzzing score (Paulo et al. 2024, arXiv:2410.13928).
 
-    The client reads the explanation and ten contexts per request with marked tokens, and says of each whether the marks
-    are right. In every other active context, by strength, the active tokens are marked (right). The wrong ones are both
-    ways of the paper: in the remaining active contexts as many random inactive tokens are marked (kind "active"); in
-    inactive contexts tokens at the places where a random active context is active (kind "inactive"), so that neither
-    number nor place of the marks reveals them. The value is as in `DetectionScorer`, right against all wrong marks.
-    Chance is 0.5.
+    The client reads the explanation and contexts with marked tokens, and says of each whether the marks are right. In
+    every other active context, by strength, the active tokens are marked (right). The wrong ones are both ways of the
+    paper: in the remaining active contexts as many random inactive tokens are marked (kind "active"); in inactive
+    contexts tokens at the places where a random active context is active (kind "inactive"), so that neither number nor
+    place of the marks reveals them.
     """
 
     name = "fuzzing"
-    chance = 0.5
-    answer_tokens = ANSWER_TOKENS
+    instructions = _INSTRUCTIONS
 
-    def __init__(self, client: Client, template: Request = DEFAULTS, seed: int = 0) -> None:
-        """template: settings of the requests (max_tokens, temperature, top_logprobs). seed: marks and order."""
-        self._client = client
-        self._template = template
-        self._seed = seed
-
-    async def score(self, examples: LatentExamples, explanation: Explanation) -> Score:
-        """Score an explanation. Raises ExplanationError or ClientError if one answer is missing or unusable."""
-        items = self._items(examples)
-        requests = judge_requests(self._template, _INSTRUCTIONS, explanation, items)
-        return judgement_score(self.name, items, await judge(self._client, requests, items))
-
-    def requests(self, examples: LatentExamples, explanation: Explanation) -> list[Request]:
-        """Return the requests that `score` sends."""
-        return judge_requests(self._template, _INSTRUCTIONS, explanation, self._items(examples))
-
-    def _items(self, examples: LatentExamples) -> list[Item]:
+    def items(self, examples: LatentExamples, generator: np.random.Generator) -> list[Item]:
+        """Return right and wrong marks in random order."""
         check_examples(examples, texts_only=self.name)
-        return marked_items(examples, latent_generator(self._seed, examples))
+        return marked_items(examples, generator)
 
 
 def marked_items(examples: LatentExamples, generator: np.random.Generator) -> list[Item]:

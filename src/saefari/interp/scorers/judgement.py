@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,10 +13,10 @@ import numpy as np
 from saefari.interp.clients.answers import binary_list
 from saefari.interp.clients.ask import Client
 from saefari.interp.clients.client import Answer, Part, Request
-from saefari.interp.records import Explanation, Score
+from saefari.interp.records import Explanation, LatentExamples, Score
 from saefari.interp.scorers.answer_probabilities import one_probabilities
-from saefari.interp.scorers.asking import gather, question
-from saefari.interp.scorers.presentation import batches, explanation_text
+from saefari.interp.scorers.asking import DEFAULTS, gather, question
+from saefari.interp.scorers.presentation import batches, explanation_text, latent_generator
 from saefari.interp.scorers.separation import separation
 
 ANSWER_TOKENS = 30
@@ -46,6 +47,40 @@ class Judgement:
 
     values: list[bool]
     probabilities: list[float] | None
+
+
+class JudgedScorer(ABC):
+    """A scorer that shows ten items per request to a client, which says yes or no to each; subclasses choose the items.
+
+    The value is the AUROC of the probability of yes, true against other items, if the client gives log-probabilities,
+    else the balanced accuracy (which is the AUROC of yes and no). Chance is 0.5.
+    """
+
+    name: str
+    instructions: str
+    chance = 0.5
+    answer_tokens = ANSWER_TOKENS
+
+    def __init__(self, client: Client, template: Request = DEFAULTS, seed: int = 0) -> None:
+        """template: settings of requests (max_tokens, temperature, top_logprobs). seed: order and choice of items."""
+        self._client = client
+        self._template = template
+        self._seed = seed
+
+    async def score(self, examples: LatentExamples, explanation: Explanation) -> Score:
+        """Score an explanation. Raises ExplanationError or ClientError if one answer is missing or unusable."""
+        items = self.items(examples, latent_generator(self._seed, examples))
+        requests = judge_requests(self._template, self.instructions, explanation, items)
+        return judgement_score(self.name, items, await judge(self._client, requests, items))
+
+    def requests(self, examples: LatentExamples, explanation: Explanation) -> list[Request]:
+        """Return the requests that `score` sends."""
+        items = self.items(examples, latent_generator(self._seed, examples))
+        return judge_requests(self._template, self.instructions, explanation, items)
+
+    @abstractmethod
+    def items(self, examples: LatentExamples, generator: np.random.Generator) -> list[Item]:
+        """Return the items in random order. Raises ExplanationError if there are none."""
 
 
 def judge_requests(
