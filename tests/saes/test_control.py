@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from saefari.errors import SaeError
-from saefari.saes.control import random_control
+from saefari.saes.control import random_control, random_directions
 from saefari.saes.encode import encode
 from saefari.saes.load import LoadedSae
 
@@ -38,6 +38,12 @@ def test_norms_and_decoder_bias_are_kept_but_not_directions(any_sae: LoadedSae, 
     assert torch.equal(control.b_dec, any_sae.sae.b_dec)
     alike = torch.nn.functional.cosine_similarity(control.W_dec, any_sae.sae.W_dec)
     assert alike.mean().abs() < 0.2
+
+
+def test_directions_without_calibration_are_those_of_the_control(any_sae: LoadedSae, sample: torch.Tensor) -> None:
+    control, directions = random_control(any_sae, sample, seed=4).sae, random_directions(any_sae, seed=4).sae
+    assert torch.equal(directions.W_dec, control.W_dec)
+    assert torch.equal(directions.W_enc, control.W_enc)
 
 
 def test_control_depends_on_the_seed_only(any_sae: LoadedSae, sample: torch.Tensor) -> None:

@@ -127,13 +127,16 @@ class LanguageModel:
         with spliced:
             return ids, self.text.model(**inputs).last_hidden_state
 
-    def unembedding(self) -> Tensor:
-        """Return the unembedding matrix, [vocabulary, d_model]. Raises ModelError if the head has none."""
-        output = self.head.get_output_embeddings()
-        if output is None:
-            raise ModelError(f"model {self.text.info.name!r} has no unembedding matrix")
-        weight: Tensor = output.weight
-        return weight
+    @torch.no_grad()
+    def logits_along(self, direction: Tensor) -> Tensor:
+        """Return how a direction of the final hidden states [d_model] changes the logits, float32 [vocabulary].
+
+        This is the unembedding matrix times the direction, through any processing of the logits, without their bias.
+        """
+        states = torch.stack([torch.zeros_like(direction), direction]).to(self.text.device, self.text.dtype)
+        without, along = self.head(inputs_embeds=states[None]).logits[0].float()
+        change: Tensor = along - without
+        return change
 
     def _spliced(self, hook: HookPoint, edit: Callable[[Tensor], Tensor], positions: Tensor) -> Any:
         """Return a context in which `edit` replaces these positions of the flattened batch."""
